@@ -1,0 +1,196 @@
+//! What a request means in IAM: names, documents and tags, computed before any call is made.
+
+use crate::document::Document;
+use crate::limits;
+use crate::names::{Partition, PolicyArn, RoleArn};
+use crate::owner::{self, Owner, Tags};
+use crate::permissions::{self, Grants};
+use crate::request::{Finding, Invalid, Request};
+use crate::volume::{AccessMode, Volume};
+
+/// Everything about a role and its policy that a request decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blueprint {
+    /// Who makes them.
+    pub owner: Owner,
+    /// The role; its ARN is also the physical resource ID.
+    pub role: RoleArn,
+    /// The policy.
+    pub policy: PolicyArn,
+    /// What Cavatica may do.
+    pub permissions: Document,
+    /// Who may assume the role.
+    pub trust: Document,
+    /// The rest, as asked.
+    pub request: Request,
+}
+
+impl Blueprint {
+    /// Draws it; refuses documents that are larger than AWS takes.
+    pub fn draw(request: Request, owner: Owner) -> Result<Self, Invalid> {
+        let role = RoleArn {
+            partition: owner.stack.partition.clone(),
+            account: owner.stack.account.clone(),
+            path: request.path.clone(),
+            name: request.role_name.clone(),
+        };
+        let permissions = permissions(&request, &role.partition);
+        let trust = trust(&request);
+        let sizes = [
+            ("the permission policy", permissions.to_json().len(), limits::MANAGED_POLICY),
+            ("the trust policy", trust.to_json().len(), limits::TRUST_POLICY),
+        ];
+        let findings: Vec<_> = sizes
+            .into_iter()
+            .filter(|(_, size, limit)| size > limit)
+            .map(|(what, size, limit)| Finding::TooLarge { what, size, limit })
+            .collect();
+        if !findings.is_empty() {
+            return Err(Invalid { findings });
+        }
+        Ok(Self { owner, policy: role.beside(&request.policy_name), role, permissions, trust, request })
+    }
+
+    /// The tags that the role has to have, less [`owner::REPLACES`], which depends on what is there.
+    #[must_use]
+    pub fn role_tags(&self) -> Tags {
+        let mut tags = self.request.tags.clone();
+        tags.extend(self.owner.tags());
+        tags.insert(owner::POLICY.to_owned(), owner::policy_tag(self.request.policy_name.as_str()));
+        tags
+    }
+
+    /// The tags that the policy has to have.
+    #[must_use]
+    pub fn policy_tags(&self) -> Tags {
+        let mut tags = self.request.tags.clone();
+        tags.extend(self.owner.tags());
+        tags.insert(owner::ROLE.to_owned(), owner::role_tag(&self.role.name));
+        tags
+    }
+}
+
+/// The permission policy of a request, whoever makes the role.
+#[must_use]
+pub fn permissions(request: &Request, partition: &Partition) -> Document {
+    let bucket = |volume: &Volume| format!("arn:{partition}:s3:::{}", volume.bucket);
+    let objects = |volume: &Volume| match &volume.prefix {
+        Some(prefix) => format!("{}/{prefix}/*", bucket(volume)),
+        None => format!("{}/*", bucket(volume)),
+    };
+    let writes = |volume: &&Volume| volume.access == AccessMode::ReadWrite;
+    let key = |volume: &Volume| volume.kms_key.as_ref().map(ToString::to_string);
+
+    let volumes = &request.volumes;
+    let encrypt_keys = distinct(volumes.iter().filter(writes).filter_map(key));
+    permissions::permissions(Grants {
+        buckets: distinct(volumes.iter().map(bucket)),
+        readable: distinct(volumes.iter().map(objects)),
+        writable: distinct(volumes.iter().filter(writes).map(objects)),
+        copy_sources: match volumes.iter().find(writes) {
+            None => Vec::new(),
+            Some(_) => {
+                let sources = request.project_locations.iter().map(|location| location.copy_source());
+                sources.map(|bucket| format!("arn:{partition}:s3:::{bucket}/*")).collect()
+            }
+        },
+        decrypt_keys: {
+            let keys = distinct(volumes.iter().filter(|volume| !writes(volume)).filter_map(key));
+            keys.into_iter().filter(|key| !encrypt_keys.contains(key)).collect()
+        },
+        encrypt_keys,
+    })
+}
+
+/// The trust policy of a request.
+#[must_use]
+pub fn trust(request: &Request) -> Document {
+    permissions::trust(request.trusted_principal.to_string(), request.external_id.as_ref().map(ToString::to_string))
+}
+
+/// The texts in order of first appearance, each once.
+fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    texts.filter(|text| seen.insert(text.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn draw(properties: &Value) -> Result<Blueprint, Box<dyn std::error::Error>> {
+        let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
+        let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
+        Ok(Blueprint::draw(Request::parse(properties)?, owner)?)
+    }
+
+    #[test]
+    fn volumes_share_statements() -> Result<(), Box<dyn std::error::Error>> {
+        let blueprint = draw(&json!({"RoleName": "r", "ProjectLocations": ["us-west-2"], "Volumes": [
+            {"BucketName": "one-bucket", "Prefix": "a", "AccessMode": "ReadWrite"},
+            {"BucketName": "one-bucket", "Prefix": "b"},
+            {"BucketName": "two-bucket"},
+        ]}))?;
+        assert_eq!(
+            blueprint.permissions.to_value()["Statement"],
+            json!([
+                {"Sid": "GrantReadOnBuckets", "Effect": "Allow",
+                 "Action": ["s3:ListBucket", "s3:GetBucketCORS", "s3:GetBucketLocation"],
+                 "Resource": ["arn:aws:s3:::one-bucket", "arn:aws:s3:::two-bucket"]},
+                {"Sid": "GrantReadOnObjects", "Effect": "Allow", "Action": ["s3:GetObject"],
+                 "Resource": ["arn:aws:s3:::one-bucket/a/*", "arn:aws:s3:::one-bucket/b/*", "arn:aws:s3:::two-bucket/*"]},
+                {"Sid": "GrantWriteOnObjects", "Effect": "Allow",
+                 "Action": ["s3:PutObject", "s3:GetObjectAcl", "s3:PutObjectAcl", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+                 "Resource": ["arn:aws:s3:::one-bucket/a/*"]},
+                {"Sid": "RequestReadOnCopySourceObjects", "Effect": "Allow", "Action": ["s3:GetObject"],
+                 "Resource": ["arn:aws:s3:::sbg-main-us-west-2/*"]},
+            ])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_keys_of_read_write_volumes_encrypt() -> Result<(), Box<dyn std::error::Error>> {
+        let key = |id: &str| format!("arn:aws:kms:us-east-1:123456789012:key/{id}");
+        let kms = |volumes: Value| -> Result<Vec<Value>, Box<dyn std::error::Error>> {
+            let document = draw(&json!({"RoleName": "r", "Volumes": volumes}))?.permissions.to_value();
+            let statements = document["Statement"].as_array().cloned().unwrap_or_default();
+            Ok(statements.into_iter().filter(|s| s["Action"].to_string().contains("kms:")).collect())
+        };
+        let reads = json!({"BucketName": "aaa", "KmsKeyArn": key("r")});
+        let writes = json!({"BucketName": "bbb", "KmsKeyArn": key("w"), "AccessMode": "ReadWrite"});
+        let use_of = |actions: Value, id: &str| json!({"Sid": "GrantUseOfKmsKeys", "Effect": "Allow", "Action": actions, "Resource": [key(id)]});
+        assert_eq!(kms(json!([reads]))?, [use_of(json!(["kms:Decrypt"]), "r")]);
+        assert_eq!(kms(json!([writes]))?, [use_of(json!(["kms:Decrypt", "kms:GenerateDataKey"]), "w")]);
+        assert_eq!(
+            kms(json!([reads, writes]))?,
+            [
+                use_of(json!(["kms:Decrypt", "kms:GenerateDataKey"]), "w"),
+                json!({"Sid": "GrantDecryptWithKmsKeys", "Effect": "Allow", "Action": ["kms:Decrypt"], "Resource": [key("r")]}),
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_document_larger_than_aws_takes_is_refused_before_any_call() {
+        let volumes: Vec<_> =
+            (0..60).map(|i| json!({"BucketName": format!("a-long-bucket-name-of-the-laboratory-{i}")})).collect();
+        let said =
+            draw(&json!({"RoleName": "r", "Volumes": volumes})).map_err(|e| e.to_string()).err().unwrap_or_default();
+        assert!(
+            said.contains("permission policy") && said.contains("6144") && said.contains("several stacks"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_long_external_id_still_fits_the_trust_policy() -> Result<(), Box<dyn std::error::Error>> {
+        let blueprint =
+            draw(&json!({"RoleName": "r", "ExternalId": "x".repeat(1224), "Volumes": [{"BucketName": "aaa"}]}))?;
+        assert!(blueprint.trust.to_json().len() <= limits::TRUST_POLICY);
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! What Cavatica may do with a volume, and how an AWS account gets there.
+//!
+//! The crate decides; it does no I/O of its own. It names no AWS SDK, runtime, HTTP, environment, clock or random
+//! source: IAM comes in through [`port::Iam`], time and chance through [`port::Clock`].
+//!
+//! ```text
+//! request ── what somebody asks for          (properties of the custom resource, validated)
+//!    │
+//! blueprint ─ what that means in IAM         (names, documents, tags; still no call)
+//!    │
+//! observe ──> plan ──> reconcile             (look, decide, apply; the decision is pure)
+//! ```
+
+pub mod activity;
+pub mod blueprint;
+pub mod document;
+pub mod limits;
+#[cfg(feature = "memory")]
+pub mod memory;
+pub mod names;
+pub mod observe;
+pub mod owner;
+pub mod permissions;
+pub mod plan;
+pub mod port;
+pub mod reconcile;
+pub mod refusal;
+pub mod request;
+pub mod retry;
+pub mod volume;

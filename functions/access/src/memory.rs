@@ -1,0 +1,546 @@
+//! An AWS account in memory, as strict as IAM, for tests. Only with the feature `memory`; never in a release build.
+//!
+//! Stricter than local emulators where IAM is: name uniqueness across paths and letter case, five versions, delete
+//! conflicts, documents that make no sense, boundaries that do not exist. Reads can lag behind writes.
+
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::limits;
+use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use crate::owner::Tags;
+use crate::port::{
+    Action, Carrier, Change, Clock, Failure, FailureKind, Iam, NewRole, Policy, Receipt, Role, Usage, Version,
+};
+
+/// Everything IAM holds of an account. Two equal ones are the same account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    roles: BTreeMap<String, HeldRole>,
+    policies: BTreeMap<String, HeldPolicy>,
+    attachments: BTreeSet<(Carrier, PolicyArn)>,
+    instance_profiles: BTreeSet<(String, RoleName)>,
+    /// Principals of a trust policy that IAM would not find.
+    unknown_principals: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct HeldRole {
+    role: Role,
+    inline: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct HeldPolicy {
+    arn: PolicyArn,
+    tags: Tags,
+    versions: BTreeMap<u32, Value>,
+    default: u32,
+    last: u32,
+}
+
+/// The account: its state, what was called, and what is to go wrong.
+#[derive(Debug)]
+pub struct MemoryAccount {
+    id: AccountId,
+    lag: Duration,
+    clock: VirtualClock,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: State,
+    /// Earlier states with the time until which reads still see them, oldest first.
+    past: Vec<(Duration, State)>,
+    calls: Vec<Action>,
+    faults: Vec<(Action, FailureKind)>,
+    made: u64,
+}
+
+impl MemoryAccount {
+    /// An empty account.
+    #[must_use]
+    pub fn new(id: AccountId) -> Self {
+        Self { id, lag: Duration::ZERO, clock: VirtualClock::new(Duration::from_secs(100)), inner: Mutex::default() }
+    }
+
+    /// The same, whose reads see writes only so much later on its clock.
+    #[must_use]
+    pub fn lagging(mut self, lag: Duration) -> Self {
+        self.lag = lag;
+        self
+    }
+
+    /// The clock that its lag goes by.
+    #[must_use]
+    pub fn clock(&self) -> &VirtualClock {
+        &self.clock
+    }
+
+    /// Everything it holds now, to compare.
+    #[must_use]
+    pub fn snapshot(&self) -> State {
+        self.lock().state.clone()
+    }
+
+    /// The calls made so far, in order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Action> {
+        self.lock().calls.clone()
+    }
+
+    /// Lets the next call of an action fail; several add up.
+    pub fn fail_next(&self, action: Action, kind: FailureKind) {
+        self.lock().faults.push((action, kind));
+    }
+
+    /// Somebody else's hand: makes a change that no fault and no rule of ownership concerns.
+    pub fn by_hand(&self, change: &Change) -> Result<Receipt, Failure> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        inner.remember(now + self.lag);
+        inner.made += 1;
+        let made = inner.made;
+        let seen = inner.state.clone();
+        inner.state.change(change, &seen, made)
+    }
+
+    /// Somebody else's hand: attaches a policy to anyone.
+    pub fn attach_by_hand(&self, carrier: Carrier, arn: PolicyArn) {
+        self.lock().state.attachments.insert((carrier, arn));
+    }
+
+    /// Somebody else's hand: puts an inline policy on a role.
+    pub fn put_inline_by_hand(&self, role: &RoleName, name: &str) {
+        if let Some(held) = self.lock().state.roles.get_mut(&key(role.as_str())) {
+            held.inline.insert(name.to_owned());
+        }
+    }
+
+    /// Somebody else's hand: puts a role in an instance profile, or takes it out again.
+    pub fn set_instance_profile_by_hand(&self, profile: &str, role: &RoleName, is_in: bool) {
+        let entry = (profile.to_owned(), role.clone());
+        let profiles = &mut self.lock().state.instance_profiles;
+        if is_in {
+            profiles.insert(entry);
+        } else {
+            profiles.remove(&entry);
+        }
+    }
+
+    /// Somebody else's hand: replaces a role's tags, or a policy's.
+    pub fn set_tags_by_hand(&self, name: &str, tags: Tags) {
+        let mut inner = self.lock();
+        if let Some(held) = inner.state.roles.get_mut(&key(name)) {
+            held.role.tags = tags;
+        } else if let Some(held) = inner.state.policies.get_mut(&key(name)) {
+            held.tags = tags;
+        }
+    }
+
+    /// Lets IAM not find a principal.
+    pub fn forget_principal(&self, arn: &str) {
+        self.lock().state.unknown_principals.insert(arn.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call and answers with a fault if one is due.
+    fn enter(&self, action: Action) -> Result<MutexGuard<'_, Inner>, Failure> {
+        let mut inner = self.lock();
+        inner.calls.push(action);
+        match inner.faults.iter().position(|(due, _)| *due == action) {
+            Some(at) => {
+                let (_, kind) = inner.faults.remove(at);
+                Err(failure(kind, "injected by the test"))
+            }
+            None => Ok(inner),
+        }
+    }
+
+    fn look<T>(&self, action: Action, read: impl FnOnce(&State) -> Result<T, Failure>) -> Result<T, Failure> {
+        let inner = self.enter(action)?;
+        read(inner.seen_at(self.clock.now()))
+    }
+}
+
+impl Inner {
+    /// What reads see at a time.
+    fn seen_at(&self, now: Duration) -> &State {
+        self.past.iter().find(|(until, _)| *until > now).map_or(&self.state, |(_, state)| state)
+    }
+
+    fn remember(&mut self, until: Duration) {
+        self.past.push((until, self.state.clone()));
+    }
+}
+
+impl Iam for MemoryAccount {
+    async fn caller_account(&self) -> Result<AccountId, Failure> {
+        Ok(self.id.clone())
+    }
+
+    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
+        self.look(Action::GetRole, |state| Ok(state.roles.get(&key(name.as_str())).map(|held| held.role.clone())))
+    }
+
+    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
+        self.look(Action::GetPolicy, |state| {
+            // IAM takes the ARN's path into account here, unlike a name's uniqueness.
+            let held = state.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn));
+            Ok(held.map(|held| Policy {
+                arn: held.arn.clone(),
+                tags: held.tags.clone(),
+                default_version: format!("v{}", held.default),
+            }))
+        })
+    }
+
+    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
+        self.look(Action::ListAttachedRolePolicies, |state| {
+            let carrier = Carrier::Role(state.role(role)?.role.arn.name.to_string());
+            Ok(state.attachments.iter().filter(|(c, _)| *c == carrier).map(|(_, arn)| arn.clone()).collect())
+        })
+    }
+
+    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        self.look(Action::ListRolePolicies, |state| Ok(state.role(role)?.inline.iter().cloned().collect()))
+    }
+
+    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        self.look(Action::ListInstanceProfilesForRole, |state| {
+            state.role(role)?;
+            Ok(state.instance_profiles.iter().filter(|(_, r)| r.is_same(role)).map(|(p, _)| p.clone()).collect())
+        })
+    }
+
+    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
+        self.look(Action::ListPolicyVersions, |state| {
+            let held = state.held_policy(arn)?;
+            Ok(held.versions.keys().map(|n| Version { id: format!("v{n}"), is_default: *n == held.default }).collect())
+        })
+    }
+
+    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
+        self.look(Action::GetPolicyVersion, |state| {
+            let number = version.strip_prefix('v').and_then(|n| n.parse().ok()).unwrap_or(0);
+            state
+                .held_policy(arn)?
+                .versions
+                .get(&number)
+                .cloned()
+                .ok_or_else(|| failure(FailureKind::NotFound, version))
+        })
+    }
+
+    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
+        self.look(Action::ListEntitiesForPolicy, |state| {
+            let arn = &state.held_policy(arn)?.arn;
+            Ok(match usage {
+                Usage::Permissions => {
+                    state.attachments.iter().filter(|(_, a)| a == arn).map(|(c, _)| c.clone()).collect()
+                }
+                Usage::Boundary => state.capped_by(arn),
+            })
+        })
+    }
+
+    async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
+        let now = self.clock.now();
+        let mut inner = self.enter(change.action())?;
+        let seen = inner.seen_at(now).clone();
+        let before = inner.state.clone();
+        inner.made += 1;
+        let made = inner.made;
+        let receipt = inner.state.change(change, &seen, made)?;
+        inner.past.push((now + self.lag, before));
+        Ok(receipt)
+    }
+}
+
+impl State {
+    fn role(&self, name: &RoleName) -> Result<&HeldRole, Failure> {
+        self.roles.get(&key(name.as_str())).ok_or_else(|| not_found("role", name.as_str()))
+    }
+
+    fn role_mut(&mut self, name: &RoleName) -> Result<&mut HeldRole, Failure> {
+        self.roles.get_mut(&key(name.as_str())).ok_or_else(|| not_found("role", name.as_str()))
+    }
+
+    fn held_policy(&self, arn: &PolicyArn) -> Result<&HeldPolicy, Failure> {
+        let held = self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn));
+        held.ok_or_else(|| not_found("policy", arn.as_str()))
+    }
+
+    fn policy_mut(&mut self, arn: &PolicyArn) -> Result<&mut HeldPolicy, Failure> {
+        let held = self.policies.get_mut(&key(arn.name())).filter(|held| held.arn.is_same(arn));
+        held.ok_or_else(|| not_found("policy", arn.as_str()))
+    }
+
+    fn capped_by(&self, arn: &PolicyArn) -> Vec<Carrier> {
+        let capped = self.roles.values().filter(|held| held.role.boundary.as_ref() == Some(arn));
+        capped.map(|held| Carrier::Role(held.role.arn.name.to_string())).collect()
+    }
+
+    /// Changes what is there as IAM would. Whether something exists is judged by what IAM shows (`seen`), whether a name
+    /// is free by what it holds.
+    fn change(&mut self, change: &Change, seen: &Self, made: u64) -> Result<Receipt, Failure> {
+        match change {
+            Change::CreateRole(new) => return self.create_role(new, made),
+            Change::TagRole { role, tags } => {
+                seen.role(role)?;
+                rules::merge_tags(&mut self.role_mut(role)?.role.tags, tags)?;
+            }
+            Change::UntagRole { role, keys } => {
+                seen.role(role)?;
+                rules::remove_tags(&mut self.role_mut(role)?.role.tags, keys);
+            }
+            Change::UpdateRole { role, description, max_session_duration } => {
+                seen.role(role)?;
+                rules::check_role(description, *max_session_duration)?;
+                let role = &mut self.role_mut(role)?.role;
+                role.description.clone_from(description);
+                role.max_session_duration = *max_session_duration;
+            }
+            Change::UpdateTrust { role, trust } => {
+                seen.role(role)?;
+                let trust = rules::check_trust(trust, &self.unknown_principals)?;
+                self.role_mut(role)?.role.trust = trust;
+            }
+            Change::PutBoundary { role, boundary } => {
+                seen.role(role)?;
+                self.held_policy(boundary)?;
+                self.role_mut(role)?.role.boundary = Some(boundary.clone());
+            }
+            Change::CreatePolicy { arn, document, tags, .. } => self.create_policy(arn, document, tags)?,
+            Change::TagPolicy { arn, tags } => {
+                seen.held_policy(arn)?;
+                rules::merge_tags(&mut self.policy_mut(arn)?.tags, tags)?;
+            }
+            Change::UntagPolicy { arn, keys } => {
+                seen.held_policy(arn)?;
+                rules::remove_tags(&mut self.policy_mut(arn)?.tags, keys);
+            }
+            Change::CreatePolicyVersion { arn, document } => {
+                seen.held_policy(arn)?;
+                let document = rules::check_permissions(document)?;
+                let held = self.policy_mut(arn)?;
+                if held.versions.len() >= limits::POLICY_VERSIONS {
+                    return Err(failure(FailureKind::LimitExceeded, "A managed policy can have up to 5 versions"));
+                }
+                held.last += 1;
+                held.default = held.last;
+                held.versions.insert(held.last, document);
+            }
+            Change::Attach { role, arn } => {
+                let carrier = Carrier::Role(seen.role(role)?.role.arn.name.to_string());
+                let is_ours_to_know = arn.account() != "aws";
+                if is_ours_to_know {
+                    seen.held_policy(arn)?;
+                }
+                let count = self.attachments.iter().filter(|(c, _)| *c == carrier).count();
+                let entry = (carrier, arn.clone());
+                if count >= limits::ATTACHED_POLICIES && !self.attachments.contains(&entry) {
+                    return Err(failure(FailureKind::LimitExceeded, "Cannot exceed quota for PoliciesPerRole: 10"));
+                }
+                self.attachments.insert(entry);
+            }
+            Change::Detach { from, arn } => {
+                if !self.attachments.remove(&(from.clone(), arn.clone())) {
+                    return Err(not_found("attachment of policy", arn.as_str()));
+                }
+            }
+            Change::DeleteInlinePolicy { role, name } => {
+                if !self.role_mut(role)?.inline.remove(name) {
+                    return Err(not_found("inline policy", name));
+                }
+            }
+            Change::DeletePolicyVersion { arn, version } => self.delete_version(arn, version)?,
+            Change::DeletePolicy { arn } => self.delete_policy(arn, seen)?,
+            Change::DeleteRole { role } => self.delete_role(role, seen)?,
+        }
+        Ok(Receipt::default())
+    }
+
+    fn create_role(&mut self, new: &NewRole, made: u64) -> Result<Receipt, Failure> {
+        if self.roles.contains_key(&key(new.arn.name.as_str())) {
+            return Err(already_exists("Role", new.arn.name.as_str()));
+        }
+        rules::check_role(&new.description, new.max_session_duration)?;
+        let trust = rules::check_trust(&new.trust, &self.unknown_principals)?;
+        let mut tags = Tags::new();
+        rules::merge_tags(&mut tags, &new.tags)?;
+        if let Some(boundary) = &new.boundary {
+            self.held_policy(boundary)?;
+        }
+        let id = format!("AROA{made:017}");
+        let role = Role {
+            arn: new.arn.clone(),
+            id: id.clone(),
+            tags,
+            trust,
+            description: new.description.clone(),
+            max_session_duration: new.max_session_duration,
+            boundary: new.boundary.clone(),
+        };
+        self.roles.insert(key(new.arn.name.as_str()), HeldRole { role, inline: BTreeSet::new() });
+        Ok(Receipt { role_id: Some(id) })
+    }
+
+    fn create_policy(&mut self, arn: &PolicyArn, document: &str, tags: &Tags) -> Result<(), Failure> {
+        if self.policies.contains_key(&key(arn.name())) {
+            return Err(already_exists("Policy", arn.name()));
+        }
+        let document = rules::check_permissions(document)?;
+        let mut held = HeldPolicy {
+            arn: arn.clone(),
+            tags: Tags::new(),
+            versions: BTreeMap::from([(1, document)]),
+            default: 1,
+            last: 1,
+        };
+        rules::merge_tags(&mut held.tags, tags)?;
+        self.policies.insert(key(arn.name()), held);
+        Ok(())
+    }
+
+    fn delete_version(&mut self, arn: &PolicyArn, version: &str) -> Result<(), Failure> {
+        let held = self.policy_mut(arn)?;
+        let number = version.strip_prefix('v').and_then(|n| n.parse().ok()).unwrap_or(0);
+        if number == held.default {
+            return Err(failure(FailureKind::DeleteConflict, "Cannot delete the default version of a policy"));
+        }
+        held.versions.remove(&number).map(|_| ()).ok_or_else(|| not_found("policy version", version))
+    }
+
+    fn delete_policy(&mut self, arn: &PolicyArn, seen: &Self) -> Result<(), Failure> {
+        let held = self.held_policy(arn)?;
+        let conflict = |message| Err(failure(FailureKind::DeleteConflict, message));
+        if [&*self, seen].iter().any(|state| state.attachments.iter().any(|(_, attached)| *attached == held.arn)) {
+            return conflict("Cannot delete a policy attached to entities");
+        }
+        if held.versions.len() > 1 {
+            return conflict("This policy has more than one version");
+        }
+        if !self.capped_by(&held.arn).is_empty() {
+            return conflict("Cannot delete a policy used as a permissions boundary");
+        }
+        self.policies.remove(&key(arn.name()));
+        Ok(())
+    }
+
+    fn delete_role(&mut self, role: &RoleName, seen: &Self) -> Result<(), Failure> {
+        let held = self.role(role)?;
+        let carrier = Carrier::Role(held.role.arn.name.to_string());
+        let conflict = |message| Err(failure(FailureKind::DeleteConflict, message));
+        if [&*self, seen].iter().any(|state| state.attachments.iter().any(|(c, _)| *c == carrier)) {
+            return conflict("Cannot delete entity, must detach all policies first");
+        }
+        if !held.inline.is_empty() {
+            return conflict("Cannot delete entity, must delete policies first");
+        }
+        if self.instance_profiles.iter().any(|(_, r)| r.is_same(role)) {
+            return conflict("Cannot delete entity, must remove roles from instance profile first");
+        }
+        self.roles.remove(&key(role.as_str()));
+        Ok(())
+    }
+}
+
+/// A role as somebody else would have made it.
+#[must_use]
+pub fn foreign_role(arn: RoleArn) -> Change {
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+    Change::CreateRole(Box::new(NewRole {
+        arn,
+        trust: trust.to_owned(),
+        description: "somebody else's".to_owned(),
+        max_session_duration: 3_600,
+        boundary: None,
+        tags: Tags::new(),
+    }))
+}
+
+/// A policy as somebody else would have made it.
+#[must_use]
+pub fn foreign_policy(arn: PolicyArn) -> Change {
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"}]}"#;
+    Change::CreatePolicy { arn, path: Default::default(), document: document.to_owned(), tags: Tags::new() }
+}
+
+/// Names are unique ignoring case.
+fn key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+fn not_found(kind: &str, name: &str) -> Failure {
+    failure(FailureKind::NotFound, &format!("The {kind} {name} cannot be found"))
+}
+
+fn already_exists(kind: &str, name: &str) -> Failure {
+    failure(FailureKind::AlreadyExists, &format!("{kind} with name {name} already exists"))
+}
+
+/// A failure with the code that AWS has for it.
+#[must_use]
+pub fn failure(kind: FailureKind, message: &str) -> Failure {
+    let code = match kind {
+        FailureKind::NotFound => "NoSuchEntity",
+        FailureKind::AlreadyExists => "EntityAlreadyExists",
+        FailureKind::Denied => "AccessDenied",
+        FailureKind::ConcurrentModification => "ConcurrentModification",
+        FailureKind::TemporarilyUnmodifiable => "EntityTemporarilyUnmodifiable",
+        FailureKind::DeleteConflict => "DeleteConflict",
+        FailureKind::LimitExceeded => "LimitExceeded",
+        FailureKind::MalformedDocument => "MalformedPolicyDocument",
+        FailureKind::Throttled => "Throttling",
+        FailureKind::Server => "ServiceFailure",
+        FailureKind::Connection => "ConnectionError",
+        FailureKind::Other => "ValidationError",
+    };
+    Failure { kind, code: code.to_owned(), message: message.to_owned(), request_id: None }
+}
+
+/// A clock that only sleeping moves, and that takes no time.
+#[derive(Debug)]
+pub struct VirtualClock {
+    deadline: Duration,
+    now: Mutex<Duration>,
+}
+
+impl VirtualClock {
+    /// A clock with so much time until work has to stop.
+    #[must_use]
+    pub fn new(deadline: Duration) -> Self {
+        Self { deadline, now: Mutex::default() }
+    }
+
+    /// Time since it was made.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for VirtualClock {
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_sub(self.now())
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+    }
+
+    fn chance(&self) -> f64 {
+        0.5
+    }
+}

@@ -1,0 +1,110 @@
+//! What IAM takes and what it does not: documents, tags, descriptions.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::failure;
+use crate::limits;
+use crate::owner::Tags;
+use crate::port::{Failure, FailureKind};
+
+/// A trust policy: who, how, and on nothing; every principal known.
+pub(super) fn check_trust(text: &str, unknown: &BTreeSet<String>) -> Result<Value, Failure> {
+    if text.len() > limits::TRUST_POLICY {
+        return Err(failure(FailureKind::LimitExceeded, "Cannot exceed quota for ACLSizePerRole: 2048"));
+    }
+    let document = check_document(text, "Principal", "Resource")?;
+    match unknown.iter().find(|arn| text.contains(arn.as_str())) {
+        Some(arn) => Err(malformed(&format!("Invalid principal in policy: \"AWS\":\"{arn}\""))),
+        None => Ok(document),
+    }
+}
+
+/// A permission policy: what, on what, and nobody named.
+pub(super) fn check_permissions(text: &str) -> Result<Value, Failure> {
+    if text.chars().filter(|c| !c.is_whitespace()).count() > limits::MANAGED_POLICY {
+        return Err(failure(FailureKind::LimitExceeded, "Cannot exceed quota for PolicySize: 6144"));
+    }
+    check_document(text, "Resource", "Principal")
+}
+
+fn check_document(text: &str, needed: &str, forbidden: &str) -> Result<Value, Failure> {
+    // IAM's own character set for documents ends at U+00FF.
+    if !text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}')) {
+        return Err(malformed("Syntax errors in policy"));
+    }
+    let document: Value = serde_json::from_str(text).map_err(|_| malformed("Syntax errors in policy"))?;
+    let statements = match &document["Statement"] {
+        Value::Array(list) => list.clone(),
+        single @ Value::Object(_) => vec![single.clone()],
+        _ => Vec::new(),
+    };
+    let is_sound = |statement: &Value| {
+        ["Effect", "Action", needed].iter().all(|key| !is_blank(&statement[*key])) && statement.get(forbidden).is_none()
+    };
+    let mut sids: Vec<_> = statements.iter().filter_map(|statement| statement["Sid"].as_str()).collect();
+    let count = sids.len();
+    sids.sort_unstable();
+    sids.dedup();
+    if document["Version"] != "2012-10-17"
+        || statements.is_empty()
+        || !statements.iter().all(is_sound)
+        || sids.len() != count
+    {
+        return Err(malformed("Syntax errors in policy"));
+    }
+    Ok(document)
+}
+
+fn is_blank(value: &Value) -> bool {
+    value.is_null()
+        || value.as_array().is_some_and(Vec::is_empty)
+        || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+/// A role's description and session duration.
+pub(super) fn check_role(description: &str, max_session_duration: u32) -> Result<(), Failure> {
+    if description.chars().count() > limits::DESCRIPTION || !limits::SESSION_SECONDS.contains(&max_session_duration) {
+        return Err(failure(FailureKind::Other, "1 validation error detected"));
+    }
+    Ok(())
+}
+
+/// Sets tags; keys are the same whatever their case.
+pub(super) fn merge_tags(there: &mut Tags, new: &Tags) -> Result<(), Failure> {
+    let is_text = |text: &str, longest: usize| {
+        text.chars().count() <= longest
+            && text
+                .chars()
+                .all(|c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c))
+    };
+    let is_tag = |key: &str, value: &str| {
+        !key.is_empty()
+            && is_text(key, limits::TAG_KEY)
+            && is_text(value, limits::TAG_VALUE)
+            && !key.to_lowercase().starts_with("aws:")
+    };
+    if !new.iter().all(|(key, value)| is_tag(key, value)) {
+        return Err(failure(FailureKind::Other, "1 validation error detected: tags"));
+    }
+    let mut merged = there.clone();
+    for (key, value) in new {
+        remove_tags(&mut merged, std::slice::from_ref(key));
+        merged.insert(key.clone(), value.clone());
+    }
+    if merged.len() > limits::TAGS {
+        return Err(failure(FailureKind::LimitExceeded, "The number of tags has reached the maximum limit"));
+    }
+    *there = merged;
+    Ok(())
+}
+
+/// Takes tags off; absent ones do not matter.
+pub(super) fn remove_tags(there: &mut Tags, keys: &[String]) {
+    there.retain(|known, _| !keys.iter().any(|key| key.to_lowercase() == known.to_lowercase()));
+}
+
+fn malformed(message: &str) -> Failure {
+    failure(FailureKind::MalformedDocument, message)
+}

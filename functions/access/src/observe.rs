@@ -1,0 +1,278 @@
+//! Looking at what is there, with as few round trips in sequence as the answers allow.
+//!
+//! What it means is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into.
+
+use std::pin::Pin;
+
+use futures_util::future::{try_join, try_join_all, try_join3};
+use serde_json::Value;
+
+use crate::activity::Activities;
+use crate::names::{PolicyArn, PolicyName, RoleName};
+use crate::owner::{self, Owner, Tags};
+use crate::plan::{Absent, Present, Target};
+use crate::port::{Carrier, Clock, Iam, Policy, Role, Usage, Version};
+use crate::refusal::{Look, Refusal};
+use crate::retry::{Attempt, persist};
+
+/// Longest chain of replaced roles that is followed. Each link is a clean-up that failed.
+const LONGEST_CHAIN: usize = 8;
+
+/// What is there of what a request wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Site {
+    /// The role under the wanted name.
+    pub role: Option<Role>,
+    /// What is attached to it, if it is ours.
+    pub attached: Vec<PolicyArn>,
+    /// The policy under the wanted ARN.
+    pub policy: Option<Policy>,
+    /// Its versions, oldest first, if it is ours.
+    pub versions: Vec<Version>,
+    /// Its document in force, if it is ours.
+    pub document: Option<Value>,
+    /// The role that is being replaced.
+    pub from: Option<Role>,
+    /// What is left of roles for which no Delete will come, the oldest first.
+    pub leftovers: Vec<Remnant>,
+}
+
+/// What is there of a role that should go, and of its policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remnant {
+    /// The role's name.
+    pub name: RoleName,
+    /// The role, if it is there, ours or not.
+    pub role: Option<Role>,
+    /// What is attached to it, if it is ours.
+    pub attached: Vec<PolicyArn>,
+    /// Its inline policies, if it is ours.
+    pub inline: Vec<String>,
+    /// The instance profiles that hold it, if it is ours.
+    pub profiles: Vec<String>,
+    /// The policies that serve it and are ours.
+    pub policies: Vec<RemnantPolicy>,
+}
+
+/// A policy of ours that should go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemnantPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Its versions.
+    pub versions: Vec<Version>,
+    /// Whom it allows.
+    pub carriers: Vec<Carrier>,
+    /// Whom it caps.
+    pub capped: Vec<Carrier>,
+}
+
+/// Looks through the port, patiently.
+pub struct Observer<'a, I, C> {
+    /// The account.
+    pub iam: &'a I,
+    /// The time there is.
+    pub clock: &'a C,
+    /// Where to say what is being waited for.
+    pub activities: &'a Activities,
+    /// Whose things may be looked into.
+    pub owner: &'a Owner,
+}
+
+/// Makes one read of the port patient and its failure a refusal.
+macro_rules! look {
+    ($self:ident, $look:expr, $call:expr) => {{
+        let look = $look;
+        persist($self.clock, $self.activities, Attempt::Look, &look, || $call)
+            .await
+            .map_err(|failure| Refusal::while_looking(&look, failure))
+    }};
+}
+
+impl<I: Iam, C: Clock> Observer<'_, I, C> {
+    /// The function's own account.
+    pub async fn caller(&self) -> Result<crate::names::AccountId, Refusal> {
+        look!(self, Look::Caller, self.iam.caller_account())
+    }
+
+    /// What is there of what is wanted: two round trips, one if nothing is there.
+    pub async fn site(&self, present: &Present) -> Result<Site, Refusal> {
+        let blueprint = &present.blueprint;
+        let from = async {
+            match &present.from {
+                Some(arn) => Ok(self.role(&arn.name).await?.filter(|role| role.arn.is_same(arn))),
+                None => Ok(None),
+            }
+        };
+        let (role, policy, from) =
+            try_join3(self.role(&blueprint.role.name), self.policy(&blueprint.policy), from).await?;
+
+        let (our_role, our_policy) =
+            (role.as_ref().filter(|r| self.owns(&r.tags)), policy.as_ref().filter(|p| self.owns(&p.tags)));
+        let attached = async {
+            match our_role {
+                Some(role) => {
+                    look!(self, Look::Attached(role.arn.name.clone()), self.iam.attached_policies(&role.arn.name))
+                }
+                None => Ok(Vec::new()),
+            }
+        };
+        let content = async {
+            match our_policy {
+                Some(policy) => try_join(self.versions(policy), self.document(policy)).await.map(|(v, d)| (v, Some(d))),
+                None => Ok((Vec::new(), None)),
+            }
+        };
+        let leftovers = self.leftovers(present, our_role);
+        let (attached, (versions, document), leftovers) = try_join3(attached, content, leftovers).await?;
+        Ok(Site { role, attached, policy, versions, document, from, leftovers })
+    }
+
+    /// Roles for which no Delete will come: in an update in place, the one that our role replaced, and the one that the
+    /// old properties name (its creation failed half-way).
+    async fn leftovers(&self, present: &Present, our_role: Option<&Role>) -> Result<Vec<Remnant>, Refusal> {
+        if present.from.is_some() {
+            return Ok(Vec::new());
+        }
+        let wanted = &present.blueprint.role.name;
+        let mut names: Vec<RoleName> = Vec::new();
+        let candidates = [our_role.and_then(|role| owner::replaced_role(&role.tags)), present.former.role_name.clone()];
+        for name in candidates.into_iter().flatten() {
+            if !name.is_same(wanted) && !names.iter().any(|known| known.is_same(&name)) {
+                names.push(name);
+            }
+        }
+        let chains = names.iter().map(|name| {
+            let named_policy =
+                present.former.policy_name.clone().filter(|_| present.former.role_name.as_ref() == Some(name));
+            let mut policies = vec![PolicyName::from(name)];
+            policies.extend(named_policy);
+            let target = Target { name: name.clone(), arn: None, path: present.former.path.clone(), policies };
+            self.chain(target, vec![wanted.clone()])
+        });
+        Ok(try_join_all(chains).await?.into_iter().flatten().collect())
+    }
+
+    /// What is there of what should go, the roles it replaced first.
+    pub async fn remnants(&self, absent: &Absent) -> Result<Vec<Remnant>, Refusal> {
+        match &absent.target {
+            Some(target) => self.chain(target.clone(), Vec::new()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A role that should go and, before it, whatever it replaced. Names in `spared` are not followed.
+    fn chain<'s>(
+        &'s self,
+        target: Target,
+        spared: Vec<RoleName>,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
+        Box::pin(async move {
+            let (role, policies) =
+                try_join(self.role(&target.name), self.our_policies(target.candidates(self.owner))).await?;
+            let ours = role.as_ref().filter(|role| target.is(role) && self.owns(&role.tags));
+            let replaced = ours.and_then(|role| owner::replaced_role(&role.tags)).filter(|name| {
+                spared.len() < LONGEST_CHAIN && !name.is_same(&target.name) && !spared.iter().any(|s| s.is_same(name))
+            });
+            let before = async {
+                let Some(name) = replaced else { return Ok(Vec::new()) };
+                let policies = vec![PolicyName::from(&name)];
+                let older = Target { name, arn: None, path: target.path.clone(), policies };
+                let mut spared = spared.clone();
+                spared.push(target.name.clone());
+                let chain = self.chain(older, spared).await?;
+                // Each says that it replaced the other: a replacement that was rolled back. The older one is in use.
+                let is_mutual =
+                    chain.last().and_then(|r| r.role.as_ref()).and_then(|role| owner::replaced_role(&role.tags));
+                Ok(if is_mutual.is_some_and(|name| name.is_same(&target.name)) { Vec::new() } else { chain })
+            };
+            let (mut chain, remnant) = try_join(before, self.remnant(&target, role.as_ref(), ours, policies)).await?;
+            chain.push(remnant);
+            Ok(chain)
+        })
+    }
+
+    /// Everything about one role that should go: two further round trips at most.
+    async fn remnant(
+        &self,
+        target: &Target,
+        role: Option<&Role>,
+        ours: Option<&Role>,
+        mut policies: Vec<Policy>,
+    ) -> Result<Remnant, Refusal> {
+        let name = role.map_or(&target.name, |role| &role.arn.name);
+        let contents = async {
+            match ours {
+                Some(_) => {
+                    try_join3(
+                        async { look!(self, Look::Attached(name.clone()), self.iam.attached_policies(name)) },
+                        async { look!(self, Look::Inline(name.clone()), self.iam.inline_policies(name)) },
+                        async { look!(self, Look::Profiles(name.clone()), self.iam.instance_profiles(name)) },
+                    )
+                    .await
+                }
+                None => Ok(Default::default()),
+            }
+        };
+        let tagged = ours.and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)));
+        let known = |policies: &[Policy], arn: &PolicyArn| policies.iter().any(|policy| policy.arn.is_same(arn));
+        let tagged: Vec<_> = tagged.into_iter().filter(|arn| !known(&policies, arn)).collect();
+        let is_served = |policy: &Policy| owner::serves(&policy.tags, &target.name);
+
+        policies.retain(is_served);
+        let first = try_join_all(policies.iter().map(|policy| self.remnant_policy(policy)));
+        let ((attached, inline, profiles), mut found, tagged) =
+            try_join3(contents, first, self.our_policies(tagged)).await?;
+
+        let account = self.owner.stack.account.as_str();
+        let seen = |arn: &PolicyArn| known(&policies, arn) || known(&tagged, arn);
+        let others: Vec<_> = attached.iter().filter(|arn| arn.account() == account && !seen(arn)).cloned().collect();
+        let late = async {
+            let mut late = self.our_policies(others).await?;
+            late.retain(is_served);
+            try_join_all(late.iter().map(|policy| self.remnant_policy(policy))).await
+        };
+        let tagged: Vec<_> = tagged.into_iter().filter(is_served).collect();
+        let (more, late) =
+            try_join(try_join_all(tagged.iter().map(|policy| self.remnant_policy(policy))), late).await?;
+        found.extend(more);
+        found.extend(late);
+        Ok(Remnant { name: name.clone(), role: role.cloned(), attached, inline, profiles, policies: found })
+    }
+
+    async fn remnant_policy(&self, policy: &Policy) -> Result<RemnantPolicy, Refusal> {
+        let arn = &policy.arn;
+        let carriers = |usage| async move {
+            look!(self, Look::Carriers(arn.clone(), usage), self.iam.policy_carriers(arn, usage))
+        };
+        let (versions, carriers, capped) =
+            try_join3(self.versions(policy), carriers(Usage::Permissions), carriers(Usage::Boundary)).await?;
+        Ok(RemnantPolicy { policy: policy.clone(), versions, carriers, capped })
+    }
+
+    /// Those of the policies that are there and ours.
+    async fn our_policies(&self, arns: Vec<PolicyArn>) -> Result<Vec<Policy>, Refusal> {
+        let found = try_join_all(arns.iter().map(|arn| self.policy(arn))).await?;
+        Ok(found.into_iter().flatten().filter(|policy| self.owns(&policy.tags)).collect())
+    }
+
+    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Refusal> {
+        look!(self, Look::Role(name.clone()), self.iam.role(name))
+    }
+
+    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Refusal> {
+        look!(self, Look::Policy(arn.clone()), self.iam.policy(arn))
+    }
+
+    async fn versions(&self, policy: &Policy) -> Result<Vec<Version>, Refusal> {
+        look!(self, Look::Versions(policy.arn.clone()), self.iam.policy_versions(&policy.arn))
+    }
+
+    async fn document(&self, policy: &Policy) -> Result<Value, Refusal> {
+        look!(self, Look::Document(policy.arn.clone()), self.iam.policy_document(&policy.arn, &policy.default_version))
+    }
+
+    fn owns(&self, tags: &Tags) -> bool {
+        self.owner.owns(tags)
+    }
+}

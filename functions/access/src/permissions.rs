@@ -1,0 +1,97 @@
+//! The statements of Cavatica's permission and trust policies: the one place that says which actions Cavatica gets.
+//!
+//! Statement IDs and actions are those of Cavatica's manual, so that its support recognises them. The same statements
+//! make the role's policy, the boundary in the template and the printed documents.
+
+use crate::document::{Document, Principal, Statement};
+
+/// What Cavatica does with a bucket itself. Source: Cavatica's manual, read-only policy.
+pub const READ_BUCKETS: [&str; 3] = ["s3:ListBucket", "s3:GetBucketCORS", "s3:GetBucketLocation"];
+/// What Cavatica does with objects it reads. Source: Cavatica's manual, read-only policy.
+pub const READ_OBJECTS: [&str; 1] = ["s3:GetObject"];
+/// What Cavatica does with objects it writes. Source: Cavatica's manual, read-write policy.
+pub const WRITE_OBJECTS: [&str; 5] =
+    ["s3:PutObject", "s3:GetObjectAcl", "s3:PutObjectAcl", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
+/// What S3 does with the bucket's key to read. Source: S3, "Using server-side encryption with AWS KMS keys".
+pub const DECRYPT: [&str; 1] = ["kms:Decrypt"];
+/// What S3 does with the bucket's key to write; a multipart upload decrypts too. Source: as above.
+pub const ENCRYPT: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+
+/// `GrantReadOnBuckets`, on bucket ARNs.
+#[must_use]
+pub fn read_buckets<T>(buckets: Vec<T>) -> Statement<T> {
+    Statement::allow("GrantReadOnBuckets", &READ_BUCKETS, buckets)
+}
+
+/// `GrantReadOnObjects`, on object ARNs (`BUCKET/*`: the bucket's ARN alone matches no object).
+#[must_use]
+pub fn read_objects<T>(objects: Vec<T>) -> Statement<T> {
+    Statement::allow("GrantReadOnObjects", &READ_OBJECTS, objects)
+}
+
+/// `GrantWriteOnObjects`, on object ARNs.
+#[must_use]
+pub fn write_objects<T>(objects: Vec<T>) -> Statement<T> {
+    Statement::allow("GrantWriteOnObjects", &WRITE_OBJECTS, objects)
+}
+
+/// `RequestReadOnCopySourceObjects`, on the vendor's buckets.
+#[must_use]
+pub fn read_copy_sources<T>(objects: Vec<T>) -> Statement<T> {
+    Statement::allow("RequestReadOnCopySourceObjects", &READ_OBJECTS, objects)
+}
+
+/// `GrantUseOfKmsKeys`, on the keys of read-write volumes.
+#[must_use]
+pub fn use_keys<T>(keys: Vec<T>) -> Statement<T> {
+    Statement::allow("GrantUseOfKmsKeys", &ENCRYPT, keys)
+}
+
+/// `GrantUseOfKmsKeys` where no volume is written to, and `GrantDecryptWithKmsKeys` beside it where some are.
+#[must_use]
+pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> {
+    let sid = if others_encrypt { "GrantDecryptWithKmsKeys" } else { "GrantUseOfKmsKeys" };
+    Statement::allow(sid, &DECRYPT, keys)
+}
+
+/// What the statements are about, as ARNs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants<T = String> {
+    /// Every volume's bucket.
+    pub buckets: Vec<T>,
+    /// The objects of every volume.
+    pub readable: Vec<T>,
+    /// The objects of the read-write volumes.
+    pub writable: Vec<T>,
+    /// The objects that Cavatica may copy from, when there is a read-write volume.
+    pub copy_sources: Vec<T>,
+    /// The keys of read-only volumes.
+    pub decrypt_keys: Vec<T>,
+    /// The keys of read-write volumes.
+    pub encrypt_keys: Vec<T>,
+}
+
+/// The permission policy. Volumes share statements, so it grows by a line a volume.
+#[must_use]
+pub fn permissions<T>(grants: Grants<T>) -> Document<T> {
+    let others_encrypt = !grants.encrypt_keys.is_empty();
+    let statements = vec![
+        read_buckets(grants.buckets),
+        read_objects(grants.readable),
+        write_objects(grants.writable),
+        read_copy_sources(grants.copy_sources),
+        use_keys(grants.encrypt_keys),
+        decrypt_with_keys(grants.decrypt_keys, others_encrypt),
+    ];
+    Document::new(statements.into_iter().filter(|statement| !statement.resource.is_empty()).collect())
+}
+
+/// The trust policy: who may assume the role, and with which external ID.
+#[must_use]
+pub fn trust<T>(principal: T, external_id: Option<T>) -> Document<T> {
+    let statement = Statement::trust(Principal::Aws(principal), "sts:AssumeRole");
+    Document::new(vec![match external_id {
+        Some(id) => statement.only_if("StringEquals", "sts:ExternalId", id),
+        None => statement,
+    }])
+}

@@ -1,0 +1,257 @@
+//! Steps that make a request true: create what is missing, change in place what differs, never adopt what is foreign.
+//!
+//! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
+//! the attachment, then what is left of older roles, and last the note that they are gone.
+
+use std::collections::BTreeMap;
+
+use crate::document::same_meaning;
+use crate::limits;
+use crate::names::RoleName;
+use crate::observe::Site;
+use crate::owner::{self, Tags};
+use crate::plan::{Plan, Present, Stage, absent};
+use crate::port::{Change, NewRole, Policy, Role};
+use crate::refusal::Refusal;
+
+pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
+    check_names(present, site)?;
+    check_boundary(present, site)?;
+    let mut role_steps = Vec::new();
+    let mut plan = Plan::default();
+    let blueprint = &present.blueprint;
+
+    match &site.role {
+        None => {
+            check_principal(present, None)?;
+            role_steps.push(create_role(present, site));
+        }
+        Some(role) => {
+            if let Some(boundary) =
+                blueprint.request.permissions_boundary.clone().filter(|b| role.boundary.as_ref() != Some(b))
+            {
+                plan.then(vec![Change::PutBoundary { role: role.arn.name.clone(), boundary }]);
+            }
+            role_steps.extend(change_role(present, site, role)?);
+        }
+    }
+    let policy_steps = match &site.policy {
+        None => vec![Change::CreatePolicy {
+            arn: blueprint.policy.clone(),
+            path: blueprint.role.path.clone(),
+            document: blueprint.permissions.to_json(),
+            tags: blueprint.policy_tags(),
+        }],
+        Some(policy) => change_policy(present, site, policy),
+    };
+    side_by_side(&mut plan, role_steps, policy_steps);
+
+    if !site.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
+        plan.then(vec![Change::Attach { role: blueprint.role.name.clone(), arn: blueprint.policy.clone() }]);
+    }
+    if let Some(stage) = returning(present, site) {
+        plan.stages.push(stage);
+    }
+    for remnant in &site.leftovers {
+        absent::remove(&mut plan, &blueprint.owner, remnant)?;
+    }
+    if let Some(role) =
+        site.role.as_ref().filter(|role| present.from.is_none() && owner::replaced_role(&role.tags).is_some())
+    {
+        plan.then(vec![set_replaces(present, &role.arn.name, "")]);
+    }
+    Ok(plan)
+}
+
+/// Refuses what is foreign, and changes of names that could not be taken back.
+fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
+    let blueprint = &present.blueprint;
+    let (wanted, request) = (&blueprint.role, &blueprint.request);
+    let renamed_by_case =
+        |kind, old: &str, new: &str| Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() };
+    let moved = |kind, name: &str| Refusal::PathChanged { kind, name: name.to_owned() };
+
+    if let Some(role) = &site.role {
+        if !blueprint.owner.owns(&role.tags) {
+            return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
+        }
+        if role.arn.name != wanted.name {
+            return Err(renamed_by_case("Role", role.arn.name.as_str(), wanted.name.as_str()));
+        }
+        if role.arn.path != wanted.path {
+            return Err(moved("Role", wanted.name.as_str()));
+        }
+        if let Some(old) = owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
+            return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
+        }
+    }
+    if let Some(policy) = &site.policy {
+        if !blueprint.owner.owns(&policy.tags) {
+            return Err(Refusal::taken("Policy", policy.arn.name(), &policy.tags, &blueprint.owner));
+        }
+        if policy.arn != blueprint.policy {
+            return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
+        }
+    }
+    // A change that was refused is reversed by asking for what is there, so only a step forward meets these.
+    if let Some(from) = &present.from {
+        if from.name.is_same(&wanted.name) {
+            return Err(if from.path == wanted.path {
+                renamed_by_case("Role", from.name.as_str(), wanted.name.as_str())
+            } else {
+                moved("Role", wanted.name.as_str())
+            });
+        }
+        let old_policy = site.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
+        if let Some(old) = old_policy.filter(|old| old.is_same(&request.policy_name)) {
+            if old != request.policy_name {
+                return Err(renamed_by_case("Policy", old.as_str(), request.policy_name.as_str()));
+            }
+            if from.path != wanted.path {
+                return Err(moved("Policy", old.as_str()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_boundary(present: &Present, site: &Site) -> Result<(), Refusal> {
+    match site.role.as_ref().and_then(|role| role.boundary.clone()) {
+        Some(boundary) if present.blueprint.request.permissions_boundary.is_none() => {
+            Err(Refusal::BoundaryRemoved { role: present.blueprint.role.name.clone(), boundary })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Called wherever a trust document is about to be written, and nowhere else: what has nothing to write passes.
+fn check_principal(present: &Present, role: Option<&Role>) -> Result<(), Refusal> {
+    let asked = &present.blueprint.request.trusted_principal;
+    let former = present.former.trusted_principal.as_ref().filter(|former| *former != asked);
+    if let (Some(old), Some(role)) = (former, role)
+        && role.trust.to_string().contains(&format!("\"{old}\""))
+    {
+        return Err(Refusal::PrincipalChangedAlone { old: old.to_string(), new: asked.to_string() });
+    }
+    if *asked == present.pinned_principal {
+        Ok(())
+    } else {
+        Err(Refusal::PrincipalNotPinned { asked: asked.to_string(), pinned: present.pinned_principal.to_string() })
+    }
+}
+
+fn create_role(present: &Present, site: &Site) -> Change {
+    let blueprint = &present.blueprint;
+    let mut tags = blueprint.role_tags();
+    if let Some(from) = replaced(present, site) {
+        tags.insert(owner::REPLACES.to_owned(), owner::role_tag(&from.arn.name));
+    }
+    Change::CreateRole(Box::new(NewRole {
+        arn: blueprint.role.clone(),
+        trust: blueprint.trust.to_json(),
+        description: blueprint.request.description.clone().unwrap_or_default(),
+        max_session_duration: blueprint.request.max_session_duration,
+        boundary: blueprint.request.permissions_boundary.clone(),
+        tags,
+    }))
+}
+
+fn change_role(present: &Present, site: &Site, role: &Role) -> Result<Vec<Change>, Refusal> {
+    let (blueprint, request) = (&present.blueprint, &present.blueprint.request);
+    let name = &role.arn.name;
+    let mut steps = Vec::new();
+    if !same_meaning(&role.trust, &blueprint.trust.to_value()) {
+        check_principal(present, Some(role))?;
+        steps.push(Change::UpdateTrust { role: name.clone(), trust: blueprint.trust.to_json() });
+    }
+    let description = request.description.clone().unwrap_or_default();
+    if role.description != description || role.max_session_duration != request.max_session_duration {
+        let max_session_duration = request.max_session_duration;
+        steps.push(Change::UpdateRole { role: name.clone(), description, max_session_duration });
+    }
+    let mut wanted = blueprint.role_tags();
+    if let Some(from) = replaced(present, site).filter(|from| !is_return(present, from)) {
+        wanted.insert(owner::REPLACES.to_owned(), owner::role_tag(&from.arn.name));
+    }
+    let (set, unset) = tag_changes(present, &role.tags, wanted);
+    steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
+    steps.extend(unset.map(|keys| Change::UntagRole { role: name.clone(), keys }));
+    Ok(steps)
+}
+
+fn change_policy(present: &Present, site: &Site, policy: &Policy) -> Vec<Change> {
+    let blueprint = &present.blueprint;
+    let arn = &policy.arn;
+    let mut steps = Vec::new();
+    if !site.document.as_ref().is_some_and(|document| same_meaning(document, &blueprint.permissions.to_value())) {
+        // One call makes the new version and puts it in force: there is no moment without permissions.
+        let oldest = site.versions.iter().find(|version| !version.is_default);
+        if let Some(oldest) = oldest.filter(|_| site.versions.len() >= limits::POLICY_VERSIONS) {
+            steps.push(Change::DeletePolicyVersion { arn: arn.clone(), version: oldest.id.clone() });
+        }
+        steps.push(Change::CreatePolicyVersion { arn: arn.clone(), document: blueprint.permissions.to_json() });
+    }
+    let (set, unset) = tag_changes(present, &policy.tags, blueprint.policy_tags());
+    steps.extend(set.map(|tags| Change::TagPolicy { arn: arn.clone(), tags }));
+    steps.extend(unset.map(|keys| Change::UntagPolicy { arn: arn.clone(), keys }));
+    steps
+}
+
+/// Tags to set and keys to remove. Only what was asked for before is removed: others may tag too.
+///
+/// IAM takes keys that differ by case for the same. Our stack's tag goes with every call, since that is what the
+/// provider role's condition looks at.
+fn tag_changes(present: &Present, there: &Tags, wanted: Tags) -> (Option<Tags>, Option<Vec<String>>) {
+    let folded: BTreeMap<String, &String> = there.iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
+    let wanted_keys: Vec<String> = wanted.keys().map(|key| key.to_lowercase()).collect();
+    let unset = present.former.tag_keys.iter().map(|key| key.to_lowercase());
+    let unset: Vec<String> = unset.filter(|key| folded.contains_key(key) && !wanted_keys.contains(key)).collect();
+    let unset = there.keys().filter(|key| unset.contains(&key.to_lowercase())).cloned().collect::<Vec<_>>();
+
+    let mut set: Tags =
+        wanted.into_iter().filter(|(key, value)| folded.get(&key.to_lowercase()) != Some(&value)).collect();
+    if !set.is_empty() {
+        set.extend(present.blueprint.owner.tags());
+    }
+    (Some(set).filter(|set| !set.is_empty()), Some(unset).filter(|unset| !unset.is_empty()))
+}
+
+/// The role that ours replaces, if it is there and ours.
+fn replaced<'s>(present: &Present, site: &'s Site) -> Option<&'s Role> {
+    site.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags))
+}
+
+/// Whether the role being replaced says that it replaced ours: a replacement is being taken back.
+fn is_return(present: &Present, from: &Role) -> bool {
+    owner::replaced_role(&from.tags).is_some_and(|name| name.is_same(&present.blueprint.role.name))
+}
+
+/// When a replacement is taken back, the Delete of the newer role comes next and must not follow its note to ours.
+/// Either the newer one loses its note or ours gets one; the provider role of the moment allows one of the two.
+fn returning(present: &Present, site: &Site) -> Option<Stage> {
+    let role = site.role.as_ref()?;
+    let from = replaced(present, site).filter(|from| is_return(present, from))?;
+    let is_noted = owner::replaced_role(&role.tags).is_some_and(|name| name.is_same(&from.arn.name));
+    (!is_noted).then(|| {
+        let note = owner::role_tag(&from.arn.name);
+        Stage::Any(vec![set_replaces(present, &role.arn.name, &note), set_replaces(present, &from.arn.name, "")])
+    })
+}
+
+fn set_replaces(present: &Present, role: &RoleName, value: &str) -> Change {
+    let mut tags = present.blueprint.owner.tags();
+    tags.insert(owner::REPLACES.to_owned(), value.to_owned());
+    Change::TagRole { role: role.clone(), tags }
+}
+
+/// Steps on role and policy do not depend on each other, those on one of them go in order.
+fn side_by_side(plan: &mut Plan, role: Vec<Change>, policy: Vec<Change>) {
+    let (mut role, mut policy) = (role.into_iter(), policy.into_iter());
+    loop {
+        let stage: Vec<_> = role.next().into_iter().chain(policy.next()).collect();
+        if stage.is_empty() {
+            return;
+        }
+        plan.then(stage);
+    }
+}

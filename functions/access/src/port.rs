@@ -1,0 +1,318 @@
+//! What the domain needs from outside: IAM and time. Adapters implement these traits; the domain only calls them.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::names::{AccountId, IamPath, PolicyArn, RoleArn, RoleName};
+use crate::owner::Tags;
+
+/// IAM in one account, and whose account it is.
+///
+/// Each method is one AWS call, listed in [`Action`]; reads of something absent answer `None`.
+pub trait Iam: Sync {
+    /// The account that the function's own credentials belong to (`sts:GetCallerIdentity`).
+    fn caller_account(&self) -> impl Future<Output = Result<AccountId, Failure>> + Send;
+    /// A role by its name, under whatever path.
+    fn role(&self, name: &RoleName) -> impl Future<Output = Result<Option<Role>, Failure>> + Send;
+    /// A managed policy.
+    fn policy(&self, arn: &PolicyArn) -> impl Future<Output = Result<Option<Policy>, Failure>> + Send;
+    /// The managed policies attached to a role.
+    fn attached_policies(&self, role: &RoleName) -> impl Future<Output = Result<Vec<PolicyArn>, Failure>> + Send;
+    /// The names of a role's inline policies.
+    fn inline_policies(&self, role: &RoleName) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+    /// The names of the instance profiles that hold a role.
+    fn instance_profiles(&self, role: &RoleName) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
+    /// A policy's versions, oldest first.
+    fn policy_versions(&self, arn: &PolicyArn) -> impl Future<Output = Result<Vec<Version>, Failure>> + Send;
+    /// The document of one version.
+    fn policy_document(&self, arn: &PolicyArn, version: &str) -> impl Future<Output = Result<Value, Failure>> + Send;
+    /// Who carries a policy, as permissions or as boundary.
+    fn policy_carriers(
+        &self,
+        arn: &PolicyArn,
+        usage: Usage,
+    ) -> impl Future<Output = Result<Vec<Carrier>, Failure>> + Send;
+    /// Changes something.
+    fn apply(&self, change: &Change) -> impl Future<Output = Result<Receipt, Failure>> + Send;
+}
+
+/// Time and chance.
+pub trait Clock: Sync {
+    /// What is left until work has to stop.
+    fn remaining(&self) -> Duration;
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+    /// A number from 0 up to 1, different each time.
+    fn chance(&self) -> f64;
+}
+
+/// Defines [`Action`] with the name IAM has for each.
+macro_rules! actions {
+    ($($action:ident),* $(,)?) => {
+        /// Every IAM call that the port can make. The provider role in the template is derived from this list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "the names are IAM's")]
+        pub enum Action { $($action),* }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$action),*];
+
+            /// The name in a policy, such as `iam:GetRole`.
+            #[must_use]
+            pub fn iam_name(self) -> &'static str {
+                match self { $(Self::$action => concat!("iam:", stringify!($action))),* }
+            }
+        }
+    };
+}
+
+actions! {
+    GetRole, GetPolicy,
+    ListAttachedRolePolicies, ListRolePolicies, ListInstanceProfilesForRole,
+    GetPolicyVersion, ListPolicyVersions, ListEntitiesForPolicy,
+    CreateRole, TagRole, UntagRole, UpdateRole, UpdateAssumeRolePolicy, PutRolePermissionsBoundary,
+    CreatePolicy, TagPolicy, UntagPolicy, CreatePolicyVersion,
+    AttachRolePolicy, DetachRolePolicy, DetachUserPolicy, DetachGroupPolicy, DeleteRolePolicy,
+    DeletePolicyVersion, DeletePolicy, DeleteRole,
+}
+
+/// A role as IAM shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Its ARN; the name in the letters it was created with.
+    pub arn: RoleArn,
+    /// Its unique ID (`AROA…`).
+    pub id: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its trust policy.
+    pub trust: Value,
+    /// Its description; empty when none.
+    pub description: String,
+    /// Its longest session, in seconds.
+    pub max_session_duration: u32,
+    /// What caps it.
+    pub boundary: Option<PolicyArn>,
+}
+
+/// A managed policy as IAM shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its ARN, in the letters it was created with.
+    pub arn: PolicyArn,
+    /// Its tags.
+    pub tags: Tags,
+    /// The version in force.
+    pub default_version: String,
+}
+
+/// A version of a managed policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Such as `v3`.
+    pub id: String,
+    /// Whether it is the one in force.
+    pub is_default: bool,
+}
+
+/// How a policy is used by those who carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// Attached, so that it allows.
+    Permissions,
+    /// Set as boundary, so that it caps.
+    Boundary,
+}
+
+/// Somebody who carries a policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Carrier {
+    /// A role, by name.
+    Role(String),
+    /// A user, by name.
+    User(String),
+    /// A group, by name.
+    Group(String),
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(name) => write!(f, "role {name}"),
+            Self::User(name) => write!(f, "user {name}"),
+            Self::Group(name) => write!(f, "group {name}"),
+        }
+    }
+}
+
+/// One change of an account: one AWS call. Doing it twice is the same as once, except for the error that says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the parameters of the IAM call of that name")]
+pub enum Change {
+    CreateRole(Box<NewRole>),
+    TagRole { role: RoleName, tags: Tags },
+    UntagRole { role: RoleName, keys: Vec<String> },
+    UpdateRole { role: RoleName, description: String, max_session_duration: u32 },
+    UpdateTrust { role: RoleName, trust: String },
+    PutBoundary { role: RoleName, boundary: PolicyArn },
+    CreatePolicy { arn: PolicyArn, path: IamPath, document: String, tags: Tags },
+    TagPolicy { arn: PolicyArn, tags: Tags },
+    UntagPolicy { arn: PolicyArn, keys: Vec<String> },
+    CreatePolicyVersion { arn: PolicyArn, document: String },
+    Attach { role: RoleName, arn: PolicyArn },
+    Detach { from: Carrier, arn: PolicyArn },
+    DeleteInlinePolicy { role: RoleName, name: String },
+    DeletePolicyVersion { arn: PolicyArn, version: String },
+    DeletePolicy { arn: PolicyArn },
+    DeleteRole { role: RoleName },
+}
+
+/// A role to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRole {
+    /// Where and under what name.
+    pub arn: RoleArn,
+    /// The trust policy.
+    pub trust: String,
+    /// Empty when none.
+    pub description: String,
+    /// In seconds.
+    pub max_session_duration: u32,
+    /// What caps it from the beginning.
+    pub boundary: Option<PolicyArn>,
+    /// Ours and those asked for.
+    pub tags: Tags,
+}
+
+/// What a managed policy of ours says of itself. It can never be changed, so it is fixed text.
+pub const POLICY_DESCRIPTION: &str =
+    "Lets Cavatica use an S3 bucket. Made by cavatica-connect; delete its CloudFormation stack to remove it.";
+
+impl Change {
+    /// The call it is.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self {
+            Self::CreateRole(_) => Action::CreateRole,
+            Self::TagRole { .. } => Action::TagRole,
+            Self::UntagRole { .. } => Action::UntagRole,
+            Self::UpdateRole { .. } => Action::UpdateRole,
+            Self::UpdateTrust { .. } => Action::UpdateAssumeRolePolicy,
+            Self::PutBoundary { .. } => Action::PutRolePermissionsBoundary,
+            Self::CreatePolicy { .. } => Action::CreatePolicy,
+            Self::TagPolicy { .. } => Action::TagPolicy,
+            Self::UntagPolicy { .. } => Action::UntagPolicy,
+            Self::CreatePolicyVersion { .. } => Action::CreatePolicyVersion,
+            Self::Attach { .. } => Action::AttachRolePolicy,
+            Self::Detach { from: Carrier::Role(_), .. } => Action::DetachRolePolicy,
+            Self::Detach { from: Carrier::User(_), .. } => Action::DetachUserPolicy,
+            Self::Detach { from: Carrier::Group(_), .. } => Action::DetachGroupPolicy,
+            Self::DeleteInlinePolicy { .. } => Action::DeleteRolePolicy,
+            Self::DeletePolicyVersion { .. } => Action::DeletePolicyVersion,
+            Self::DeletePolicy { .. } => Action::DeletePolicy,
+            Self::DeleteRole { .. } => Action::DeleteRole,
+        }
+    }
+
+    /// Whether what it wants is already so when IAM answers that something is not there.
+    #[must_use]
+    pub fn is_removal(&self) -> bool {
+        matches!(
+            self,
+            Self::Detach { .. }
+                | Self::DeleteInlinePolicy { .. }
+                | Self::DeletePolicyVersion { .. }
+                | Self::DeletePolicy { .. }
+                | Self::DeleteRole { .. }
+        )
+    }
+}
+
+impl fmt::Display for Change {
+    /// What is being done, as part of a sentence: "creating role cavatica".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateRole(new) => write!(f, "creating role {}", new.arn.name),
+            Self::TagRole { role, .. } => write!(f, "tagging role {role}"),
+            Self::UntagRole { role, .. } => write!(f, "removing tags from role {role}"),
+            Self::UpdateRole { role, .. } => write!(f, "setting description and session duration of role {role}"),
+            Self::UpdateTrust { role, .. } => write!(f, "setting the trust policy of role {role}"),
+            Self::PutBoundary { role, boundary } => write!(f, "setting {} as boundary of role {role}", boundary.name()),
+            Self::CreatePolicy { arn, .. } => write!(f, "creating policy {}", arn.name()),
+            Self::TagPolicy { arn, .. } => write!(f, "tagging policy {}", arn.name()),
+            Self::UntagPolicy { arn, .. } => write!(f, "removing tags from policy {}", arn.name()),
+            Self::CreatePolicyVersion { arn, .. } => write!(f, "making a new version of policy {}", arn.name()),
+            Self::Attach { role, arn } => write!(f, "attaching policy {} to role {role}", arn.name()),
+            Self::Detach { from, arn } => write!(f, "detaching policy {} from {from}", arn.name()),
+            Self::DeleteInlinePolicy { role, name } => write!(f, "deleting inline policy {name} of role {role}"),
+            Self::DeletePolicyVersion { arn, version } => {
+                write!(f, "deleting version {version} of policy {}", arn.name())
+            }
+            Self::DeletePolicy { arn } => write!(f, "deleting policy {}", arn.name()),
+            Self::DeleteRole { role } => write!(f, "deleting role {role}"),
+        }
+    }
+}
+
+/// What IAM answers to a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The unique ID of a role that was just created.
+    pub role_id: Option<String>,
+}
+
+/// An AWS call that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// What it means for us.
+    pub kind: FailureKind,
+    /// AWS's own code, such as `AccessDenied`.
+    pub code: String,
+    /// AWS's own words.
+    pub message: String,
+    /// For AWS support.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message.trim_end_matches('.'))?;
+        match &self.request_id {
+            Some(id) => write!(f, " (AWS request ID {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a failure means for us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// `NoSuchEntity`.
+    NotFound,
+    /// `EntityAlreadyExists`.
+    AlreadyExists,
+    /// `AccessDenied` and its relatives.
+    Denied,
+    /// `ConcurrentModification`.
+    ConcurrentModification,
+    /// `EntityTemporarilyUnmodifiable`.
+    TemporarilyUnmodifiable,
+    /// `DeleteConflict`.
+    DeleteConflict,
+    /// `LimitExceeded`.
+    LimitExceeded,
+    /// `MalformedPolicyDocument`.
+    MalformedDocument,
+    /// Throttling in any of its names.
+    Throttled,
+    /// A 5xx.
+    Server,
+    /// No answer: the connection could not be made, broke, or took too long. The call may have taken effect.
+    Connection,
+    /// Anything else: permanent as far as we know.
+    Other,
+}

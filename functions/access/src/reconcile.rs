@@ -1,0 +1,184 @@
+//! Look, decide, apply, until nothing is left to do or something stands in the way.
+//!
+//! Nothing is decided here but whether another round is worth it: when somebody else, or an earlier try of ours,
+//! changed what was looked at.
+
+use futures_util::future::{join_all, try_join};
+
+use crate::activity::Activities;
+use crate::names::AccountId;
+use crate::observe::{Observer, Remnant, Site};
+use crate::owner::Owner;
+use crate::plan::{Absent, Plan, Present, Stage};
+use crate::port::{Change, Clock, Failure, FailureKind, Iam, Receipt};
+use crate::refusal::Refusal;
+use crate::retry::{Attempt, persist};
+
+/// Most rounds of looking and applying. Two of us at once converge in three.
+const MOST_ROUNDS: u32 = 6;
+/// Rounds spent on finding what IAM says is there but does not show yet.
+const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
+
+/// What an event has to do with.
+pub struct Setting<'a, I, C> {
+    /// The account.
+    pub iam: &'a I,
+    /// The time there is.
+    pub clock: &'a C,
+    /// Where to say what is being waited for.
+    pub activities: &'a Activities,
+}
+
+/// How it ended well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The unique ID of the role that is there now.
+    pub role_id: Option<String>,
+    /// What was done, in order.
+    pub applied: Vec<String>,
+    /// What was seen and left alone.
+    pub notes: Vec<String>,
+}
+
+/// Makes a request true.
+pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
+    let owner = &present.blueprint.owner;
+    let observer = setting.observer(owner);
+    rounds(
+        setting,
+        owner,
+        || observer.site(present),
+        |site: &Site| Plan::for_present(present, site),
+        |site| site.role.as_ref().map(|role| role.id.clone()),
+    )
+    .await
+}
+
+/// Makes a role and its policy go.
+pub async fn remove<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
+    let observer = setting.observer(&absent.owner);
+    rounds(
+        setting,
+        &absent.owner,
+        || observer.remnants(absent),
+        |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants),
+        |_| None,
+    )
+    .await
+}
+
+async fn rounds<I: Iam, C: Clock, S: Send, F>(
+    setting: &Setting<'_, I, C>,
+    owner: &Owner,
+    look: impl Fn() -> F,
+    decide: impl Fn(&S) -> Result<Plan, Refusal>,
+    role_id: impl Fn(&S) -> Option<String>,
+) -> Result<Done, Refusal>
+where
+    F: Future<Output = Result<S, Refusal>> + Send,
+{
+    let mut done = Done::default();
+    let mut last: Option<(Change, Failure)> = None;
+    let mut same = 0;
+    for round in 0.. {
+        let observed = if round == 0 {
+            let (caller, observed) = try_join(setting.observer(owner).caller(), look()).await?;
+            check_account(caller, owner)?;
+            observed
+        } else {
+            look().await?
+        };
+        let plan = decide(&observed)?;
+        done.role_id = role_id(&observed).or(done.role_id);
+        done.notes.clone_from(&plan.notes);
+        if let Some((change, failure)) = last.take() {
+            let is_still_due = plan.changes().any(|due| *due == change);
+            if is_still_due
+                && (round >= MOST_ROUNDS || same >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(failure.kind))
+            {
+                return Err(Refusal::while_changing(&change, failure));
+            }
+        }
+        match apply(setting, &plan, &mut done).await {
+            Ok(()) => break,
+            Err((change, failure)) if is_final(failure.kind) || round >= MOST_ROUNDS => {
+                return Err(Refusal::while_changing(&change, failure));
+            }
+            Err((change, failure)) => {
+                same += 1;
+                if failure.kind == FailureKind::AlreadyExists {
+                    // What IAM has but does not show yet needs a moment.
+                    setting.clock.sleep(std::time::Duration::from_secs(2).min(setting.clock.remaining())).await;
+                }
+                last = Some((change, failure));
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Whether looking again cannot help.
+fn is_final(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::MalformedDocument | FailureKind::Other)
+}
+
+/// Whether trying the same again cannot help, once another look shows that it is still to be done.
+fn is_hopeless(kind: FailureKind) -> bool {
+    !matches!(kind, FailureKind::AlreadyExists | FailureKind::NotFound | FailureKind::DeleteConflict)
+}
+
+fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
+    let stack = owner.stack.account.clone();
+    if caller == stack { Ok(()) } else { Err(Refusal::WrongAccount { caller, stack }) }
+}
+
+/// Applies a plan; the changes of a stage go at once, and all of them end before the first failure is reported.
+async fn apply<I: Iam, C: Clock>(
+    setting: &Setting<'_, I, C>,
+    plan: &Plan,
+    done: &mut Done,
+) -> Result<(), (Change, Failure)> {
+    for stage in &plan.stages {
+        let (changes, alternatives) = match stage {
+            Stage::All(changes) => (changes, false),
+            Stage::Any(changes) => (changes, true),
+        };
+        let results = join_all(changes.iter().map(|change| setting.apply(change, alternatives))).await;
+        let mut failures = Vec::new();
+        for (change, result) in changes.iter().zip(results) {
+            match result {
+                Ok(receipt) => {
+                    done.applied.push(change.to_string());
+                    done.role_id = receipt.role_id.or(done.role_id.take());
+                }
+                Err(failure) => failures.push((change.clone(), failure)),
+            }
+        }
+        let is_enough = if alternatives { failures.len() < changes.len() } else { failures.is_empty() };
+        if !is_enough && let Some(first) = failures.into_iter().next() {
+            return Err(first);
+        }
+    }
+    Ok(())
+}
+
+impl<'a, I: Iam, C: Clock> Setting<'a, I, C> {
+    fn observer<'o>(&'o self, owner: &'o Owner) -> Observer<'o, I, C> {
+        Observer { iam: self.iam, clock: self.clock, activities: self.activities, owner }
+    }
+
+    async fn apply(&self, change: &Change, is_alternative: bool) -> Result<Receipt, Failure> {
+        let attempt = match (is_alternative, change.is_removal()) {
+            (true, _) => Attempt::Alternative,
+            (false, true) => Attempt::Removal,
+            (false, false) => Attempt::Change,
+        };
+        let result = persist(self.clock, self.activities, attempt, change, || self.iam.apply(change)).await;
+        match result {
+            Err(failure) if attempt == Attempt::Removal && failure.kind == FailureKind::NotFound => {
+                Ok(Receipt::default())
+            }
+            result => result,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Why a request cannot be done, in sentences for the administrator: what was tried, what stands in the way, what to do.
+
+use crate::names::{AccountId, PolicyArn, RoleName};
+use crate::owner::{self, Owner, Tags};
+use crate::port::{Action, Carrier, Change, Failure, FailureKind, Usage};
+
+/// What ends an event with `FAILED`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The function runs in another account than its stack.
+    #[error(
+        "The function runs in account {caller} but its stack is in account {stack}: a custom resource must be served \
+         from its own account. Nothing was changed. Deploy the function in account {stack}"
+    )]
+    WrongAccount {
+        /// Where the function runs.
+        caller: AccountId,
+        /// Where the stack is.
+        stack: AccountId,
+    },
+
+    /// Something of that name is somebody else's.
+    #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}")]
+    Taken {
+        /// "Role" or "Policy".
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Who seems to own it.
+        holder: String,
+        /// What to do.
+        remedy: String,
+    },
+
+    /// Only the letter case of a name was changed.
+    #[error(
+        "{kind} {old} was asked to become {new}: IAM ignores letter case in names, so the clean-up of one would delete \
+         the other. Nothing was changed. Choose a name that differs in more than case"
+    )]
+    LetterCase {
+        /// "Role" or "Policy".
+        kind: &'static str,
+        /// As it is.
+        old: String,
+        /// As it was asked for.
+        new: String,
+    },
+
+    /// The policy's name was changed alone.
+    #[error(
+        "PolicyName was changed from {old} to {new} alone: it may change only together with RoleName, because a rollback \
+         could not restore it. Nothing was changed. Change both names, or keep {old}"
+    )]
+    PolicyRenamedAlone {
+        /// As it is.
+        old: String,
+        /// As it was asked for.
+        new: String,
+    },
+
+    /// The path was changed without both names.
+    #[error(
+        "{kind} {name} lives under another path than asked for: names are unique across paths, so Path may change only \
+         when RoleName and PolicyName both change. Nothing was changed. Change both names too, or keep the path"
+    )]
+    PathChanged {
+        /// "Role" or "Policy".
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+
+    /// The trusted principal was changed alone.
+    #[error(
+        "TrustedPrincipalArn was changed from {old} to {new} alone: it may change only together with RoleName, because a \
+         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}"
+    )]
+    PrincipalChangedAlone {
+        /// As it is.
+        old: String,
+        /// As it was asked for.
+        new: String,
+    },
+
+    /// The function may not trust this principal.
+    #[error(
+        "TrustedPrincipalArn is {asked}, but this function was deployed to trust {pinned} and nobody else. Nothing was \
+         changed. Update the stack so that both name the same principal"
+    )]
+    PrincipalNotPinned {
+        /// What the properties say.
+        asked: String,
+        /// What the function's environment says.
+        pinned: String,
+    },
+
+    /// A boundary was to be removed.
+    #[error(
+        "PermissionsBoundaryArn is absent, but role {role} has the boundary {boundary}: a boundary that was set may be \
+         changed but not removed. Nothing was changed. Set PermissionsBoundaryArn again"
+    )]
+    BoundaryRemoved {
+        /// The role.
+        role: RoleName,
+        /// What caps it.
+        boundary: PolicyArn,
+    },
+
+    /// A role lost the tags that make it ours, but carries the stack's boundary, which could not be deleted.
+    #[error(
+        "Role {role} carries this stack's boundary but lost the tags that say it is this stack's, so it was not deleted, and \
+         the stack cannot finish while it is there. If it is the stack's, tag it again and delete the stack once more: \
+         {command}"
+    )]
+    LostTags {
+        /// The role.
+        role: RoleName,
+        /// What tags it again.
+        command: String,
+    },
+
+    /// Something that somebody did stands in the way of a deletion.
+    #[error("{what}, so it cannot be deleted. Nothing was removed. Run this and delete the stack again: {command}")]
+    InTheWay {
+        /// What stands in the way.
+        what: String,
+        /// What removes it.
+        command: String,
+    },
+
+    /// AWS refused or did not answer.
+    #[error("While {doing}, AWS answered {failure}. {advice}")]
+    Aws {
+        /// What was tried.
+        doing: String,
+        /// What AWS answered.
+        failure: Box<Failure>,
+        /// What to do.
+        advice: String,
+    },
+}
+
+impl Refusal {
+    /// A role or policy that is not ours.
+    #[must_use]
+    pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {
+        let holder = match (tags.get(owner::STACK), tags.get(owner::RESOURCE)) {
+            (Some(stack), Some(resource)) if *stack == owner.stack.as_str() => {
+                format!("it belongs to the resource {resource} of the same stack")
+            }
+            (Some(stack), _) => format!("it belongs to the stack {stack}"),
+            (None, _) => "it has no tag of cavatica-connect, so somebody made it by other means".to_owned(),
+        };
+        let parameter = if kind == "Role" { "RoleName" } else { "PolicyName" };
+        let remedy = format!("Choose another {parameter}, or remove the {} and try again", kind.to_lowercase());
+        Self::Taken { kind, name: name.to_owned(), holder, remedy }
+    }
+
+    /// A role that lost its tags.
+    #[must_use]
+    pub fn lost_tags(role: &RoleName, owner: &Owner) -> Self {
+        let pairs: Vec<_> = owner.tags().into_iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
+        Self::LostTags {
+            role: role.clone(),
+            command: format!("aws iam tag-role --role-name {role} --tags {}", pairs.join(" ")),
+        }
+    }
+
+    /// A role that an instance profile holds.
+    #[must_use]
+    pub fn in_instance_profile(role: &RoleName, profile: &str) -> Self {
+        Self::InTheWay {
+            what: format!("Role {role} is in the instance profile {profile}"),
+            command: format!(
+                "aws iam remove-role-from-instance-profile --instance-profile-name {profile} --role-name {role}"
+            ),
+        }
+    }
+
+    /// A policy that somebody uses as boundary.
+    #[must_use]
+    pub fn used_as_boundary(policy: &PolicyArn, carrier: &Carrier) -> Self {
+        let command = match carrier {
+            Carrier::Role(name) => format!("aws iam delete-role-permissions-boundary --role-name {name}"),
+            Carrier::User(name) | Carrier::Group(name) => {
+                format!("aws iam delete-user-permissions-boundary --user-name {name}")
+            }
+        };
+        Self::InTheWay {
+            what: format!("Policy {} is used as the permissions boundary of {carrier}", policy.name()),
+            command,
+        }
+    }
+
+    /// A look that failed.
+    #[must_use]
+    pub fn while_looking(at: &Look, failure: Failure) -> Self {
+        let advice = advice(at.action(), &failure);
+        Self::Aws { doing: at.to_string(), failure: Box::new(failure), advice }
+    }
+
+    /// A change that failed.
+    #[must_use]
+    pub fn while_changing(change: &Change, failure: Failure) -> Self {
+        let advice = advice(Some(change.action()), &failure);
+        Self::Aws { doing: change.to_string(), failure: Box::new(failure), advice }
+    }
+}
+
+/// What an administrator can do about a failure.
+fn advice(action: Option<Action>, failure: &Failure) -> String {
+    let action_name = action.map_or("sts:GetCallerIdentity", Action::iam_name);
+    match failure.kind {
+        FailureKind::Denied => format!(
+            "The stack's own role allows {action_name} here, so another policy forbids it. The usual cause is an organisation's \
+             policy that allows IAM changes only to some roles or only through CloudFormation: ask whoever keeps it for an \
+             exception, then try again"
+        ),
+        FailureKind::MalformedDocument if failure.message.to_lowercase().contains("principal") => {
+            "IAM does not know the principal in the trust policy: check TrustedPrincipalArn, and ask Cavatica's support whether \
+             its role changed"
+                .to_owned()
+        }
+        FailureKind::AlreadyExists => "The name is taken, under another path or in other letter case, by something that is not \
+             this stack's: choose another RoleName and PolicyName"
+            .to_owned(),
+        FailureKind::LimitExceeded => "The account's IAM quota is used up: remove what is not needed, or have the quota raised \
+             (Service Quotas, AWS Identity and Access Management), then try again"
+            .to_owned(),
+        FailureKind::Throttled | FailureKind::Server | FailureKind::Connection => {
+            "AWS did not take the call in the time there was; what is half done is finished by the next try: update or delete \
+             the stack again"
+                .to_owned()
+        }
+        FailureKind::DeleteConflict => {
+            "Somebody keeps attaching to it: look at it in the IAM console, remove what was added, then delete the stack again".to_owned()
+        }
+        FailureKind::NotFound => "It was removed by somebody else meanwhile: try again".to_owned(),
+        FailureKind::MalformedDocument | FailureKind::ConcurrentModification | FailureKind::TemporarilyUnmodifiable | FailureKind::Other => {
+            "Try again; if it stays, report it with this text".to_owned()
+        }
+    }
+}
+
+/// A read, as part of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the port's methods")]
+pub enum Look {
+    Caller,
+    Role(RoleName),
+    Policy(PolicyArn),
+    Attached(RoleName),
+    Inline(RoleName),
+    Profiles(RoleName),
+    Versions(PolicyArn),
+    Document(PolicyArn),
+    Carriers(PolicyArn, Usage),
+}
+
+impl Look {
+    /// The IAM call it is; `None` for the one that is of STS.
+    #[must_use]
+    pub fn action(&self) -> Option<Action> {
+        Some(match self {
+            Self::Caller => return None,
+            Self::Role(_) => Action::GetRole,
+            Self::Policy(_) => Action::GetPolicy,
+            Self::Attached(_) => Action::ListAttachedRolePolicies,
+            Self::Inline(_) => Action::ListRolePolicies,
+            Self::Profiles(_) => Action::ListInstanceProfilesForRole,
+            Self::Versions(_) => Action::ListPolicyVersions,
+            Self::Document(_) => Action::GetPolicyVersion,
+            Self::Carriers(..) => Action::ListEntitiesForPolicy,
+        })
+    }
+}
+
+impl std::fmt::Display for Look {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Caller => f.write_str("asking which account the function runs in"),
+            Self::Role(name) => write!(f, "looking at role {name}"),
+            Self::Policy(arn) => write!(f, "looking at policy {}", arn.name()),
+            Self::Attached(role) => write!(f, "listing the policies attached to role {role}"),
+            Self::Inline(role) => write!(f, "listing the inline policies of role {role}"),
+            Self::Profiles(role) => write!(f, "listing the instance profiles of role {role}"),
+            Self::Versions(arn) => write!(f, "listing the versions of policy {}", arn.name()),
+            Self::Document(arn) => write!(f, "reading the document of policy {}", arn.name()),
+            Self::Carriers(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
+            Self::Carriers(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
+        }
+    }
+}

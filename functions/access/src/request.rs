@@ -1,0 +1,428 @@
+//! What somebody asks for: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
+//!
+//! CloudFormation turns every scalar into a string; both forms are taken. Every finding is reported, not only the
+//! first. Old properties and those of a Delete are never validated: [`Former`] reads of them what it can.
+
+mod fields;
+
+use serde_json::Value;
+
+use fields::{Fields, scalar};
+pub use fields::{Finding, Invalid};
+
+use crate::limits;
+use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
+use crate::owner::{self, Tags};
+use crate::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+
+/// The resource type in the template.
+pub const RESOURCE_TYPE: &str = "Custom::CavaticaVolumeAccess";
+
+/// The role that Cavatica assumes roles with. Source: Cavatica's manual, trust policy.
+pub const CAVATICA_PRINCIPAL: &str = "arn:aws:iam::151136852077:role/volume-connection";
+
+/// Properties that belong to CloudFormation itself.
+const CLOUDFORMATION_PROPERTIES: [&str; 2] = ["ServiceToken", "ServiceTimeout"];
+
+/// A valid request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The role to make.
+    pub role_name: RoleName,
+    /// The policy to make; named like the role unless asked otherwise.
+    pub policy_name: PolicyName,
+    /// Where both live.
+    pub path: IamPath,
+    /// What Cavatica may use; at least one.
+    pub volumes: Vec<Volume>,
+    /// Where projects run.
+    pub project_locations: Vec<ProjectLocation>,
+    /// Who may assume the role.
+    pub trusted_principal: RoleArn,
+    /// What it must say to do so.
+    pub external_id: Option<ExternalId>,
+    /// What caps the role.
+    pub permissions_boundary: Option<PolicyArn>,
+    /// The longest session, in seconds.
+    pub max_session_duration: u32,
+    /// On the role.
+    pub description: Option<String>,
+    /// On role and policy.
+    pub tags: Tags,
+}
+
+crate::names::text! {
+    /// An external ID: 6-1224 of `[\w+=,.@:/-]`.
+    ExternalId
+}
+
+impl ExternalId {
+    /// The rule in words. Source: `AssumeRole`, parameter `ExternalId`; Cavatica's manual asks for 6 or more.
+    pub const RULE: Rule = "6 to 1224 characters out of letters, digits and _+=,.@:/-";
+    /// The rule as a pattern for CloudFormation, without anchors and length (1,224 exceeds what some engines repeat).
+    pub const PATTERN: &str = r"[\w+=,.@:/-]{6,}";
+}
+
+impl std::str::FromStr for ExternalId {
+    type Err = Rule;
+
+    fn from_str(text: &str) -> Result<Self, Rule> {
+        let fits = (limits::EXTERNAL_ID_MIN..=limits::EXTERNAL_ID_MAX).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c));
+        fits.then(|| Self(text.to_owned())).ok_or(Self::RULE)
+    }
+}
+
+/// The rule for `MaxSessionDuration` in words. Source: `CreateRole`.
+const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
+/// The rule for `Description` in words. Source: `CreateRole`.
+const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
+/// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
+const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
+     keys distinct ignoring case and not under aws: or cavatica-connect:, at most 46 of them";
+
+impl Request {
+    /// Reads the properties of a Create or Update.
+    pub fn parse(properties: &Value) -> Result<Self, Invalid> {
+        let mut fields = Fields::of(properties, "");
+        fields.known(&CLOUDFORMATION_PROPERTIES);
+        // The release is there to be different: CloudFormation sends an Update when the asset changes.
+        let _release = fields.optional("Release", |text| Ok::<_, Rule>(text.to_owned()));
+
+        let role_name: Option<RoleName> = fields.required("RoleName", RoleName::RULE, str::parse);
+        let policy_name: Option<PolicyName> = fields.optional("PolicyName", str::parse);
+        let path = fields.optional("Path", str::parse).unwrap_or_default();
+        let volumes = fields.list("Volumes", "a list of at least one volume", |item, place| volume(item, place));
+        let locations = fields
+            .list_of_scalars("ProjectLocations", ProjectLocation::RULE, |text| text.trim().parse::<ProjectLocation>());
+        let principal = fields.optional("TrustedPrincipalArn", str::parse);
+        let external_id = fields.optional("ExternalId", str::parse);
+        let permissions_boundary = fields.optional("PermissionsBoundaryArn", str::parse);
+        let duration = fields.optional("MaxSessionDuration", session_duration);
+        let description = fields.optional("Description", description);
+        let tags = fields.optional_value("Tags", TAGS_RULE, tags).unwrap_or_default();
+        let trusted_principal = match principal {
+            Some(arn) => Some(arn),
+            None => CAVATICA_PRINCIPAL.parse().ok(),
+        };
+        let project_locations = match locations {
+            Some(list) if list.is_empty() => {
+                fields.refuse("ProjectLocations", "[]", ProjectLocation::RULE);
+                list
+            }
+            Some(mut list) => {
+                list.sort_unstable();
+                list.dedup();
+                list
+            }
+            None => ProjectLocation::ALL.map(|(location, ..)| location).to_vec(),
+        };
+        if fields.is_clean() && volumes.as_ref().is_none_or(Vec::is_empty) {
+            fields.refuse("Volumes", "nothing", "a list of at least one volume");
+        }
+
+        let (Some(role_name), Some(volumes), Some(trusted_principal), Ok(())) =
+            (role_name, volumes, trusted_principal, fields.finish())
+        else {
+            return Err(fields.into_invalid());
+        };
+        Ok(Self {
+            policy_name: policy_name.unwrap_or_else(|| PolicyName::from(&role_name)),
+            role_name,
+            path,
+            volumes,
+            project_locations,
+            trusted_principal,
+            external_id,
+            permissions_boundary,
+            max_session_duration: duration.unwrap_or(*limits::SESSION_SECONDS.start()),
+            description: description.flatten(),
+            tags,
+        })
+    }
+}
+
+/// Reads one volume; `place` is how its properties are named in a finding, such as `Volumes[0].`.
+fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Finding>> {
+    let mut fields = Fields::of(item, place);
+    let bucket: Option<BucketName> = fields.required("BucketName", BucketName::RULE, str::parse);
+    let prefix = fields.optional("Prefix", Prefix::read).flatten();
+    let access = fields.optional("AccessMode", str::parse).unwrap_or(AccessMode::ReadOnly);
+    let kms_key = fields.optional("KmsKeyArn", str::parse::<KmsKeyArn>);
+    let bucket_owner = fields.optional("BucketOwnerAccountId", str::parse::<AccountId>);
+    match (bucket, fields.finish()) {
+        (Some(bucket), Ok(())) => Ok(Volume { bucket, prefix, access, kms_key, bucket_owner }),
+        _ => Err(fields.into_findings()),
+    }
+}
+
+fn session_duration(text: &str) -> Result<u32, Rule> {
+    text.parse().ok().filter(|seconds| limits::SESSION_SECONDS.contains(seconds)).ok_or(SESSION_RULE)
+}
+
+fn description(text: &str) -> Result<Option<String>, Rule> {
+    let is_allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{a1}'..='\u{ff}');
+    if text.chars().count() > limits::DESCRIPTION || !text.chars().all(is_allowed) {
+        return Err(DESCRIPTION_RULE);
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Reads tags as `[{Key, Value}]`, or as the `Key=Value` strings that a comma-delimited parameter gives.
+fn tags(value: &Value) -> Option<Tags> {
+    let items = value.as_array()?;
+    let mut tags = Tags::new();
+    for item in items {
+        let (key, value) = match (item.as_object(), scalar(item)) {
+            (Some(pair), _) if pair.keys().all(|k| k == "Key" || k == "Value") => {
+                (scalar(pair.get("Key")?)?, scalar(pair.get("Value")?)?)
+            }
+            // A parameter that was left empty arrives as one empty string.
+            (None, Some(text)) if text.is_empty() && items.len() == 1 => continue,
+            (None, Some(text)) => {
+                let (key, value) = text.split_once('=')?;
+                (key.trim().to_owned(), value.to_owned())
+            }
+            _ => return None,
+        };
+        let is_taken = tags.keys().any(|known| known.to_lowercase() == key.to_lowercase());
+        if is_taken || !is_tag_key(&key) || !is_tag_text(&value, limits::TAG_VALUE) {
+            return None;
+        }
+        tags.insert(key, value);
+    }
+    (tags.len() + owner::OUR_TAGS <= limits::TAGS).then_some(tags)
+}
+
+fn is_tag_key(key: &str) -> bool {
+    let lower = key.to_lowercase();
+    !key.is_empty()
+        && is_tag_text(key, limits::TAG_KEY)
+        && !lower.starts_with("aws:")
+        && !lower.starts_with(owner::RESERVED)
+}
+
+fn is_tag_text(text: &str, longest: usize) -> bool {
+    text.chars().count() <= longest
+        && text.chars().all(|c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c))
+}
+
+/// What can be made out of properties that nobody validated: those of a Delete, or old ones that an earlier release
+/// wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Former {
+    /// The role they named.
+    pub role_name: Option<RoleName>,
+    /// The policy they named, if they named one.
+    pub policy_name: Option<PolicyName>,
+    /// Where both lived.
+    pub path: IamPath,
+    /// Who might assume the role; Cavatica when nobody was named.
+    pub trusted_principal: Option<RoleArn>,
+    /// What capped the role.
+    pub permissions_boundary: Option<PolicyArn>,
+    /// The keys of the tags they asked for.
+    pub tag_keys: Vec<String>,
+}
+
+impl Former {
+    /// Reads what can be read; never fails.
+    #[must_use]
+    pub fn read(properties: &Value) -> Self {
+        fn get<T: std::str::FromStr>(properties: &Value, name: &str) -> Option<T> {
+            scalar(properties.get(name)?)?.parse().ok()
+        }
+        Self {
+            role_name: get(properties, "RoleName"),
+            policy_name: get(properties, "PolicyName"),
+            path: get(properties, "Path").unwrap_or_default(),
+            trusted_principal: match properties.get("TrustedPrincipalArn") {
+                Some(_) => get(properties, "TrustedPrincipalArn"),
+                None => CAVATICA_PRINCIPAL.parse().ok(),
+            },
+            permissions_boundary: get(properties, "PermissionsBoundaryArn"),
+            tag_keys: properties.get("Tags").and_then(tags).unwrap_or_default().into_keys().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn minimal() -> Value {
+        json!({"RoleName": "cavatica", "Volumes": [{"BucketName": "my-bucket"}]})
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut properties = minimal();
+        properties[name] = value;
+        properties
+    }
+
+    fn with_volume(name: &str, value: Value) -> Value {
+        let mut properties = minimal();
+        properties["Volumes"][0][name] = value;
+        properties
+    }
+
+    #[test]
+    fn the_least_request_gets_the_documented_defaults() -> Result<(), Box<dyn std::error::Error>> {
+        let request = Request::parse(&minimal())?;
+        assert_eq!(request.policy_name.as_str(), "cavatica");
+        assert_eq!(request.path.as_str(), "/");
+        assert_eq!(request.trusted_principal.to_string(), CAVATICA_PRINCIPAL);
+        assert_eq!(request.project_locations, [ProjectLocation::UsEast1, ProjectLocation::UsWest2]);
+        assert_eq!(request.max_session_duration, 3600);
+        assert_eq!(
+            (request.external_id, request.permissions_boundary, request.description, request.tags),
+            (None, None, None, Tags::new())
+        );
+        assert_eq!(request.volumes[0].access, AccessMode::ReadOnly);
+        Ok(())
+    }
+
+    #[test]
+    fn every_property_is_read_as_cloudformation_sends_it() -> Result<(), Box<dyn std::error::Error>> {
+        let request = Request::parse(&json!({
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:f", "ServiceTimeout": "540",
+            "RoleName": "r", "PolicyName": "p", "Path": "/labs/",
+            "Volumes": [
+                {"BucketName": "one-bucket", "Prefix": "/raw/", "AccessMode": "ReadWrite"},
+                {"BucketName": "two-bucket", "KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/abc",
+                 "BucketOwnerAccountId": "210987654321"},
+            ],
+            "ProjectLocations": ["us-west-2", "us-west-2"],
+            "TrustedPrincipalArn": "arn:aws:iam::999999999999:role/sibling",
+            "ExternalId": "secret-1", "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/cap",
+            "MaxSessionDuration": "7200", "Description": "For the lab", "Tags": ["team=genomics", "cost centre=4=2"],
+            "Release": "abc",
+        }))?;
+        assert_eq!(request.volumes.len(), 2);
+        assert_eq!(request.volumes[0].prefix.as_ref().map(Prefix::as_str), Some("raw"));
+        assert_eq!(request.volumes[1].bucket_owner.as_ref().map(AccountId::as_str), Some("210987654321"));
+        assert_eq!(request.project_locations, [ProjectLocation::UsWest2]);
+        assert_eq!(request.max_session_duration, 7200);
+        assert_eq!(request.tags["cost centre"], "4=2");
+        Ok(())
+    }
+
+    #[test]
+    fn numbers_are_taken_as_well_as_their_text() {
+        for value in [json!(7200), json!("7200")] {
+            assert_eq!(
+                Request::parse(&with("MaxSessionDuration", value)).map(|r| r.max_session_duration).ok(),
+                Some(7200)
+            );
+        }
+    }
+
+    #[test]
+    fn bad_input_is_refused_with_the_property_the_value_and_the_rule() {
+        let table = [
+            (with_volume("BucketName", json!("My-Bucket")), "Volumes[0].BucketName", "My-Bucket", BucketName::RULE),
+            (with_volume("Prefix", json!("raw/*")), "Volumes[0].Prefix", "raw/*", Prefix::RULE),
+            (with_volume("AccessMode", json!("readonly")), "Volumes[0].AccessMode", "readonly", AccessMode::RULE),
+            (with_volume("KmsKeyArn", json!("alias/x")), "Volumes[0].KmsKeyArn", "alias/x", KmsKeyArn::RULE),
+            (with_volume("BucketOwnerAccountId", json!(12)), "Volumes[0].BucketOwnerAccountId", "12", AccountId::RULE),
+            (with("ExternalId", json!("12345")), "ExternalId", "12345", ExternalId::RULE),
+            (with("ExternalId", json!("")), "ExternalId", "\"\"", ExternalId::RULE),
+            (with("RoleName", json!("r".repeat(65))), "RoleName", &"r".repeat(65), RoleName::RULE),
+            (with("PolicyName", json!("a b")), "PolicyName", "a b", PolicyName::RULE),
+            (with("Path", json!("labs")), "Path", "labs", IamPath::RULE),
+            (with("MaxSessionDuration", json!("1h")), "MaxSessionDuration", "1h", SESSION_RULE),
+            (with("MaxSessionDuration", json!(60)), "MaxSessionDuration", "60", SESSION_RULE),
+            (with("Description", json!("日本")), "Description", "日本", DESCRIPTION_RULE),
+            (with("ProjectLocations", json!(["eu-west-1"])), "ProjectLocations[0]", "eu-west-1", ProjectLocation::RULE),
+            (with("TrustedPrincipalArn", json!("*")), "TrustedPrincipalArn", "*", RoleArn::RULE),
+            (with("PermissionsBoundaryArn", json!("cap")), "PermissionsBoundaryArn", "cap", PolicyArn::RULE),
+            (with("Tags", json!(["novalue"])), "Tags", "novalue", TAGS_RULE),
+            (with("Tags", json!(["a=1", "A=2"])), "Tags", "A=2", TAGS_RULE),
+            (with("Tags", json!(["Cavatica-Connect:stack=x"])), "Tags", "Cavatica-Connect:stack=x", TAGS_RULE),
+            (with("Volumes", json!([])), "Volumes", "nothing", "a list of at least one volume"),
+            (with("Volumes", json!("my-bucket")), "Volumes", "my-bucket", "a list of at least one volume"),
+            (json!({"Volumes": [{"BucketName": "my-bucket"}]}), "RoleName", "nothing", RoleName::RULE),
+        ];
+        for (properties, property, value, rule) in table {
+            let said = Request::parse(&properties).map_err(|invalid| invalid.to_string()).err().unwrap_or_default();
+            assert!(said.contains(property) && said.contains(value) && said.contains(rule), "{properties}: {said}");
+        }
+    }
+
+    #[test]
+    fn unknown_properties_are_named_wherever_they_are() {
+        for (properties, name) in
+            [(with("Bucket", json!("x")), "Bucket"), (with_volume("Mode", json!("x")), "Volumes[0].Mode")]
+        {
+            let said = Request::parse(&properties).map_err(|invalid| invalid.to_string()).err().unwrap_or_default();
+            assert!(said.contains(name) && said.contains("not a property"), "{said}");
+        }
+    }
+
+    #[test]
+    fn every_finding_is_reported_at_once() {
+        let mut properties = with("ExternalId", json!("x"));
+        properties["Volumes"][0]["BucketName"] = json!("NO");
+        properties["Extra"] = json!(1);
+        let invalid = Request::parse(&properties).err().map(|invalid| invalid.findings.len());
+        assert_eq!(invalid, Some(3));
+    }
+
+    #[test]
+    fn tags_are_taken_in_both_forms_and_empty_is_none() {
+        let tags =
+            |value: Value| Request::parse(&with("Tags", value)).ok().map(|r| r.tags.into_iter().collect::<Vec<_>>());
+        let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+        assert_eq!(tags(json!([{"Key": "a", "Value": "b"}, "c=d"])), Some(vec![pair("a", "b"), pair("c", "d")]));
+        assert_eq!(tags(json!([""])), Some(vec![]));
+        assert_eq!(tags(json!([])), Some(vec![]));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let names = proptest::sample::select(vec![
+            "RoleName",
+            "PolicyName",
+            "Path",
+            "Volumes",
+            "BucketName",
+            "Prefix",
+            "AccessMode",
+            "ProjectLocations",
+            "ExternalId",
+            "Tags",
+            "Key",
+            "Value",
+            "MaxSessionDuration",
+            "Description",
+            "ServiceToken",
+            "TrustedPrincipalArn",
+            "Other",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,80}".prop_map(Value::from),
+            "[a-z0-9/:=,.-]{0,70}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((names.clone(), inner), 0..12)
+                    .prop_map(|pairs| pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Value>()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(properties in any_json()) {
+            let _ = Request::parse(&properties);
+            let _ = Former::read(&properties);
+        }
+    }
+}

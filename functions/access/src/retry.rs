@@ -1,0 +1,92 @@
+//! Which failures are worth another try, for how long, and how long to wait in between.
+//!
+//! Only named cases are tried again; whatever is not in the table is permanent.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::activity::Activities;
+use crate::port::{Clock, Failure, FailureKind};
+
+/// First wait; doubles from there.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait. IAM changes spread within seconds, so a longer one would only lose time.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// A provider role that was changed a second ago may not be in force yet.
+const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(45);
+/// What was just created, detached or removed may not have reached every replica.
+const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
+
+/// What is being tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// A read.
+    Look,
+    /// A change that needs what it changes to be there.
+    Change,
+    /// A removal.
+    Removal,
+    /// A change that may be denied because another one will do as well.
+    Alternative,
+}
+
+/// How long a failure is worth trying again; `None` is permanent.
+#[must_use]
+pub fn patience(attempt: Attempt, kind: FailureKind) -> Option<Duration> {
+    use FailureKind as F;
+    match (attempt, kind) {
+        // Passing by nature; only the deadline ends them.
+        (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
+            Some(Duration::MAX)
+        }
+        (Attempt::Alternative, F::Denied) => None,
+        (_, F::Denied) => Some(UNTIL_POLICY_IN_FORCE),
+        // Right after our own create.
+        (Attempt::Look | Attempt::Change | Attempt::Alternative, F::NotFound) => Some(UNTIL_REPLICATED),
+        // Right after our own detach.
+        (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_REPLICATED),
+        (
+            _,
+            F::NotFound | F::DeleteConflict | F::AlreadyExists | F::LimitExceeded | F::MalformedDocument | F::Other,
+        ) => None,
+    }
+}
+
+/// Makes a call until it succeeds, its failure is permanent, or time is up. What it waits for is listed meanwhile.
+pub async fn persist<C: Clock, T, F>(
+    clock: &C,
+    activities: &Activities,
+    attempt: Attempt,
+    what: &(dyn Display + Sync),
+    call: impl Fn() -> F + Send,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>> + Send,
+    T: Send,
+{
+    let activity = activities.begin(what);
+    let begun = clock.remaining();
+    let mut wait = FIRST_WAIT;
+    loop {
+        let failure = match call().await {
+            Ok(value) => return Ok(value),
+            Err(failure) => failure,
+        };
+        let pause = jittered(wait, clock.chance());
+        let remaining = clock.remaining();
+        let spent = begun.saturating_sub(remaining);
+        let worth_it = patience(attempt, failure.kind).is_some_and(|patience| spent + pause <= patience);
+        if !worth_it || pause >= remaining {
+            return Err(failure);
+        }
+        activity.now(&format_args!("{what}, AWS last answered {failure}"));
+        clock.sleep(pause).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Between half of the wait and all of it, so that two of us do not keep meeting.
+fn jittered(wait: Duration, chance: f64) -> Duration {
+    wait.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
+}

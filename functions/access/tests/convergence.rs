@@ -1,0 +1,249 @@
+//! Whatever happens on the way, the account ends as asked: faults, repeats, halves, lag and other hands.
+
+mod support;
+
+use std::time::Duration;
+
+use cavatica_access::memory::{MemoryAccount, foreign_policy, foreign_role};
+use cavatica_access::names::RoleArn;
+use cavatica_access::port::{Action, Change, Clock as _, FailureKind};
+use cavatica_access::volume::AccessMode;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::*;
+
+/// Failures that pass by themselves.
+const PASSING: [FailureKind; 6] = [
+    FailureKind::Throttled,
+    FailureKind::Server,
+    FailureKind::Connection,
+    FailureKind::Denied,
+    FailureKind::ConcurrentModification,
+    FailureKind::TemporarilyUnmodifiable,
+];
+
+#[tokio::test]
+async fn a_passing_failure_of_any_call_changes_nothing_in_the_end() -> Outcome {
+    let old = properties("vol");
+    let new = with(with(old.clone(), "Tags", json!(["a=b"])), "ExternalId", json!("another"));
+    for action in Action::ALL {
+        for kind in PASSING {
+            let world = World::new()?;
+            let before = world.account.snapshot();
+            world.account.fail_next(*action, kind);
+            world.establish(&create(&old)?).await?;
+            world.account.fail_next(*action, kind);
+            world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+            world.account.fail_next(*action, kind);
+            world.remove(&delete("vol")?).await?;
+            assert_eq!(world.account.snapshot(), before, "{action:?} {kind:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_create_that_finds_half_of_its_own_work_finishes_it() -> Outcome {
+    let present = create(&properties("vol"))?;
+    let complete = {
+        let world = World::new()?;
+        world.establish(&present).await?;
+        world.plan(&present).await?
+    };
+    for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
+        let world = World::new()?;
+        world.account.fail_next(stop_at, FailureKind::Other);
+        assert!(world.establish(&present).await.is_err());
+        world.establish(&present).await?;
+        assert_eq!(world.plan(&present).await?, complete, "{stop_at:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delete_after_any_half_of_a_create_leaves_nothing() -> Outcome {
+    for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
+        let world = World::new()?;
+        let before = world.account.snapshot();
+        world.account.fail_next(stop_at, FailureKind::Other);
+        assert!(world.establish(&create(&properties("vol"))?).await.is_err());
+        world.remove(&delete("vol")?).await?;
+        assert_eq!(world.account.snapshot(), before, "{stop_at:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delete_that_stopped_anywhere_is_finished_by_the_next() -> Outcome {
+    for stop_at in [Action::DetachRolePolicy, Action::DeletePolicy, Action::DeleteRole] {
+        let world = World::new()?;
+        let before = world.account.snapshot();
+        world.establish(&create(&properties("vol"))?).await?;
+        world.account.fail_next(stop_at, FailureKind::Other);
+        assert!(world.remove(&delete("vol")?).await.is_err());
+        world.remove(&delete("vol")?).await?;
+        assert_eq!(world.account.snapshot(), before, "{stop_at:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn reads_that_lag_behind_writes_are_waited_for() -> Outcome {
+    let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
+    world.account.clock().sleep(Duration::from_secs(10)).await;
+    let before = world.account.snapshot();
+    world.establish(&create(&properties("vol"))?).await?;
+    world.account.clock().sleep(Duration::from_secs(10)).await;
+    world.remove(&delete("vol")?).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_taken_under_another_path_says_so() -> Outcome {
+    let world = World::new()?;
+    world.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("EntityAlreadyExists") && said.contains("under another path"), "{said}");
+    world.remove(&delete("vol")?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome {
+    let world = World::new()?;
+    let arn: RoleArn = "arn:aws:iam::123456789012:role/team/vol".parse()?;
+    world.account.by_hand(&foreign_role(arn))?;
+    let before = world.account.snapshot();
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("Role vol already exists and is not this stack's"), "{said}");
+    world.remove(&delete("vol")?).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_denial_that_stays_is_explained_with_the_usual_cause() -> Outcome {
+    let world = World::new()?;
+    for _ in 0..100 {
+        world.account.fail_next(Action::CreateRole, FailureKind::Denied);
+    }
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(
+        said.contains("creating role vol") && said.contains("iam:CreateRole") && said.contains("organisation's"),
+        "{said}"
+    );
+    assert!(
+        world.account.clock().now() >= Duration::from_secs(40),
+        "a provider role may need 45 seconds to be in force"
+    );
+    assert!(world.account.clock().now() <= Duration::from_secs(60), "and not much longer");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    // Somebody else removes the policy between our look and our removal; under a tag condition that answers AccessDenied.
+    for _ in 0..100 {
+        world.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
+    }
+    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("deleting policy vol"), "{said}");
+    world.account.by_hand(&Change::DeletePolicy { arn: policy_arn("vol")? })?;
+    world.remove(&delete("vol")?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_principal_that_iam_does_not_know_is_permanent_and_explained() -> Outcome {
+    let world = World::new()?;
+    world.account.forget_principal(cavatica_access::request::CAVATICA_PRINCIPAL);
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("TrustedPrincipalArn") && said.contains("MalformedPolicyDocument"), "{said}");
+    assert_eq!(world.account.clock().now(), Duration::ZERO, "no retry");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stack_of_another_account_is_refused_before_any_change() -> Outcome {
+    let world = World::with(MemoryAccount::new("210987654321".parse()?))?;
+    let before = world.account.snapshot();
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(
+        said.contains("210987654321") && said.contains("123456789012") && said.contains("Nothing was changed"),
+        "{said}"
+    );
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+/// Any valid request for the role `vol`.
+fn any_properties() -> impl Strategy<Value = Value> {
+    let volume = ("[a-z]{3,8}", proptest::option::of("[a-z/]{1,8}"), prop_oneof![Just("ReadOnly"), Just("ReadWrite")])
+        .prop_map(|(bucket, prefix, access)| {
+            let mut volume = json!({"BucketName": bucket, "AccessMode": access});
+            if let Some(prefix) = prefix {
+                volume["Prefix"] = json!(prefix);
+            }
+            volume
+        });
+    (
+        prop::collection::vec(volume, 1..4),
+        proptest::option::of("[a-z]{6,10}"),
+        prop::collection::btree_map("[a-c]", "[a-z]{0,3}", 0..3),
+        prop_oneof![Just(3600), Just(7200)],
+        proptest::option::of("[a-z ]{1,10}"),
+    )
+        .prop_map(|(volumes, external_id, tags, duration, description)| {
+            let tags: Vec<_> = tags.into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+            let mut properties = json!({
+                "RoleName": "vol", "PermissionsBoundaryArn": BOUNDARY, "Volumes": volumes, "Tags": tags,
+                "MaxSessionDuration": duration,
+            });
+            for (name, value) in [("ExternalId", external_id), ("Description", description)] {
+                if let Some(value) = value {
+                    properties[name] = json!(value);
+                }
+            }
+            properties
+        })
+}
+
+proptest! {
+    #[test]
+    fn after_applying_a_plan_the_next_is_empty_and_deleting_twice_equals_once(
+        requests in prop::collection::vec(any_properties(), 1..6),
+        names in prop::collection::vec(prop_oneof![Just("vol"), Just("new")], 6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| TestCaseError::fail(e.to_string()))?;
+        runtime.block_on(async move {
+            let world = World::new()?;
+            let before = world.account.snapshot();
+            let mut old: Option<Value> = None;
+            for (request, name) in requests.into_iter().zip(names) {
+                let new = with(request, "RoleName", json!(name));
+                let present = match &old {
+                    None => create(&new)?,
+                    Some(old) => update(&role_arn(old["RoleName"].as_str().unwrap_or_default()), old, &new)?,
+                };
+                world.establish(&present).await?;
+                let rest = world.plan(&present).await?;
+                assert_eq!(rest, "", "{new}");
+                assert!(present.blueprint.request.volumes.iter().any(|v| v.access >= AccessMode::ReadOnly));
+                if let Some(from) = &present.from {
+                    world.remove(&delete(from.name.as_str())?).await?;
+                }
+                old = Some(new);
+            }
+            let last = old.as_ref().and_then(|p| p["RoleName"].as_str()).unwrap_or_default().to_owned();
+            world.remove(&delete(&last)?).await?;
+            let once = world.account.snapshot();
+            assert_eq!(once, before);
+            world.remove(&delete(&last)?).await?;
+            assert_eq!(world.account.snapshot(), once);
+            Ok::<_, Box<dyn std::error::Error>>(())
+        }).map_err(|e| TestCaseError::fail(e.to_string()))?;
+    }
+}

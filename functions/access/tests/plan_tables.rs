@@ -1,0 +1,299 @@
+//! What is decided, as tables: (how the account is, what is wanted) → steps, a line a stage.
+
+mod support;
+
+use cavatica_access::memory::{foreign_policy, foreign_role};
+use cavatica_access::owner::{self, Tags};
+use cavatica_access::port::{Carrier, Change};
+use serde_json::json;
+use support::*;
+
+const CREATE: &str = "creating role vol | creating policy vol\nattaching policy vol to role vol\n";
+const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol\ndeleting role vol\n";
+
+#[tokio::test]
+async fn an_empty_account_gets_role_and_policy_at_once_then_the_attachment() -> Outcome {
+    let world = World::new()?;
+    assert_eq!(world.plan(&create(&properties("vol"))?).await?, CREATE);
+    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_changed_property_costs_the_steps_it_needs_and_no_more() -> Outcome {
+    let read_write = json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite", "Prefix": "raw"}]);
+    let table = [
+        ("Release", json!("another"), ""),
+        ("Volumes", read_write, "making a new version of policy vol\n"),
+        ("ExternalId", json!("other-id"), "setting the trust policy of role vol\n"),
+        ("Description", json!("For the lab"), "setting description and session duration of role vol\n"),
+        ("MaxSessionDuration", json!("7200"), "setting description and session duration of role vol\n"),
+        ("Tags", json!(["team=genomics"]), "tagging role vol | tagging policy vol\n"),
+        ("PermissionsBoundaryArn", json!(policy_arn("cap")?.as_str()), "setting cap as boundary of role vol\n"),
+    ];
+    for (name, value, steps) in table {
+        let world = World::new()?;
+        world.account.by_hand(&foreign_policy(policy_arn("cap")?))?;
+        let old = properties("vol");
+        world.establish(&create(&old)?).await?;
+        let present = update(&role_arn("vol"), &old, &with(old.clone(), name, value))?;
+        assert_eq!(world.plan(&present).await?, steps, "{name}");
+        world.establish(&present).await?;
+        assert_eq!(world.plan(&present).await?, "", "{name}: the plan of what was applied is empty");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boundary_goes_first_and_role_and_policy_side_by_side() -> Outcome {
+    let world = World::new()?;
+    world.account.by_hand(&foreign_policy(policy_arn("cap")?))?;
+    let old = with(properties("vol"), "Tags", json!(["old=1"]));
+    world.establish(&create(&old)?).await?;
+    let mut new = with(properties("vol"), "Tags", json!(["new=2"]));
+    new["PermissionsBoundaryArn"] = json!(policy_arn("cap")?.as_str());
+    new["ExternalId"] = json!("other-id");
+    new["Volumes"][0]["Prefix"] = json!("raw");
+    assert_eq!(
+        world.plan(&update(&role_arn("vol"), &old, &new)?).await?,
+        "setting cap as boundary of role vol\n\
+         setting the trust policy of role vol | making a new version of policy vol\n\
+         tagging role vol | tagging policy vol\n\
+         removing tags from role vol | removing tags from policy vol\n"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_oldest_version_that_is_not_in_force_makes_room() -> Outcome {
+    let world = World::new()?;
+    let mut old = properties("vol");
+    world.establish(&create(&old)?).await?;
+    for prefix in ["a", "b", "c", "d"] {
+        let mut new = old.clone();
+        new["Volumes"][0]["Prefix"] = json!(prefix);
+        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        old = new;
+    }
+    let mut new = old.clone();
+    new["Volumes"][0]["Prefix"] = json!("e");
+    let present = update(&role_arn("vol"), &old, &new)?;
+    assert_eq!(world.plan(&present).await?, "deleting version v1 of policy vol\nmaking a new version of policy vol\n");
+    world.establish(&present).await?;
+    assert_eq!(
+        world.plan_removal(&delete("vol")?).await?.lines().next(),
+        Some(
+            "detaching policy vol from role vol | deleting version v2 of policy vol | deleting version v3 of policy vol | \
+             deleting version v4 of policy vol | deleting version v5 of policy vol"
+        )
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delete_empties_what_others_put_in_and_detaches_our_policy_from_whoever_carries_it() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    world.account.put_inline_by_hand(&"vol".parse()?, "extra");
+    let aws_policy = "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?;
+    world.account.by_hand(&Change::Attach { role: "vol".parse()?, arn: aws_policy })?;
+    world.account.attach_by_hand(Carrier::User("ann".to_owned()), policy_arn("vol")?);
+    world.account.attach_by_hand(Carrier::Group("lab".to_owned()), policy_arn("vol")?);
+    assert_eq!(
+        world.plan_removal(&delete("vol")?).await?,
+        "detaching policy vol from role vol | detaching policy ReadOnlyAccess from role vol | \
+         deleting inline policy extra of role vol | detaching policy vol from user ann | detaching policy vol from group lab\n\
+         deleting policy vol\n\
+         deleting role vol\n"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outcome {
+    let world = World::new()?;
+    world.account.by_hand(&foreign_role(role_arn("VOL").parse()?))?;
+    world.account.by_hand(&foreign_policy(policy_arn("vol")?))?;
+    let before = world.account.snapshot();
+    let said = world.plan(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("Role VOL already exists") && said.contains("Choose another RoleName"), "{said}");
+    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_passes() -> Outcome {
+    let sibling = json!("arn:aws:iam::999999999999:role/sibling");
+    let without_boundary = {
+        let mut properties = properties("vol");
+        properties.as_object_mut().map(|o| o.remove("PermissionsBoundaryArn"));
+        properties
+    };
+    let table = [
+        (with(properties("vol"), "PolicyName", json!("other")), "PolicyName was changed from vol to other alone"),
+        (with(properties("vol"), "PolicyName", json!("Vol")), "PolicyName was changed from vol to Vol alone"),
+        (properties("Vol"), "IAM ignores letter case"),
+        (with(properties("vol"), "Path", json!("/labs/")), "names are unique across paths"),
+        (with(properties("vol"), "TrustedPrincipalArn", sibling), "TrustedPrincipalArn was changed"),
+        (without_boundary, "may be changed but not removed"),
+    ];
+    for (asked, refusal) in table {
+        let world = World::new()?;
+        let old = properties("vol");
+        world.establish(&create(&old)?).await?;
+        let before = world.account.snapshot();
+        let said = world.establish(&update(&role_arn("vol"), &old, &asked)?).await;
+        let said = said.map_err(|e| e.to_string()).err().unwrap_or_default();
+        assert!(said.contains(refusal), "{asked}: {said}");
+        assert_eq!(world.account.snapshot(), before, "{asked}: nothing changed");
+        assert_eq!(
+            world.plan(&update(&role_arn("vol"), &asked, &old)?).await?,
+            "",
+            "{asked}: its reverse has nothing to do"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rename_builds_the_new_role_and_its_clean_up_removes_the_old_one() -> Outcome {
+    let world = World::new()?;
+    let (old, new) = (properties("vol"), properties("new"));
+    world.establish(&create(&old)?).await?;
+    let present = update(&role_arn("vol"), &old, &new)?;
+    assert_eq!(
+        world.plan(&present).await?,
+        "creating role new | creating policy new\nattaching policy new to role new\n"
+    );
+    world.establish(&present).await?;
+    assert_eq!(world.plan_removal(&delete("vol")?).await?, DELETE);
+    world.remove(&delete("vol")?).await?;
+    // The note that it replaced "vol" goes with the next update.
+    let again = update(&role_arn("new"), &new, &new)?;
+    assert_eq!(world.plan(&again).await?, "tagging role new\n");
+    world.establish(&again).await?;
+    assert_eq!(world.plan(&again).await?, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_that_keeps_its_name_moves_and_survives_the_old_roles_clean_up() -> Outcome {
+    let world = World::new()?;
+    let old = with(properties("vol"), "PolicyName", json!("shared"));
+    let new = with(properties("new"), "PolicyName", json!("shared"));
+    world.establish(&create(&old)?).await?;
+    let present = update(&role_arn("vol"), &old, &new)?;
+    assert_eq!(
+        world.plan(&present).await?,
+        "creating role new | tagging policy shared\nattaching policy shared to role new\n"
+    );
+    world.establish(&present).await?;
+    assert_eq!(
+        world.plan_removal(&delete("vol")?).await?,
+        "detaching policy shared from role vol\ndeleting role vol\n"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clean_up_that_never_came_is_finished_by_the_next_update_or_delete() -> Outcome {
+    let (old, new) = (properties("vol"), properties("new"));
+    for finish in ["update", "delete"] {
+        let world = World::new()?;
+        let before = world.account.snapshot();
+        world.establish(&create(&old)?).await?;
+        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        if finish == "update" {
+            let again = update(&role_arn("new"), &new, &new)?;
+            assert_eq!(world.plan(&again).await?, format!("{DELETE}tagging role new\n"));
+            world.establish(&again).await?;
+            assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+        }
+        world.remove(&delete("new")?).await?;
+        assert_eq!(world.account.snapshot(), before, "{finish}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rename_that_is_rolled_back_leaves_the_first_role_alone_in_use() -> Outcome {
+    let world = World::new()?;
+    let (old, new) = (properties("vol"), properties("new"));
+    world.establish(&create(&old)?).await?;
+    let before = world.account.snapshot();
+    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    let back = update(&role_arn("new"), &new, &old)?;
+    assert_eq!(world.plan(&back).await?, "tagging role vol or tagging role new\n");
+    world.establish(&back).await?;
+    world.remove(&delete("new")?).await?;
+    world.establish(&update(&role_arn("vol"), &old, &old)?).await?;
+    let mut after = world.account.snapshot();
+    // The emptied note is all that tells the accounts apart.
+    world.account.set_tags_by_hand("vol", create(&old)?.blueprint.role_tags());
+    assert_ne!(after, before);
+    after = world.account.snapshot();
+    assert_eq!(after, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_rename_is_cleaned_up_by_its_reverse() -> Outcome {
+    let world = World::new()?;
+    let (old, new) = (properties("vol"), properties("new"));
+    world.establish(&create(&old)?).await?;
+    let before = world.account.snapshot();
+    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    // CloudFormation kept the old physical ID: no Delete will come for the new one.
+    let back = update(&role_arn("vol"), &new, &old)?;
+    assert_eq!(
+        world.plan(&back).await?,
+        "detaching policy new from role new\ndeleting policy new\ndeleting role new\n"
+    );
+    world.establish(&back).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_lost_its_tags_but_carries_the_stacks_boundary_says_how_to_tag_it() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    world.account.set_tags_by_hand("vol", Tags::new());
+    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("aws iam tag-role --role-name vol") && said.contains(owner::STACK), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_removes_it() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
+    let before = world.account.snapshot();
+    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(
+        said.contains("aws iam remove-role-from-instance-profile --instance-profile-name web --role-name vol"),
+        "{said}"
+    );
+    assert_eq!(world.account.snapshot(), before);
+
+    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
+    world.account.by_hand(&foreign_role(role_arn("other").parse()?))?;
+    world.account.by_hand(&Change::PutBoundary { role: "other".parse()?, boundary: policy_arn("vol")? })?;
+    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("aws iam delete-role-permissions-boundary --role-name other"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_the_pinned_principal_is_ever_trusted() -> Outcome {
+    let world = World::new()?;
+    let before = world.account.snapshot();
+    let mut present = create(&properties("vol"))?;
+    present.pinned_principal = "arn:aws:iam::999999999999:role/sibling".parse()?;
+    let said = world.establish(&present).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("deployed to trust arn:aws:iam::999999999999:role/sibling and nobody else"), "{said}");
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What the tests of this crate share: an account, a stack in it, and the two things a stack asks for.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use cavatica_access::activity::Activities;
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::memory::{MemoryAccount, foreign_policy};
+use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
+use cavatica_access::observe::Observer;
+use cavatica_access::owner::Owner;
+use cavatica_access::plan::{Absent, Plan, Present, Target};
+use cavatica_access::reconcile::{self, Done, Setting};
+use cavatica_access::refusal::Refusal;
+use cavatica_access::request::{CAVATICA_PRINCIPAL, Former, Request};
+use serde_json::{Value, json};
+
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+pub const STACK: &str =
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/my-volume/5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f";
+pub const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C4D5E6F";
+
+/// An account with the stack's boundary in it, and the stack's custom resource.
+pub struct World {
+    pub account: MemoryAccount,
+    pub activities: Activities,
+    pub owner: Owner,
+}
+
+impl World {
+    pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
+        Self::with(MemoryAccount::new("123456789012".parse()?))
+    }
+
+    pub fn with(account: MemoryAccount) -> Result<Self, Box<dyn std::error::Error>> {
+        account.by_hand(&foreign_policy(BOUNDARY.parse()?))?;
+        Ok(Self { account, activities: Activities::default(), owner: owner()? })
+    }
+
+    pub fn setting(&self) -> Setting<'_, MemoryAccount, cavatica_access::memory::VirtualClock> {
+        Setting { iam: &self.account, clock: self.account.clock(), activities: &self.activities }
+    }
+
+    pub async fn establish(&self, present: &Present) -> Result<Done, Refusal> {
+        reconcile::establish(&self.setting(), present).await
+    }
+
+    pub async fn remove(&self, absent: &Absent) -> Result<Done, Refusal> {
+        reconcile::remove(&self.setting(), absent).await
+    }
+
+    fn observer(&self) -> Observer<'_, MemoryAccount, cavatica_access::memory::VirtualClock> {
+        Observer { iam: &self.account, clock: self.account.clock(), activities: &self.activities, owner: &self.owner }
+    }
+
+    /// What would be done now, as text; a refusal as its first words.
+    pub async fn plan(&self, present: &Present) -> Result<String, Refusal> {
+        Ok(Plan::for_present(present, &self.observer().site(present).await?)?.to_string())
+    }
+
+    /// What would be removed now, as text.
+    pub async fn plan_removal(&self, absent: &Absent) -> Result<String, Refusal> {
+        Ok(Plan::for_absent(absent, &self.observer().remnants(absent).await?)?.to_string())
+    }
+}
+
+pub fn owner() -> Result<Owner, Rule> {
+    Ok(Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() })
+}
+
+/// Properties of a read-only volume under a role's name.
+pub fn properties(role: &str) -> Value {
+    json!({
+        "ServiceToken": "token", "RoleName": role, "ExternalId": "lab-1234", "PermissionsBoundaryArn": BOUNDARY,
+        "Volumes": [{"BucketName": "my-bucket"}],
+    })
+}
+
+/// The same with one property changed.
+pub fn with(mut properties: Value, name: &str, value: Value) -> Value {
+    properties[name] = value;
+    properties
+}
+
+/// What a Create of these properties wants.
+pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>> {
+    let blueprint = Blueprint::draw(Request::parse(properties)?, owner()?)?;
+    Ok(Present { blueprint, pinned_principal: CAVATICA_PRINCIPAL.parse()?, from: None, former: Former::default() })
+}
+
+/// What an Update wants, with the physical ID as CloudFormation has it.
+pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<dyn std::error::Error>> {
+    let mut present = create(new)?;
+    let from: RoleArn = physical.parse()?;
+    present.from = Some(from).filter(|from| *from != present.blueprint.role);
+    present.former = Former::read(old);
+    Ok(present)
+}
+
+/// What a Delete of a role wants.
+pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
+    let name: RoleName = role.parse()?;
+    let arn: RoleArn = role_arn(role).parse()?;
+    let policies = vec![(&name).into()];
+    Ok(Absent { owner: owner()?, target: Some(Target { name, arn: Some(arn), path: Default::default(), policies }) })
+}
+
+pub fn role_arn(name: &str) -> String {
+    format!("arn:aws:iam::123456789012:role/{name}")
+}
+
+pub fn policy_arn(name: &str) -> Result<PolicyArn, Rule> {
+    format!("arn:aws:iam::123456789012:policy/{name}").parse()
+}
