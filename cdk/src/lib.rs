@@ -1,1 +1,5 @@
 //! .
+
+pub mod artifact;
+pub mod engine;
+pub mod workspace;

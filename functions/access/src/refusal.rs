@@ -141,6 +141,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether a failed update must keep the physical ID it came with: a new one would have CloudFormation send a Delete
+    /// for a name that means the role that is in use.
+    #[must_use]
+    pub fn keeps_physical_id(&self) -> bool {
+        matches!(self, Self::LetterCase { .. } | Self::PathChanged { .. })
+    }
+
     /// A role or policy that is not ours.
     #[must_use]
     pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {

@@ -92,7 +92,7 @@ impl Request {
         let role_name: Option<RoleName> = fields.required("RoleName", RoleName::RULE, str::parse);
         let policy_name: Option<PolicyName> = fields.optional("PolicyName", str::parse);
         let path = fields.optional("Path", str::parse).unwrap_or_default();
-        let volumes = fields.list("Volumes", "a list of at least one volume", |item, place| volume(item, place));
+        let volumes = fields.list("Volumes", "a list of at least one volume", volume);
         let locations = fields
             .list_of_scalars("ProjectLocations", ProjectLocation::RULE, |text| text.trim().parse::<ProjectLocation>());
         let principal = fields.optional("TrustedPrincipalArn", str::parse);

@@ -1,1 +1,19 @@
-//! .
+//! The Lambda behind `Custom::CavaticaVolumeAccess`: CloudFormation's protocol on one side, AWS on the other.
+//!
+//! ```text
+//! invocation ─> envelope ─> task ─> [cavatica-access] ─> answer ─> delivery
+//!  raw text      who asks    what     look, plan, apply    a value    one PUT that counts
+//! ```
+//!
+//! What Cavatica may do is decided in `cavatica-access`; nothing here knows IAM documents. Exactly one answer goes out
+//! for every event, whatever happens.
+
+pub mod answer;
+pub mod aws;
+pub mod clock;
+pub mod delivery;
+pub mod envelope;
+pub mod invocation;
+pub mod provider;
+pub mod secret;
+pub mod task;

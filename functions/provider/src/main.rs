@@ -1,1 +1,39 @@
-fn main() {}
+//! The Lambda's entry: environment, log, clients. Everything else is in the library.
+
+use cavatica_provider::aws::{self, AwsAccount};
+use cavatica_provider::delivery::HttpPost;
+use cavatica_provider::invocation;
+use cavatica_provider::provider::Provider;
+use cavatica_provider::task::Pins;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    // The level is fixed: at a finer one the SDK and the runtime would write events, and with them secrets, to the log.
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::INFO)
+        .with_current_span(false)
+        .without_time()
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panic");
+    }));
+
+    let connector = aws::connector();
+    let config = aws::configuration(connector.clone()).await;
+    let provider = Provider { iam: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins() };
+    invocation::run(provider).await
+}
+
+/// What the template pins. What is wrong with it is told to CloudFormation, not to a log that nobody reads.
+#[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
+fn pins() -> Result<Pins, String> {
+    let read = |name: &str| std::env::var(name).map_err(|_| format!("The function's environment lacks {name}"));
+    let rule = |name: &str, rule: &str| format!("The function's environment variable {name} must be {rule}");
+    let (stack, principal) = ("CAVATICA_STACK_ID", "CAVATICA_TRUSTED_PRINCIPAL_ARN");
+    Ok(Pins {
+        stack: read(stack)?.parse().map_err(|broken| rule(stack, broken))?,
+        principal: read(principal)?.parse().map_err(|broken| rule(principal, broken))?,
+    })
+}

@@ -1,0 +1,119 @@
+//! Who asks and where to answer: read first, and leniently, so that whatever else is wrong can be answered.
+
+use serde_json::Value;
+
+use crate::secret::{ResponseUrl, Scrubber};
+
+/// The part of an event that is CloudFormation's; the properties are still unread.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope {
+    /// Where the answer goes.
+    pub response_url: Option<ResponseUrl>,
+    /// `Create`, `Update` or `Delete`, if it is one of them.
+    pub request_type: String,
+    /// Such as `Custom::CavaticaVolumeAccess`.
+    pub resource_type: String,
+    /// Echoed in the answer.
+    pub stack_id: String,
+    /// Echoed in the answer.
+    pub request_id: String,
+    /// Echoed in the answer.
+    pub logical_id: String,
+    /// What the resource is called so far; absent in a Create.
+    pub physical_id: Option<String>,
+    /// What is asked for.
+    pub properties: Value,
+    /// What was asked for before; only in an Update.
+    pub old_properties: Value,
+    /// Why the event could not be read as JSON, if so.
+    pub malformed: Option<String>,
+}
+
+impl Envelope {
+    /// Reads whatever can be read.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let (event, malformed) = match serde_json::from_str::<Value>(text) {
+            Ok(event @ Value::Object(_)) => (event, None),
+            Ok(_) => (Value::Null, Some("the event is not a JSON object".to_owned())),
+            Err(error) => (Value::Null, Some(format!("the event is not JSON: {error}"))),
+        };
+        let get = |name: &str| match &malformed {
+            None => match event.get(name) {
+                Some(Value::String(text)) => Some(text.clone()),
+                Some(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
+                _ => None,
+            },
+            Some(_) => salvage(text, name),
+        };
+        Self {
+            response_url: get("ResponseURL").map(ResponseUrl::new),
+            request_type: get("RequestType").unwrap_or_default(),
+            resource_type: get("ResourceType").unwrap_or_default(),
+            stack_id: get("StackId").unwrap_or_default(),
+            request_id: get("RequestId").unwrap_or_default(),
+            logical_id: get("LogicalResourceId").unwrap_or_default(),
+            physical_id: get("PhysicalResourceId").filter(|id| !id.is_empty()),
+            properties: event.get("ResourceProperties").cloned().unwrap_or_default(),
+            old_properties: event.get("OldResourceProperties").cloned().unwrap_or_default(),
+            malformed,
+        }
+    }
+
+    /// What has to be taken out of anything that is logged about this event. The automatic external ID is part of the
+    /// stack's ID: an identifier, not a secret.
+    #[must_use]
+    pub fn scrubber(&self) -> Scrubber {
+        let external_ids = [&self.properties, &self.old_properties].into_iter().filter_map(|properties| {
+            let id = properties.get("ExternalId")?;
+            Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+        });
+        let given = external_ids.filter(|id| id.len() > 2 && !self.stack_id.ends_with(id.as_str()));
+        let url = self.response_url.iter().map(|url| url.reveal().to_owned());
+        Scrubber::of(given.chain(url))
+    }
+}
+
+/// Finds the value of a string property in a text that is not JSON as a whole.
+fn salvage(text: &str, name: &str) -> Option<String> {
+    let after = text.split_once(&format!("\"{name}\""))?.1;
+    let value = after.trim_start().strip_prefix(':')?.trim_start();
+    let mut values = serde_json::Deserializer::from_str(value).into_iter::<String>();
+    values.next()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_cut_in_the_middle_can_still_be_answered() {
+        let envelope = Envelope::read(
+            r#"{"RequestType": "Create", "ResponseURL" : "https://x/\"y", "StackId":"s", "ResourceProperties": {"Volumes": ["#,
+        );
+        assert_eq!(envelope.response_url.as_ref().map(ResponseUrl::reveal), Some("https://x/\"y"));
+        assert_eq!((envelope.request_type.as_str(), envelope.stack_id.as_str()), ("Create", "s"));
+        assert!(envelope.malformed.is_some());
+    }
+
+    #[test]
+    fn nothing_in_an_event_makes_reading_fail() {
+        for text in
+            ["", "null", "[]", "42", "{", r#"{"ResponseURL": 3, "StackId": {}, "PhysicalResourceId": ""}"#, "\u{0}"]
+        {
+            let envelope = Envelope::read(text);
+            assert_eq!(envelope.physical_id, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn given_external_ids_are_secrets_and_the_automatic_one_is_not() {
+        let event = |id: &str| {
+            format!(
+                r#"{{"StackId": "arn:aws:cloudformation:r:1:stack/n/uu-id", "ResourceProperties": {{"ExternalId": "{id}"}}}}"#
+            )
+        };
+        assert_eq!(Envelope::read(&event("lab-1234")).scrubber().scrub("lab-1234"), "[redacted]");
+        assert_eq!(Envelope::read(&event("uu-id")).scrubber().scrub("uu-id"), "uu-id");
+    }
+}

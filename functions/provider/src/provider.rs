@@ -1,0 +1,137 @@
+//! One event, one answer: the deadline, the panic, the refusal and the success all end in the same place.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use cavatica_access::activity::Activities;
+use cavatica_access::plan::Present;
+use cavatica_access::port::Iam;
+use cavatica_access::reconcile::{self, Done, Setting};
+use futures_util::FutureExt as _;
+
+use crate::answer::{Answer, Attributes, Outcome};
+use crate::clock::Deadline;
+use crate::delivery::{Post, Undeliverable, deliver};
+use crate::envelope::Envelope;
+use crate::task::{NOTHING_MADE, Pins, Rejected, Task};
+
+/// Most that is kept back of an invocation's time for the answer.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(10);
+
+/// Serves events with an account and a way to answer.
+#[derive(Debug)]
+pub struct Provider<I, P> {
+    /// The account.
+    pub iam: I,
+    /// The way to answer.
+    pub post: P,
+    /// What the environment pins, or what is wrong with it.
+    pub pins: Result<Pins, String>,
+}
+
+impl<I: Iam, P: Post> Provider<I, P> {
+    /// Serves one event within the time there is. An error means that CloudFormation was not answered; Lambda then
+    /// runs the event again.
+    pub async fn serve(&self, event: &str, time: Duration) -> Result<(), Undeliverable> {
+        let end = Deadline::after(time);
+        let envelope = Envelope::read(event);
+        let scrubber = envelope.scrubber();
+        tracing::info!(
+            request = envelope.request_type,
+            resource = envelope.logical_id,
+            physical_id = envelope.physical_id,
+            stack = envelope.stack_id,
+            request_id = envelope.request_id,
+            "event"
+        );
+        let answer = self.answer(&envelope, end.earlier(FOR_THE_ANSWER.min(time / 4)), time).await;
+        match &answer.outcome {
+            Outcome::Success(_) => tracing::info!(physical_id = answer.physical_id, "SUCCESS"),
+            Outcome::Failed(reason) => {
+                tracing::error!(physical_id = answer.physical_id, reason = scrubber.scrub(reason), "FAILED");
+            }
+        }
+        let delivered = deliver(&self.post, &end, envelope.response_url.as_ref(), &answer.body(&envelope)).await;
+        if let Err(error) = &delivered {
+            tracing::error!(%error, "the answer could not be delivered");
+        }
+        delivered
+    }
+
+    /// The answer to an event, at the latest when the work has to stop.
+    async fn answer(&self, envelope: &Envelope, stop: Deadline, time: Duration) -> Answer {
+        let pins = self.pins.as_ref().map_err(|error| Rejected::Environment(error.clone()));
+        let task = match pins.and_then(|pins| Task::of(envelope, pins)) {
+            Ok(task) => task,
+            Err(rejected) => return failed(rejected.to_string(), unchanged_id(envelope)),
+        };
+        let physical_id = match &task {
+            Task::Establish(present) => present.blueprint.role.to_string(),
+            Task::Remove(_) => unchanged_id(envelope),
+        };
+        let activities = Activities::default();
+        let work = AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind();
+        match tokio::time::timeout_at(stop.instant(), work).await {
+            Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
+            Ok(Ok(Err(refusal))) => {
+                let id = if refusal.keeps_physical_id() { unchanged_id(envelope) } else { physical_id };
+                failed(format!("{refusal}."), id)
+            }
+            Ok(Err(_panic)) => failed(
+                format!(
+                    "The function failed by a mistake of its own while {activities}. Try again; if it stays, report it \
+                     with the function's log."
+                ),
+                physical_id,
+            ),
+            Err(_elapsed) => failed(
+                format!(
+                    "Time ran out after {} s while {activities}. What is half done is finished by the next try: update or \
+                     delete the stack again.",
+                    time.as_secs()
+                ),
+                physical_id,
+            ),
+        }
+    }
+
+    async fn work(
+        &self,
+        task: &Task,
+        stop: &Deadline,
+        activities: &Activities,
+    ) -> Result<Done, cavatica_access::refusal::Refusal> {
+        let setting = Setting { iam: &self.iam, clock: stop, activities };
+        let done = match task {
+            Task::Establish(present) => reconcile::establish(&setting, present).await?,
+            Task::Remove(absent) if absent.target.is_none() => Done::default(),
+            Task::Remove(absent) => reconcile::remove(&setting, absent).await?,
+        };
+        tracing::info!(applied = ?done.applied, notes = ?done.notes, "reconciled");
+        Ok(done)
+    }
+}
+
+/// The ID that the event has, or one that says that there is nothing.
+fn unchanged_id(envelope: &Envelope) -> String {
+    envelope.physical_id.clone().unwrap_or_else(|| NOTHING_MADE.to_owned())
+}
+
+fn failed(reason: String, physical_id: String) -> Answer {
+    Answer { outcome: Outcome::Failed(reason), physical_id }
+}
+
+fn attributes(task: &Task, done: &Done) -> Attributes {
+    let Task::Establish(present) = task else { return Attributes::new() };
+    let Present { blueprint, .. } = present.as_ref();
+    let external_id = blueprint.request.external_id.as_ref().map(ToString::to_string);
+    Attributes::from([
+        ("RoleArn", blueprint.role.to_string()),
+        ("RoleName", blueprint.role.name.to_string()),
+        ("RoleId", done.role_id.clone().unwrap_or_default()),
+        ("PolicyArn", blueprint.policy.to_string()),
+        ("PolicyName", blueprint.policy.name().to_owned()),
+        ("ExternalId", external_id.unwrap_or_default()),
+        ("AccountId", blueprint.role.account.to_string()),
+    ])
+}

@@ -1,0 +1,111 @@
+//! From an event to what has to be done: pure, and refusing before any call is made.
+
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::names::{PolicyName, RoleArn};
+use cavatica_access::owner::{Owner, StackId};
+use cavatica_access::plan::{Absent, Present, Target};
+use cavatica_access::request::{Former, Invalid, RESOURCE_TYPE, Request};
+
+use crate::envelope::Envelope;
+
+/// The physical ID of a Create that was refused before anything was made; its Delete has nothing to look for.
+pub const NOTHING_MADE: &str = "cavatica-connect-nothing-was-made";
+
+/// What the function's environment pins, set by the template.
+#[derive(Debug, Clone)]
+pub struct Pins {
+    /// The one stack it serves.
+    pub stack: StackId,
+    /// The one principal it may trust.
+    pub principal: RoleArn,
+}
+
+/// What has to be done.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// A role and its policy have to be as asked.
+    Establish(Box<Present>),
+    /// A role and its policy have to go.
+    Remove(Absent),
+}
+
+/// Why an event is refused before any call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// It is not JSON.
+    #[error("The event could not be read: {0}. Nothing was done")]
+    Malformed(String),
+    /// It is not from our stack.
+    #[error("The event is of stack {event}, but this function serves only {pinned}. Nothing was done")]
+    ForeignStack {
+        /// Whose event it is.
+        event: String,
+        /// Whose function it is.
+        pinned: String,
+    },
+    /// It is about something else.
+    #[error("The resource type {0} is not {RESOURCE_TYPE}, the only one this function serves. Nothing was done")]
+    ResourceType(String),
+    /// It wants something else.
+    #[error("The request type {0} is none of Create, Update and Delete. Nothing was done")]
+    RequestType(String),
+    /// The properties are not valid.
+    #[error("{0} Nothing was done")]
+    Invalid(#[from] Invalid),
+    /// The function's environment is not what the template sets.
+    #[error("{0}. Nothing was done. Deploy the function with the template of cavatica-connect")]
+    Environment(String),
+}
+
+impl Task {
+    /// Decides what an event asks for.
+    pub fn of(envelope: &Envelope, pins: &Pins) -> Result<Self, Rejected> {
+        if let Some(error) = &envelope.malformed {
+            return Err(Rejected::Malformed(error.clone()));
+        }
+        if envelope.stack_id != pins.stack.as_str() {
+            let (event, pinned) = (envelope.stack_id.clone(), pins.stack.to_string());
+            return Err(Rejected::ForeignStack { event, pinned });
+        }
+        let owner = Owner { stack: pins.stack.clone(), resource: envelope.logical_id.clone() };
+        match envelope.request_type.as_str() {
+            // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
+            "Delete" => Ok(Self::Remove(Absent { target: target(envelope, &owner), owner })),
+            "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
+                Err(Rejected::ResourceType(envelope.resource_type.clone()))
+            }
+            "Create" => Ok(Self::Establish(Box::new(present(envelope, pins, owner, Former::default())?))),
+            "Update" => {
+                let former = Former::read(&envelope.old_properties);
+                Ok(Self::Establish(Box::new(present(envelope, pins, owner, former)?)))
+            }
+            other => Err(Rejected::RequestType(other.to_owned())),
+        }
+    }
+}
+
+fn present(envelope: &Envelope, pins: &Pins, owner: Owner, former: Former) -> Result<Present, Invalid> {
+    let blueprint = Blueprint::draw(Request::parse(&envelope.properties)?, owner)?;
+    let from = physical_role(envelope, &blueprint.owner).filter(|from| *from != blueprint.role);
+    Ok(Present { blueprint, pinned_principal: pins.principal.clone(), from, former })
+}
+
+/// Where the role that a Delete means would be: at the physical ID, or under the name in the properties when the ID is
+/// one that CloudFormation made up for a Create that never answered.
+fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
+    if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {
+        return None;
+    }
+    let former = Former::read(&envelope.properties);
+    let arn = physical_role(envelope, owner);
+    let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name)?;
+    let mut policies: Vec<PolicyName> = former.policy_name.into_iter().collect();
+    policies.push(PolicyName::from(&name));
+    Some(Target { path: arn.as_ref().map_or(former.path, |arn| arn.path.clone()), name, arn, policies })
+}
+
+/// The role that the physical ID names, if it is one of the stack's account.
+fn physical_role(envelope: &Envelope, owner: &Owner) -> Option<RoleArn> {
+    let arn: RoleArn = envelope.physical_id.as_deref()?.parse().ok()?;
+    (arn.account == owner.stack.account && arn.partition == owner.stack.partition).then_some(arn)
+}
