@@ -1,0 +1,176 @@
+//! A template as YAML, as a person would write it: functions in their short form, short lists and calls on one line, a
+//! blank line between entries. Scalars are quoted by the YAML library; only the layout is ours, since the library has
+//! no flow style and would spread every call over many lines.
+
+use serde_json::Value;
+
+/// First line of every YAML template.
+const HEADING: &str = "# Written by `cargo connect synth`. Do not edit: change cdk/src/stack and run it again.\n";
+
+/// Functions that have only a long form: those of rules. Source: "Rule-specific intrinsic functions".
+const LONG_ONLY: [&str; 1] = ["Fn::Contains"];
+
+/// Sections whose entries are set apart by blank lines.
+const SPACED: [&str; 4] = ["Parameters", "Rules", "Resources", "Outputs"];
+
+/// Columns of a line.
+const WIDTH: usize = 120;
+
+pub(super) fn render(template: &Value) -> String {
+    let mut text = HEADING.to_owned();
+    for (section, value) in template.as_object().into_iter().flatten() {
+        let entries = value.as_object().filter(|_| SPACED.contains(&section.as_str()));
+        text.push_str(if section == "AWSTemplateFormatVersion" { "" } else { "\n" });
+        text.push_str(section);
+        text.push(':');
+        match entries {
+            None => block(&mut text, value, 0, section.len() + 1),
+            Some(entries) => {
+                for (i, (name, value)) in entries.iter().enumerate() {
+                    text.push_str(if i == 0 { "\n  " } else { "\n\n  " });
+                    text.push_str(name);
+                    text.push(':');
+                    block(&mut text, value, 2, name.len() + 3);
+                }
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes a value after a key or a dash that ends at `column`; its parent is indented by `indent`.
+fn block(text: &mut String, value: &Value, indent: usize, column: usize) {
+    if let Some(line) = flow(value).filter(|line| column + 1 + line.len() <= WIDTH || is_scalar(value)) {
+        text.push(' ');
+        text.push_str(&line);
+        return;
+    }
+    if let Some((tag, argument)) = call(value) {
+        text.push_str(" !");
+        text.push_str(tag);
+        return block(text, &argument, indent, column + tag.len() + 2);
+    }
+    let inner = " ".repeat(indent + 2);
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let key = scalar(key, false);
+                text.push_str(&format!("\n{inner}{key}:"));
+                block(text, value, indent + 2, inner.len() + key.len() + 1);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                text.push_str(&format!("\n{inner}-"));
+                match item.as_object().filter(|_| call(item).is_none()) {
+                    // The first entry of an object stands beside the dash.
+                    Some(_) => {
+                        let mut entry = String::new();
+                        block(&mut entry, item, indent + 2, inner.len() + 1);
+                        text.push(' ');
+                        text.push_str(entry.trim_start());
+                    }
+                    None => block(text, item, indent + 2, inner.len() + 1),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    match call(value) {
+        Some((_, argument)) => is_scalar(&argument),
+        None => !value.is_array() && !value.is_object(),
+    }
+}
+
+/// A value on one line; `None` for objects, which read better in a block.
+fn flow(value: &Value) -> Option<String> {
+    if let Some((tag, argument)) = call(value) {
+        return Some(format!("!{tag} {}", flow(&argument)?));
+    }
+    match value {
+        Value::Object(_) => None,
+        Value::Array(items) => {
+            let items = items.iter().map(|item| match item {
+                Value::String(text) => Some(scalar(text, true)),
+                item => match call(item) {
+                    Some((tag, Value::String(text))) => Some(format!("!{tag} {}", scalar(&text, true))),
+                    _ => flow(item),
+                },
+            });
+            Some(format!("[{}]", items.collect::<Option<Vec<_>>>()?.join(", ")))
+        }
+        Value::String(text) => Some(scalar(text, false)),
+        other => Some(other.to_string()),
+    }
+}
+
+/// A function's short name and its argument, if the value is a call.
+fn call(value: &Value) -> Option<(&str, Value)> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    let (name, argument) = object.iter().next()?;
+    match (name.as_str(), argument) {
+        (name, _) if LONG_ONLY.contains(&name) => None,
+        ("Ref" | "Condition", Value::String(_)) => Some((name, argument.clone())),
+        ("Fn::GetAtt", Value::Array(parts)) => {
+            let parts: Vec<_> = parts.iter().filter_map(Value::as_str).collect();
+            Some(("GetAtt", Value::from(parts.join("."))))
+        }
+        (name, argument) => Some((name.strip_prefix("Fn::")?, argument.clone())),
+    }
+}
+
+/// A text with the quotes it needs.
+fn scalar(text: &str, in_flow: bool) -> String {
+    let plain = yaml_serde::to_string(text).unwrap_or_default().trim_end().to_owned();
+    // YAML 1.1, which some of CloudFormation's readers still speak, takes 2012-10-17 for a date.
+    let is_date = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let is_flow_syntax = in_flow && text.contains([',', '[', ']', '{', '}']);
+    if !plain.starts_with(['\'', '"']) && (is_date || is_flow_syntax) {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stack::{Config, template};
+    use serde_json::Value;
+    use yaml_serde::Value as Yaml;
+
+    /// YAML with short functions as JSON with long ones.
+    fn long(yaml: &Yaml) -> Value {
+        match yaml {
+            Yaml::Tagged(tagged) => {
+                let tag = tagged.tag.to_string();
+                let (tag, value) = (tag.trim_start_matches('!'), long(&tagged.value));
+                match tag {
+                    "Ref" | "Condition" => serde_json::json!({tag: value}),
+                    "GetAtt" => {
+                        let path = value.as_str().unwrap_or_default().split('.').map(Value::from).collect::<Vec<_>>();
+                        serde_json::json!({"Fn::GetAtt": path})
+                    }
+                    _ => serde_json::json!({format!("Fn::{tag}"): value}),
+                }
+            }
+            Yaml::Sequence(items) => items.iter().map(long).collect(),
+            Yaml::Mapping(map) => map
+                .iter()
+                .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), long(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            scalar => serde_json::to_value(scalar).unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn both_notations_are_the_same_template() -> Result<(), yaml_serde::Error> {
+        let template = template(&Config::default());
+        let yaml: Yaml = yaml_serde::from_str(&template.to_yaml())?;
+        assert_eq!(long(&yaml), template.to_value());
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! What the user typed, and what it means: clap reads into domain values, so that commands see only valid ones.
+
+use std::path::PathBuf;
+
+use cavatica_access::names::{Partition, RoleArn};
+use cavatica_access::request::ExternalId;
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::documents::{Subject, read_volume};
+use crate::launch_url::Launch;
+
+/// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
+#[derive(Debug, Parser)]
+#[command(name = "cavatica-connect", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the CloudFormation templates
+    Synth(SynthArgs),
+    /// Print the permission and trust policies that the stack would create
+    ///
+    /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}.
+    Documents(DocumentsArgs),
+    /// Print the link that opens the CloudFormation console with everything filled in
+    LaunchUrl(LaunchUrlArgs),
+    /// Watch a stack come up, change and go, on a local engine, without an AWS account
+    Demo,
+}
+
+/// Arguments of `synth`.
+#[derive(Debug, Args)]
+pub struct SynthArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR", default_value = "templates")]
+    pub out: PathBuf,
+    /// Write nothing; fail if a file differs from what would be written
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Arguments of `documents`.
+#[derive(Debug, Args)]
+pub struct DocumentsArgs {
+    /// Name of the S3 bucket
+    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present = "volume")]
+    bucket: Option<BucketName>,
+    /// Folder in the bucket; the whole bucket without it
+    #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
+    prefix: Option<OptionalPrefix>,
+    /// What Cavatica may do with the objects
+    #[arg(long, value_enum, default_value = "read-only", requires = "bucket")]
+    access: Access,
+    /// A volume in place of --bucket, --prefix and --access; can be given several times
+    #[arg(long, value_name = "BUCKET[/PREFIX][:ro|:rw]", value_parser = read_volume,
+          conflicts_with_all = ["bucket", "prefix", "access", "kms_key_arn"])]
+    volume: Vec<Volume>,
+    /// Region where your projects run, for read-write volumes; can be given several times [default: all of them]
+    #[arg(long, value_name = "REGION", value_parser = ruled::<ProjectLocation>)]
+    location: Vec<ProjectLocation>,
+    /// ARN of the KMS key that encrypts the bucket
+    #[arg(long, value_name = "ARN", value_parser = ruled::<KmsKeyArn>, requires = "bucket")]
+    kms_key_arn: Option<KmsKeyArn>,
+    /// External ID that Cavatica has to give, at least 6 characters (strongly recommended)
+    #[arg(long, value_name = "ID", value_parser = ruled::<ExternalId>)]
+    external_id: Option<ExternalId>,
+    /// Role that may assume yours [default: Cavatica's]
+    #[arg(long, value_name = "ARN", value_parser = ruled::<RoleArn>)]
+    trusted_principal: Option<RoleArn>,
+    /// AWS partition of the buckets
+    #[arg(long, default_value = "aws", value_parser = ruled::<Partition>)]
+    partition: Partition,
+}
+
+/// Arguments of `launch-url`.
+#[derive(Debug, Args)]
+pub struct LaunchUrlArgs {
+    /// Where the template is, in S3: https://BUCKET.s3.REGION.amazonaws.com/KEY
+    #[arg(long, value_name = "URL")]
+    template_url: String,
+    /// Region in which the console opens
+    #[arg(long)]
+    region: String,
+    /// Name of the stack
+    #[arg(long, default_value = "cavatica-volume")]
+    stack_name: String,
+    /// Parameter to fill in; can be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    parameters: Vec<(String, String)>,
+}
+
+/// What may be done, as it is spelled on a command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Access {
+    /// List and read
+    ReadOnly,
+    /// List, read and write
+    ReadWrite,
+}
+
+/// A prefix, or the whole bucket when nothing but slashes was given.
+#[derive(Debug, Clone)]
+struct OptionalPrefix(Option<Prefix>);
+
+impl From<DocumentsArgs> for Subject {
+    fn from(args: DocumentsArgs) -> Self {
+        let access = match args.access {
+            Access::ReadOnly => AccessMode::ReadOnly,
+            Access::ReadWrite => AccessMode::ReadWrite,
+        };
+        let (prefix, kms_key) = (args.prefix.and_then(|prefix| prefix.0), args.kms_key_arn);
+        let single = args.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
+        Self {
+            volumes: single.into_iter().chain(args.volume).collect(),
+            locations: args.location,
+            external_id: args.external_id,
+            trusted_principal: args.trusted_principal,
+            partition: args.partition,
+        }
+    }
+}
+
+impl From<LaunchUrlArgs> for Launch {
+    fn from(args: LaunchUrlArgs) -> Self {
+        let LaunchUrlArgs { template_url, region, stack_name, parameters } = args;
+        Self { template_url, region, stack_name, parameters }
+    }
+}
+
+/// Reads a domain value; what it breaks is said as its rule.
+fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|rule| format!("must be {rule}"))
+}
+
+fn prefix(text: &str) -> Result<OptionalPrefix, String> {
+    Prefix::read(text).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, such as BucketName=my-bucket")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,112 @@
+//! The two IAM documents alone, exactly as the Lambda would create them: for those who follow the manual procedure.
+
+use cavatica_access::blueprint;
+use cavatica_access::limits;
+use cavatica_access::names::{Partition, RoleArn};
+use cavatica_access::owner::Tags;
+use cavatica_access::request::{CAVATICA_PRINCIPAL, ExternalId, Request};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use serde_json::{Value, json};
+
+/// What the documents are about.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// At least one.
+    pub volumes: Vec<Volume>,
+    /// All when empty.
+    pub locations: Vec<ProjectLocation>,
+    /// What Cavatica has to say to assume the role.
+    pub external_id: Option<ExternalId>,
+    /// Cavatica when absent.
+    pub trusted_principal: Option<RoleArn>,
+    /// Where the buckets are.
+    pub partition: Partition,
+}
+
+/// Why there are no documents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentsError {
+    /// A document is larger than AWS takes.
+    #[error("the {what} would have {size} characters but AWS takes at most {limit}: ask for fewer volumes at once")]
+    TooLarge {
+        /// Which.
+        what: &'static str,
+        /// In characters.
+        size: usize,
+        /// In characters.
+        limit: usize,
+    },
+    /// Never, as long as the constants of this program are right.
+    #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
+    Constant(&'static str),
+}
+
+/// `{"permissions": …, "trust": …}`.
+pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
+    let constant = |name| move |_| DocumentsError::Constant(name);
+    let request = Request {
+        // Neither name is in the documents.
+        role_name: "cavatica".parse().map_err(constant("cavatica"))?,
+        policy_name: "cavatica".parse().map_err(constant("cavatica"))?,
+        path: Default::default(),
+        volumes: subject.volumes,
+        project_locations: match subject.locations {
+            list if list.is_empty() => ProjectLocation::ALL.map(|(location, ..)| location).to_vec(),
+            list => list,
+        },
+        trusted_principal: match subject.trusted_principal {
+            Some(principal) => principal,
+            None => CAVATICA_PRINCIPAL.parse().map_err(constant(CAVATICA_PRINCIPAL))?,
+        },
+        external_id: subject.external_id,
+        permissions_boundary: None,
+        max_session_duration: *limits::SESSION_SECONDS.start(),
+        description: None,
+        tags: Tags::new(),
+    };
+    let permissions = blueprint::permissions(&request, &subject.partition);
+    let trust = blueprint::trust(&request);
+    for (what, document, limit) in
+        [("permission policy", &permissions, limits::MANAGED_POLICY), ("trust policy", &trust, limits::TRUST_POLICY)]
+    {
+        let size = document.to_json().len();
+        if size > limit {
+            return Err(DocumentsError::TooLarge { what, size, limit });
+        }
+    }
+    Ok(json!({"permissions": permissions, "trust": trust}))
+}
+
+/// Reads `BUCKET[/PREFIX][:ro|:rw]`.
+pub fn read_volume(text: &str) -> Result<Volume, String> {
+    let (place, access) = match text.rsplit_once(':') {
+        None => (text, AccessMode::ReadOnly),
+        Some((place, "ro")) => (place, AccessMode::ReadOnly),
+        Some((place, "rw")) => (place, AccessMode::ReadWrite),
+        Some((_, other)) => return Err(format!("after the colon stands {other}, but only ro and rw can")),
+    };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let bucket: BucketName = bucket.parse().map_err(|rule| format!("the bucket must be {rule}"))?;
+    let prefix = Prefix::read(prefix).map_err(|rule| format!("the prefix must be {rule}"))?;
+    Ok(Volume { bucket, prefix, access, kms_key: None::<KmsKeyArn>, bucket_owner: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_a_bucket_a_prefix_and_a_mode() {
+        for (text, bucket, prefix, access) in [
+            ("my-bucket", "my-bucket", None, AccessMode::ReadOnly),
+            ("my-bucket/raw/2026/:rw", "my-bucket", Some("raw/2026"), AccessMode::ReadWrite),
+            ("my-bucket:ro", "my-bucket", None, AccessMode::ReadOnly),
+        ] {
+            let volume = read_volume(text).map(|v| (v.bucket.to_string(), v.prefix.map(|p| p.to_string()), v.access));
+            assert_eq!(volume, Ok((bucket.to_owned(), prefix.map(str::to_owned), access)));
+        }
+        assert!(read_volume("My-Bucket").is_err_and(|said| said.contains("bucket")));
+        assert!(read_volume("my-bucket:rx").is_err_and(|said| said.contains("only ro and rw")));
+        assert!(read_volume("my-bucket/a*").is_err_and(|said| said.contains("prefix")));
+    }
+}

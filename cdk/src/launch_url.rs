@@ -1,0 +1,233 @@
+//! The link that opens the console's form for a new stack, filled in.
+//!
+//! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters without
+//! a word, so what it would drop is refused here.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::{Host, Url};
+
+use crate::cfn::Template;
+
+/// Everything but what no reader of URLs takes for something else.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// What a link opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Where the template is, in S3.
+    pub template_url: String,
+    /// The console's region.
+    pub region: String,
+    /// What the stack is called unless the administrator changes it.
+    pub stack_name: String,
+    /// Parameters that are filled in, in order.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// Why there is no link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// The console reads templates only from S3.
+    #[error(
+        "{0} is not in S3, and the console opens no other: give an address such as https://BUCKET.s3.REGION.amazonaws.com/KEY"
+    )]
+    TemplateUrl(String),
+    /// There is no such region, or Cavatica cannot be trusted from it.
+    #[error(
+        "{0} is not a commercial AWS region such as us-east-1; Cavatica's role cannot be trusted from GovCloud or China"
+    )]
+    Region(String),
+    /// CloudFormation takes no such name.
+    #[error("{0} cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most")]
+    StackName(String),
+    /// The template has no such parameter.
+    #[error("the template has no parameter {name}: it has {known}")]
+    UnknownParameter {
+        /// What was given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A parameter was given twice.
+    #[error("parameter {0} is given twice: give it once")]
+    Twice(String),
+    /// The console would drop it.
+    #[error("parameter {0} is hidden (NoEcho), and the console drops it from links: leave it to the administrator")]
+    NoEcho(String),
+    /// CloudFormation would refuse the value.
+    #[error("parameter {name} cannot be \"{value}\": it {rule}")]
+    Value {
+        /// Which.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+/// Makes the link; refuses what the console would refuse or drop.
+pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, LaunchError> {
+    if !is_in_s3(&launch.template_url) {
+        return Err(LaunchError::TemplateUrl(launch.template_url.clone()));
+    }
+    if !is_commercial_region(&launch.region) {
+        return Err(LaunchError::Region(launch.region.clone()));
+    }
+    if !is_stack_name(&launch.stack_name) {
+        return Err(LaunchError::StackName(launch.stack_name.clone()));
+    }
+    for (i, (name, value)) in launch.parameters.iter().enumerate() {
+        let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
+            let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+            return Err(LaunchError::UnknownParameter { name: name.clone(), known: known.join(", ") });
+        };
+        if launch.parameters[..i].iter().any(|(earlier, _)| earlier == name) {
+            return Err(LaunchError::Twice(name.clone()));
+        }
+        if parameter.no_echo {
+            return Err(LaunchError::NoEcho(name.clone()));
+        }
+        parameter.check(value).map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
+    }
+
+    let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    let region = &launch.region;
+    let mut url = format!(
+        "https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks/create/review\
+         ?templateURL={}&stackName={}",
+        encoded(&launch.template_url),
+        encoded(&launch.stack_name)
+    );
+    for (name, value) in &launch.parameters {
+        url.push_str(&format!("&param_{name}={}", encoded(value)));
+    }
+    Ok(url)
+}
+
+/// Whether the address is of an object in S3, in one of the forms that S3 has for it.
+fn is_in_s3(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let Some(Host::Domain(host)) = url.host() else { return false };
+    let Some(service) = host.strip_suffix(".amazonaws.com") else { return false };
+    let parts: Vec<&str> = service.split('.').collect();
+    // [BUCKET.]s3[.dualstack][.REGION], or the older s3-REGION.
+    let at = parts.iter().rposition(|part| *part == "s3" || part.starts_with("s3-"));
+    let path: Vec<_> =
+        url.path_segments().map(|segments| segments.filter(|s| !s.is_empty()).collect()).unwrap_or_default();
+    let rest_fits =
+        at.is_some_and(|at| parts[at + 1..].iter().all(|part| *part == "dualstack" || is_region_shaped(part)));
+    let has_object = at.is_some_and(|at| path.len() >= if at == 0 { 2 } else { 1 });
+    url.scheme() == "https" && rest_fits && has_object
+}
+
+fn is_region_shaped(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    match parts.split_last() {
+        Some((number, words)) => words.len() >= 2 && words.iter().all(|part| is_word(part)) && is_number(number),
+        None => false,
+    }
+}
+
+fn is_commercial_region(region: &str) -> bool {
+    let is_other = ["us-gov-", "cn-", "us-iso", "eu-isoe-", "eusc-"].iter().any(|prefix| region.starts_with(prefix));
+    is_region_shaped(region) && !is_other
+}
+
+/// Source: `CreateStack`, parameter `StackName`.
+fn is_stack_name(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::{Config, template};
+
+    fn launch() -> Launch {
+        Launch {
+            template_url: "https://releases.s3.us-east-1.amazonaws.com/v1/cavatica-volume.template.yaml".to_owned(),
+            region: "us-east-1".to_owned(),
+            stack_name: "cavatica-volume".to_owned(),
+            parameters: vec![("BucketName".to_owned(), "my-bucket".to_owned())],
+        }
+    }
+
+    fn with(name: &str, value: &str) -> Launch {
+        Launch { parameters: vec![(name.to_owned(), value.to_owned())], ..launch() }
+    }
+
+    #[test]
+    fn every_value_is_read_back_from_the_link_as_it_was_given() -> Result<(), Box<dyn std::error::Error>> {
+        let parameters = [("BucketName", "my-bucket"), ("Prefix", "raw data/ä&b=c#d+e"), ("Tags", "team=a b,x=100%")];
+        let parameters: Vec<_> = parameters.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let link = launch_url(&template(&Config::default()), &Launch { parameters: parameters.clone(), ..launch() })?;
+        let fragment = Url::parse(&link)?.fragment().map(str::to_owned).unwrap_or_default();
+        let query = fragment.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default();
+        let read: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        assert_eq!(read[0], ("templateURL".to_owned(), launch().template_url));
+        assert_eq!(read[1], ("stackName".to_owned(), "cavatica-volume".to_owned()));
+        let expected: Vec<_> = parameters.into_iter().map(|(name, value)| (format!("param_{name}"), value)).collect();
+        assert_eq!(read[2..], expected);
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_console_would_refuse_or_drop_is_refused() {
+        let template = template(&Config::default());
+        let said = |launch: Launch| launch_url(&template, &launch).map_err(|e| e.to_string()).err().unwrap_or_default();
+        let twice = Launch {
+            parameters: [with("Prefix", "a").parameters, with("Prefix", "b").parameters].concat(),
+            ..launch()
+        };
+        for (launch, expected) in [
+            (with("Bucket", "x"), "no parameter Bucket: it has BucketName, Prefix"),
+            (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),
+            (with("Prefix", "raw/*"), "parameter Prefix"),
+            (with("AccessMode", "readonly"), "ReadOnly, ReadWrite"),
+            (with("ExternalId", "12345"), "auto, none, or 6"),
+            (with("RoleName", &"r".repeat(65)), "1 to 64"),
+            (with("MaxSessionDuration", "60"), "3600 to 43200"),
+            (with("ProjectLocations", "us-east-1,eu-west-1"), "us-east-1, us-west-2"),
+            (twice, "given twice"),
+            (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "GovCloud"),
+            (Launch { region: "nowhere".to_owned(), ..launch() }, "nowhere"),
+            (Launch { stack_name: "1st".to_owned(), ..launch() }, "stack's name"),
+        ] {
+            let said = said(launch);
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn only_a_template_in_s3_is_taken() {
+        for (address, taken) in [
+            ("https://b.s3.amazonaws.com/k.yaml", true),
+            ("https://b.c.s3.eu-central-1.amazonaws.com/v1/k.yaml", true),
+            ("https://s3.us-west-2.amazonaws.com/b/k.yaml", true),
+            ("https://s3-us-west-2.amazonaws.com/b/k.yaml", true),
+            ("https://b.s3.dualstack.us-east-1.amazonaws.com/k.yaml", true),
+            ("http://b.s3.amazonaws.com/k.yaml", false),
+            ("https://s3.amazonaws.com/k.yaml", false),
+            ("https://example.org/k.yaml", false),
+            ("https://b.s3.amazonaws.com.example.org/k.yaml", false),
+            ("https://ec2.us-east-1.amazonaws.com/k.yaml", false),
+            ("s3://b/k.yaml", false),
+        ] {
+            assert_eq!(is_in_s3(address), taken, "{address}");
+        }
+    }
+
+    #[test]
+    fn every_default_fits_its_own_parameter() {
+        for parameter in template(&Config::default()).parameters() {
+            let default = parameter.default.clone();
+            assert_eq!(default.is_none(), parameter.name == "BucketName", "only BucketName has no default");
+            assert_eq!(default.map_or(Ok(()), |default| parameter.check(&default)), Ok(()), "{}", parameter.name);
+        }
+    }
+}

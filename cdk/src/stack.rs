@@ -1,0 +1,232 @@
+//! The stack that connects one bucket: what is in it and how it hangs together.
+//!
+//! ```text
+//! parameters ─> VolumeAccess (custom resource) ─> ProviderFunction ─ runs as ─> ProviderRole
+//!                  makes the volume role, capped by Boundary         ProviderInvokeConfig, ProviderLogGroup
+//! ```
+//!
+//! Frozen for ever, since old code, old role and old properties meet new ones during an update and its rollback: the
+//! logical IDs of function and custom resource, and the boundary's name (CloudFormation's choice) and description.
+
+mod boundary;
+mod outputs;
+mod parameters;
+mod provider_role;
+
+use cavatica_access::request::RESOURCE_TYPE;
+
+use crate::cfn::{Expr as E, Function};
+use crate::cfn::{Expr, Resource, Rule, Template};
+
+/// Longest run of the function, in seconds. IAM takes up to 45 s to put a changed provider role in force, and an
+/// uncontended event takes two.
+const FUNCTION_TIMEOUT: i64 = 120;
+
+/// How long CloudFormation waits for an answer, in seconds: three runs of the function (Lambda retries twice) and the
+/// one and two minutes that Lambda waits in between.
+const SERVICE_TIMEOUT: i64 = 3 * FUNCTION_TIMEOUT + 180;
+
+/// Oldest event that Lambda may still run, in seconds: none may run after CloudFormation has given up, for a late
+/// Create would undo a Delete.
+const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
+
+/// Regions of partitions from which Cavatica's role, which lives in `aws`, cannot be trusted.
+const OTHER_PARTITIONS: [&str; 4] = ["us-gov-west-1", "us-gov-east-1", "cn-north-1", "cn-northwest-1"];
+
+/// What a template is made for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where the Lambda's zip is, once it is published.
+    pub asset: Option<AssetLocation>,
+}
+
+/// Where the Lambda's zip is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssetLocation {
+    /// A bucket in the stack's region.
+    pub bucket: String,
+    /// A key that says what is in it.
+    pub key: String,
+}
+
+/// Makes the template.
+#[must_use]
+pub fn template(config: &Config) -> Template {
+    Template {
+        description:
+            "Connects an S3 bucket to Cavatica: makes the IAM policy and role that let Cavatica use it, and removes \
+                      them when the stack is deleted."
+                .to_owned(),
+        groups: parameters::groups(config),
+        rules: rules(),
+        conditions: conditions(),
+        resources: vec![
+            volume_access(),
+            function(),
+            provider_role::resource(),
+            invoke_config(),
+            log_group(),
+            boundary::resource(),
+        ],
+        outputs: outputs::outputs(),
+    }
+}
+
+fn rules() -> Vec<Rule> {
+    let regions = E::List(OTHER_PARTITIONS.map(E::text).to_vec());
+    let is_given = |parameter: &str| E::negated(E::equals(E::reference(parameter), E::text("")));
+    vec![
+        Rule {
+            name: "CommercialPartition",
+            assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
+            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
+                       use a commercial region.",
+        },
+        Rule {
+            name: "FunctionCode",
+            assertion: E::both(is_given("AssetBucket"), is_given("AssetKey")),
+            sentence: "This template was not published with the function's code: set AssetBucket and AssetKey, or use the \
+                       template of a release.",
+        },
+    ]
+}
+
+fn conditions() -> Vec<(&'static str, Expr)> {
+    let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
+    let is_given = |parameter: &str| E::negated(is(parameter, ""));
+    let locations = E::join(",", E::reference("ProjectLocations"));
+    let only = |location: &str| E::equals(locations.clone(), E::text(location));
+    vec![
+        ("HasPrefix", is_given("Prefix")),
+        ("IsReadWrite", is("AccessMode", "ReadWrite")),
+        ("HasKmsKey", is_given("KmsKeyArn")),
+        ("HasBucketOwner", is_given("BucketOwnerAccountId")),
+        ("HasRoleName", is_given("RoleName")),
+        ("HasPolicyName", is_given("PolicyName")),
+        ("HasAutoExternalId", is("ExternalId", "auto")),
+        ("HasExternalId", E::negated(is("ExternalId", "none"))),
+        ("HasOwnBoundary", is("PermissionsBoundaryArn", "")),
+        ("CopiesFromUsEast1", E::both(E::Condition("IsReadWrite"), E::negated(only("us-west-2")))),
+        ("CopiesFromUsWest2", E::both(E::Condition("IsReadWrite"), E::negated(only("us-east-1")))),
+    ]
+}
+
+/// The UUID at the end of the stack's ID.
+fn stack_uuid() -> Expr {
+    E::select(2, E::split("/", E::reference("AWS::StackId")))
+}
+
+/// A name that only this stack has, which no update changes.
+fn own_name() -> Expr {
+    E::join("-", E::List(vec![E::text("cavatica-volume"), E::select(0, E::split("-", stack_uuid()))]))
+}
+
+fn role_name() -> Expr {
+    E::when("HasRoleName", E::reference("RoleName"), own_name())
+}
+
+/// The policy's name, by default the role's.
+fn policy_name() -> Expr {
+    E::when("HasPolicyName", E::reference("PolicyName"), role_name())
+}
+
+fn external_id() -> Expr {
+    let given = E::when("HasExternalId", E::reference("ExternalId"), E::no_value());
+    E::when("HasAutoExternalId", stack_uuid(), given)
+}
+
+/// What caps the volume role.
+fn boundary_arn() -> Expr {
+    E::when("HasOwnBoundary", E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
+}
+
+/// A parameter's value, or nothing when it was left empty.
+fn if_given(condition: &'static str, parameter: &str) -> Expr {
+    E::when(condition, E::reference(parameter), E::no_value())
+}
+
+fn volume_access() -> Resource {
+    let volume = E::map([
+        ("BucketName", E::reference("BucketName")),
+        ("Prefix", if_given("HasPrefix", "Prefix")),
+        ("AccessMode", E::reference("AccessMode")),
+        ("KmsKeyArn", if_given("HasKmsKey", "KmsKeyArn")),
+        ("BucketOwnerAccountId", if_given("HasBucketOwner", "BucketOwnerAccountId")),
+    ]);
+    Resource {
+        logical_id: "VolumeAccess",
+        kind: RESOURCE_TYPE,
+        condition: None,
+        // Its Delete must find the function as it was made, with its limits on retries.
+        depends_on: vec!["ProviderInvokeConfig"],
+        properties: vec![
+            ("ServiceToken", E::GetAtt("ProviderFunction", "Arn")),
+            ("ServiceTimeout", E::Number(SERVICE_TIMEOUT)),
+            ("RoleName", role_name()),
+            ("PolicyName", policy_name()),
+            ("Path", E::reference("IamPath")),
+            ("Volumes", E::List(vec![volume])),
+            ("ProjectLocations", E::reference("ProjectLocations")),
+            ("TrustedPrincipalArn", E::reference("TrustedPrincipalArn")),
+            ("ExternalId", external_id()),
+            ("PermissionsBoundaryArn", boundary_arn()),
+            ("MaxSessionDuration", E::reference("MaxSessionDuration")),
+            ("Description", E::reference("Description")),
+            ("Tags", E::reference("Tags")),
+            ("Release", E::reference("AssetKey")),
+        ],
+    }
+}
+
+fn function() -> Resource {
+    let environment = E::map([
+        ("CAVATICA_STACK_ID", E::reference("AWS::StackId")),
+        ("CAVATICA_TRUSTED_PRINCIPAL_ARN", E::reference("TrustedPrincipalArn")),
+    ]);
+    Resource {
+        logical_id: "ProviderFunction",
+        kind: "AWS::Lambda::Function",
+        condition: None,
+        depends_on: Vec::new(),
+        properties: vec![
+            (
+                "Description",
+                E::sub("Makes and removes Cavatica's role for the stack ${AWS::StackName}; runs only for its events."),
+            ),
+            ("Runtime", E::text("provided.al2023")),
+            ("Architectures", E::List(vec![E::text("x86_64")])),
+            ("Handler", E::text("bootstrap")),
+            ("Code", E::map([("S3Bucket", E::reference("AssetBucket")), ("S3Key", E::reference("AssetKey"))])),
+            ("Role", E::GetAtt("ProviderRole", "Arn")),
+            ("MemorySize", E::Number(128)),
+            ("Timeout", E::Number(FUNCTION_TIMEOUT)),
+            ("Environment", E::map([("Variables", environment)])),
+            ("LoggingConfig", E::map([("LogGroup", E::reference("ProviderLogGroup"))])),
+        ],
+    }
+}
+
+fn invoke_config() -> Resource {
+    Resource {
+        logical_id: "ProviderInvokeConfig",
+        kind: "AWS::Lambda::EventInvokeConfig",
+        condition: None,
+        depends_on: Vec::new(),
+        properties: vec![
+            ("FunctionName", E::reference("ProviderFunction")),
+            ("Qualifier", E::text("$LATEST")),
+            ("MaximumEventAgeInSeconds", E::Number(EVENT_AGE)),
+            ("MaximumRetryAttempts", E::Number(2)),
+        ],
+    }
+}
+
+fn log_group() -> Resource {
+    Resource {
+        logical_id: "ProviderLogGroup",
+        kind: "AWS::Logs::LogGroup",
+        condition: None,
+        depends_on: Vec::new(),
+        properties: vec![("RetentionInDays", E::reference("LogRetentionDays"))],
+    }
+}

@@ -1,0 +1,54 @@
+//! The boundary that caps the volume role: at most what Cavatica's manual asks for, on this stack's bucket and key.
+//!
+//! Whoever steals the provider's credentials cannot make more than a volume role of it. An organisation's own boundary
+//! takes its place when one is given.
+
+use cavatica_access::document::{Document, Statement};
+use cavatica_access::permissions;
+use serde_json::Value;
+
+use crate::cfn::Expr as E;
+use crate::cfn::Resource;
+
+/// Frozen: a change of it would replace the boundary under every role that carries it.
+const DESCRIPTION: &str = "Caps the role that Cavatica assumes: only S3 and KMS, only this stack's bucket and key.";
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        logical_id: "Boundary",
+        kind: "AWS::IAM::ManagedPolicy",
+        condition: Some("HasOwnBoundary"),
+        depends_on: Vec::new(),
+        // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
+        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", document())],
+    }
+}
+
+fn document() -> E {
+    let arn = |resource: &str| E::sub(format!("arn:${{AWS::Partition}}:s3:::{resource}"));
+    let objects = || vec![arn("${BucketName}/*")];
+    let through_s3 =
+        |statement: Statement<E>| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com"));
+    let key = || vec![E::reference("KmsKeyArn")];
+    let copy_sources = permissions::read_copy_sources(vec![
+        E::when("CopiesFromUsEast1", arn("sbg-main/*"), E::no_value()),
+        E::when("CopiesFromUsWest2", arn("sbg-main-us-west-2/*"), E::no_value()),
+    ]);
+    let keys = E::when(
+        "IsReadWrite",
+        E::json(&through_s3(permissions::use_keys(key()))),
+        E::json(&through_s3(permissions::decrypt_with_keys(key(), false))),
+    );
+    let statements = vec![
+        E::json(&permissions::read_buckets(vec![arn("${BucketName}")])),
+        E::json(&permissions::read_objects(objects())),
+        E::when("IsReadWrite", E::json(&permissions::write_objects(objects())), E::no_value()),
+        E::when("IsReadWrite", E::json(&copy_sources), E::no_value()),
+        E::when("HasKmsKey", keys, E::no_value()),
+    ];
+    let mut document = E::json(&Document::<E>::new(Vec::new()));
+    if let E::Json(Value::Object(document)) = &mut document {
+        document.insert("Statement".to_owned(), serde_json::to_value(statements).unwrap_or_default());
+    }
+    document
+}

@@ -1,0 +1,73 @@
+//! The templates as files: generated, written, and compared with what is there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::stack::{self, Config};
+
+/// The command that renews the templates; named wherever they are found to differ.
+pub const RENEW: &str = "cargo connect synth";
+
+/// A file to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its name in the templates' folder.
+    pub name: &'static str,
+    /// What is in it.
+    pub text: String,
+}
+
+/// Why the templates could not be written, or are not as they should be.
+#[derive(Debug, thiserror::Error)]
+pub enum SynthError {
+    /// The folder or a file cannot be written.
+    #[error("cannot write {path}: choose another folder with --out or make it writable")]
+    Write {
+        /// What could not be written.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not what the generator makes.
+    #[error("{} differ from what the generator makes: run `{RENEW}` and look at the difference", list(.0))]
+    Drift(Vec<PathBuf>),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+/// The templates, in both notations.
+#[must_use]
+pub fn generate(config: &Config) -> Vec<File> {
+    let template = stack::template(config);
+    vec![
+        File { name: "cavatica-volume.template.json", text: template.to_json() },
+        File { name: "cavatica-volume.template.yaml", text: template.to_yaml() },
+    ]
+}
+
+/// Writes files into a folder, which is made if need be; returns what was written.
+pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, SynthError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| SynthError::Write { path, source }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let mut written = Vec::new();
+    for file in files {
+        let path = folder.join(file.name);
+        fs::write(&path, &file.text).map_err(failed(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// Compares files with what is in a folder.
+pub fn check(files: &[File], folder: &Path) -> Result<(), SynthError> {
+    let differs = |file: &&File| fs::read_to_string(folder.join(file.name)).ok().as_deref() != Some(&file.text);
+    let drifted: Vec<_> = files.iter().filter(differs).map(|file| folder.join(file.name)).collect();
+    if drifted.is_empty() { Ok(()) } else { Err(SynthError::Drift(drifted)) }
+}
