@@ -228,9 +228,7 @@ pub enum Kind {
         longest: Option<usize>,
     },
     /// One of these.
-    OneOf(Vec<&'static str>),
-    /// A list of these, separated by commas.
-    SomeOf(Vec<&'static str>),
+    OneOf(Vec<String>),
     /// A list of any texts, separated by commas.
     Texts,
     /// A whole number in a range.
@@ -341,7 +339,7 @@ impl Parameter {
                     value["MaxLength"] = value!(longest);
                 }
             }
-            Kind::OneOf(values) | Kind::SomeOf(values) => value["AllowedValues"] = value!(values),
+            Kind::OneOf(values) => value["AllowedValues"] = value!(values),
             Kind::Texts => {}
             Kind::Number(range) => {
                 value["MinValue"] = value!(range.start());
@@ -366,8 +364,7 @@ impl Parameter {
                 pattern.is_ok_and(|pattern| pattern.is_match(value))
                     && longest.is_none_or(|longest| value.chars().count() <= longest)
             }
-            Kind::OneOf(values) => values.contains(&value),
-            Kind::SomeOf(values) => value.split(',').all(|item| values.contains(&item.trim())),
+            Kind::OneOf(values) => values.iter().any(|known| known == value),
             Kind::Texts => true,
             Kind::Number(range) => value.parse().is_ok_and(|number| range.contains(&number)),
             Kind::NumberOneOf(values) => value.parse().is_ok_and(|number| values.contains(&number)),
@@ -381,14 +378,13 @@ impl Parameter {
             return constraint.clone();
         }
         match &self.kind {
-            Kind::Text { pattern, .. } => format!("text that matches {pattern}"),
-            Kind::OneOf(values) => format!("one of {}", values.join(", ")),
-            Kind::SomeOf(values) => format!("one or more of {}, separated by commas", values.join(", ")),
-            Kind::Texts => "texts separated by commas".to_owned(),
-            Kind::Number(range) => format!("a whole number from {} to {}", range.start(), range.end()),
+            Kind::Text { pattern, .. } => format!("must be text that matches {pattern}"),
+            Kind::OneOf(values) => format!("must be one of {}", values.join(" or ")),
+            Kind::Texts => "must be texts separated by commas".to_owned(),
+            Kind::Number(range) => format!("must be a whole number from {} to {}", range.start(), range.end()),
             Kind::NumberOneOf(values) => {
                 let values: Vec<_> = values.iter().map(ToString::to_string).collect();
-                format!("one of {}", values.join(", "))
+                format!("must be one of {}", values.join(", "))
             }
         }
     }
@@ -398,7 +394,7 @@ impl Kind {
     fn type_name(&self) -> &'static str {
         match self {
             Self::Text { .. } | Self::OneOf(_) => "String",
-            Self::SomeOf(_) | Self::Texts => "CommaDelimitedList",
+            Self::Texts => "CommaDelimitedList",
             Self::Number(_) | Self::NumberOneOf(_) => "Number",
         }
     }

@@ -146,7 +146,7 @@ fn is_stack_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Config, template};
+    use crate::stack::{AssetLocation, Config, template};
 
     fn launch() -> Launch {
         Launch {
@@ -188,11 +188,11 @@ mod tests {
             (with("Bucket", "x"), "no parameter Bucket: it has BucketName, Prefix"),
             (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),
             (with("Prefix", "raw/*"), "parameter Prefix"),
-            (with("AccessMode", "readonly"), "ReadOnly, ReadWrite"),
+            (with("AccessMode", "readonly"), "ReadOnly or ReadWrite"),
             (with("ExternalId", "12345"), "auto, none, or 6"),
             (with("RoleName", &"r".repeat(65)), "1 to 64"),
             (with("MaxSessionDuration", "60"), "3600 to 43200"),
-            (with("ProjectLocations", "us-east-1,eu-west-1"), "us-east-1, us-west-2"),
+            (with("ProjectLocations", "us-east-1,eu-west-1"), "us-east-1,us-west-2 or us-east-1 or us-west-2"),
             (twice, "given twice"),
             (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "GovCloud"),
             (Launch { region: "nowhere".to_owned(), ..launch() }, "nowhere"),
@@ -223,11 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn every_default_fits_its_own_parameter() {
-        for parameter in template(&Config::default()).parameters() {
-            let default = parameter.default.clone();
-            assert_eq!(default.is_none(), parameter.name == "BucketName", "only BucketName has no default");
-            assert_eq!(default.map_or(Ok(()), |default| parameter.check(&default)), Ok(()), "{}", parameter.name);
+    fn every_default_fits_its_own_parameter_and_only_the_bucket_has_none_once_published() {
+        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b.zip".to_owned() };
+        for parameter in template(&Config { asset: Some(asset) }).parameters() {
+            assert_eq!(parameter.default.is_none(), parameter.name == "BucketName", "{}", parameter.name);
+            let default = parameter.default.as_ref();
+            assert_eq!(default.map_or(Ok(()), |default| parameter.check(default)), Ok(()), "{}", parameter.name);
         }
     }
 }

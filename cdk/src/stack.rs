@@ -74,28 +74,18 @@ pub fn template(config: &Config) -> Template {
 
 fn rules() -> Vec<Rule> {
     let regions = E::List(OTHER_PARTITIONS.map(E::text).to_vec());
-    let is_given = |parameter: &str| E::negated(E::equals(E::reference(parameter), E::text("")));
-    vec![
-        Rule {
-            name: "CommercialPartition",
-            assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
-            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
+    vec![Rule {
+        name: "CommercialPartition",
+        assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
+        sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
                        use a commercial region.",
-        },
-        Rule {
-            name: "FunctionCode",
-            assertion: E::both(is_given("AssetBucket"), is_given("AssetKey")),
-            sentence: "This template was not published with the function's code: set AssetBucket and AssetKey, or use the \
-                       template of a release.",
-        },
-    ]
+    }]
 }
 
 fn conditions() -> Vec<(&'static str, Expr)> {
     let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
     let is_given = |parameter: &str| E::negated(is(parameter, ""));
-    let locations = E::join(",", E::reference("ProjectLocations"));
-    let only = |location: &str| E::equals(locations.clone(), E::text(location));
+    let only = |location: &str| is("ProjectLocations", location);
     vec![
         ("HasPrefix", is_given("Prefix")),
         ("IsReadWrite", is("AccessMode", "ReadWrite")),
@@ -166,7 +156,7 @@ fn volume_access() -> Resource {
             ("PolicyName", policy_name()),
             ("Path", E::reference("IamPath")),
             ("Volumes", E::List(vec![volume])),
-            ("ProjectLocations", E::reference("ProjectLocations")),
+            ("ProjectLocations", E::split(",", E::reference("ProjectLocations"))),
             ("TrustedPrincipalArn", E::reference("TrustedPrincipalArn")),
             ("ExternalId", external_id()),
             ("PermissionsBoundaryArn", boundary_arn()),

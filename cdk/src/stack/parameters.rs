@@ -6,7 +6,7 @@ use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use cavatica_access::request::{CAVATICA_PRINCIPAL, ExternalId};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, ProjectLocation};
 
-use super::Config;
+use super::{AssetLocation, Config};
 use crate::cfn::{Group, Kind, Parameter};
 
 /// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
@@ -18,103 +18,146 @@ const RETENTION_DAYS: [u32; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 pub(super) fn groups(config: &Config) -> Vec<Group> {
-    let locations: Vec<_> = ProjectLocation::ALL.iter().map(|(_, region, _)| *region).collect();
-    let asset =
-        |part: fn(&super::AssetLocation) -> &String| config.asset.as_ref().map(part).cloned().unwrap_or_default();
     vec![
-        Group {
-            label: "1. Your bucket",
-            parameters: vec![
-                Parameter {
-                    default: None,
-                    ..text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
-                        .longest(63)
-                        .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
-                },
-                text("Prefix", "Folder", "Folder in the bucket, such as raw/2026; empty for the whole bucket.", PREFIX_PATTERN)
-                    .longest(limits::PREFIX)
-                    .must_be(r#"a folder without a slash at either end and without * ? $ " and \"#),
-                Parameter {
-                    kind: Kind::OneOf(AccessMode::ALL.map(|(_, name)| name).to_vec()),
-                    ..text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
-                        .by_default("ReadOnly")
-                },
-            ],
-        },
+        Group { label: "1. Your bucket", parameters: bucket() },
         Group {
             label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account",
-            parameters: vec![
-                text("KmsKeyArn", "KMS key", "ARN of the KMS key that encrypts the bucket; empty for S3's own keys.", &optional(KmsKeyArn::PATTERN))
-                    .must_be(KmsKeyArn::RULE),
-                text("BucketOwnerAccountId", "Bucket owner", "Account that owns the bucket if it is not this one; its bucket policy must allow the role too.", r"|\d{12}")
-                    .must_be("an AWS account ID of 12 digits, or empty"),
-            ],
+            parameters: encryption_and_owner(),
         },
-        Group {
-            label: "3. Names, if you want your own",
-            parameters: vec![
-                text("RoleName", "Role name", "Empty for cavatica-volume- and a part of the stack's ID. A change makes a new role.", &optional(RoleName::PATTERN))
-                    .must_be(RoleName::RULE),
-                text("PolicyName", "Policy name", "Empty for the role's name. Changes only together with the role's name.", &optional(PolicyName::PATTERN))
-                    .must_be(PolicyName::RULE),
-                text("IamPath", "Path", "Path of role and policy. Changes only together with both names.", IamPath::PATTERN)
-                    .by_default("/")
-                    .longest(limits::PATH)
-                    .must_be(IamPath::RULE),
-                text("Description", "Description", "Shown on the role.", r"[\t\n\r\x20-\x7e\xa1-\xff]*")
-                    .longest(limits::DESCRIPTION)
-                    .must_be("at most 1,000 characters of Latin text"),
-                Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") },
-            ],
+        Group { label: "3. Names, if you want your own", parameters: names() },
+        Group { label: "4. How Cavatica gets in", parameters: entry() },
+        Group { label: "5. Leave as it is", parameters: internals(config) },
+    ]
+}
+
+fn bucket() -> Vec<Parameter> {
+    vec![
+        text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
+            .longest(63)
+            .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
+            .required(),
+        text("Prefix", "Folder", "Folder in the bucket, such as raw/2026; empty for the whole bucket.", PREFIX_PATTERN)
+            .longest(limits::PREFIX)
+            .must_be(r#"a folder without a slash at either end and without * ? $ " and \"#),
+        text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
+            .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
+            .by_default("ReadOnly"),
+    ]
+}
+
+fn encryption_and_owner() -> Vec<Parameter> {
+    vec![
+        text(
+            "KmsKeyArn",
+            "KMS key",
+            "ARN of the KMS key that encrypts the bucket; empty for S3's own keys.",
+            &optional(KmsKeyArn::PATTERN),
+        )
+        .must_be(KmsKeyArn::RULE),
+        text(
+            "BucketOwnerAccountId",
+            "Bucket owner",
+            "Account that owns the bucket if it is not this one; its bucket policy must allow the role too.",
+            r"|\d{12}",
+        )
+        .must_be("an AWS account ID of 12 digits, or empty"),
+    ]
+}
+
+fn names() -> Vec<Parameter> {
+    vec![
+        text(
+            "RoleName",
+            "Role name",
+            "Empty for cavatica-volume- and a part of the stack's ID. A change makes a new role.",
+            &optional(RoleName::PATTERN),
+        )
+        .must_be(RoleName::RULE),
+        text(
+            "PolicyName",
+            "Policy name",
+            "Empty for the role's name. Changes only together with the role's name.",
+            &optional(PolicyName::PATTERN),
+        )
+        .must_be(PolicyName::RULE),
+        text("IamPath", "Path", "Path of role and policy. Changes only together with both names.", IamPath::PATTERN)
+            .by_default("/")
+            .longest(limits::PATH)
+            .must_be(IamPath::RULE),
+        text("Description", "Description", "Shown on the role.", r"[\t\n\r\x20-\x7e\xa1-\xff]*")
+            .longest(limits::DESCRIPTION)
+            .must_be("at most 1,000 characters of Latin text"),
+        Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") },
+    ]
+}
+
+fn entry() -> Vec<Parameter> {
+    let locations: Vec<_> = ProjectLocation::ALL.iter().map(|(_, region, _)| (*region).to_owned()).collect();
+    let all = locations.join(",");
+    vec![
+        text(
+            "ExternalId",
+            "External ID",
+            "auto makes one from the stack's ID; none asks for none, which Cavatica advises against; anything else is \
+             used as it is.",
+            &format!("auto|none|{}", ExternalId::PATTERN),
+        )
+        .by_default("auto")
+        .longest(limits::EXTERNAL_ID_MAX)
+        .must_be("auto, none, or 6 to 1224 characters out of letters, digits and _+=,.@:/-"),
+        text(
+            "ProjectLocations",
+            "Project locations",
+            "Regions of the projects that write to the bucket; matters only for ReadWrite.",
+            "",
+        )
+        .one_of([vec![all.clone()], locations].concat())
+        .by_default(&all),
+        Parameter {
+            kind: Kind::Number(limits::SESSION_SECONDS),
+            ..text("MaxSessionDuration", "Longest session", "In seconds, 3600 to 43200.", "").by_default("3600")
         },
-        Group {
-            label: "4. How Cavatica gets in",
-            parameters: vec![
-                text(
-                    "ExternalId",
-                    "External ID",
-                    "auto makes one from the stack's ID; none asks for none, which Cavatica advises against; anything else is used as it is.",
-                    &format!("auto|none|{}", ExternalId::PATTERN),
-                )
-                .by_default("auto")
-                .longest(limits::EXTERNAL_ID_MAX)
-                .must_be("auto, none, or 6 to 1224 characters out of letters, digits and _+=,.@:/-"),
-                Parameter {
-                    kind: Kind::SomeOf(locations.clone()),
-                    ..text("ProjectLocations", "Project locations", "Regions of the projects that write to the bucket; matters only for ReadWrite.", "")
-                        .by_default(&locations.join(","))
-                },
-                Parameter {
-                    kind: Kind::Number(limits::SESSION_SECONDS),
-                    ..text("MaxSessionDuration", "Longest session", "In seconds, 3600 to 43200.", "").by_default("3600")
-                },
-                text(
-                    "PermissionsBoundaryArn",
-                    "Permissions boundary",
-                    "Empty for the stack's own, which caps the role at this bucket. If your organisation demands one, its ARN: it then caps both roles, as far as it says.",
-                    &optional(PolicyArn::PATTERN),
-                )
-                .must_be(PolicyArn::RULE),
-            ],
+        text(
+            "PermissionsBoundaryArn",
+            "Permissions boundary",
+            "Empty for the stack's own, which caps the role at this bucket. If your organisation demands one, its ARN: it \
+             then caps both roles, as far as it says.",
+            &optional(PolicyArn::PATTERN),
+        )
+        .must_be(PolicyArn::RULE),
+    ]
+}
+
+fn internals(config: &Config) -> Vec<Parameter> {
+    let asset = |part: fn(&AssetLocation) -> &String| config.asset.as_ref().map(part).cloned();
+    vec![
+        text("TrustedPrincipalArn", "Trusted role", "The role that may use yours: Cavatica's.", RoleArn::PATTERN)
+            .by_default(CAVATICA_PRINCIPAL)
+            .must_be(RoleArn::RULE),
+        Parameter {
+            kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
+            ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
         },
-        Group {
-            label: "5. Leave as it is",
-            parameters: vec![
-                text("TrustedPrincipalArn", "Trusted role", "The role that may use yours: Cavatica's.", RoleArn::PATTERN)
-                    .by_default(CAVATICA_PRINCIPAL)
-                    .must_be(RoleArn::RULE),
-                Parameter {
-                    kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
-                    ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
-                },
-                text("AssetBucket", "Code bucket", "Bucket in this region that holds the function's code.", &optional(BucketName::PATTERN))
-                    .by_default(&asset(|asset| &asset.bucket))
-                    .must_be(BucketName::RULE),
-                text("AssetKey", "Code key", "Key of the function's code; it names the release.", r"[A-Za-z0-9!_.*'()/-]*")
-                    .by_default(&asset(|asset| &asset.key))
-                    .longest(limits::PREFIX)
-                    .must_be("an object's key"),
-            ],
+        Parameter {
+            default: asset(|asset| &asset.bucket),
+            ..text(
+                "AssetBucket",
+                "Code bucket",
+                "Bucket in this region that holds the function's code.",
+                BucketName::PATTERN,
+            )
+            .must_be("a bucket's name")
+        },
+        Parameter {
+            default: asset(|asset| &asset.key),
+            ..text(
+                "AssetKey",
+                "Code key",
+                "Key of the function's code; it names the release.",
+                r"[A-Za-z0-9!_.*'()/-]+",
+            )
+            .longest(limits::PREFIX)
+            .must_be("an object's key")
         },
     ]
 }
@@ -138,6 +181,16 @@ fn optional(pattern: &str) -> String {
 }
 
 impl Parameter {
+    fn required(mut self) -> Self {
+        self.default = None;
+        self
+    }
+
+    fn one_of(mut self, values: Vec<String>) -> Self {
+        self.kind = Kind::OneOf(values);
+        self
+    }
+
     fn by_default(mut self, value: &str) -> Self {
         self.default = Some(value.to_owned());
         self
