@@ -259,6 +259,8 @@ pub struct Resource {
     pub condition: Option<&'static str>,
     /// What has to be there before, beyond what its properties name.
     pub depends_on: Vec<&'static str>,
+    /// Whether it is said aloud that it goes with the stack, where people expect data to stay.
+    pub goes_with_stack: bool,
     /// Its properties, in order.
     pub properties: Vec<(&'static str, Expr)>,
 }
@@ -408,6 +410,10 @@ impl Resource {
         }
         if !self.depends_on.is_empty() {
             value["DependsOn"] = value!(self.depends_on);
+        }
+        if self.goes_with_stack {
+            value["DeletionPolicy"] = value!("Delete");
+            value["UpdateReplacePolicy"] = value!("Delete");
         }
         value["Properties"] = object(self.properties.iter().map(|(name, expr)| (*name, value!(expr))));
         value

@@ -149,6 +149,7 @@ fn volume_access() -> Resource {
         condition: None,
         // Its Delete must find the function as it was made, with its limits on retries.
         depends_on: vec!["ProviderInvokeConfig"],
+        goes_with_stack: false,
         properties: vec![
             ("ServiceToken", E::GetAtt("ProviderFunction", "Arn")),
             ("ServiceTimeout", E::Number(SERVICE_TIMEOUT)),
@@ -178,6 +179,7 @@ fn function() -> Resource {
         kind: "AWS::Lambda::Function",
         condition: None,
         depends_on: Vec::new(),
+        goes_with_stack: false,
         properties: vec![
             (
                 "Description",
@@ -202,6 +204,7 @@ fn invoke_config() -> Resource {
         kind: "AWS::Lambda::EventInvokeConfig",
         condition: None,
         depends_on: Vec::new(),
+        goes_with_stack: false,
         properties: vec![
             ("FunctionName", E::reference("ProviderFunction")),
             ("Qualifier", E::text("$LATEST")),
@@ -217,6 +220,7 @@ fn log_group() -> Resource {
         kind: "AWS::Logs::LogGroup",
         condition: None,
         depends_on: Vec::new(),
+        goes_with_stack: true,
         properties: vec![("RetentionInDays", E::reference("LogRetentionDays"))],
     }
 }

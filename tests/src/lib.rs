@@ -1,1 +1,13 @@
-//! .
+//! What the whole-system tests stand on. The tests themselves are in `cases/`.
+
+pub mod events;
+pub mod function;
+pub mod mailbox;
+pub mod staged;
+pub mod system;
+
+/// What a test answers: any error fails it with its text.
+pub type Outcome = Result<(), Error>;
+
+/// Any error.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;

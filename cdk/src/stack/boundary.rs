@@ -19,6 +19,7 @@ pub(super) fn resource() -> Resource {
         kind: "AWS::IAM::ManagedPolicy",
         condition: Some("HasOwnBoundary"),
         depends_on: Vec::new(),
+        goes_with_stack: false,
         // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
         properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", document())],
     }

@@ -89,6 +89,7 @@ pub(super) fn resource() -> Resource {
         kind: "AWS::IAM::Role",
         condition: None,
         depends_on: Vec::new(),
+        goes_with_stack: false,
         properties: vec![
             (
                 "Description",

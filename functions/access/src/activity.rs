@@ -62,6 +62,10 @@ impl Activity<'_> {
 
 impl Drop for Activity<'_> {
     fn drop(&mut self) {
+        // A panic's answer says what it interrupted.
+        if std::thread::panicking() {
+            return;
+        }
         self.all.lock().under_way.remove(&self.id);
     }
 }

@@ -1,6 +1,7 @@
 //! One event, one answer: the deadline, the panic, the refusal and the success all end in the same place.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
 use cavatica_access::activity::Activities;
@@ -70,8 +71,9 @@ impl<I: Iam, P: Post> Provider<I, P> {
             Task::Remove(_) => unchanged_id(envelope),
         };
         let activities = Activities::default();
-        let work = AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind();
-        match tokio::time::timeout_at(stop.instant(), work).await {
+        // Kept alive until the answer is written: what is under way ends when it is dropped.
+        let mut work = pin!(AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind());
+        match tokio::time::timeout_at(stop.instant(), &mut work).await {
             Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
             Ok(Ok(Err(refusal))) => {
                 let id = if refusal.keeps_physical_id() { unchanged_id(envelope) } else { physical_id };

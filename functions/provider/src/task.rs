@@ -26,7 +26,7 @@ pub enum Task {
     /// A role and its policy have to be as asked.
     Establish(Box<Present>),
     /// A role and its policy have to go.
-    Remove(Absent),
+    Remove(Box<Absent>),
 }
 
 /// Why an event is refused before any call.
@@ -70,7 +70,7 @@ impl Task {
         let owner = Owner { stack: pins.stack.clone(), resource: envelope.logical_id.clone() };
         match envelope.request_type.as_str() {
             // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
-            "Delete" => Ok(Self::Remove(Absent { target: target(envelope, &owner), owner })),
+            "Delete" => Ok(Self::Remove(Box::new(Absent { target: target(envelope, &owner), owner }))),
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
                 Err(Rejected::ResourceType(envelope.resource_type.clone()))
             }

@@ -1,0 +1,105 @@
+//! Exactly one answer on every path that only a fault inside the function can open: panics, and time running out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cavatica_access::memory::MemoryAccount;
+use cavatica_access::port::Action;
+use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_provider::provider::Provider;
+use cavatica_provider::task::Pins;
+use cavatica_tests::events::{ROLE, STACK, event};
+use cavatica_tests::staged::{Posted, Stage, Staged};
+use cavatica_tests::{Error, Outcome};
+use serde_json::Value;
+
+const URL: &str = "https://bucket.s3.amazonaws.com/answer";
+
+fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
+    let pins = Pins { stack: STACK.parse()?, principal: CAVATICA_PRINCIPAL.parse()? };
+    let account = MemoryAccount::new("123456789012".parse()?);
+    Ok(Provider { iam: Staged { account, stage }, post: Posted::default(), pins: Ok(pins) })
+}
+
+fn only(provider: &Provider<Staged, Posted>) -> Result<Value, Error> {
+    match provider.post.bodies().as_slice() {
+        [answer] => Ok(answer.clone()),
+        answers => Err(format!("{} answers", answers.len()).into()),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_any_call_is_answered_with_what_was_being_done() -> Outcome {
+    for (action, doing) in [
+        (None, "asking which account"),
+        (Some(Action::GetRole), "looking at role"),
+        (Some(Action::CreateRole), "creating role"),
+        (Some(Action::AttachRolePolicy), "attaching policy"),
+    ] {
+        let provider = provider(Box::new(move |called| {
+            Box::pin(async move { assert!(called != action, "a panic that the test asked for") })
+        }))?;
+        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
+        let answer = only(&provider)?;
+        let reason = answer["Reason"].as_str().unwrap_or_default();
+        assert!(answer["Status"] == "FAILED" && reason.contains("mistake of its own"), "{answer}");
+        assert!(reason.contains(doing), "{answer}");
+        assert_eq!(answer["PhysicalResourceId"], format!("arn:aws:iam::123456789012:role/{ROLE}"));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_time_runs_out_the_answer_comes_before_the_end_and_says_what_was_waited_for() -> Outcome {
+    for (action, doing) in [
+        (Action::GetRole, "looking at role"),
+        (Action::CreatePolicy, "creating policy"),
+        (Action::AttachRolePolicy, "attaching"),
+    ] {
+        let provider = provider(Box::new(move |called| {
+            let hangs = called == Some(action);
+            Box::pin(async move { tokio::time::sleep(Duration::from_secs(if hangs { 3_600 } else { 0 })).await })
+        }))?;
+        let begun = tokio::time::Instant::now();
+        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
+        assert!(begun.elapsed() <= Duration::from_secs(110), "ten seconds are kept back for the answer");
+        let answer = only(&provider)?;
+        let reason = answer["Reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("Time ran out after 120 s") && reason.contains(doing), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_of_the_same_event_at_once_are_both_answered_with_success_and_leave_one_role() -> Outcome {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let provider = provider(Box::new(move |_| {
+        // Calls of the two interleave in changing order.
+        let turn = begun.fetch_add(1, Ordering::Relaxed);
+        Box::pin(tokio::time::sleep(Duration::from_millis(10 + (turn as u64 * 7) % 13)))
+    }))?;
+    for name in ["create", "update-in-place", "delete"] {
+        let event = event(name, URL)?.to_string();
+        let time = Duration::from_secs(120);
+        let (one, other) = tokio::join!(provider.serve(&event, time), provider.serve(&event, time));
+        one.and(other)?;
+    }
+    let answers = provider.post.bodies();
+    assert_eq!(answers.len(), 6);
+    assert!(answers.iter().all(|answer| answer["Status"] == "SUCCESS"), "{answers:#?}");
+    let empty = MemoryAccount::new("123456789012".parse()?);
+    assert_eq!(provider.iam.account.snapshot(), empty.snapshot());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_without_its_environment_says_so_to_cloudformation() -> Outcome {
+    let mut provider = provider(Box::new(|_| Box::pin(async {})))?;
+    provider.pins = Err("The function's environment lacks CAVATICA_STACK_ID".to_owned());
+    provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
+    let answer = only(&provider)?;
+    assert!(answer["Reason"].as_str().is_some_and(|reason| reason.contains("lacks CAVATICA_STACK_ID")), "{answer}");
+    assert!(provider.iam.account.calls().is_empty());
+    Ok(())
+}

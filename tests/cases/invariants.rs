@@ -1,0 +1,105 @@
+//! What must not be there: the invariants of absence that README's Architecture section states, as far as a test can
+//! keep them.
+
+use std::path::{Path, PathBuf};
+
+use cavatica_connect::workspace::Workspace;
+use cavatica_tests::{Error, Outcome};
+
+/// Rust files below a folder of the workspace.
+fn sources(folder: &str) -> Result<Vec<(PathBuf, String)>, Error> {
+    fn collect(folder: &Path, files: &mut Vec<(PathBuf, String)>) -> Result<(), Error> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                collect(&path, files)?;
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path)?;
+                files.push((path, text));
+            }
+        }
+        Ok(())
+    }
+    let mut files = Vec::new();
+    collect(&Workspace::locate()?.root.join(folder), &mut files)?;
+    assert!(!files.is_empty(), "{folder}");
+    Ok(files)
+}
+
+/// Files below a folder that contain a text.
+fn naming(folder: &str, text: &str) -> Result<Vec<String>, Error> {
+    let files = sources(folder)?.into_iter().filter(|(_, source)| source.contains(text));
+    Ok(files.map(|(path, _)| path.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect())
+}
+
+#[test]
+fn the_domain_names_no_sdk_runtime_http_environment_clock_or_random_source() -> Outcome {
+    for word in [
+        "aws_sdk",
+        "aws_config",
+        "aws_smithy",
+        "lambda_runtime",
+        "tokio",
+        "hyper",
+        "std::env",
+        "SystemTime",
+        "Instant",
+        "rand",
+    ] {
+        assert_eq!(naming("functions/access/src", &format!("{word}::"))?, Vec::<String>::new(), "{word}");
+    }
+    Ok(())
+}
+
+#[test]
+fn only_the_aws_adapter_names_the_iam_sdk() -> Outcome {
+    let mut files = naming("functions/provider/src", "aws_sdk_iam")?;
+    files.sort();
+    assert_eq!(files, ["aws.rs", "iam.rs"]);
+    Ok(())
+}
+
+#[test]
+fn only_one_file_sends_http_to_cloudformation() -> Outcome {
+    assert_eq!(naming("functions/provider/src", "HttpRequest::new")?, ["delivery.rs"]);
+    assert_eq!(naming("functions/provider/src", ".reveal()")?.len(), 2, "delivery.rs sends, envelope.rs scrubs");
+    Ok(())
+}
+
+#[test]
+fn provider_and_generator_do_not_depend_on_each_other() -> Outcome {
+    let root = Workspace::locate()?.root;
+    for (path, other) in [
+        ("functions/access", "cavatica-provider"),
+        ("functions/access", "cavatica-connect"),
+        ("functions/provider", "cavatica-connect"),
+        ("cdk", "cavatica-provider"),
+    ] {
+        let manifest = std::fs::read_to_string(root.join(path).join("Cargo.toml"))?;
+        let depends = manifest.lines().any(|line| line.starts_with(other));
+        assert!(!depends, "{path} depends on {other}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_account_in_memory_is_in_no_release_build() -> Outcome {
+    let root = Workspace::locate()?.root;
+    for path in ["functions/provider", "cdk"] {
+        let manifest = std::fs::read_to_string(root.join(path).join("Cargo.toml"))?;
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        assert!(!dependencies.contains("memory"), "{path}");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_file_is_called_utils() -> Outcome {
+    for folder in ["functions", "cdk/src", "tests"] {
+        for (path, _) in sources(folder)? {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            assert!(!["utils", "helpers", "common", "types", "misc"].contains(&stem.as_str()), "{}", path.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! How many AWS calls stand one behind the other: what a stack's administrator waits for.
+//!
+//! Every call and the answer take exactly one second of virtual time, so the seconds are the round trips.
+
+use std::time::Duration;
+
+use cavatica_access::memory::MemoryAccount;
+use cavatica_access::port::{Action, Change};
+use cavatica_provider::provider::Provider;
+use cavatica_provider::task::Pins;
+use cavatica_tests::events::{ROLE, STACK, event, with};
+use cavatica_tests::staged::{Posted, Staged};
+use cavatica_tests::{Error, Outcome};
+use serde_json::{Value, json};
+
+const TRIP: Duration = Duration::from_secs(1);
+/// Nothing is sent there: the answers are kept.
+const URL: &str = "https://bucket.s3.amazonaws.com/answer";
+
+type Served = Provider<Staged, Posted>;
+
+fn provider() -> Result<Served, Error> {
+    let account = MemoryAccount::new("123456789012".parse()?);
+    let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::request::CAVATICA_PRINCIPAL.parse()? };
+    Ok(Provider { iam: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins) })
+}
+
+/// Serves an event; the round trips it took.
+async fn trips(provider: &Served, event: &Value) -> Result<u64, Error> {
+    let begun = tokio::time::Instant::now();
+    provider.serve(&event.to_string(), Duration::from_secs(120)).await?;
+    let answer = provider.post.bodies().pop().unwrap_or_default();
+    if answer["Status"] != "SUCCESS" {
+        return Err(answer.to_string().into());
+    }
+    Ok(begun.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_uncontended_create_takes_four() -> Outcome {
+    let provider = provider()?;
+    assert_eq!(trips(&provider, &event("create", URL)?).await?, 4, "look, create, attach, answer");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_only_update_takes_four_and_five_when_a_version_has_to_go_first() -> Outcome {
+    let provider = provider()?;
+    trips(&provider, &event("create", URL)?).await?;
+    for (round, expected) in [(1, 4), (2, 4), (3, 4), (4, 4), (5, 5)] {
+        let update = with(event("update-in-place", URL)?, "/Volumes/0/Prefix", json!(format!("raw/{round}")));
+        assert_eq!(trips(&provider, &update).await?, expected, "update {round}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_with_nothing_to_change_takes_three() -> Outcome {
+    let provider = provider()?;
+    trips(&provider, &event("create", URL)?).await?;
+    let mut update = event("update-in-place", URL)?;
+    update["ResourceProperties"] = update["OldResourceProperties"].clone();
+    assert_eq!(trips(&provider, &update).await?, 3, "look, look into, answer");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_takes_six_and_seven_when_the_policys_name_has_to_be_found_out() -> Outcome {
+    let provider = provider()?;
+    trips(&provider, &event("create", URL)?).await?;
+    trips(&provider, &event("update-in-place", URL)?).await?;
+    let delete = event("delete", URL)?;
+    assert_eq!(trips(&provider, &delete).await?, 6, "look, look into, detach, policy, role, answer");
+    assert_eq!(trips(&provider, &delete).await?, 2, "a repeat finds nothing: look, answer");
+
+    let named = with(event("create", URL)?, "/PolicyName", json!("another-name"));
+    trips(&provider, &named).await?;
+    assert_eq!(trips(&provider, &delete).await?, 7, "only the role's tag tells the policy's name");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_attached_is_detached_at_once() -> Outcome {
+    let provider = provider()?;
+    trips(&provider, &event("create", URL)?).await?;
+    for policy in ["ReadOnlyAccess", "SecurityAudit", "job-function/Billing"] {
+        let arn = format!("arn:aws:iam::aws:policy/{policy}").parse()?;
+        provider.iam.account.by_hand(&Change::Attach { role: ROLE.parse()?, arn })?;
+    }
+    assert_eq!(trips(&provider, &event("delete", URL)?).await?, 6);
+    let detached = provider.iam.account.calls().iter().filter(|call| **call == Action::DetachRolePolicy).count();
+    assert_eq!(detached, 4);
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The whole system: the published template through the local engine's CloudFormation, our Lambda behind it.
+
+use cavatica_tests::Outcome;
+use cavatica_tests::system::System;
+
+const BUCKET: (&str, &str) = ("BucketName", "genomics-lab-data");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_comes_up_changes_in_place_and_goes_without_a_trace() -> Outcome {
+    let system = System::start().await?;
+    system.add_foreign(Some("bystander"), Some("bystander")).await?;
+    let before = system.account().await?;
+    let created = system.create(&[BUCKET]).await?;
+    assert_eq!(created.status, "CREATE_COMPLETE", "{}", created.cause);
+    let outputs = system.stacks.outputs(&created.id).await?;
+    let uuid = created.id.rsplit('/').next().unwrap_or_default();
+    assert_eq!(outputs["ExternalId"], uuid, "by default the external ID is the stack's UUID");
+    assert_eq!(outputs["RoleName"], format!("cavatica-volume-{}", &uuid[..8]));
+    assert_eq!(outputs["Release"], system.asset().key);
+    let first = system.account().await?;
+    let role = &first[&outputs["RoleArn"]];
+    assert!(role["trust"].to_string().contains(uuid), "{role}");
+    assert_eq!(role["attached"], serde_json::json!([outputs["PolicyArn"]]));
+
+    let changes = [
+        BUCKET,
+        ("AccessMode", "ReadWrite"),
+        ("Prefix", "raw/2026"),
+        ("ExternalId", "none"),
+        ("Tags", "team=lab,cost=1"),
+    ];
+    let updated = system.update(&created.id, &changes).await?;
+    assert_eq!(updated.status, "UPDATE_COMPLETE", "{}", updated.cause);
+    let second = system.account().await?;
+    let (role, policy) = (&second[&outputs["RoleArn"]], &second[&outputs["PolicyArn"]]);
+    assert_eq!(role["id"], first[&outputs["RoleArn"]]["id"], "the same role, not a new one of the same name");
+    assert!(role["trust"].get("Condition").is_none() && !role["trust"].to_string().contains("ExternalId"), "{role}");
+    assert!(policy["document"].to_string().contains("genomics-lab-data/raw/2026/*"), "{policy}");
+    assert_eq!(role["tags"]["team"], "lab");
+    assert!(!system.stacks.outputs(&created.id).await?.contains_key("ExternalId"), "no external ID, no output");
+
+    let deleted = system.delete(&created.id).await?;
+    assert_eq!(deleted.status, "DELETE_COMPLETE", "{}", deleted.cause);
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_json_template_makes_the_same_role_as_the_yaml_one() -> Outcome {
+    let mut roles = Vec::new();
+    for notation in ["json", "yaml"] {
+        let system = System::start().await?;
+        let parameters = [BUCKET, ("RoleName", "lab"), ("ExternalId", "lab-1234"), ("AccessMode", "ReadWrite")];
+        let id = system.stacks.create("my-volume", &system.definition(notation, &parameters)).await?;
+        let status = system.stacks.follow(&id, &mut Default::default(), |_| {}).await?;
+        assert_eq!(status, "CREATE_COMPLETE");
+        let account = system.account().await?;
+        let held = |key: &str, part: &str| account.get(key).map(|held| held[part].clone());
+        roles.push((
+            held("arn:aws:iam::123456789012:role/lab", "trust"),
+            held("arn:aws:iam::123456789012:policy/lab", "document"),
+        ));
+        system.engine.stop().await?;
+    }
+    assert!(roles[0].0.is_some() && roles[0].1.is_some());
+    assert_eq!(roles[0], roles[1]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_replaces_the_role_and_the_old_one_goes() -> Outcome {
+    let system = System::start().await?;
+    let before = system.account().await?;
+    let created = system.create(&[BUCKET, ("RoleName", "first")]).await?;
+    let renamed = system.update(&created.id, &[BUCKET, ("RoleName", "second")]).await?;
+    assert_eq!(renamed.status, "UPDATE_COMPLETE", "{}", renamed.cause);
+    let account = system.account().await?;
+    let names: Vec<_> = account.keys().filter_map(|arn| arn.rsplit('/').next()).collect();
+    assert!(names.contains(&"second") && !names.contains(&"first"), "{names:?}");
+    system.delete(&created.id).await?;
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_changes_roll_back_and_change_nothing() -> Outcome {
+    let system = System::start().await?;
+    let created = system.create(&[BUCKET, ("RoleName", "first")]).await?;
+    let held = |account: &std::collections::BTreeMap<String, serde_json::Value>| {
+        let ours = ["arn:aws:iam::123456789012:role/first", "arn:aws:iam::123456789012:policy/first"];
+        ours.map(|arn| account.get(arn).cloned())
+    };
+    let before = held(&system.account().await?);
+    for (changed, said) in [
+        ([BUCKET, ("RoleName", "first"), ("PolicyName", "other")], "may change only together with RoleName"),
+        ([BUCKET, ("RoleName", "FIRST"), ("PolicyName", "first")], "IAM ignores letter case"),
+        ([BUCKET, ("RoleName", "first"), ("IamPath", "/labs/")], "names are unique across paths"),
+        (
+            [BUCKET, ("RoleName", "first"), ("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/sibling")],
+            "TrustedPrincipalArn was changed",
+        ),
+    ] {
+        let refused = system.update(&created.id, &changed).await?;
+        assert_eq!(refused.status, "UPDATE_ROLLBACK_COMPLETE", "{said}");
+        assert!(refused.cause.contains(said), "{}", refused.cause);
+        assert_eq!(held(&system.account().await?), before, "{said}");
+    }
+    system.delete(&created.id).await?;
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_update_rolls_back_to_what_was_and_what_is_foreign_survives() -> Outcome {
+    let system = System::start().await?;
+    system.add_foreign(Some("taken"), Some("taken-too")).await?;
+    let before = system.account().await?;
+    let created = system.create(&[BUCKET, ("RoleName", "first")]).await?;
+    let working = system.account().await?;
+    for (name, said) in [("taken", "Role taken already exists"), ("taken-too", "Policy taken-too already exists")] {
+        let failed = system.update(&created.id, &[BUCKET, ("RoleName", name)]).await?;
+        assert_eq!(failed.status, "UPDATE_ROLLBACK_COMPLETE", "{}", failed.cause);
+        assert!(failed.cause.contains(said), "{}", failed.cause);
+        let now = system.account().await?;
+        for (arn, held) in working.iter().filter(|(arn, _)| !arn.contains("my-volume-")) {
+            assert_eq!(now.get(arn), Some(held), "{arn} after {name}");
+        }
+    }
+    system.delete(&created.id).await?;
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_role_or_policy_survives_create_failure_rollback_and_delete() -> Outcome {
+    let system = System::start().await?;
+    system.add_foreign(Some("taken"), Some("taken")).await?;
+    let before = system.account().await?;
+    let failed = system.create(&[BUCKET, ("RoleName", "taken")]).await?;
+    assert_eq!(failed.status, "ROLLBACK_COMPLETE", "{}", failed.cause);
+    assert!(failed.cause.contains("Role taken already exists and is not this stack's"), "{}", failed.cause);
+    assert!(failed.cause.contains("Choose another RoleName"), "{}", failed.cause);
+    assert_eq!(system.account().await?, before);
+    let deleted = system.delete(&failed.id).await?;
+    assert_eq!(deleted.status, "DELETE_COMPLETE");
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_template_refuses_what_its_patterns_can_see() -> Outcome {
+    let system = System::start().await?;
+    let before = system.account().await?;
+    let too_long = "r".repeat(65);
+    for (name, value) in [
+        ("BucketName", "Genomics-Lab"),
+        ("Prefix", "raw/*"),
+        ("AccessMode", "read-only"),
+        ("ExternalId", "12345"),
+        ("RoleName", too_long.as_str()),
+        ("KmsKeyArn", "alias/lab"),
+    ] {
+        let parameters: Vec<_> =
+            [BUCKET].into_iter().filter(|(known, _)| *known != name).chain([(name, value)]).collect();
+        let refused = system.stacks.create("my-volume", &system.definition("yaml", &parameters)).await;
+        let said = refused.map_err(|error| error.to_string()).err().unwrap_or_default();
+        assert!(said.contains(name), "{name}={value}: {said}");
+    }
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The committed templates: what the generator makes, small enough, sound to the field's checker, and understood by the
+//! Lambda.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::document::same_meaning;
+use cavatica_access::owner::Owner;
+use cavatica_access::request::Request;
+use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
+use cavatica_connect::engine::python;
+use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_connect::synth;
+use cavatica_connect::workspace::Workspace;
+use cavatica_tests::{Error, Outcome};
+use serde_json::{Value, json};
+
+const STACK: &str =
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/my-volume/5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f";
+
+fn published() -> Template {
+    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+    template(&Config { asset: Some(asset) })
+}
+
+#[test]
+fn the_committed_templates_are_what_the_generator_makes() -> Outcome {
+    synth::check(&synth::generate(&Config::default()), &Workspace::locate()?.root.join("templates"))?;
+    Ok(())
+}
+
+#[test]
+fn a_drifted_template_is_named_with_the_command_that_renews_it() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let files = synth::generate(&Config::default());
+    synth::write(&files, folder.path())?;
+    synth::check(&files, folder.path())?;
+    std::fs::write(folder.path().join(files[1].name), "edited by hand")?;
+    let said = synth::check(&files, folder.path()).map_err(|drift| drift.to_string()).err().unwrap_or_default();
+    assert!(said.contains(files[1].name) && !said.contains(files[0].name) && said.contains(synth::RENEW), "{said}");
+    Ok(())
+}
+
+#[test]
+fn both_templates_can_be_passed_inline() {
+    for file in synth::generate(&Config::default()) {
+        assert!(file.text.len() < INLINE_TEMPLATE, "{} has {} bytes", file.name, file.text.len());
+    }
+}
+
+#[test]
+fn the_fields_checker_finds_nothing() -> Outcome {
+    let workspace = Workspace::locate()?;
+    let tools = python::environment(&workspace, "checkers", include_str!("../requirements.txt"))?;
+    let folder = tempfile::tempdir()?;
+    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+    let mut paths = synth::write(&synth::generate(&Config { asset: Some(asset) }), folder.path())?;
+    paths.extend(
+        synth::generate(&Config::default()).iter().map(|file| workspace.root.join("templates").join(file.name)),
+    );
+    let checked = Command::new(tools.bin("cfn-lint")).args(["--include-checks", "I", "--"]).args(&paths).output()?;
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{said}{}", String::from_utf8_lossy(&checked.stderr));
+    Ok(())
+}
+
+/// What CloudFormation makes of a value: enough of its functions to evaluate our own template.
+struct Evaluation {
+    template: Value,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Evaluation {
+    fn of(template: &Template, given: &[(&str, &str)]) -> Self {
+        let mut parameters: BTreeMap<_, _> =
+            template.parameters().map(|p| (p.name.to_owned(), p.default.clone().unwrap_or_default())).collect();
+        parameters.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self { template: template.to_value(), parameters }
+    }
+
+    fn reference(&self, name: &str) -> Result<Value, Error> {
+        Ok(match name {
+            "AWS::Partition" => json!("aws"),
+            "AWS::AccountId" => json!("123456789012"),
+            "AWS::Region" => json!("us-east-1"),
+            "AWS::StackId" => json!(STACK),
+            "AWS::StackName" => json!("my-volume"),
+            "AWS::NoValue" => Value::Null,
+            "Boundary" => json!("arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C"),
+            "ProviderLogGroup" => json!("my-volume-ProviderLogGroup-1A2B3C"),
+            "ProviderFunction" => json!("my-volume-ProviderFunction-1A2B3C"),
+            name => {
+                let value = self.parameters.get(name).ok_or_else(|| format!("no parameter {name}"))?;
+                match self.template["Parameters"][name]["Type"].as_str() {
+                    Some("CommaDelimitedList") => value.split(',').map(Value::from).collect(),
+                    _ => json!(value),
+                }
+            }
+        })
+    }
+
+    fn condition(&self, expression: &Value) -> Result<bool, Error> {
+        let (function, argument) = single(expression).ok_or("not a condition")?;
+        let arguments = argument.as_array().cloned().unwrap_or_default();
+        Ok(match function {
+            "Condition" => self.condition(&self.template["Conditions"][argument.as_str().unwrap_or_default()])?,
+            "Fn::Equals" => self.value(&arguments[0])? == self.value(&arguments[1])?,
+            "Fn::Not" => !self.condition(&arguments[0])?,
+            "Fn::And" => arguments.iter().try_fold(true, |all, one| Ok::<_, Error>(all && self.condition(one)?))?,
+            other => return Err(format!("{other} is not evaluated").into()),
+        })
+    }
+
+    fn value(&self, expression: &Value) -> Result<Value, Error> {
+        let list = |value: &Value| -> Result<Vec<Value>, Error> {
+            Ok(self.value(value)?.as_array().cloned().unwrap_or_default())
+        };
+        let Some((function, argument)) = single(expression).filter(|(f, _)| *f == "Ref" || f.starts_with("Fn::"))
+        else {
+            return Ok(match expression {
+                Value::Array(items) => {
+                    let items = items.iter().map(|item| self.value(item)).collect::<Result<Vec<_>, _>>()?;
+                    items.into_iter().filter(|item| !item.is_null()).collect()
+                }
+                Value::Object(object) => {
+                    let mut evaluated = serde_json::Map::new();
+                    for (name, value) in object {
+                        let value = self.value(value)?;
+                        if !value.is_null() {
+                            evaluated.insert(name.clone(), value);
+                        }
+                    }
+                    evaluated.into()
+                }
+                plain => plain.clone(),
+            });
+        };
+        let arguments = argument.as_array().cloned().unwrap_or_default();
+        Ok(match function {
+            "Ref" => self.reference(argument.as_str().unwrap_or_default())?,
+            "Fn::GetAtt" => json!(format!("arn:of:{}", argument[0].as_str().unwrap_or_default())),
+            "Fn::If" => {
+                let name = arguments[0].as_str().unwrap_or_default();
+                let holds = self.condition(&self.template["Conditions"][name])?;
+                self.value(&arguments[if holds { 1 } else { 2 }])?
+            }
+            "Fn::Select" => {
+                let index = arguments[0].as_u64().unwrap_or_default() as usize;
+                list(&arguments[1])?.into_iter().nth(index).ok_or("nothing to select")?
+            }
+            "Fn::Split" => {
+                let text = self.value(&arguments[1])?;
+                let separator = arguments[0].as_str().unwrap_or_default();
+                text.as_str().unwrap_or_default().split(separator).map(Value::from).collect()
+            }
+            "Fn::Join" => {
+                let items = list(&arguments[1])?;
+                let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+                json!(items.join(arguments[0].as_str().unwrap_or_default()))
+            }
+            "Fn::Sub" => {
+                let (text, variables) = match argument.as_str() {
+                    Some(text) => (text.to_owned(), json!({})),
+                    None => (arguments[0].as_str().unwrap_or_default().to_owned(), self.value(&arguments[1])?),
+                };
+                let mut parts = text.split("${");
+                let mut result = parts.next().unwrap_or_default().to_owned();
+                for part in parts {
+                    let (name, rest) = part.split_once('}').ok_or("an open ${")?;
+                    let value = match variables.get(name) {
+                        Some(value) => value.clone(),
+                        None if name.contains('.') => json!(format!("<{name}>")),
+                        None => self.reference(name)?,
+                    };
+                    result.push_str(value.as_str().unwrap_or_default());
+                    result.push_str(rest);
+                }
+                json!(result)
+            }
+            other => return Err(format!("{other} is not evaluated").into()),
+        })
+    }
+
+    /// The properties that the Lambda gets.
+    fn request(&self) -> Result<Request, Error> {
+        let mut properties = self.value(&self.template["Resources"]["VolumeAccess"]["Properties"])?;
+        // CloudFormation turns every scalar into a string.
+        for value in properties.as_object_mut().into_iter().flat_map(|o| o.values_mut()).filter(|v| v.is_number()) {
+            *value = json!(value.to_string());
+        }
+        Ok(Request::parse(&properties).map_err(|invalid| format!("{invalid}: {properties:#}"))?)
+    }
+}
+
+fn single(value: &Value) -> Option<(&str, &Value)> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    object.iter().next().map(|(name, value)| (name.as_str(), value))
+}
+
+/// Parameters that a stack may be created with, from none given to all.
+const GIVEN: [&[(&str, &str)]; 5] = [
+    &[("BucketName", "my-bucket")],
+    &[
+        ("BucketName", "my-bucket"),
+        ("AccessMode", "ReadWrite"),
+        ("ExternalId", "none"),
+        ("ProjectLocations", "us-west-2"),
+    ],
+    &[("BucketName", "my-bucket"), ("Prefix", "raw/2026"), ("ExternalId", "lab-1234"), ("RoleName", "lab")],
+    &[
+        ("BucketName", "my-bucket"),
+        ("AccessMode", "ReadWrite"),
+        ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
+        ("BucketOwnerAccountId", "210987654321"),
+    ],
+    &[
+        ("BucketName", "my-bucket"),
+        ("RoleName", "lab"),
+        ("PolicyName", "lab-policy"),
+        ("IamPath", "/labs/"),
+        ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/org/Boundary"),
+        ("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/sibling"),
+        ("MaxSessionDuration", "43200"),
+        ("Description", "For the lab"),
+        ("Tags", "team=genomics,cost centre=42"),
+    ],
+];
+
+#[test]
+fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
+    let template = published();
+    for given in GIVEN {
+        for (name, value) in given {
+            let parameter = template.parameters().find(|parameter| parameter.name == *name).ok_or(*name)?;
+            parameter.check(value)?;
+        }
+        let request = Evaluation::of(&template, given).request()?;
+        let asked = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        assert_eq!(request.volumes[0].bucket.as_str(), "my-bucket");
+        assert_eq!(request.role_name.as_str(), asked("RoleName").unwrap_or("cavatica-volume-5e1b8ce0"));
+        assert_eq!(request.policy_name.as_str(), asked("PolicyName").unwrap_or(request.role_name.as_str()));
+        let external_id = match asked("ExternalId") {
+            None => Some("5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f"),
+            Some("none") => None,
+            given => given,
+        };
+        assert_eq!(request.external_id.as_ref().map(|id| id.as_str()), external_id);
+        assert!(request.permissions_boundary.is_some(), "the template always sets a boundary");
+        assert_eq!(request.tags.len(), if asked("Tags").is_some() { 2 } else { 0 });
+        assert_eq!(request.max_session_duration, asked("MaxSessionDuration").map_or(Ok(3_600), str::parse)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_action() -> Outcome {
+    let template = published();
+    for given in GIVEN.iter().filter(|given| !given.iter().any(|(name, _)| *name == "PermissionsBoundaryArn")) {
+        let whole_bucket: Vec<_> = given.iter().copied().filter(|(name, _)| *name != "Prefix").collect();
+        let evaluation = Evaluation::of(&template, &whole_bucket);
+        let boundary =
+            evaluation.value(&evaluation.template["Resources"]["Boundary"]["Properties"]["PolicyDocument"])?;
+        let owner = Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() };
+        let mut boundary_without_way = boundary.clone();
+        for statement in boundary_without_way["Statement"].as_array_mut().into_iter().flatten() {
+            // The way by S3 is the boundary's own; the vendor's page does not have it.
+            if let Some(condition) = statement.as_object_mut().and_then(|statement| statement.remove("Condition")) {
+                assert_eq!(condition, json!({"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}));
+            }
+        }
+        let permissions = Blueprint::draw(evaluation.request()?, owner)?.permissions.to_value();
+        assert!(same_meaning(&boundary_without_way, &permissions), "{boundary:#} {permissions:#}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_longest_names_still_fit_the_provider_roles_inline_policy() -> Outcome {
+    /// Inline policies of one role together, in characters without white space. Source: "IAM and AWS STS quotas".
+    const INLINE_POLICIES: usize = 10_240;
+    let (role, policy, path) = ("r".repeat(64), "p".repeat(128), format!("/{}/", "x".repeat(62)));
+    let boundary = format!("arn:aws:iam::123456789012:policy/{}", "b".repeat(128));
+    let given = [
+        ("BucketName", "my-bucket"),
+        ("RoleName", role.as_str()),
+        ("PolicyName", policy.as_str()),
+        ("IamPath", path.as_str()),
+        ("PermissionsBoundaryArn", boundary.as_str()),
+    ];
+    let evaluation = Evaluation::of(&published(), &given);
+    let provider = evaluation.value(&evaluation.template["Resources"]["ProviderRole"]["Properties"])?;
+    let size = provider["Policies"][0]["PolicyDocument"].to_string().chars().filter(|c| !c.is_whitespace()).count();
+    // The stack's own ID can be longer than the one here by what a stack's name of 128 characters adds.
+    let longest_stack = size + (128 - "my-volume".len()) * 12;
+    assert!(longest_stack <= INLINE_POLICIES, "{longest_stack} characters");
+    Ok(())
+}
+
+#[test]
+fn no_queued_retry_can_run_after_cloudformation_has_given_up() {
+    let resources = &published().to_value()["Resources"];
+    let number = |resource: &str, name: &str| resources[resource]["Properties"][name].as_i64().unwrap_or_default();
+    let timeout = number("ProviderFunction", "Timeout");
+    let patience = number("VolumeAccess", "ServiceTimeout");
+    assert!(timeout >= 120 && patience >= 3 * timeout + 180);
+    assert_eq!(number("ProviderInvokeConfig", "MaximumEventAgeInSeconds"), patience - timeout);
+    assert_eq!(resources["VolumeAccess"]["DependsOn"], json!(["ProviderInvokeConfig"]));
+}

@@ -1,0 +1,163 @@
+//! The whole system on this machine: local engine, published Lambda and template, and what IAM holds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use aws_sdk_iam::types::PolicyScopeType;
+use cavatica_connect::artifact::{self, Asset, Progress};
+use cavatica_connect::engine::Engine;
+use cavatica_connect::stack::{AssetLocation, Config};
+use cavatica_connect::stacks::{Definition, Seen, Stacks, first_cause};
+use cavatica_connect::synth;
+use cavatica_connect::workspace::Workspace;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use crate::Error;
+
+/// Where zip and templates are.
+const ASSETS: &str = "cavatica-connect-assets";
+
+/// The Lambda's binary as it is released; built when need be.
+pub async fn binary() -> Result<PathBuf, Error> {
+    Ok(tokio::task::spawn_blocking(|| artifact::build(&Workspace::locate()?, Progress::Quiet).map_err(Error::from))
+        .await??)
+}
+
+/// A local engine with our release on it.
+#[derive(Debug)]
+pub struct System {
+    /// The engine.
+    pub engine: Engine,
+    /// Its IAM.
+    pub iam: aws_sdk_iam::Client,
+    /// Its CloudFormation.
+    pub stacks: Stacks,
+    asset: AssetLocation,
+}
+
+/// How an operation on a stack ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The stack's ID.
+    pub id: String,
+    /// Its status.
+    pub status: String,
+    /// Why it failed, if it did.
+    pub cause: String,
+}
+
+impl System {
+    /// Starts an engine of its own.
+    pub async fn start() -> Result<Self, Error> {
+        let (binary, engine) = (binary().await?, Engine::start(&Workspace::locate()?).await?);
+        let asset = Asset::from_binary(&binary)?;
+        let config = engine.sdk_config();
+        let s3 = aws_sdk_s3::Client::new(&config);
+        s3.create_bucket().bucket(ASSETS).send().await?;
+        let location = AssetLocation { bucket: ASSETS.to_owned(), key: asset.key };
+        s3.put_object().bucket(ASSETS).key(&location.key).body(asset.bytes.into()).send().await?;
+        for file in synth::generate(&Config { asset: Some(location.clone()) }) {
+            s3.put_object().bucket(ASSETS).key(file.name).body(file.text.into_bytes().into()).send().await?;
+        }
+        Ok(Self {
+            iam: aws_sdk_iam::Client::new(&config),
+            stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
+            asset: location,
+            engine,
+        })
+    }
+
+    /// The stack of the template in one notation, with parameters.
+    #[must_use]
+    pub fn definition(&self, notation: &str, parameters: &[(&str, &str)]) -> Definition {
+        Definition {
+            template_url: format!("{}/{ASSETS}/cavatica-volume.template.{notation}", self.engine.url()),
+            parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+
+    /// Creates a stack and waits for its end.
+    pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+        let id = self.stacks.create("my-volume", &self.definition("yaml", parameters)).await?;
+        self.end(id).await
+    }
+
+    /// Updates a stack and waits for its end.
+    pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+        self.stacks.update(id, &self.definition("yaml", parameters)).await?;
+        self.end(id.to_owned()).await
+    }
+
+    /// Deletes a stack and waits for its end.
+    pub async fn delete(&self, id: &str) -> Result<Ended, Error> {
+        self.stacks.delete(id).await?;
+        self.end(id.to_owned()).await
+    }
+
+    async fn end(&self, id: String) -> Result<Ended, Error> {
+        let mut seen = Seen::default();
+        let status = self.stacks.follow(&id, &mut seen, |_| {}).await?;
+        // Only the last operation's events tell why it failed.
+        let begins = |kind: &str| kind == "AWS::CloudFormation::Stack";
+        let last = seen.events.iter().rposition(|e| begins(&e.kind) && e.reason == "User Initiated").unwrap_or(0);
+        Ok(Ended { id, status, cause: first_cause(&seen.events[last..]).unwrap_or_default() })
+    }
+
+    /// Everything IAM holds that somebody could miss: roles, their trust and attachments, policies and their documents.
+    pub async fn account(&self) -> Result<BTreeMap<String, Value>, Error> {
+        let mut account = BTreeMap::new();
+        for role in self.iam.list_roles().into_paginator().items().send().try_collect().await? {
+            let held = self.iam.get_role().role_name(&role.role_name).send().await?.role;
+            let held = held.ok_or("a role without content")?;
+            let attached = self.iam.list_attached_role_policies().role_name(&role.role_name).send().await?;
+            let attached: Vec<_> =
+                attached.attached_policies.unwrap_or_default().into_iter().filter_map(|p| p.policy_arn).collect();
+            let tags: BTreeMap<_, _> =
+                held.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect();
+            account.insert(
+                role.arn,
+                json!({
+                    "id": held.role_id, "trust": decoded(held.assume_role_policy_document), "attached": attached, "tags": tags,
+                    "description": held.description, "max_session_duration": held.max_session_duration,
+                }),
+            );
+        }
+        let policies = self.iam.list_policies().scope(PolicyScopeType::Local).into_paginator().items().send();
+        for policy in policies.try_collect().await? {
+            let (arn, version) = (policy.arn.unwrap_or_default(), policy.default_version_id.unwrap_or_default());
+            let document = self.iam.get_policy_version().policy_arn(&arn).version_id(&version).send().await?;
+            let document = document.policy_version.and_then(|version| version.document);
+            account.insert(arn, json!({"version": version, "document": decoded(document)}));
+        }
+        Ok(account)
+    }
+
+    /// A role and a policy of somebody else.
+    pub async fn add_foreign(&self, role: Option<&str>, policy: Option<&str>) -> Result<(), Error> {
+        if let Some(name) = role {
+            let trust = json!({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+            let call = self.iam.create_role().role_name(name).assume_role_policy_document(trust.to_string());
+            call.description("somebody else's").send().await?;
+        }
+        if let Some(name) = policy {
+            let document = json!({"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]});
+            self.iam.create_policy().policy_name(name).policy_document(document.to_string()).send().await?;
+        }
+        Ok(())
+    }
+
+    /// Where the release is, for a test that needs to say so.
+    #[must_use]
+    pub fn asset(&self) -> &AssetLocation {
+        &self.asset
+    }
+}
+
+/// IAM gives documents percent-encoded.
+fn decoded(document: Option<String>) -> Value {
+    let text = document.unwrap_or_default();
+    serde_json::from_str(&percent_decode_str(&text).decode_utf8_lossy()).unwrap_or_default()
+}
