@@ -1,9 +1,9 @@
 //! How things are told: a progress display in a terminal, plain lines elsewhere.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::time::Duration;
 
-use anstream::println;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
@@ -49,6 +49,19 @@ impl Console {
         self.line(&format!("  {text}"));
     }
 
+    /// Says what something is; a long value goes below its name, cut into lines.
+    pub fn entry(&self, name: &str, value: &str) {
+        /// Columns that a value may take beside its name.
+        const BESIDE: usize = 76;
+        if value.chars().count() <= BESIDE {
+            return self.line(&format!("  {BOLD}{name:<20}{PLAIN} {value}"));
+        }
+        self.line(&format!("  {BOLD}{name}{PLAIN}"));
+        for line in wrapped(value, BESIDE + 16) {
+            self.line(&format!("    {line}"));
+        }
+    }
+
     /// Says that something was checked and holds.
     pub fn holds(&self, text: &impl Display) {
         self.line(&format!("  {GREEN}✓{PLAIN} {text}"));
@@ -70,7 +83,6 @@ impl Console {
     pub fn rest(&self) {
         if let Some(spinner) = &self.spinner {
             spinner.disable_steady_tick();
-            spinner.set_message("");
             spinner.finish_and_clear();
         }
     }
@@ -114,8 +126,31 @@ impl Console {
 
     fn line(&self, text: &str) {
         match &self.spinner {
-            Some(spinner) if !spinner.is_finished() => spinner.suspend(|| println!("{text}")),
-            _ => println!("{text}"),
+            Some(spinner) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
+            _ => print_line(text),
         }
     }
+}
+
+/// Prints a line. Nobody reading any more (`| head`) is no reason to stop in the middle of a stack.
+pub fn print_line(text: &str) {
+    let _ = writeln!(anstream::stdout(), "{text}");
+}
+
+/// A text in lines of at most so many columns, broken at blanks where there are any.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let is_full = lines
+            .last()
+            .is_some_and(|line| !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns);
+        if is_full {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines
 }

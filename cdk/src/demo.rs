@@ -15,7 +15,7 @@ use crate::artifact::{self, ArtifactError, Asset, Progress};
 use crate::console::Console;
 use crate::documents::{DocumentsError, Subject, documents, read_volume};
 use crate::engine::{Engine, EngineError};
-use crate::stack::{AssetLocation, Config};
+use crate::stack::{AssetLocation, Config, template};
 use crate::stacks::{Definition, Seen, StackError, Stacks, first_cause};
 use crate::synth;
 use crate::workspace::{Workspace, WorkspaceError};
@@ -116,11 +116,11 @@ struct Demo<'a> {
     stacks: Stacks,
 }
 
-/// The names of everything IAM holds in an account.
+/// Everything IAM holds in an account: roles with their trust, policies with their version in force.
 #[derive(Debug, PartialEq, Eq)]
 struct Inventory {
-    roles: Vec<String>,
-    policies: Vec<String>,
+    roles: Vec<(String, Option<String>)>,
+    policies: Vec<(String, Option<String>)>,
 }
 
 impl<'a> Demo<'a> {
@@ -138,9 +138,14 @@ impl<'a> Demo<'a> {
     async fn play(&self, asset: Asset) -> Result<(), DemoError> {
         let console = self.console;
         self.bucket().await?;
+        self.neighbours().await?;
         let template_url = self.publish(asset).await?;
         let before = self.inventory().await?;
-        console.say(&format!("IAM holds {} roles and {} policies", before.roles.len(), before.policies.len()));
+        console.say(&format!(
+            "IAM holds {} role and {} policy, both somebody else's",
+            before.roles.len(),
+            before.policies.len()
+        ));
 
         console.part("Create: read-only, the whole bucket");
         let mut definition =
@@ -151,8 +156,11 @@ impl<'a> Demo<'a> {
         let outputs = self.stacks.outputs(&stack).await?;
 
         console.part("What the administrator copies into Cavatica");
-        for (name, value) in &outputs {
-            console.say(&format!("{name:<20} {value}"));
+        let template = template(&Config::default());
+        for output in &template.outputs {
+            if let Some(value) = outputs.get(output.name) {
+                console.entry(output.name, value);
+            }
         }
         self.check_outputs(&outputs)?;
 
@@ -184,7 +192,7 @@ impl<'a> Demo<'a> {
         self.follow(&stack, &mut seen, "DELETE_COMPLETE").await?;
         let after = self.inventory().await?;
         check("the account after the delete", after == before, &after)?;
-        console.holds(&"IAM holds exactly what it held before: no role, no policy is left");
+        console.holds(&"IAM holds exactly what it held before: nothing of ours is left, nothing of others was touched");
         let objects = self.objects().await?;
         check("the bucket after the delete", objects.len() == OBJECTS.len(), &objects)?;
         console.holds(&format!("the bucket and its {} objects were not touched", objects.len()));
@@ -200,6 +208,20 @@ impl<'a> Demo<'a> {
             self.s3.put_object().bucket(BUCKET).key(key).body(body.into()).send().await.map_err(refused(doing))?;
         }
         self.console.say(&format!("bucket {BUCKET} with {} objects", OBJECTS.len()));
+        Ok(())
+    }
+
+    /// What others have in the account, and must find as it was.
+    async fn neighbours(&self) -> Result<(), DemoError> {
+        let doing = "making somebody else's role and policy";
+        let trust = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+        let role = self.iam.create_role().role_name("sequencer-upload").assume_role_policy_document(trust.to_string());
+        role.send().await.map_err(refused(doing))?;
+        let document = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{BUCKET}/raw/*")}]});
+        let policy = self.iam.create_policy().policy_name("sequencer-upload").policy_document(document.to_string());
+        policy.send().await.map_err(refused(doing))?;
         Ok(())
     }
 
@@ -242,8 +264,8 @@ impl<'a> Demo<'a> {
         let policies = self.iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local);
         let policies = policies.into_paginator().items().send().try_collect().await.map_err(refused(doing))?;
         let mut inventory = Inventory {
-            roles: roles.into_iter().map(|role| role.arn).collect(),
-            policies: policies.into_iter().filter_map(|policy| policy.arn).collect(),
+            roles: roles.into_iter().map(|role| (role.arn, role.assume_role_policy_document)).collect(),
+            policies: policies.into_iter().filter_map(|p| Some((p.arn?, p.default_version_id))).collect(),
         };
         inventory.roles.sort();
         inventory.policies.sort();

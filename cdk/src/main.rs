@@ -4,9 +4,9 @@ use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use anstream::{eprintln, println};
+use anstream::eprintln;
 use cavatica_connect::cli::{Cli, Command};
-use cavatica_connect::console::Console;
+use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::launch_url::{Launch, launch_url};
 use cavatica_connect::stack::{Config, template};
 use cavatica_connect::{demo, documents, synth};
@@ -44,15 +44,15 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             let files = synth::generate(&Config::default());
             if args.check {
                 synth::check(&files, &args.out)?;
-                println!("{} is as the generator makes it", args.out.display());
+                print_line(&format!("{} is as the generator makes it", args.out.display()));
             } else {
                 for path in synth::write(&files, &args.out)? {
-                    println!("wrote {}", path.display());
+                    print_line(&format!("wrote {}", path.display()));
                 }
             }
         }
-        Command::Documents(args) => println!("{:#}", documents::documents(args.into())?),
-        Command::LaunchUrl(args) => println!("{}", launch_url(&template(&Config::default()), &Launch::from(args))?),
+        Command::Documents(args) => print_line(&format!("{:#}", documents::documents(args.into())?)),
+        Command::LaunchUrl(args) => print_line(&launch_url(&template(&Config::default()), &Launch::from(args))?),
         Command::Demo => return watch_demo(),
     }
     Ok(ExitCode::SUCCESS)

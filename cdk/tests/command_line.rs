@@ -1,0 +1,138 @@
+//! The command line as people meet it: what it prints, where, and with which exit code.
+
+use std::process::{Command, Output};
+
+use cavatica_access::blueprint;
+use cavatica_access::request::Request;
+use serde_json::{Value, json};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn run(arguments: &[&str]) -> std::io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_cavatica-connect")).args(arguments).output()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd";
+    let table: [(&[&str], Value); 4] = [
+        (&["--bucket", "my-bucket"], json!({"Volumes": [{"BucketName": "my-bucket"}]})),
+        (
+            &["--bucket", "my-bucket", "--prefix", "/raw/", "--access", "read-write", "--location", "us-west-2"],
+            json!({"Volumes": [{"BucketName": "my-bucket", "Prefix": "raw", "AccessMode": "ReadWrite"}],
+                   "ProjectLocations": ["us-west-2"]}),
+        ),
+        (
+            &["--bucket", "my-bucket", "--kms-key-arn", key, "--external-id", "lab-1234"],
+            json!({"Volumes": [{"BucketName": "my-bucket", "KmsKeyArn": key}], "ExternalId": "lab-1234"}),
+        ),
+        (
+            &[
+                "--volume",
+                "my-bucket/a:rw",
+                "--volume",
+                "other-bucket",
+                "--trusted-principal",
+                "arn:aws:iam::999999999999:role/x",
+            ],
+            json!({"Volumes": [{"BucketName": "my-bucket", "Prefix": "a", "AccessMode": "ReadWrite"}, {"BucketName": "other-bucket"}],
+                   "TrustedPrincipalArn": "arn:aws:iam::999999999999:role/x"}),
+        ),
+    ];
+    for (arguments, mut properties) in table {
+        let output = run(&[&["documents"], arguments].concat())?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", stderr(&output));
+        properties["RoleName"] = json!("any");
+        let request = Request::parse(&properties)?;
+        let expected = json!({
+            "permissions": blueprint::permissions(&request, &"aws".parse()?).to_value(),
+            "trust": blueprint::trust(&request).to_value(),
+        });
+        assert_eq!(serde_json::from_str::<Value>(&stdout(&output))?, expected, "{arguments:?}");
+    }
+    let elsewhere = run(&["documents", "--bucket", "my-bucket", "--partition", "aws-us-gov"])?;
+    assert!(stdout(&elsewhere).contains("arn:aws-us-gov:s3:::my-bucket/*"));
+    Ok(())
+}
+
+#[test]
+fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Outcome {
+    let url = "https://b.s3.amazonaws.com/k";
+    let table: [(&[&str], &str); 12] = [
+        (&[], "Usage"),
+        (&["documents"], "--bucket"),
+        (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
+        (&["documents", "--bucket", "my-bucket", "--prefix", "a*"], "IAM would read them as patterns"),
+        (&["documents", "--bucket", "my-bucket", "--access", "readonly"], "read-only, read-write"),
+        (&["documents", "--bucket", "my-bucket", "--external-id", "12345"], "6 to 1224 characters"),
+        (&["documents", "--bucket", "my-bucket", "--location", "eu-west-1"], "us-east-1 or us-west-2"),
+        (&["documents", "--bucket", "my-bucket", "--kms-key-arn", "alias/x"], "an alias is not enough"),
+        (&["documents", "--bucket", "my-bucket", "--volume", "my-bucket"], "cannot be used with"),
+        (&["documents", "--volume", "my-bucket:rx"], "only ro and rw"),
+        (&["launch-url", "--template-url", url, "--region", "us-east-1", "--param", "BucketName"], "NAME=VALUE"),
+        (&["nonsense"], "nonsense"),
+    ];
+    for (arguments, said) in table {
+        let output = run(arguments)?;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty() && stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let missing = folder.path().join("missing").display().to_string();
+    let many: Vec<String> = (0..60).map(|i| format!("a-long-bucket-name-of-a-laboratory-{i}")).collect();
+    let many: Vec<&str> = ["documents"].into_iter().chain(many.iter().flat_map(|name| ["--volume", name])).collect();
+    let launch = |url: &'static str, parameter: &'static str| {
+        vec!["launch-url", "--template-url", url, "--region", "us-east-1", "--param", parameter]
+    };
+    let in_s3 = "https://b.s3.amazonaws.com/k";
+    for (arguments, said) in [
+        (vec!["synth", "--check", "--out", &missing], "cargo connect synth"),
+        (many, "fewer volumes at once"),
+        (launch("https://example.org/k", "BucketName=my-bucket"), "not in S3"),
+        (launch(in_s3, "Bucket=my-bucket"), "no parameter Bucket"),
+        (launch(in_s3, "BucketName=My-Bucket"), "cannot be \"My-Bucket\""),
+    ] {
+        let output = run(&arguments)?;
+        let sentence = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(output.stdout.is_empty() && sentence.contains(said), "{sentence}");
+        assert!(sentence.starts_with("error: ") && sentence.trim_end().lines().count() == 1, "{sentence}");
+    }
+    Ok(())
+}
+
+#[test]
+fn synth_writes_both_templates_and_then_finds_them_as_they_should_be() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("new").display().to_string();
+    let written = run(&["synth", "--out", &out])?;
+    assert!(written.status.success() && stdout(&written).lines().count() == 2, "{}", stdout(&written));
+    assert!(run(&["synth", "--check", "--out", &out])?.status.success());
+    Ok(())
+}
+
+#[test]
+fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
+    let arguments = ["launch-url", "--template-url", "https://b.s3.amazonaws.com/k.yaml", "--region", "eu-central-1"];
+    let output = run(&[&arguments[..], &["--param", "BucketName=my-bucket", "--param", "Prefix=raw data"]].concat())?;
+    assert_eq!(
+        stdout(&output),
+        "https://eu-central-1.console.aws.amazon.com/cloudformation/home?region=eu-central-1#/stacks/create/review\
+         ?templateURL=https%3A%2F%2Fb.s3.amazonaws.com%2Fk.yaml&stackName=cavatica-volume&param_BucketName=my-bucket\
+         &param_Prefix=raw%20data\n"
+    );
+    Ok(())
+}
