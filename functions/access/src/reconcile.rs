@@ -3,6 +3,8 @@
 //! Nothing is decided here but whether another round is worth it: when somebody else, or an earlier try of ours,
 //! changed what was looked at.
 
+use std::time::Duration;
+
 use futures_util::future::{join_all, try_join};
 
 use crate::activity::Activities;
@@ -16,6 +18,8 @@ use crate::retry::{Attempt, persist};
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
 const MOST_ROUNDS: u32 = 6;
+/// First wait for IAM to show what it says is there; the second and third are twice and three times as long.
+const UNTIL_SHOWN: Duration = Duration::from_secs(3);
 /// Rounds spent on finding what IAM says is there but does not show yet.
 const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 
@@ -82,11 +86,11 @@ where
     let mut same = 0;
     for round in 0.. {
         let observed = if round == 0 {
-            let (caller, observed) = try_join(setting.observer(owner).caller(), look()).await?;
+            let (caller, observed) = try_join(setting.observer(owner).caller(), look_again(&look)).await?;
             check_account(caller, owner)?;
             observed
         } else {
-            look().await?
+            look_again(&look).await?
         };
         let plan = decide(&observed)?;
         done.role_id = role_id(&observed).or(done.role_id);
@@ -107,14 +111,25 @@ where
             Err((change, failure)) => {
                 same += 1;
                 if failure.kind == FailureKind::AlreadyExists {
-                    // What IAM has but does not show yet needs a moment.
-                    setting.clock.sleep(std::time::Duration::from_secs(2).min(setting.clock.remaining())).await;
+                    // What IAM has but does not show yet needs a moment, and then a longer one.
+                    setting.clock.sleep((UNTIL_SHOWN * same).min(setting.clock.remaining())).await;
                 }
                 last = Some((change, failure));
             }
         }
     }
     Ok(done)
+}
+
+/// Looks; once more when something vanished between finding it and looking into it. Under a tag condition IAM calls
+/// what vanished denied.
+async fn look_again<S, F: Future<Output = Result<S, Refusal>>>(look: impl Fn() -> F) -> Result<S, Refusal> {
+    match look().await {
+        Err(Refusal::Aws { failure, .. }) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Denied) => {
+            look().await
+        }
+        result => result,
+    }
 }
 
 /// Whether looking again cannot help.

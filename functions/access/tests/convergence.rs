@@ -100,6 +100,22 @@ async fn reads_that_lag_behind_writes_are_waited_for() -> Outcome {
 }
 
 #[tokio::test]
+async fn what_vanishes_between_finding_it_and_looking_into_it_is_looked_for_again() -> Outcome {
+    for kind in [FailureKind::NotFound, FailureKind::Denied] {
+        let world = World::new()?;
+        let before = world.account.snapshot();
+        world.establish(&create(&properties("vol"))?).await?;
+        // More often than one look is patient for.
+        for _ in 0..if kind == FailureKind::Denied { 22 } else { 11 } {
+            world.account.fail_next(Action::ListRolePolicies, kind);
+        }
+        world.remove(&delete("vol")?).await?;
+        assert_eq!(world.account.snapshot(), before, "{kind:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_name_taken_under_another_path_says_so() -> Outcome {
     let world = World::new()?;
     world.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;
