@@ -126,7 +126,7 @@ fn is_region_shaped(text: &str) -> bool {
     let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     match parts.split_last() {
-        Some((number, words)) => words.len() >= 2 && words.iter().all(|part| is_word(part)) && is_number(number),
+        Some((number, words)) => words.len() >= 2 && words.iter().all(is_word) && is_number(number),
         None => false,
     }
 }

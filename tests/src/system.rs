@@ -20,8 +20,8 @@ const ASSETS: &str = "cavatica-connect-assets";
 
 /// The Lambda's binary as it is released; built when need be.
 pub async fn binary() -> Result<PathBuf, Error> {
-    Ok(tokio::task::spawn_blocking(|| artifact::build(&Workspace::locate()?, Progress::Quiet).map_err(Error::from))
-        .await??)
+    let build = || artifact::build(&Workspace::locate()?, Progress::Quiet).map_err(Error::from);
+    tokio::task::spawn_blocking(build).await?
 }
 
 /// A local engine with our release on it.

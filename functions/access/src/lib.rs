@@ -8,6 +8,8 @@
 //!    │
 //! blueprint ─ what that means in IAM         (names, documents, tags; still no call)
 //!    │
+//! wanted ──── as it should be, or gone       (with what the event knows of before)
+//!    │
 //! observe ──> plan ──> reconcile             (look, decide, apply; the decision is pure)
 //! ```
 
@@ -28,3 +30,4 @@ pub mod refusal;
 pub mod request;
 pub mod retry;
 pub mod volume;
+pub mod wanted;

@@ -10,10 +10,10 @@ use serde_json::Value;
 use crate::activity::Activities;
 use crate::names::{PolicyArn, PolicyName, RoleName};
 use crate::owner::{self, Owner, Tags};
-use crate::plan::{Absent, Present, Target};
 use crate::port::{Carrier, Clock, Iam, Policy, Role, Usage, Version};
 use crate::refusal::{Look, Refusal};
 use crate::retry::{Attempt, persist};
+use crate::wanted::{Absent, Present, Target};
 
 /// Longest chain of replaced roles that is followed. Each link is a clean-up that failed.
 const LONGEST_CHAIN: usize = 8;

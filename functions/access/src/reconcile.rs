@@ -11,10 +11,11 @@ use crate::activity::Activities;
 use crate::names::AccountId;
 use crate::observe::{Observer, Remnant, Site};
 use crate::owner::Owner;
-use crate::plan::{Absent, Plan, Present, Stage};
+use crate::plan::{Plan, Stage};
 use crate::port::{Change, Clock, Failure, FailureKind, Iam, Receipt};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, persist};
+use crate::wanted::{Absent, Present};
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
 const MOST_ROUNDS: u32 = 6;

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cavatica_access::activity::Activities;
-use cavatica_access::plan::Present;
 use cavatica_access::port::Iam;
 use cavatica_access::reconcile::{self, Done, Setting};
+use cavatica_access::wanted::Present;
 use futures_util::FutureExt as _;
 
 use crate::answer::{Answer, Attributes, Outcome};

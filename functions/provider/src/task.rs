@@ -3,8 +3,8 @@
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::names::{PolicyName, RoleArn};
 use cavatica_access::owner::{Owner, StackId};
-use cavatica_access::plan::{Absent, Present, Target};
 use cavatica_access::request::{Former, Invalid, RESOURCE_TYPE, Request};
+use cavatica_access::wanted::{Absent, Present, Target};
 
 use crate::envelope::Envelope;
 

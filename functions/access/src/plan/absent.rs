@@ -3,9 +3,10 @@
 
 use crate::observe::Remnant;
 use crate::owner::Owner;
-use crate::plan::{Absent, Plan};
+use crate::plan::Plan;
 use crate::port::{Carrier, Change};
 use crate::refusal::Refusal;
+use crate::wanted::Absent;
 
 pub(super) fn plan(absent: &Absent, remnants: &[Remnant]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();

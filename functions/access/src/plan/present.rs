@@ -10,9 +10,10 @@ use crate::limits;
 use crate::names::RoleName;
 use crate::observe::Site;
 use crate::owner::{self, Tags};
-use crate::plan::{Plan, Present, Stage, absent};
+use crate::plan::{Plan, Stage, absent};
 use crate::port::{Change, NewRole, Policy, Role};
 use crate::refusal::Refusal;
+use crate::wanted::Present;
 
 pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
     check_names(present, site)?;

@@ -8,10 +8,11 @@ use cavatica_access::memory::{MemoryAccount, foreign_policy};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
-use cavatica_access::plan::{Absent, Plan, Present, Target};
+use cavatica_access::plan::Plan;
 use cavatica_access::reconcile::{self, Done, Setting};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, Former, Request};
+use cavatica_access::wanted::{Absent, Present, Target};
 use serde_json::{Value, json};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;

@@ -1,0 +1,68 @@
+//! What an event wants: a role and its policy as they should be, or gone.
+
+use crate::blueprint::Blueprint;
+use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
+use crate::owner::Owner;
+use crate::port::Role;
+use crate::request::Former;
+
+/// That a role and its policy are as a request says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// How they should be.
+    pub blueprint: Blueprint,
+    /// The only principal that may be trusted, whatever the request says.
+    pub pinned_principal: RoleArn,
+    /// The role that is being replaced and for which a Delete will come, if there is one.
+    pub from: Option<RoleArn>,
+    /// What was asked for before.
+    pub former: Former,
+}
+
+/// That a role and its policy are gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// Whose they would be.
+    pub owner: Owner,
+    /// Where they would be; `None` when nothing can have been made.
+    pub target: Option<Target>,
+}
+
+/// A role that should go, by what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: RoleName,
+    /// Its ARN, when the physical resource ID says so.
+    pub arn: Option<RoleArn>,
+    /// The path of its policies when the role is gone.
+    pub path: IamPath,
+    /// Names its policy may have, beside the one that its tags say.
+    pub policies: Vec<PolicyName>,
+}
+
+impl Target {
+    /// Whether the role that was found under the name is the one meant.
+    #[must_use]
+    pub fn is(&self, role: &Role) -> bool {
+        self.arn.as_ref().is_none_or(|arn| arn.is_same(&role.arn))
+    }
+
+    /// The ARNs its policy may have, each once.
+    #[must_use]
+    pub fn candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
+        let role = self.arn.clone().unwrap_or_else(|| RoleArn {
+            partition: owner.stack.partition.clone(),
+            account: owner.stack.account.clone(),
+            path: self.path.clone(),
+            name: self.name.clone(),
+        });
+        let mut arns: Vec<PolicyArn> = Vec::new();
+        for arn in self.policies.iter().map(|policy| role.beside(policy)) {
+            if !arns.iter().any(|known| known.is_same(&arn)) {
+                arns.push(arn);
+            }
+        }
+        arns
+    }
+}
