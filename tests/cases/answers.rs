@@ -103,3 +103,21 @@ async fn a_function_without_its_environment_says_so_to_cloudformation() -> Outco
     assert!(provider.iam.account.calls().is_empty());
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_letter_case_keeps_its_id_whatever_goes_wrong() -> Outcome {
+    for panics in [false, true] {
+        let provider = provider(Box::new(move |called| {
+            let strikes = called == Some(Action::GetRole);
+            Box::pin(async move {
+                assert!(!(strikes && panics), "a panic that the test asked for");
+                tokio::time::sleep(Duration::from_secs(if strikes { 3_600 } else { 0 })).await;
+            })
+        }))?;
+        provider.serve(&event("update-letter-case-alone", URL)?.to_string(), Duration::from_secs(120)).await?;
+        let answer = only(&provider)?;
+        // With the new ID CloudFormation would send a Delete for it, and IAM would take that for the role in use.
+        assert_eq!(answer["PhysicalResourceId"], format!("arn:aws:iam::123456789012:role/{ROLE}"), "{answer}");
+    }
+    Ok(())
+}

@@ -203,6 +203,17 @@ impl RoleArn {
     }
 }
 
+impl RoleArn {
+    /// Reads an ARN that IAM shows. Somebody else's path can be longer than ours and of any printable characters.
+    #[must_use]
+    pub fn observed(text: &str) -> Option<Self> {
+        let (head, resource) = text.split_once(":role/")?;
+        let (path, name) = resource.rsplit_once('/').map_or((String::new(), resource), |(p, n)| (format!("{p}/"), n));
+        let bare: Self = format!("{head}:role/{name}").parse().ok()?;
+        Some(Self { path: IamPath(format!("/{path}")), ..bare })
+    }
+}
+
 impl fmt::Display for RoleArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "arn:{}:iam::{}:role{}{}", self.partition, self.account, self.path, self.name)
@@ -306,6 +317,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<RoleArn>().map(|arn| arn.to_string()).as_deref(), Ok(text));
         }
+    }
+
+    #[test]
+    fn somebody_elses_path_is_read_as_iam_shows_it() {
+        for path in ["", "team:lab/", &format!("{}/", "x".repeat(80)), "a!b/c d/"] {
+            let text = format!("arn:aws:iam::123456789012:role/{path}x");
+            assert_eq!(RoleArn::observed(&text).map(|arn| arn.to_string()), Some(text));
+        }
+        assert_eq!(RoleArn::observed("arn:aws:iam::123456789012:policy/x"), None);
     }
 
     #[test]

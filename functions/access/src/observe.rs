@@ -8,7 +8,7 @@ use futures_util::future::{try_join, try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::activity::Activities;
-use crate::names::{PolicyArn, PolicyName, RoleName};
+use crate::names::{PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
 use crate::port::{Carrier, Clock, Iam, Policy, Role, Usage, Version};
 use crate::refusal::{Look, Refusal};
@@ -65,6 +65,32 @@ pub struct RemnantPolicy {
     pub carriers: Vec<Carrier>,
     /// Whom it caps.
     pub capped: Vec<Carrier>,
+}
+
+/// The way along notes of replacement.
+#[derive(Debug, Clone, Default)]
+struct Path {
+    /// The role that is wanted, and so never followed.
+    kept: Option<RoleName>,
+    /// Roles that should go, from the first on.
+    removed: Vec<RoleName>,
+}
+
+impl Path {
+    fn and(&self, name: &RoleName) -> Self {
+        let mut path = self.clone();
+        path.removed.push(name.clone());
+        path
+    }
+
+    fn is_on(&self, name: &RoleName) -> bool {
+        self.removed.iter().any(|known| known.is_same(name))
+    }
+
+    fn leads_to(&self, name: &RoleName) -> bool {
+        let is_kept = self.kept.as_ref().is_some_and(|kept| kept.is_same(name));
+        !is_kept && !self.is_on(name) && self.removed.len() < LONGEST_CHAIN
+    }
 }
 
 /// Looks through the port, patiently.
@@ -128,7 +154,7 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         Ok(Site { role, attached, policy, versions, document, from, leftovers })
     }
 
-    /// Roles for which no Delete will come: in an update in place, the one that our role replaced, and the one that the
+    /// Roles for which no Delete will come: in an update in place, those that our role replaced, and the one that the
     /// old properties name (its creation failed half-way).
     async fn leftovers(&self, present: &Present, our_role: Option<&Role>) -> Result<Vec<Remnant>, Refusal> {
         if present.from.is_some() {
@@ -136,19 +162,17 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         }
         let wanted = &present.blueprint.role.name;
         let mut names: Vec<RoleName> = Vec::new();
-        let candidates = [our_role.and_then(|role| owner::replaced_role(&role.tags)), present.former.role_name.clone()];
-        for name in candidates.into_iter().flatten() {
+        let noted = our_role.map(|role| owner::replaced_roles(&role.tags)).unwrap_or_default();
+        for name in noted.into_iter().chain(present.former.role_name.clone()) {
             if !name.is_same(wanted) && !names.iter().any(|known| known.is_same(&name)) {
                 names.push(name);
             }
         }
         let chains = names.iter().map(|name| {
-            let named_policy =
-                present.former.policy_name.clone().filter(|_| present.former.role_name.as_ref() == Some(name));
-            let mut policies = vec![PolicyName::from(name)];
-            policies.extend(named_policy);
-            let target = Target { name: name.clone(), arn: None, path: present.former.path.clone(), policies };
-            self.chain(target, vec![wanted.clone()])
+            let named = present.former.policy_name.clone().filter(|_| present.former.role_name.as_ref() == Some(name));
+            let mut target = Target::leftover(name.clone(), present.former.path.clone());
+            target.policies.extend(named);
+            self.chain(target, Path { kept: Some(wanted.clone()), removed: Vec::new() })
         });
         Ok(try_join_all(chains).await?.into_iter().flatten().collect())
     }
@@ -156,37 +180,35 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
     /// What is there of what should go, the roles it replaced first.
     pub async fn remnants(&self, absent: &Absent) -> Result<Vec<Remnant>, Refusal> {
         match &absent.target {
-            Some(target) => self.chain(target.clone(), Vec::new()).await,
+            Some(target) => self.chain(target.clone(), Path::default()).await,
             None => Ok(Vec::new()),
         }
     }
 
-    /// A role that should go and, before it, whatever it replaced. Names in `spared` are not followed.
+    /// A role that should go and, before it, whatever it replaced.
+    ///
+    /// A role that says it replaced one which is on the way to it took over from that one: it is in use, and neither it
+    /// nor what lies behind it is followed.
     fn chain<'s>(
         &'s self,
         target: Target,
-        spared: Vec<RoleName>,
+        path: Path,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
         Box::pin(async move {
             let (role, policies) =
                 try_join(self.role(&target.name), self.our_policies(target.candidates(self.owner))).await?;
-            let ours = role.as_ref().filter(|role| target.is(role) && self.owns(&role.tags));
-            let replaced = ours.and_then(|role| owner::replaced_role(&role.tags)).filter(|name| {
-                spared.len() < LONGEST_CHAIN && !name.is_same(&target.name) && !spared.iter().any(|s| s.is_same(name))
-            });
-            let before = async {
-                let Some(name) = replaced else { return Ok(Vec::new()) };
-                let policies = vec![PolicyName::from(&name)];
-                let older = Target { name, arn: None, path: target.path.clone(), policies };
-                let mut spared = spared.clone();
-                spared.push(target.name.clone());
-                let chain = self.chain(older, spared).await?;
-                // Each says that it replaced the other: a replacement that was rolled back. The older one is in use.
-                let is_mutual =
-                    chain.last().and_then(|r| r.role.as_ref()).and_then(|role| owner::replaced_role(&role.tags));
-                Ok(if is_mutual.is_some_and(|name| name.is_same(&target.name)) { Vec::new() } else { chain })
-            };
-            let (mut chain, remnant) = try_join(before, self.remnant(&target, role.as_ref(), ours, policies)).await?;
+            let role = role.filter(|role| target.is(role));
+            let ours = role.as_ref().filter(|role| self.owns(&role.tags));
+            let replaced = ours.map(|role| owner::replaced_roles(&role.tags)).unwrap_or_default();
+            if replaced.iter().any(|name| path.is_on(name)) {
+                return Ok(Vec::new());
+            }
+            let further = path.and(&target.name);
+            let older = replaced.into_iter().filter(|name| further.leads_to(name));
+            let older = older.map(|name| self.chain(Target::leftover(name, target.path.clone()), further.clone()));
+            let (older, remnant) =
+                try_join(try_join_all(older), self.remnant(&target, role.as_ref(), ours, policies)).await?;
+            let mut chain: Vec<Remnant> = older.into_iter().flatten().collect();
             chain.push(remnant);
             Ok(chain)
         })

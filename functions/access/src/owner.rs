@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::limits;
 use crate::names::{AccountId, Partition, PolicyName, RoleName, Rule};
 
 /// Tags of a role or policy.
@@ -20,7 +21,8 @@ pub const RESOURCE: &str = "cavatica-connect:resource";
 pub const ROLE: &str = "cavatica-connect:role";
 /// The policy that serves a role, on the role.
 pub const POLICY: &str = "cavatica-connect:policy";
-/// The role that this one replaced and that may still be there, on the role; empty when there is none.
+/// The roles that this one replaced and that may still be there, on the role, with `/` between them; empty when there
+/// is none.
 ///
 /// It is emptied, not removed: the provider may set our tags but never take one off.
 pub const REPLACES: &str = "cavatica-connect:replaces";
@@ -126,10 +128,21 @@ pub fn tagged_policy(tags: &Tags) -> Option<PolicyName> {
     tags.get(POLICY)?.replace(':', ",").parse().ok()
 }
 
-/// The role that a role's tags say it replaced.
+/// The roles that a role's tags say it replaced.
 #[must_use]
-pub fn replaced_role(tags: &Tags) -> Option<RoleName> {
-    tags.get(REPLACES)?.replace(':', ",").parse().ok()
+pub fn replaced_roles(tags: &Tags) -> Vec<RoleName> {
+    let names = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
+    names.split('/').filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The note that a role replaced another, beside those it has. Three of the longest names fit into a tag; a note for
+/// which there is no room any more is left out.
+#[must_use]
+pub fn note_replaced(tags: &Tags, name: &RoleName) -> String {
+    let note = tags.get(REPLACES).cloned().unwrap_or_default();
+    let is_noted = replaced_roles(tags).iter().any(|known| known.is_same(name));
+    let longer = if note.is_empty() { role_tag(name) } else { format!("{note}/{}", role_tag(name)) };
+    if is_noted || longer.len() > limits::TAG_VALUE { note } else { longer }
 }
 
 /// Whether a policy's tags say that it serves the role.
@@ -163,9 +176,20 @@ mod tests {
         let role: RoleName = "a,b=c+d@e.f_g-h".parse()?;
         let tags = Tags::from([(REPLACES.to_owned(), role_tag(&role)), (POLICY.to_owned(), policy_tag(role.as_str()))]);
         assert!(!role_tag(&role).contains(','));
-        assert_eq!(replaced_role(&tags), Some(role.clone()));
+        assert_eq!(replaced_roles(&tags), std::slice::from_ref(&role));
         assert_eq!(tagged_policy(&tags), Some(PolicyName::from(&role)));
-        assert_eq!(replaced_role(&Tags::from([(REPLACES.to_owned(), String::new())])), None);
+        assert_eq!(replaced_roles(&Tags::from([(REPLACES.to_owned(), String::new())])), []);
+        Ok(())
+    }
+
+    #[test]
+    fn an_earlier_note_is_kept_beside_a_new_one() -> Result<(), Rule> {
+        let mut tags = Tags::new();
+        for name in ["a", "b,c", "A"] {
+            tags.insert(REPLACES.to_owned(), note_replaced(&tags, &name.parse()?));
+        }
+        assert_eq!(tags[REPLACES], "a/b:c");
+        assert_eq!(replaced_roles(&tags), ["a".parse()?, "b,c".parse()?]);
         Ok(())
     }
 

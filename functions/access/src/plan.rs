@@ -17,6 +17,8 @@ use crate::wanted::{Absent, Present};
 pub struct Plan {
     /// Each stage begins when the one before is done.
     pub stages: Vec<Stage>,
+    /// Clean-up of older roles, after the stages. A failure ends it and nothing else: it is taken up again next time.
+    pub clean_up: Vec<Vec<Change>>,
     /// What was seen and left alone, for the log.
     pub notes: Vec<String>,
 }
@@ -44,14 +46,15 @@ impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.stages.is_empty()
+        self.stages.is_empty() && self.clean_up.is_empty()
     }
 
     /// Every change, in order.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
-        self.stages.iter().flat_map(|stage| match stage {
+        let stages = self.stages.iter().flat_map(|stage| match stage {
             Stage::All(changes) | Stage::Any(changes) => changes,
-        })
+        });
+        stages.chain(self.clean_up.iter().flatten())
     }
 
     /// Adds a stage unless it is empty.
@@ -65,11 +68,11 @@ impl Plan {
 impl fmt::Display for Plan {
     /// A line a stage, for tests and the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for stage in &self.stages {
-            let (changes, between) = match stage {
-                Stage::All(changes) => (changes, " | "),
-                Stage::Any(changes) => (changes, " or "),
-            };
+        let stages = self.stages.iter().map(|stage| match stage {
+            Stage::All(changes) => (changes, " | "),
+            Stage::Any(changes) => (changes, " or "),
+        });
+        for (changes, between) in stages.chain(self.clean_up.iter().map(|changes| (changes, " | "))) {
             let line: Vec<_> = changes.iter().map(ToString::to_string).collect();
             writeln!(f, "{}", line.join(between))?;
         }

@@ -62,14 +62,16 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
 /// Makes a role and its policy go.
 pub async fn remove<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
     let observer = setting.observer(&absent.owner);
-    rounds(
-        setting,
-        &absent.owner,
-        || observer.remnants(absent),
-        |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants),
-        |_| None,
-    )
-    .await
+    let look = || async {
+        let remnants = observer.remnants(absent).await?;
+        if remnants.last().is_some_and(|remnant| remnant.role.is_some()) {
+            return Ok(remnants);
+        }
+        // What a Create made a moment ago may not show yet, and a Delete that misses it is the last one.
+        setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+        observer.remnants(absent).await
+    };
+    rounds(setting, &absent.owner, look, |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants), |_| None).await
 }
 
 async fn rounds<I: Iam, C: Clock, S: Send, F>(
@@ -159,7 +161,12 @@ async fn apply<I: Iam, C: Clock>(
             Stage::All(changes) => (changes, false),
             Stage::Any(changes) => (changes, true),
         };
-        let results = join_all(changes.iter().map(|change| setting.apply(change, alternatives))).await;
+        let attempt = |change: &Change| match (alternatives, change.is_removal()) {
+            (true, _) => Attempt::Alternative,
+            (false, true) => Attempt::Removal,
+            (false, false) => Attempt::Change,
+        };
+        let results = join_all(changes.iter().map(|change| setting.apply(change, attempt(change)))).await;
         let mut failures = Vec::new();
         for (change, result) in changes.iter().zip(results) {
             match result {
@@ -175,6 +182,18 @@ async fn apply<I: Iam, C: Clock>(
             return Err(first);
         }
     }
+    for changes in &plan.clean_up {
+        let results = join_all(changes.iter().map(|change| setting.apply(change, Attempt::CleanUp))).await;
+        for (change, result) in changes.iter().zip(&results) {
+            match result {
+                Ok(_) => done.applied.push(change.to_string()),
+                Err(failure) => done.notes.push(format!("{change} is left for the next time: {failure}")),
+            }
+        }
+        if results.iter().any(Result::is_err) {
+            break;
+        }
+    }
     Ok(())
 }
 
@@ -183,17 +202,10 @@ impl<'a, I: Iam, C: Clock> Setting<'a, I, C> {
         Observer { iam: self.iam, clock: self.clock, activities: self.activities, owner }
     }
 
-    async fn apply(&self, change: &Change, is_alternative: bool) -> Result<Receipt, Failure> {
-        let attempt = match (is_alternative, change.is_removal()) {
-            (true, _) => Attempt::Alternative,
-            (false, true) => Attempt::Removal,
-            (false, false) => Attempt::Change,
-        };
+    async fn apply(&self, change: &Change, attempt: Attempt) -> Result<Receipt, Failure> {
         let result = persist(self.clock, self.activities, attempt, change, || self.iam.apply(change)).await;
         match result {
-            Err(failure) if attempt == Attempt::Removal && failure.kind == FailureKind::NotFound => {
-                Ok(Receipt::default())
-            }
+            Err(failure) if change.is_removal() && failure.kind == FailureKind::NotFound => Ok(Receipt::default()),
             result => result,
         }
     }

@@ -108,9 +108,8 @@ pub enum Refusal {
 
     /// A role lost the tags that make it ours, but carries the stack's boundary, which could not be deleted.
     #[error(
-        "Role {role} carries this stack's boundary but lost the tags that say it is this stack's, so it was not deleted, and \
-         the stack cannot finish while it is there. If it is the stack's, tag it again and delete the stack once more: \
-         {command}"
+        "Role {role} carries this stack's boundary but lost the tags that say it is this stack's, so it was left as it is, \
+         and the stack cannot go on. If it is the stack's, tag it again and try again: {command}"
     )]
     LostTags {
         /// The role.
@@ -141,13 +140,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a failed update must keep the physical ID it came with: a new one would have CloudFormation send a Delete
-    /// for a name that means the role that is in use.
-    #[must_use]
-    pub fn keeps_physical_id(&self) -> bool {
-        matches!(self, Self::LetterCase { .. } | Self::PathChanged { .. })
-    }
-
     /// A role or policy that is not ours.
     #[must_use]
     pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {
@@ -209,9 +201,25 @@ impl Refusal {
     /// A change that failed.
     #[must_use]
     pub fn while_changing(change: &Change, failure: Failure) -> Self {
-        let advice = advice(Some(change.action()), &failure);
+        let advice = match (change, failure.kind) {
+            (Change::Detach { from, arn }, FailureKind::Denied) => detach_by_hand(from, arn),
+            (Change::CreateRole(_) | Change::PutBoundary { .. }, FailureKind::NotFound) => {
+                "IAM does not find the boundary: check PermissionsBoundaryArn".to_owned()
+            }
+            _ => advice(Some(change.action()), &failure),
+        };
         Self::Aws { doing: change.to_string(), failure: Box::new(failure), advice }
     }
+}
+
+/// The function may detach only the policy that the stack has now; an older one has to be detached by a person.
+fn detach_by_hand(from: &Carrier, arn: &PolicyArn) -> String {
+    let command = match from {
+        Carrier::Role(name) => format!("aws iam detach-role-policy --role-name {name}"),
+        Carrier::User(name) => format!("aws iam detach-user-policy --user-name {name}"),
+        Carrier::Group(name) => format!("aws iam detach-group-policy --group-name {name}"),
+    };
+    format!("Somebody attached it there. Run this, then try again: {command} --policy-arn {arn}")
 }
 
 /// What an administrator can do about a failure.

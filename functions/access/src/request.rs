@@ -8,7 +8,7 @@ mod fields;
 use serde_json::Value;
 
 use fields::{Fields, scalar};
-pub use fields::{Finding, Invalid};
+pub use fields::{Finding, Invalid, shown};
 
 use crate::limits;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
@@ -166,6 +166,11 @@ fn description(text: &str) -> Result<Option<String>, Rule> {
         return Err(DESCRIPTION_RULE);
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Checks tags given as `Key=Value`; one empty text is none.
+pub fn check_tags<'a>(pairs: impl Iterator<Item = &'a str>) -> Result<(), Rule> {
+    tags(&pairs.map(Value::from).collect()).map(|_| ()).ok_or(TAGS_RULE)
 }
 
 /// Reads tags as `[{Key, Value}]`, or as the `Key=Value` strings that a comma-delimited parameter gives.

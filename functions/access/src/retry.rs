@@ -29,6 +29,8 @@ pub enum Attempt {
     Removal,
     /// A change that may be denied because another one will do as well.
     Alternative,
+    /// Part of a clean-up that may fail.
+    CleanUp,
 }
 
 /// How long a failure is worth trying again; `None` is permanent.
@@ -36,6 +38,12 @@ pub enum Attempt {
 pub fn patience(attempt: Attempt, kind: FailureKind) -> Option<Duration> {
     use FailureKind as F;
     match (attempt, kind) {
+        // It must not cost the event its time.
+        (Attempt::CleanUp, F::Denied | F::NotFound) => None,
+        (
+            Attempt::CleanUp,
+            F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
+        ) => Some(UNTIL_REPLICATED),
         // Passing by nature; only the deadline ends them.
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
             Some(Duration::MAX)

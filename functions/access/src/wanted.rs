@@ -39,9 +39,17 @@ pub struct Target {
     pub path: IamPath,
     /// Names its policy may have, beside the one that its tags say.
     pub policies: Vec<PolicyName>,
+    /// What capped it.
+    pub boundary: Option<PolicyArn>,
 }
 
 impl Target {
+    /// A role of which only the name is known.
+    #[must_use]
+    pub fn leftover(name: RoleName, path: IamPath) -> Self {
+        Self { policies: vec![PolicyName::from(&name)], name, arn: None, path, boundary: None }
+    }
+
     /// Whether the role that was found under the name is the one meant.
     #[must_use]
     pub fn is(&self, role: &Role) -> bool {

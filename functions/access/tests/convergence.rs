@@ -116,6 +116,27 @@ async fn what_vanishes_between_finding_it_and_looking_into_it_is_looked_for_agai
 }
 
 #[tokio::test]
+async fn a_delete_right_after_a_failed_create_finds_what_does_not_show_yet() -> Outcome {
+    let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(2)))?;
+    world.account.clock().sleep(Duration::from_secs(10)).await;
+    let before = world.account.snapshot();
+    world.account.fail_next(Action::AttachRolePolicy, FailureKind::Other);
+    assert!(world.establish(&create(&properties("vol"))?).await.is_err());
+    world.remove(&delete("vol")?).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boundary_that_does_not_exist_is_named() -> Outcome {
+    let world = World::new()?;
+    let asked = with(properties("vol"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/typo"));
+    let said = world.establish(&create(&asked)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("check PermissionsBoundaryArn"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_name_taken_under_another_path_says_so() -> Outcome {
     let world = World::new()?;
     world.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;

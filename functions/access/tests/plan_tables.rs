@@ -297,3 +297,119 @@ async fn only_the_pinned_principal_is_ever_trusted() -> Outcome {
     assert_eq!(world.account.snapshot(), before);
     Ok(())
 }
+
+#[tokio::test]
+async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    // The same stack name in another region: its boundary is named alike, its tags are not ours.
+    let mut tags = create(&properties("vol"))?.blueprint.role_tags();
+    tags.insert(owner::STACK.to_owned(), STACK.replace("us-east-1", "us-west-2"));
+    world.account.set_tags_by_hand("vol", tags);
+    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("it belongs to the stack arn:aws:cloudformation:us-west-2"), "{said}");
+    let done = world.remove(&delete("vol")?).await?;
+    assert!(done.notes.iter().any(|note| note.contains("role vol") && note.contains("left alone")), "{done:?}");
+    assert!(!done.applied.contains(&"deleting role vol".to_owned()), "{done:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_whose_tags_somebody_took_is_not_called_somebody_elses_in_an_update() -> Outcome {
+    let world = World::new()?;
+    let old = properties("vol");
+    world.establish(&create(&old)?).await?;
+    world.account.set_tags_by_hand("vol", Tags::new());
+    let said = world.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
+    assert!(said.as_ref().is_some_and(|said| said.contains("aws iam tag-role --role-name vol")), "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_reverse_of_a_failed_rename_keeps_a_policy_that_kept_its_name() -> Outcome {
+    let world = World::new()?;
+    let old = with(properties("vol"), "PolicyName", json!("shared"));
+    let new = with(properties("new"), "PolicyName", json!("shared"));
+    world.establish(&create(&old)?).await?;
+    let before = world.account.snapshot();
+    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    // CloudFormation kept the old physical ID: no Delete will come for the new one.
+    let back = update(&role_arn("vol"), &new, &old)?;
+    assert_eq!(
+        world.plan(&back).await?,
+        "tagging policy shared\ndetaching policy shared from role new\ndeleting role new\n"
+    );
+    world.establish(&back).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_of_an_older_roles_removal_does_not_stop_an_update() -> Outcome {
+    let world = World::new()?;
+    let empty = world.account.snapshot();
+    let (old, new) = (properties("vol"), properties("new"));
+    world.establish(&create(&old)?).await?;
+    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
+    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert!(world.remove(&delete("vol")?).await.is_err());
+    let changed = with(new.clone(), "Description", json!("changed"));
+    let done = world.establish(&update(&role_arn("new"), &new, &changed)?).await?;
+    assert!(
+        done.notes.iter().any(|note| note.contains("older role vol") && note.contains("instance profile web")),
+        "{done:?}"
+    );
+    // Once it is out of the way the next update takes it up again.
+    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
+    world.establish(&update(&role_arn("new"), &changed, &changed)?).await?;
+    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+    world.remove(&delete("new")?).await?;
+    assert_eq!(world.account.snapshot(), empty);
+    Ok(())
+}
+
+#[tokio::test]
+async fn three_renames_in_a_circle_never_remove_the_role_in_use() -> Outcome {
+    let world = World::new()?;
+    let empty = world.account.snapshot();
+    let named = |name: &str| properties(name);
+    world.establish(&create(&named("a"))?).await?;
+    // Both clean-ups fail, then the first name is taken again.
+    world.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    world.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    world.establish(&update(&role_arn("c"), &named("c"), &named("a"))?).await?;
+    world.remove(&delete("c")?).await?;
+    assert_eq!(world.plan_removal(&delete("b")?).await?, "", "c replaced b");
+    assert_ne!(world.plan_removal(&delete("a")?).await?, "", "a is in use");
+    world.remove(&delete("a")?).await?;
+    assert_eq!(world.account.snapshot(), empty);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_older_role_is_remembered_when_a_later_rename_is_rolled_back() -> Outcome {
+    let world = World::new()?;
+    let empty = world.account.snapshot();
+    let named = |name: &str| properties(name);
+    world.establish(&create(&named("a"))?).await?;
+    world.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    // The clean-up of a failed. Now a rename of b is rolled back by a sibling.
+    world.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    world.establish(&update(&role_arn("c"), &named("c"), &named("b"))?).await?;
+    world.remove(&delete("c")?).await?;
+    world.remove(&delete("b")?).await?;
+    assert_eq!(world.account.snapshot(), empty, "a is gone too");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delete_under_another_path_means_another_role() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    let mut absent = delete("vol")?;
+    if let Some(target) = &mut absent.target {
+        target.arn = Some("arn:aws:iam::123456789012:role/x/vol".parse()?);
+    }
+    assert_eq!(world.plan_removal(&absent).await?, "");
+    Ok(())
+}

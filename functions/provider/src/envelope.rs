@@ -1,5 +1,6 @@
 //! Who asks and where to answer: read first, and leniently, so that whatever else is wrong can be answered.
 
+use cavatica_access::request::shown;
 use serde_json::Value;
 
 use crate::secret::{ResponseUrl, Scrubber};
@@ -64,9 +65,11 @@ impl Envelope {
     /// stack's ID: an identifier, not a secret.
     #[must_use]
     pub fn scrubber(&self) -> Scrubber {
-        let external_ids = [&self.properties, &self.old_properties].into_iter().filter_map(|properties| {
-            let id = properties.get("ExternalId")?;
-            Some(id.as_str().map_or_else(|| id.to_string(), str::to_owned))
+        let properties = [&self.properties, &self.old_properties].into_iter();
+        let external_ids = properties.filter_map(|properties| properties.get("ExternalId")).flat_map(|id| {
+            // As it is, and as a finding about it shows it.
+            let plain = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+            [plain, shown(id).trim_matches('"').to_owned()]
         });
         let given = external_ids.filter(|id| id.len() > 2 && !self.stack_id.ends_with(id.as_str()));
         let url = self.response_url.iter().map(|url| url.reveal().to_owned());
@@ -114,6 +117,11 @@ mod tests {
             )
         };
         assert_eq!(Envelope::read(&event("lab-1234")).scrubber().scrub("lab-1234"), "[redacted]");
+        for odd in [r#"my\"lab secret"#.to_owned(), "x".repeat(1_300)] {
+            let envelope = Envelope::read(&event(&odd));
+            let said = format!("ExternalId is {} but must be", shown(&envelope.properties["ExternalId"]));
+            assert!(!envelope.scrubber().scrub(&said).contains(&odd[3..100.min(odd.len())]), "{said}");
+        }
         assert_eq!(Envelope::read(&event("uu-id")).scrubber().scrub("uu-id"), "uu-id");
     }
 }

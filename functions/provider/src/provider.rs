@@ -70,21 +70,19 @@ impl<I: Iam, P: Post> Provider<I, P> {
             Task::Establish(present) => present.blueprint.role.to_string(),
             Task::Remove(_) => unchanged_id(envelope),
         };
+        let failed_id = if keeps_its_name(&task) { unchanged_id(envelope) } else { physical_id.clone() };
         let activities = Activities::default();
         // Kept alive until the answer is written: what is under way ends when it is dropped.
         let mut work = pin!(AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind());
         match tokio::time::timeout_at(stop.instant(), &mut work).await {
             Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
-            Ok(Ok(Err(refusal))) => {
-                let id = if refusal.keeps_physical_id() { unchanged_id(envelope) } else { physical_id };
-                failed(format!("{refusal}."), id)
-            }
+            Ok(Ok(Err(refusal))) => failed(format!("{refusal}."), failed_id),
             Ok(Err(_panic)) => failed(
                 format!(
                     "The function failed by a mistake of its own while {activities}. Try again; if it stays, report it \
                      with the function's log."
                 ),
-                physical_id,
+                failed_id,
             ),
             Err(_elapsed) => failed(
                 format!(
@@ -92,7 +90,7 @@ impl<I: Iam, P: Post> Provider<I, P> {
                      delete the stack again.",
                     time.as_secs()
                 ),
-                physical_id,
+                failed_id,
             ),
         }
     }
@@ -112,6 +110,13 @@ impl<I: Iam, P: Post> Provider<I, P> {
         tracing::info!(applied = ?done.applied, notes = ?done.notes, "reconciled");
         Ok(done)
     }
+}
+
+/// Whether an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its failure
+/// would have CloudFormation send a Delete that means the role in use.
+fn keeps_its_name(task: &Task) -> bool {
+    let Task::Establish(present) = task else { return false };
+    present.from.as_ref().is_some_and(|from| from.name.is_same(&present.blueprint.role.name))
 }
 
 /// The ID that the event has, or one that says that there is nothing.

@@ -101,7 +101,8 @@ fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
     let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name)?;
     let mut policies: Vec<PolicyName> = former.policy_name.into_iter().collect();
     policies.push(PolicyName::from(&name));
-    Some(Target { path: arn.as_ref().map_or(former.path, |arn| arn.path.clone()), name, arn, policies })
+    let path = arn.as_ref().map_or(former.path, |arn| arn.path.clone());
+    Some(Target { path, name, arn, policies, boundary: former.permissions_boundary })
 }
 
 /// The role that the physical ID names, if it is one of the stack's account.

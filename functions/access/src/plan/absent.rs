@@ -1,35 +1,48 @@
 //! Steps that remove a role of ours and its policy, whatever somebody added to them since. The role goes last: it is
 //! the anchor for a retry. What is not ours is left alone.
 
+use crate::names::PolicyArn;
 use crate::observe::Remnant;
-use crate::owner::Owner;
+use crate::owner::{self, Owner};
 use crate::plan::Plan;
-use crate::port::{Carrier, Change};
+use crate::port::{Carrier, Change, Role};
 use crate::refusal::Refusal;
 use crate::wanted::Absent;
 
 pub(super) fn plan(absent: &Absent, remnants: &[Remnant]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
     for remnant in remnants {
-        remove(&mut plan, &absent.owner, remnant)?;
+        plan.notes.extend(left_alone(&absent.owner, remnant));
+        for stage in removal(&absent.owner, remnant)? {
+            plan.then(stage);
+        }
     }
     let target = absent.target.as_ref().zip(remnants.last());
     if let Some((target, role)) = target.and_then(|(target, remnant)| Some((target, remnant.role.as_ref()?)))
-        && !absent.owner.owns(&role.tags)
-        && target.arn.as_ref().is_some_and(|arn| arn.is_same(&role.arn))
-        && role.boundary.as_ref().is_some_and(|boundary| absent.owner.stack.names_boundary(boundary.name()))
+        && target.arn.is_some()
+        && lost_tags(role, target.boundary.as_ref(), &absent.owner)
     {
         return Err(Refusal::lost_tags(&role.arn.name, &absent.owner));
     }
     Ok(plan)
 }
 
-/// Adds the steps that remove what is ours of one role and its policies.
-pub(super) fn remove(plan: &mut Plan, owner: &Owner, remnant: &Remnant) -> Result<(), Refusal> {
+/// Whether a role without any owner's tag carries the very boundary that CloudFormation made for this stack: nobody
+/// else's role does.
+pub(super) fn lost_tags(role: &Role, boundary: Option<&PolicyArn>, owner: &Owner) -> bool {
+    let ours = boundary.filter(|boundary| owner.stack.names_boundary(boundary.name()));
+    !role.tags.contains_key(owner::STACK) && ours.is_some() && role.boundary.as_ref() == ours
+}
+
+/// What is said of a role that is not ours.
+fn left_alone(owner: &Owner, remnant: &Remnant) -> Option<String> {
+    let foreign = remnant.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
+    Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))
+}
+
+/// The steps that remove what is ours of one role and its policies, or what stands in the way of all of them.
+pub(super) fn removal(owner: &Owner, remnant: &Remnant) -> Result<Vec<Vec<Change>>, Refusal> {
     let ours = remnant.role.as_ref().filter(|role| owner.owns(&role.tags));
-    if let (Some(role), None) = (&remnant.role, ours) {
-        plan.notes.push(format!("role {} is not this stack's and was left alone", role.arn.name));
-    }
     if let (Some(role), Some(profile)) = (ours, remnant.profiles.first()) {
         return Err(Refusal::in_instance_profile(&role.arn.name, profile));
     }
@@ -59,8 +72,8 @@ pub(super) fn remove(plan: &mut Plan, owner: &Owner, remnant: &Remnant) -> Resul
         let old = policy.versions.iter().filter(|version| !version.is_default);
         empty.extend(old.map(|version| Change::DeletePolicyVersion { arn: arn.clone(), version: version.id.clone() }));
     }
-    plan.then(empty);
-    plan.then(remnant.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() }).collect());
-    plan.then(ours.map(|role| Change::DeleteRole { role: role.arn.name.clone() }).into_iter().collect());
-    Ok(())
+    let policies = remnant.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
+    let role = ours.map(|role| Change::DeleteRole { role: role.arn.name.clone() });
+    let stages = [empty, policies.collect(), role.into_iter().collect()];
+    Ok(stages.into_iter().filter(|stage| !stage.is_empty()).collect())
 }

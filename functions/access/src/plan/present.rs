@@ -53,15 +53,30 @@ pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
     if let Some(stage) = returning(present, site) {
         plan.stages.push(stage);
     }
-    for remnant in &site.leftovers {
-        absent::remove(&mut plan, &blueprint.owner, remnant)?;
-    }
-    if let Some(role) =
-        site.role.as_ref().filter(|role| present.from.is_none() && owner::replaced_role(&role.tags).is_some())
-    {
-        plan.then(vec![set_replaces(present, &role.arn.name, "")]);
-    }
+    clean_up(&mut plan, present, site);
     Ok(plan)
+}
+
+/// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
+/// What stands in its way is noted and does not stop the update.
+fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
+    let mut is_whole = true;
+    for remnant in &site.leftovers {
+        let mut remnant = remnant.clone();
+        // A policy that kept its name serves the wanted role again, whatever its tag still says.
+        remnant.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
+        match absent::removal(&present.blueprint.owner, &remnant) {
+            Ok(stages) => plan.clean_up.extend(stages),
+            Err(obstacle) => {
+                is_whole = false;
+                plan.notes.push(format!("the older role {} is still there: {obstacle}", remnant.name));
+            }
+        }
+    }
+    let noted = site.role.as_ref().filter(|role| !owner::replaced_roles(&role.tags).is_empty());
+    if let Some(role) = noted.filter(|_| is_whole && present.from.is_none()) {
+        plan.clean_up.push(vec![set_replaces(present, &role.arn.name, "")]);
+    }
 }
 
 /// Refuses what is foreign, and changes of names that could not be taken back.
@@ -73,6 +88,10 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
     let moved = |kind, name: &str| Refusal::PathChanged { kind, name: name.to_owned() };
 
     if let Some(role) = &site.role {
+        let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
+        if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
+            return Err(Refusal::lost_tags(&role.arn.name, &blueprint.owner));
+        }
         if !blueprint.owner.owns(&role.tags) {
             return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
         }
@@ -94,7 +113,7 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
             return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
         }
     }
-    // A change that was refused is reversed by asking for what is there, so only a step forward meets these.
+    // The answer to these keeps the event's physical ID, so that their reverse asks for what is there.
     if let Some(from) = &present.from {
         if from.name.is_same(&wanted.name) {
             return Err(if from.path == wanted.path {
@@ -172,7 +191,7 @@ fn change_role(present: &Present, site: &Site, role: &Role) -> Result<Vec<Change
     }
     let mut wanted = blueprint.role_tags();
     if let Some(from) = replaced(present, site).filter(|from| !is_return(present, from)) {
-        wanted.insert(owner::REPLACES.to_owned(), owner::role_tag(&from.arn.name));
+        wanted.insert(owner::REPLACES.to_owned(), owner::note_replaced(&role.tags, &from.arn.name));
     }
     let (set, unset) = tag_changes(present, &role.tags, wanted);
     steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
@@ -224,7 +243,7 @@ fn replaced<'s>(present: &Present, site: &'s Site) -> Option<&'s Role> {
 
 /// Whether the role being replaced says that it replaced ours: a replacement is being taken back.
 fn is_return(present: &Present, from: &Role) -> bool {
-    owner::replaced_role(&from.tags).is_some_and(|name| name.is_same(&present.blueprint.role.name))
+    owner::replaced_roles(&from.tags).iter().any(|name| name.is_same(&present.blueprint.role.name))
 }
 
 /// When a replacement is taken back, the Delete of the newer role comes next and must not follow its note to ours.
@@ -232,9 +251,9 @@ fn is_return(present: &Present, from: &Role) -> bool {
 fn returning(present: &Present, site: &Site) -> Option<Stage> {
     let role = site.role.as_ref()?;
     let from = replaced(present, site).filter(|from| is_return(present, from))?;
-    let is_noted = owner::replaced_role(&role.tags).is_some_and(|name| name.is_same(&from.arn.name));
+    let is_noted = owner::replaced_roles(&role.tags).iter().any(|name| name.is_same(&from.arn.name));
     (!is_noted).then(|| {
-        let note = owner::role_tag(&from.arn.name);
+        let note = owner::note_replaced(&role.tags, &from.arn.name);
         Stage::Any(vec![set_replaces(present, &role.arn.name, &note), set_replaces(present, &from.arn.name, "")])
     })
 }

@@ -210,7 +210,7 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
 }
 
 /// A value as a person should see it: as JSON, so that blanks and empty text show, and not longer than a line.
-fn shown(value: &Value) -> String {
+pub fn shown(value: &Value) -> String {
     /// Characters of a value that are worth showing; every valid name fits.
     const LONGEST: usize = 160;
     let text = value.to_string();

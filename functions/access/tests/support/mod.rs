@@ -103,7 +103,11 @@ pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
     let name: RoleName = role.parse()?;
     let arn: RoleArn = role_arn(role).parse()?;
     let policies = vec![(&name).into()];
-    Ok(Absent { owner: owner()?, target: Some(Target { name, arn: Some(arn), path: Default::default(), policies }) })
+    let boundary = Some(BOUNDARY.parse()?);
+    Ok(Absent {
+        owner: owner()?,
+        target: Some(Target { name, arn: Some(arn), path: Default::default(), policies, boundary }),
+    })
 }
 
 pub fn role_arn(name: &str) -> String {

@@ -1,7 +1,7 @@
 //! The domain's IAM port on the AWS SDK. The only file that names `aws_sdk_iam`'s operations.
 
 use aws_sdk_iam::types::{PolicyUsageType, Tag};
-use cavatica_access::names::{AccountId, PolicyArn, RoleName};
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
     Carrier, Change, Failure, FailureKind, Iam, POLICY_DESCRIPTION, Policy, Receipt, Role, Usage, Version,
@@ -21,7 +21,7 @@ impl Iam for AwsAccount {
         let Some(role) = unless_absent(answer)?.and_then(|answer| answer.role) else { return Ok(None) };
         let boundary = role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
         Ok(Some(Role {
-            arn: role.arn.parse().map_err(|_| failure::unexpected("a role whose ARN cannot be read"))?,
+            arn: RoleArn::observed(&role.arn).ok_or_else(|| failure::unexpected("a role whose ARN cannot be read"))?,
             id: role.role_id,
             tags: tags(role.tags),
             trust: document(role.assume_role_policy_document.as_deref())?,
