@@ -381,7 +381,10 @@ impl Parameter {
         }
         match &self.kind {
             Kind::Text { pattern, .. } => format!("must be text that matches {pattern}"),
-            Kind::OneOf(values) => format!("must be one of {}", values.join(" or ")),
+            Kind::OneOf(values) => {
+                let values: Vec<_> = values.iter().map(|value| format!("\"{value}\"")).collect();
+                format!("must be {}", values.join(" or "))
+            }
             Kind::Texts => "must be texts separated by commas".to_owned(),
             Kind::Number(range) => format!("must be a whole number from {} to {}", range.start(), range.end()),
             Kind::NumberOneOf(values) => {

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::documents::{Subject, read_volume};
 use crate::launch_url::Launch;
+use crate::synth;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
@@ -38,7 +39,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct SynthArgs {
     /// Folder to write to
-    #[arg(long, value_name = "DIR", default_value = "templates")]
+    #[arg(long, value_name = "DIR", default_value = synth::FOLDER)]
     pub out: PathBuf,
     /// Write nothing; fail if a file differs from what would be written
     #[arg(long)]
@@ -51,13 +52,13 @@ pub struct DocumentsArgs {
     /// Name of the S3 bucket
     #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present = "volume")]
     bucket: Option<BucketName>,
-    /// Folder in the bucket; the whole bucket without it
+    /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
     prefix: Option<OptionalPrefix>,
     /// What Cavatica may do with the objects
     #[arg(long, value_enum, default_value = "read-only", requires = "bucket")]
     access: Access,
-    /// A volume in place of --bucket, --prefix and --access; can be given several times
+    /// A volume in place of --bucket, --prefix, --access and --kms-key-arn; can be given several times
     #[arg(long, value_name = "BUCKET[/PREFIX][:ro|:rw]", value_parser = read_volume,
           conflicts_with_all = ["bucket", "prefix", "access", "kms_key_arn"])]
     volume: Vec<Volume>,
@@ -73,7 +74,7 @@ pub struct DocumentsArgs {
     /// Role that may assume yours [default: Cavatica's]
     #[arg(long, value_name = "ARN", value_parser = ruled::<RoleArn>)]
     trusted_principal: Option<RoleArn>,
-    /// AWS partition of the buckets
+    /// AWS partition of the buckets; another than aws needs a --trusted-principal there
     #[arg(long, default_value = "aws", value_parser = ruled::<Partition>)]
     partition: Partition,
 }

@@ -34,6 +34,7 @@ impl Console {
             let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
             let style = ProgressStyle::with_template("  {spinner:.cyan} {msg} {elapsed:.dim}");
             spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            spinner.finish_and_clear();
             spinner
         });
         Self { spinner }
@@ -71,8 +72,8 @@ impl Console {
     pub fn wait(&self, text: &str) {
         match &self.spinner {
             Some(spinner) => {
-                spinner.reset();
                 spinner.set_message(text.to_owned());
+                spinner.reset();
                 spinner.enable_steady_tick(Duration::from_millis(100));
             }
             None => self.say(&format!("{text} …")),
@@ -125,16 +126,20 @@ impl Console {
     }
 
     fn line(&self, text: &str) {
-        match &self.spinner {
+        // What cannot be shown is no reason to leave a stack half-way.
+        let _ = match &self.spinner {
             Some(spinner) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
             _ => print_line(text),
-        }
+        };
     }
 }
 
-/// Prints a line. Nobody reading any more (`| head`) is no reason to stop in the middle of a stack.
-pub fn print_line(text: &str) {
-    let _ = writeln!(anstream::stdout(), "{text}");
+/// Prints a line. Nobody reading any more (`| head`) is no failure.
+pub fn print_line(text: &str) -> std::io::Result<()> {
+    match writeln!(anstream::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// A text in lines of at most so many columns, broken at blanks where there are any.

@@ -1,4 +1,4 @@
-//! The main job, watched: a stack comes up on a local engine, is used, changes and goes, and nothing is left.
+//! The main job, watched: a stack comes up on a local engine, is looked into, changes and goes, and nothing is left.
 //!
 //! Every step checks what it shows: what differs from what was promised ends the demo with an error.
 
@@ -31,19 +31,19 @@ const STACK: &str = "cavatica-volume";
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The source tree was not found.
-    #[error("the demo builds the Lambda from source and cannot find it")]
+    #[error(transparent)]
     Workspace(#[from] WorkspaceError),
     /// The Lambda could not be built.
-    #[error("the Lambda could not be built")]
+    #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// The engine could not be started.
-    #[error("the local engine could not be started")]
+    #[error(transparent)]
     Engine(#[from] EngineError),
     /// The stack could not be handled.
-    #[error("the stack could not be created, changed or deleted")]
+    #[error(transparent)]
     Stack(#[from] StackError),
     /// The documents could not be computed.
-    #[error("the documents to compare with could not be made")]
+    #[error(transparent)]
     Documents(#[from] DocumentsError),
     /// A call to the engine failed.
     #[error("the local engine refused while {doing}: {message}")]
@@ -84,17 +84,21 @@ fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl FnOnce(SdkEr
 /// Runs it.
 pub async fn run(console: &Console) -> Result<(), DemoError> {
     let workspace = Workspace::locate()?;
+    console.wait("looking for what the local engine needs (the first time installs it)");
+    let prepared = Engine::prepare(&workspace).await;
+    console.rest();
+    prepared?;
 
     console.part("The Lambda, as it is released");
     console.say(&"cargo build --release (the first time takes some minutes)");
     let for_build = workspace.clone();
     let binary = spawn_blocking(move || artifact::build(&for_build, Progress::Shown)).await??;
-    let asset = Asset::from_binary(&binary)?;
+    let asset = spawn_blocking(move || Asset::from_binary(&binary)).await??;
     console.holds(&format!("zip of {:.2} MB, SHA-256 {}…", asset.bytes.len() as f64 / 1e6, &asset.sha256[..12]));
 
     let begun = Instant::now();
     console.part("An AWS account on this machine");
-    console.wait("starting the local engine (the first time installs it)");
+    console.wait("starting the local engine");
     let engine = Engine::start(&workspace).await?;
     console.rest();
     console.say(&format!("account {} at {}", Engine::ACCOUNT, engine.url()));

@@ -36,6 +36,18 @@ pub enum DocumentsError {
         /// In characters.
         limit: usize,
     },
+    /// A principal or key of another partition means nothing.
+    #[error(
+        "{what} {arn} is not in the partition {partition}, and nothing reaches from one to another: name one that is"
+    )]
+    OtherPartition {
+        /// What is elsewhere.
+        what: &'static str,
+        /// Its ARN.
+        arn: String,
+        /// Where it would have to be.
+        partition: Partition,
+    },
     /// Never, as long as the constants of this program are right.
     #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
     Constant(&'static str),
@@ -64,6 +76,14 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         description: None,
         tags: Tags::new(),
     };
+    let keys = request.volumes.iter().filter_map(|volume| volume.kms_key.as_ref());
+    let elsewhere = keys.map(|key| ("the KMS key", key.to_string()));
+    let elsewhere = elsewhere.chain([("the trusted role", request.trusted_principal.to_string())]);
+    for (what, arn) in elsewhere {
+        if !arn.starts_with(&format!("arn:{}:", subject.partition)) {
+            return Err(DocumentsError::OtherPartition { what, arn, partition: subject.partition });
+        }
+    }
     let permissions = blueprint::permissions(&request, &subject.partition);
     let trust = blueprint::trust(&request);
     for (what, document, limit) in

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
 use crate::cfn::Template;
+use crate::stack;
 
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -29,24 +30,26 @@ pub struct Launch {
 pub enum LaunchError {
     /// The console reads templates only from S3.
     #[error(
-        "{0} is not in S3, and the console opens no other: give an address such as https://BUCKET.s3.REGION.amazonaws.com/KEY"
+        "\"{0}\" is not the https address of an object in S3, and the console opens no other: give one such as \
+         https://BUCKET.s3.REGION.amazonaws.com/KEY"
     )]
     TemplateUrl(String),
     /// There is no such region, or Cavatica cannot be trusted from it.
     #[error(
-        "{0} is not a commercial AWS region such as us-east-1; Cavatica's role cannot be trusted from GovCloud or China"
+        "\"{0}\" is not a region that can be used: give one such as us-east-1; from GovCloud and China Cavatica's role \
+         cannot be trusted"
     )]
     Region(String),
     /// CloudFormation takes no such name.
-    #[error("{0} cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most")]
+    #[error("\"{0}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most")]
     StackName(String),
     /// The template has no such parameter.
-    #[error("the template has no parameter {name}: it has {known}")]
+    #[error("the template has no parameter \"{name}\": {hint}")]
     UnknownParameter {
         /// What was given.
         name: String,
         /// What there is.
-        known: String,
+        hint: String,
     },
     /// A parameter was given twice.
     #[error("parameter {0} is given twice: give it once")]
@@ -80,7 +83,11 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     for (i, (name, value)) in launch.parameters.iter().enumerate() {
         let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
             let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
-            return Err(LaunchError::UnknownParameter { name: name.clone(), known: known.join(", ") });
+            let hint = match known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+                Some(meant) => format!("write {meant}"),
+                None => format!("it has {}", known.join(", ")),
+            };
+            return Err(LaunchError::UnknownParameter { name: name.clone(), hint });
         };
         if launch.parameters[..i].iter().any(|(earlier, _)| earlier == name) {
             return Err(LaunchError::Twice(name.clone()));
@@ -88,7 +95,8 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         if parameter.no_echo {
             return Err(LaunchError::NoEcho(name.clone()));
         }
-        parameter.check(value).map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
+        let checked = parameter.check(value).and_then(|()| stack::check(name, value));
+        checked.map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
     }
 
     let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_value_is_read_back_from_the_link_as_it_was_given() -> Result<(), Box<dyn std::error::Error>> {
-        let parameters = [("BucketName", "my-bucket"), ("Prefix", "raw data/ä&b=c#d+e"), ("Tags", "team=a b,x=100%")];
+        let parameters = [("BucketName", "my-bucket"), ("Prefix", "raw data/ä&b=c#d+e"), ("Tags", "team=a b,x=1+1=2")];
         let parameters: Vec<_> = parameters.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let link = launch_url(&template(&Config::default()), &Launch { parameters: parameters.clone(), ..launch() })?;
         let fragment = Url::parse(&link)?.fragment().map(str::to_owned).unwrap_or_default();
@@ -185,14 +193,22 @@ mod tests {
             ..launch()
         };
         for (launch, expected) in [
-            (with("Bucket", "x"), "no parameter Bucket: it has BucketName, Prefix"),
+            (with("Bucket", "x"), "no parameter \"Bucket\": it has BucketName, Prefix"),
+            (with("bucketname", "x"), "write BucketName"),
+            (with("BucketName", "192.168.1.1"), "not an IP address"),
+            (with("Prefix", "raw/"), "without a slash at either end"),
+            (with("Tags", "team"), "Key=Value pairs"),
+            (with("Tags", "cavatica-connect:stack=x"), "Key=Value pairs"),
             (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),
             (with("Prefix", "raw/*"), "parameter Prefix"),
-            (with("AccessMode", "readonly"), "ReadOnly or ReadWrite"),
+            (with("AccessMode", "readonly"), "\"ReadOnly\" or \"ReadWrite\""),
             (with("ExternalId", "12345"), "auto, none, or 6"),
             (with("RoleName", &"r".repeat(65)), "1 to 64"),
             (with("MaxSessionDuration", "60"), "3600 to 43200"),
-            (with("ProjectLocations", "us-east-1,eu-west-1"), "us-east-1,us-west-2 or us-east-1 or us-west-2"),
+            (
+                with("ProjectLocations", "us-east-1,eu-west-1"),
+                "\"us-east-1,us-west-2\" or \"us-east-1\" or \"us-west-2\"",
+            ),
             (twice, "given twice"),
             (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "GovCloud"),
             (Launch { region: "nowhere".to_owned(), ..launch() }, "nowhere"),

@@ -3,18 +3,22 @@
 use std::error::Error;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstream::eprintln;
 use cavatica_connect::cli::{Cli, Command};
 use cavatica_connect::console::{Console, print_line};
+use cavatica_connect::demo;
+use cavatica_connect::documents::{Subject, documents};
 use cavatica_connect::launch_url::{Launch, launch_url};
 use cavatica_connect::stack::{Config, template};
-use cavatica_connect::{demo, documents, synth};
+use cavatica_connect::synth;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What a shell expects of a program that was interrupted.
-const INTERRUPTED: u8 = 130;
+/// What a shell expects of a program that a signal ended: 128 and the signal's number.
+const INTERRUPTED: u8 = 128 + 2;
+const TERMINATED: u8 = 128 + 15;
 
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
@@ -39,22 +43,30 @@ fn chain(error: &dyn Error) -> String {
 }
 
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
-    match command {
+    let output = match command {
         Command::Synth(args) => {
             let files = synth::generate(&Config::default());
             if args.check {
                 synth::check(&files, &args.out)?;
-                print_line(&format!("{} is as the generator makes it", args.out.display()));
+                format!("{} is as the generator makes it", args.out.display())
             } else {
-                for path in synth::write(&files, &args.out)? {
-                    print_line(&format!("wrote {}", path.display()));
-                }
+                let written = synth::write(&files, &args.out)?;
+                written.iter().map(|path| format!("wrote {}", path.display())).collect::<Vec<_>>().join("\n")
             }
         }
-        Command::Documents(args) => print_line(&format!("{:#}", documents::documents(args.into())?)),
-        Command::LaunchUrl(args) => print_line(&launch_url(&template(&Config::default()), &Launch::from(args))?),
+        Command::Documents(args) => {
+            let subject = Subject::from(args);
+            let is_open = subject.external_id.is_none();
+            let documents = documents(subject)?;
+            if is_open {
+                eprintln!("note: no external ID, so Cavatica need not give one; --external-id is strongly recommended");
+            }
+            format!("{documents:#}")
+        }
+        Command::LaunchUrl(args) => launch_url(&template(&Config::default()), &Launch::from(args))?,
         Command::Demo => return watch_demo(),
-    }
+    };
+    print_line(&output).map_err(|error| format!("cannot write to standard output: {error}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,19 +76,36 @@ fn watch_demo() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            result = demo::run(&console) => result.map(|()| ExitCode::SUCCESS).map_err(Box::<dyn Error>::from),
-            _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
-            _ = terminate.recv() => Ok(ExitCode::from(INTERRUPTED)),
+        let ended = async {
+            tokio::select! {
+                _ = interrupt.recv() => INTERRUPTED,
+                _ = terminate.recv() => TERMINATED,
+            }
+        };
+        tokio::pin!(ended);
+        let failed = tokio::select! {
+            code = &mut ended => return Ok(Err(code)),
+            result = demo::run(&console) => match result {
+                Ok(()) => return Ok(Ok(())),
+                Err(error) => error,
+            },
+        };
+        // A signal reaches our child processes too, and the failure of one may be here first.
+        match tokio::time::timeout(Duration::from_millis(100), ended).await {
+            Ok(code) => Ok(Err(code)),
+            Err(_) => Err(Box::<dyn Error>::from(failed)),
         }
     });
     console.rest();
     // A build under way has got the same signal; nothing here has to wait for it.
     runtime.shutdown_background();
-    if result.as_ref().is_ok_and(|code| *code == ExitCode::from(INTERRUPTED)) {
-        eprintln!("Interrupted. The local engine and all that ran on it are gone.");
+    match result? {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(code) => {
+            eprintln!("Interrupted. Nothing is left running.");
+            Ok(ExitCode::from(code))
+        }
     }
-    result
 }
 
 /// Whether somebody watches: pipes and CI get plain lines.

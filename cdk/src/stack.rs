@@ -13,7 +13,8 @@ mod outputs;
 mod parameters;
 mod provider_role;
 
-use cavatica_access::request::RESOURCE_TYPE;
+use cavatica_access::request::{self, RESOURCE_TYPE};
+use cavatica_access::volume::{BucketName, Prefix};
 
 use crate::cfn::{Expr as E, Function};
 use crate::cfn::{Expr, Resource, Rule, Template};
@@ -69,6 +70,17 @@ pub fn template(config: &Config) -> Template {
             boundary::resource(),
         ],
         outputs: outputs::outputs(),
+    }
+}
+
+/// Checks a parameter's value by the domain's own rule, where a pattern cannot see all of it.
+pub fn check(parameter: &str, value: &str) -> Result<(), String> {
+    let must_be = |rule: &str| format!("must be {rule}");
+    match parameter {
+        "BucketName" => value.parse::<BucketName>().map(|_| ()).map_err(must_be),
+        "Prefix" => Prefix::read(value).map(|_| ()).map_err(must_be),
+        "Tags" => request::check_tags(value.split(',')).map_err(must_be),
+        _ => Ok(()),
     }
 }
 

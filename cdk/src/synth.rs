@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::stack::{self, Config};
 
+/// The templates' folder, from the top of the checkout.
+pub const FOLDER: &str = "templates";
+
 /// The command that renews the templates; named wherever they are found to differ.
 pub const RENEW: &str = "cargo connect synth";
 
@@ -30,13 +33,19 @@ pub enum SynthError {
         #[source]
         source: io::Error,
     },
-    /// A file is not what the generator makes.
-    #[error("{} differ from what the generator makes: run `{RENEW}` and look at the difference", list(.0))]
-    Drift(Vec<PathBuf>),
+    /// Files are not what the generator makes, or not there.
+    #[error("{}: renew with `{RENEW}{}` and look at the difference", .drifted.join("; "), out(.folder))]
+    Drift {
+        /// Each file with what is wrong with it.
+        drifted: Vec<String>,
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+/// The option that names a folder, unless it is the default one.
+fn out(folder: &Path) -> String {
+    if folder == Path::new(FOLDER) { String::new() } else { format!(" --out {}", folder.display()) }
 }
 
 /// The templates, in both notations.
@@ -67,7 +76,14 @@ pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, SynthError> 
 
 /// Compares files with what is in a folder.
 pub fn check(files: &[File], folder: &Path) -> Result<(), SynthError> {
-    let differs = |file: &&File| fs::read_to_string(folder.join(file.name)).ok().as_deref() != Some(&file.text);
-    let drifted: Vec<_> = files.iter().filter(differs).map(|file| folder.join(file.name)).collect();
-    if drifted.is_empty() { Ok(()) } else { Err(SynthError::Drift(drifted)) }
+    let mut drifted = Vec::new();
+    for file in files {
+        let path = folder.join(file.name);
+        match fs::read_to_string(&path) {
+            Ok(text) if text == file.text => {}
+            Ok(_) => drifted.push(format!("{} differs from what the generator makes", path.display())),
+            Err(_) => drifted.push(format!("{} is not there or cannot be read", path.display())),
+        }
+    }
+    if drifted.is_empty() { Ok(()) } else { Err(SynthError::Drift { drifted, folder: folder.to_owned() }) }
 }

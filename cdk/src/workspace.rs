@@ -30,7 +30,7 @@ pub enum WorkspaceError {
     #[error("cannot run `cargo`: install Rust with rustup and see that cargo is on PATH")]
     NoCargo(#[source] io::Error),
     /// cargo refuses the workspace.
-    #[error("`cargo metadata` fails in {folder}: {output}")]
+    #[error("cargo cannot read the project in {folder}: see what it says and mend it\n{output}")]
     Refused {
         /// Where it was run.
         folder: PathBuf,

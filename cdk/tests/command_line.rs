@@ -49,7 +49,12 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
     ];
     for (arguments, mut properties) in table {
         let output = run(&[&["documents"], arguments].concat())?;
-        assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", stderr(&output));
+        let has_external_id = arguments.contains(&"--external-id");
+        assert!(
+            output.status.success() && output.stderr.is_empty() == has_external_id,
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
         properties["RoleName"] = json!("any");
         let request = Request::parse(&properties)?;
         let expected = json!({
@@ -58,8 +63,11 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
         });
         assert_eq!(serde_json::from_str::<Value>(&stdout(&output))?, expected, "{arguments:?}");
     }
-    let elsewhere = run(&["documents", "--bucket", "my-bucket", "--partition", "aws-us-gov"])?;
-    assert!(stdout(&elsewhere).contains("arn:aws-us-gov:s3:::my-bucket/*"));
+    let elsewhere = ["documents", "--bucket", "my-bucket", "--partition", "aws-us-gov"];
+    let trusted = ["--trusted-principal", "arn:aws-us-gov:iam::999999999999:role/x"];
+    assert!(stdout(&run(&[&elsewhere[..], &trusted].concat())?).contains("arn:aws-us-gov:s3:::my-bucket/*"));
+    let refused = run(&elsewhere)?;
+    assert!(refused.status.code() == Some(1) && stderr(&refused).contains("not in the partition aws-us-gov"));
     Ok(())
 }
 
@@ -101,8 +109,8 @@ fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
     for (arguments, said) in [
         (vec!["synth", "--check", "--out", &missing], "cargo connect synth"),
         (many, "fewer volumes at once"),
-        (launch("https://example.org/k", "BucketName=my-bucket"), "not in S3"),
-        (launch(in_s3, "Bucket=my-bucket"), "no parameter Bucket"),
+        (launch("https://example.org/k", "BucketName=my-bucket"), "not the https address of an object in S3"),
+        (launch(in_s3, "Bucket=my-bucket"), "no parameter \"Bucket\""),
         (launch(in_s3, "BucketName=My-Bucket"), "cannot be \"My-Bucket\""),
     ] {
         let output = run(&arguments)?;

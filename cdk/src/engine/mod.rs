@@ -44,7 +44,7 @@ pub struct Engine {
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Its Python environment is not to be had.
-    #[error("the local engine needs a Python environment and gets none")]
+    #[error(transparent)]
     Python(#[from] python::PythonError),
     /// Its folder cannot be made.
     #[error("cannot make the local engine's folder {path}: see that the disk has room and the folder is yours")]
@@ -92,6 +92,13 @@ impl Engine {
             Self::launch(&venv.bin("python"), &parent)
         })
         .await?
+    }
+
+    /// Installs what the engine needs, or says what is missing; done before anything that takes long.
+    pub async fn prepare(workspace: &Workspace) -> Result<(), EngineError> {
+        let workspace = workspace.clone();
+        task::spawn_blocking(move || python::environment(&workspace, "engine", REQUIREMENTS)).await??;
+        Ok(())
     }
 
     fn launch(python: &Path, parent: &Path) -> Result<Self, EngineError> {

@@ -49,9 +49,9 @@ fn create_volume_request() -> E {
 
 fn next_steps() -> E {
     E::sub(
-        "1. In Cavatica, attach a volume for Amazon S3 with IAM role authentication: bucket ${BucketName}, then paste RoleArn and \
+        "NOW: in Cavatica, attach a volume for Amazon S3 with IAM role authentication: bucket ${BucketName}, then paste RoleArn and \
          ExternalId from these outputs (or post CreateVolumeRequest to the API). If IAM role authentication is not offered, ask \
-         Cavatica's support to switch it on for you. 2. Before you delete this stack: deactivate the volume in Cavatica, delete \
+         Cavatica's support to switch it on for you. BEFORE DELETING THIS STACK: deactivate the volume in Cavatica, delete \
          the files imported from it, delete the volume. Otherwise its files stay behind unreadable.",
     )
 }

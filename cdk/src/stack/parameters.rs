@@ -11,7 +11,7 @@ use crate::cfn::{Group, Kind, Parameter};
 
 /// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
 /// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is.
-const PREFIX_PATTERN: &str = r#"|[^/*?$"\\]([^*?$"\\]*[^/*?$"\\])?"#;
+const PREFIX_PATTERN: &str = r#"|[^/*?$"\\\x00-\x1f]([^*?$"\\\x00-\x1f]*[^/*?$"\\\x00-\x1f])?"#;
 
 /// Days that CloudWatch Logs keeps events. Source: `PutRetentionPolicy`, parameter `retentionInDays`.
 const RETENTION_DAYS: [u32; 22] =
@@ -26,7 +26,13 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
         },
         Group { label: "3. Names, if you want your own", parameters: names() },
         Group { label: "4. How Cavatica gets in", parameters: entry() },
-        Group { label: "5. Leave as it is", parameters: internals(config) },
+        Group {
+            label: match config.asset {
+                Some(_) => "5. Leave as it is",
+                None => "5. Where the function's code is; leave the rest as it is",
+            },
+            parameters: internals(config),
+        },
     ]
 }
 
@@ -36,9 +42,10 @@ fn bucket() -> Vec<Parameter> {
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
             .required(),
-        text("Prefix", "Folder", "Folder in the bucket, such as raw/2026; empty for the whole bucket.", PREFIX_PATTERN)
+        text("Prefix", "Folder", "Folder whose objects Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
+             visible to Cavatica.", PREFIX_PATTERN)
             .longest(limits::PREFIX)
-            .must_be(r#"a folder without a slash at either end and without * ? $ " and \"#),
+            .must_be(r#"a folder such as raw/2026: without a slash at either end, and without * ? $ " and \"#),
         text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
@@ -50,7 +57,7 @@ fn encryption_and_owner() -> Vec<Parameter> {
         text(
             "KmsKeyArn",
             "KMS key",
-            "ARN of the KMS key that encrypts the bucket; empty for S3's own keys.",
+            "ARN of the KMS key that encrypts the bucket; leave empty if the bucket uses S3's default encryption (SSE-S3).",
             &optional(KmsKeyArn::PATTERN),
         )
         .must_be(KmsKeyArn::RULE),
@@ -69,18 +76,19 @@ fn names() -> Vec<Parameter> {
         text(
             "RoleName",
             "Role name",
-            "Empty for cavatica-volume- and a part of the stack's ID. A change makes a new role.",
+            "Leave empty to get a name such as cavatica-volume-357a6228. Changing it later makes a new role, and Cavatica needs \
+             its new ARN.",
             &optional(RoleName::PATTERN),
         )
         .must_be(RoleName::RULE),
         text(
             "PolicyName",
             "Policy name",
-            "Empty for the role's name. Changes only together with the role's name.",
+            "Leave empty to use the role's name. It can change only together with the role's name.",
             &optional(PolicyName::PATTERN),
         )
         .must_be(PolicyName::RULE),
-        text("IamPath", "Path", "Path of role and policy. Changes only together with both names.", IamPath::PATTERN)
+        text("IamPath", "IAM path", "IAM path of role and policy. It can change only together with both names.", IamPath::PATTERN)
             .by_default("/")
             .longest(limits::PATH)
             .must_be(IamPath::RULE),
@@ -98,8 +106,7 @@ fn entry() -> Vec<Parameter> {
         text(
             "ExternalId",
             "External ID",
-            "auto makes one from the stack's ID; none asks for none, which Cavatica advises against; anything else is \
-             used as it is.",
+            "auto: made from the stack's ID. none: no external ID (not recommended). Anything else is used as it is.",
             &format!("auto|none|{}", ExternalId::PATTERN),
         )
         .by_default("auto")
@@ -115,13 +122,13 @@ fn entry() -> Vec<Parameter> {
         .by_default(&all),
         Parameter {
             kind: Kind::Number(limits::SESSION_SECONDS),
-            ..text("MaxSessionDuration", "Longest session", "In seconds, 3600 to 43200.", "").by_default("3600")
+            ..text("MaxSessionDuration", "Maximum session duration", "In seconds, 3600 to 43200.", "").by_default("3600")
         },
         text(
             "PermissionsBoundaryArn",
             "Permissions boundary",
-            "Empty for the stack's own, which caps the role at this bucket. If your organisation demands one, its ARN: it \
-             then caps both roles, as far as it says.",
+            "Leave empty for the stack's own, which caps Cavatica's role at this bucket. If your organisation demands a \
+             boundary, its ARN: it is then set on Cavatica's role and on the function's, in place of the stack's own.",
             &optional(PolicyArn::PATTERN),
         )
         .must_be(PolicyArn::RULE),
@@ -131,9 +138,14 @@ fn entry() -> Vec<Parameter> {
 fn internals(config: &Config) -> Vec<Parameter> {
     let asset = |part: fn(&AssetLocation) -> &String| config.asset.as_ref().map(part).cloned();
     vec![
-        text("TrustedPrincipalArn", "Trusted role", "The role that may use yours: Cavatica's.", RoleArn::PATTERN)
-            .by_default(CAVATICA_PRINCIPAL)
-            .must_be(RoleArn::RULE),
+        text(
+            "TrustedPrincipalArn",
+            "Trusted role",
+            "ARN of the role that may assume yours: Cavatica's.",
+            RoleArn::PATTERN,
+        )
+        .by_default(CAVATICA_PRINCIPAL)
+        .must_be(RoleArn::RULE),
         Parameter {
             kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
             ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
@@ -146,7 +158,7 @@ fn internals(config: &Config) -> Vec<Parameter> {
                 "Bucket in this region that holds the function's code.",
                 BucketName::PATTERN,
             )
-            .must_be("a bucket's name")
+            .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
         },
         Parameter {
             default: asset(|asset| &asset.key),
