@@ -8,6 +8,7 @@ mod present;
 use std::fmt;
 
 use crate::observe::{Remnant, Site};
+use crate::owner;
 use crate::port::Change;
 use crate::refusal::Refusal;
 use crate::wanted::{Absent, Present};
@@ -47,6 +48,16 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty() && self.clean_up.is_empty()
+    }
+
+    /// Whether a Delete that comes next decides by what this changes, so that it has to show before the answer: the notes
+    /// of a replacement that is taken back, and which role a policy serves.
+    #[must_use]
+    pub fn has_to_show(&self) -> bool {
+        let is_alternative = |stage: &Stage| matches!(stage, Stage::Any(_));
+        let moves =
+            |change: &Change| matches!(change, Change::TagPolicy { tags, .. } if tags.contains_key(owner::ROLE));
+        self.stages.iter().any(is_alternative) || self.changes().any(moves)
     }
 
     /// Every change, in order.

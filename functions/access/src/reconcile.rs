@@ -107,6 +107,9 @@ where
             }
         }
         match apply(setting, &plan, &mut done).await {
+            Ok(()) if plan.has_to_show() && round < MOST_ROUNDS => {
+                setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+            }
             Ok(()) => break,
             Err((change, failure)) if is_final(failure.kind) || round >= MOST_ROUNDS => {
                 return Err(Refusal::while_changing(&change, failure));

@@ -128,6 +128,30 @@ async fn a_delete_right_after_a_failed_create_finds_what_does_not_show_yet() -> 
 }
 
 #[tokio::test]
+async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spares_the_role_in_use() -> Outcome {
+    for policy in [None, Some("shared")] {
+        let named = |role: &str| match policy {
+            Some(policy) => with(properties(role), "PolicyName", json!(policy)),
+            None => properties(role),
+        };
+        let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(4)))?;
+        world.account.clock().sleep(Duration::from_secs(10)).await;
+        world.establish(&create(&named("vol"))?).await?;
+        world.account.clock().sleep(Duration::from_secs(10)).await;
+        world.establish(&update(&role_arn("vol"), &named("vol"), &named("new"))?).await?;
+        world.account.clock().sleep(Duration::from_secs(10)).await;
+        world.establish(&update(&role_arn("new"), &named("new"), &named("vol"))?).await?;
+        // CloudFormation's Delete comes at once.
+        world.remove(&delete("new")?).await?;
+        world.account.clock().sleep(Duration::from_secs(10)).await;
+        let again = update(&role_arn("vol"), &named("vol"), &named("vol"))?;
+        let rest = world.plan(&again).await?;
+        assert!(rest.is_empty() || rest == "tagging role vol\n", "role and policy are as they were: {rest}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_boundary_that_does_not_exist_is_named() -> Outcome {
     let world = World::new()?;
     let asked = with(properties("vol"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/typo"));
