@@ -220,6 +220,13 @@ mod tests {
     }
 
     #[test]
+    fn a_hidden_parameter_is_refused_because_the_console_would_drop_it() {
+        let mut template = template(&Config::default());
+        template.groups[0].parameters[0].no_echo = true;
+        assert_eq!(launch_url(&template, &launch()), Err(LaunchError::NoEcho("BucketName".to_owned())));
+    }
+
+    #[test]
     fn only_a_template_in_s3_is_taken() {
         for (address, taken) in [
             ("https://b.s3.amazonaws.com/k.yaml", true),

@@ -238,20 +238,24 @@ async fn a_rename_that_is_rolled_back_leaves_the_first_role_alone_in_use() -> Ou
 }
 
 #[tokio::test]
-async fn a_failed_rename_is_cleaned_up_by_its_reverse() -> Outcome {
-    let world = World::new()?;
-    let (old, new) = (properties("vol"), properties("new"));
-    world.establish(&create(&old)?).await?;
-    let before = world.account.snapshot();
-    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    // CloudFormation kept the old physical ID: no Delete will come for the new one.
-    let back = update(&role_arn("vol"), &new, &old)?;
-    assert_eq!(
-        world.plan(&back).await?,
-        "detaching policy new from role new\ndeleting policy new\ndeleting role new\n"
-    );
-    world.establish(&back).await?;
-    assert_eq!(world.account.snapshot(), before);
+async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept_its_name() -> Outcome {
+    let own = (properties("vol"), properties("new"));
+    let named = |role| with(properties(role), "PolicyName", json!("shared"));
+    let shared = (named("vol"), named("new"));
+    for ((old, new), steps) in [
+        (own, "detaching policy new from role new\ndeleting policy new\ndeleting role new\n"),
+        (shared, "tagging policy shared\ndetaching policy shared from role new\ndeleting role new\n"),
+    ] {
+        let world = World::new()?;
+        world.establish(&create(&old)?).await?;
+        let before = world.account.snapshot();
+        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        // CloudFormation kept the old physical ID: no Delete will come for the new one.
+        let back = update(&role_arn("vol"), &new, &old)?;
+        assert_eq!(world.plan(&back).await?, steps);
+        world.establish(&back).await?;
+        assert_eq!(world.account.snapshot(), before);
+    }
     Ok(())
 }
 
@@ -322,25 +326,6 @@ async fn a_role_whose_tags_somebody_took_is_not_called_somebody_elses_in_an_upda
     world.account.set_tags_by_hand("vol", Tags::new());
     let said = world.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
     assert!(said.as_ref().is_some_and(|said| said.contains("aws iam tag-role --role-name vol")), "{said:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_reverse_of_a_failed_rename_keeps_a_policy_that_kept_its_name() -> Outcome {
-    let world = World::new()?;
-    let old = with(properties("vol"), "PolicyName", json!("shared"));
-    let new = with(properties("new"), "PolicyName", json!("shared"));
-    world.establish(&create(&old)?).await?;
-    let before = world.account.snapshot();
-    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    // CloudFormation kept the old physical ID: no Delete will come for the new one.
-    let back = update(&role_arn("vol"), &new, &old)?;
-    assert_eq!(
-        world.plan(&back).await?,
-        "tagging policy shared\ndetaching policy shared from role new\ndeleting role new\n"
-    );
-    world.establish(&back).await?;
-    assert_eq!(world.account.snapshot(), before);
     Ok(())
 }
 
