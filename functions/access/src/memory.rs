@@ -6,7 +6,7 @@
 mod rules;
 mod state;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,11 +19,13 @@ use crate::port::{
     Action, Carrier, Change, Clock, Failure, FailureKind, Iam, NewRole, Policy, Receipt, Role, Usage, Version,
 };
 
+/// Longest that a change can take to show.
+pub const LONGEST_LAG: Duration = Duration::from_secs(60);
+
 /// The account: its state, what was called, and what is to go wrong.
 #[derive(Debug)]
 pub struct MemoryAccount {
     id: AccountId,
-    lag: Duration,
     clock: VirtualClock,
     inner: Mutex<Inner>,
 }
@@ -31,7 +33,9 @@ pub struct MemoryAccount {
 #[derive(Debug, Default)]
 struct Inner {
     state: State,
-    /// Earlier states with the time until which reads still see them, oldest first.
+    /// How old the state is that is seen.
+    lag: Duration,
+    /// Earlier states with the time at which each was changed, oldest first.
     past: Vec<(Duration, State)>,
     calls: Vec<Action>,
     faults: Vec<(Action, FailureKind)>,
@@ -42,14 +46,25 @@ impl MemoryAccount {
     /// An empty account.
     #[must_use]
     pub fn new(id: AccountId) -> Self {
-        Self { id, lag: Duration::ZERO, clock: VirtualClock::new(Duration::from_secs(100)), inner: Mutex::default() }
+        Self { id, clock: VirtualClock::new(Duration::from_secs(100)), inner: Mutex::default() }
     }
 
     /// The same, whose reads see writes only so much later on its clock.
     #[must_use]
-    pub fn lagging(mut self, lag: Duration) -> Self {
-        self.lag = lag;
+    pub fn lagging(self, lag: Duration) -> Self {
+        self.look_back(lag);
         self
+    }
+
+    /// From now on calls see the account as it was so long ago, at most [`LONGEST_LAG`].
+    pub fn look_back(&self, lag: Duration) {
+        self.lock().lag = lag.min(LONGEST_LAG);
+    }
+
+    /// The account as calls see it now.
+    #[must_use]
+    pub fn shown(&self) -> State {
+        self.lock().seen_at(self.clock.now()).clone()
     }
 
     /// The clock that its lag goes by.
@@ -79,7 +94,7 @@ impl MemoryAccount {
     pub fn by_hand(&self, change: &Change) -> Result<Receipt, Failure> {
         let now = self.clock.now();
         let mut inner = self.lock();
-        inner.remember(now + self.lag);
+        inner.remember(now);
         inner.made += 1;
         let made = inner.made;
         let seen = inner.state.clone();
@@ -94,7 +109,7 @@ impl MemoryAccount {
     /// Somebody else's hand: puts an inline policy on a role.
     pub fn put_inline_by_hand(&self, role: &RoleName, name: &str) {
         if let Some(held) = self.lock().state.roles.get_mut(&key(role.as_str())) {
-            held.inline.insert(name.to_owned());
+            Arc::make_mut(held).inline.insert(name.to_owned());
         }
     }
 
@@ -113,9 +128,9 @@ impl MemoryAccount {
     pub fn set_tags_by_hand(&self, name: &str, tags: Tags) {
         let mut inner = self.lock();
         if let Some(held) = inner.state.roles.get_mut(&key(name)) {
-            held.role.tags = tags;
+            Arc::make_mut(held).role.tags = tags;
         } else if let Some(held) = inner.state.policies.get_mut(&key(name)) {
-            held.tags = tags;
+            Arc::make_mut(held).tags = tags;
         }
     }
 
@@ -148,13 +163,16 @@ impl MemoryAccount {
 }
 
 impl Inner {
-    /// What reads see at a time.
+    /// What calls see at a time.
     fn seen_at(&self, now: Duration) -> &State {
-        self.past.iter().find(|(until, _)| *until > now).map_or(&self.state, |(_, state)| state)
+        let changed_since = |(changed, _): &&(Duration, State)| now < *changed + self.lag;
+        self.past.iter().find(changed_since).map_or(&self.state, |(_, state)| state)
     }
 
-    fn remember(&mut self, until: Duration) {
-        self.past.push((until, self.state.clone()));
+    /// Keeps the state before a change.
+    fn remember(&mut self, now: Duration) {
+        self.past.retain(|(changed, _)| now < *changed + LONGEST_LAG);
+        self.past.push((now, self.state.clone()));
     }
 }
 
@@ -232,12 +250,10 @@ impl Iam for MemoryAccount {
         let now = self.clock.now();
         let mut inner = self.enter(change.action())?;
         let seen = inner.seen_at(now).clone();
-        let before = inner.state.clone();
+        inner.remember(now);
         inner.made += 1;
         let made = inner.made;
-        let receipt = inner.state.change(change, &seen, made)?;
-        inner.past.push((now + self.lag, before));
-        Ok(receipt)
+        inner.state.change(change, &seen, made)
     }
 }
 
@@ -301,6 +317,11 @@ impl VirtualClock {
     #[must_use]
     pub fn now(&self) -> Duration {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves it to a time, for those who keep time elsewhere.
+    pub fn set(&self, now: Duration) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 

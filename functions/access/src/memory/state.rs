@@ -1,6 +1,7 @@
 //! Everything IAM holds of an account, and how a change changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -10,11 +11,11 @@ use crate::names::{PolicyArn, RoleName};
 use crate::owner::Tags;
 use crate::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
 
-/// Everything IAM holds of an account. Two equal ones are the same account.
+/// Everything IAM holds of an account. Two equal ones are the same account; a copy is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    pub(super) roles: BTreeMap<String, HeldRole>,
-    pub(super) policies: BTreeMap<String, HeldPolicy>,
+    pub(super) roles: BTreeMap<String, Arc<HeldRole>>,
+    pub(super) policies: BTreeMap<String, Arc<HeldPolicy>>,
     pub(super) attachments: BTreeSet<(Carrier, PolicyArn)>,
     pub(super) instance_profiles: BTreeSet<(String, RoleName)>,
     /// Principals of a trust policy that IAM would not find.
@@ -38,21 +39,21 @@ pub(super) struct HeldPolicy {
 
 impl State {
     pub(super) fn role(&self, name: &RoleName) -> Result<&HeldRole, Failure> {
-        self.roles.get(&key(name.as_str())).ok_or_else(|| not_found("role", name.as_str()))
+        self.roles.get(&key(name.as_str())).map(Arc::as_ref).ok_or_else(|| not_found("role", name.as_str()))
     }
 
     fn role_mut(&mut self, name: &RoleName) -> Result<&mut HeldRole, Failure> {
-        self.roles.get_mut(&key(name.as_str())).ok_or_else(|| not_found("role", name.as_str()))
+        self.roles.get_mut(&key(name.as_str())).map(Arc::make_mut).ok_or_else(|| not_found("role", name.as_str()))
     }
 
     pub(super) fn held_policy(&self, arn: &PolicyArn) -> Result<&HeldPolicy, Failure> {
         let held = self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn));
-        held.ok_or_else(|| not_found("policy", arn.as_str()))
+        held.map(Arc::as_ref).ok_or_else(|| not_found("policy", arn.as_str()))
     }
 
     fn policy_mut(&mut self, arn: &PolicyArn) -> Result<&mut HeldPolicy, Failure> {
         let held = self.policies.get_mut(&key(arn.name())).filter(|held| held.arn.is_same(arn));
-        held.ok_or_else(|| not_found("policy", arn.as_str()))
+        held.map(Arc::make_mut).ok_or_else(|| not_found("policy", arn.as_str()))
     }
 
     pub(super) fn capped_by(&self, arn: &PolicyArn) -> Vec<Carrier> {
@@ -161,7 +162,7 @@ impl State {
             max_session_duration: new.max_session_duration,
             boundary: new.boundary.clone(),
         };
-        self.roles.insert(key(new.arn.name.as_str()), HeldRole { role, inline: BTreeSet::new() });
+        self.roles.insert(key(new.arn.name.as_str()), Arc::new(HeldRole { role, inline: BTreeSet::new() }));
         Ok(Receipt { role_id: Some(id) })
     }
 
@@ -178,7 +179,7 @@ impl State {
             last: 1,
         };
         rules::merge_tags(&mut held.tags, tags)?;
-        self.policies.insert(key(arn.name()), held);
+        self.policies.insert(key(arn.name()), Arc::new(held));
         Ok(())
     }
 
