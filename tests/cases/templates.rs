@@ -1,7 +1,6 @@
 //! The committed templates: what the generator makes, small enough, sound to the field's checker, and understood by the
 //! Lambda.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
 use cavatica_access::blueprint::Blueprint;
@@ -13,15 +12,19 @@ use cavatica_connect::engine::python;
 use cavatica_connect::stack::{AssetLocation, Config, template};
 use cavatica_connect::synth;
 use cavatica_connect::workspace::Workspace;
+use cavatica_tests::evaluation::Evaluation;
+use cavatica_tests::events::STACK;
 use cavatica_tests::{Error, Outcome};
-use serde_json::{Value, json};
-
-const STACK: &str =
-    "arn:aws:cloudformation:us-east-1:123456789012:stack/my-volume/5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f";
+use serde_json::json;
 
 fn published() -> Template {
     let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
     template(&Config { asset: Some(asset) })
+}
+
+fn request(evaluation: &Evaluation) -> Result<Request, Error> {
+    let properties = evaluation.custom_resource()?;
+    Ok(Request::parse(&properties).map_err(|invalid| format!("{invalid}: {properties:#}"))?)
 }
 
 #[test]
@@ -65,139 +68,6 @@ fn the_fields_checker_finds_nothing() -> Outcome {
     Ok(())
 }
 
-/// What CloudFormation makes of a value: enough of its functions to evaluate our own template.
-struct Evaluation {
-    template: Value,
-    parameters: BTreeMap<String, String>,
-}
-
-impl Evaluation {
-    fn of(template: &Template, given: &[(&str, &str)]) -> Self {
-        let mut parameters: BTreeMap<_, _> =
-            template.parameters().map(|p| (p.name.to_owned(), p.default.clone().unwrap_or_default())).collect();
-        parameters.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { template: template.to_value(), parameters }
-    }
-
-    fn reference(&self, name: &str) -> Result<Value, Error> {
-        Ok(match name {
-            "AWS::Partition" => json!("aws"),
-            "AWS::AccountId" => json!("123456789012"),
-            "AWS::Region" => json!("us-east-1"),
-            "AWS::StackId" => json!(STACK),
-            "AWS::StackName" => json!("my-volume"),
-            "AWS::NoValue" => Value::Null,
-            "Boundary" => json!("arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C"),
-            "ProviderLogGroup" => json!("my-volume-ProviderLogGroup-1A2B3C"),
-            "ProviderFunction" => json!("my-volume-ProviderFunction-1A2B3C"),
-            name => {
-                let value = self.parameters.get(name).ok_or_else(|| format!("no parameter {name}"))?;
-                match self.template["Parameters"][name]["Type"].as_str() {
-                    Some("CommaDelimitedList") => value.split(',').map(Value::from).collect(),
-                    _ => json!(value),
-                }
-            }
-        })
-    }
-
-    fn condition(&self, expression: &Value) -> Result<bool, Error> {
-        let (function, argument) = single(expression).ok_or("not a condition")?;
-        let arguments = argument.as_array().cloned().unwrap_or_default();
-        Ok(match function {
-            "Condition" => self.condition(&self.template["Conditions"][argument.as_str().unwrap_or_default()])?,
-            "Fn::Equals" => self.value(&arguments[0])? == self.value(&arguments[1])?,
-            "Fn::Not" => !self.condition(&arguments[0])?,
-            "Fn::And" => arguments.iter().try_fold(true, |all, one| Ok::<_, Error>(all && self.condition(one)?))?,
-            other => return Err(format!("{other} is not evaluated").into()),
-        })
-    }
-
-    fn value(&self, expression: &Value) -> Result<Value, Error> {
-        let list = |value: &Value| -> Result<Vec<Value>, Error> {
-            Ok(self.value(value)?.as_array().cloned().unwrap_or_default())
-        };
-        let Some((function, argument)) = single(expression).filter(|(f, _)| *f == "Ref" || f.starts_with("Fn::"))
-        else {
-            return Ok(match expression {
-                Value::Array(items) => {
-                    let items = items.iter().map(|item| self.value(item)).collect::<Result<Vec<_>, _>>()?;
-                    items.into_iter().filter(|item| !item.is_null()).collect()
-                }
-                Value::Object(object) => {
-                    let mut evaluated = serde_json::Map::new();
-                    for (name, value) in object {
-                        let value = self.value(value)?;
-                        if !value.is_null() {
-                            evaluated.insert(name.clone(), value);
-                        }
-                    }
-                    evaluated.into()
-                }
-                plain => plain.clone(),
-            });
-        };
-        let arguments = argument.as_array().cloned().unwrap_or_default();
-        Ok(match function {
-            "Ref" => self.reference(argument.as_str().unwrap_or_default())?,
-            "Fn::GetAtt" => json!(format!("arn:of:{}", argument[0].as_str().unwrap_or_default())),
-            "Fn::If" => {
-                let name = arguments[0].as_str().unwrap_or_default();
-                let holds = self.condition(&self.template["Conditions"][name])?;
-                self.value(&arguments[if holds { 1 } else { 2 }])?
-            }
-            "Fn::Select" => {
-                let index = arguments[0].as_u64().unwrap_or_default() as usize;
-                list(&arguments[1])?.into_iter().nth(index).ok_or("nothing to select")?
-            }
-            "Fn::Split" => {
-                let text = self.value(&arguments[1])?;
-                let separator = arguments[0].as_str().unwrap_or_default();
-                text.as_str().unwrap_or_default().split(separator).map(Value::from).collect()
-            }
-            "Fn::Join" => {
-                let items = list(&arguments[1])?;
-                let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
-                json!(items.join(arguments[0].as_str().unwrap_or_default()))
-            }
-            "Fn::Sub" => {
-                let (text, variables) = match argument.as_str() {
-                    Some(text) => (text.to_owned(), json!({})),
-                    None => (arguments[0].as_str().unwrap_or_default().to_owned(), self.value(&arguments[1])?),
-                };
-                let mut parts = text.split("${");
-                let mut result = parts.next().unwrap_or_default().to_owned();
-                for part in parts {
-                    let (name, rest) = part.split_once('}').ok_or("an open ${")?;
-                    let value = match variables.get(name) {
-                        Some(value) => value.clone(),
-                        None if name.contains('.') => json!(format!("<{name}>")),
-                        None => self.reference(name)?,
-                    };
-                    result.push_str(value.as_str().unwrap_or_default());
-                    result.push_str(rest);
-                }
-                json!(result)
-            }
-            other => return Err(format!("{other} is not evaluated").into()),
-        })
-    }
-
-    /// The properties that the Lambda gets.
-    fn request(&self) -> Result<Request, Error> {
-        let mut properties = self.value(&self.template["Resources"]["VolumeAccess"]["Properties"])?;
-        // CloudFormation turns every scalar into a string.
-        for value in properties.as_object_mut().into_iter().flat_map(|o| o.values_mut()).filter(|v| v.is_number()) {
-            *value = json!(value.to_string());
-        }
-        Ok(Request::parse(&properties).map_err(|invalid| format!("{invalid}: {properties:#}"))?)
-    }
-}
-
-fn single(value: &Value) -> Option<(&str, &Value)> {
-    let object = value.as_object().filter(|object| object.len() == 1)?;
-    object.iter().next().map(|(name, value)| (name.as_str(), value))
-}
-
 /// Parameters that a stack may be created with, from none given to all.
 const GIVEN: [&[(&str, &str)]; 5] = [
     &[("BucketName", "my-bucket")],
@@ -235,7 +105,7 @@ fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
             let parameter = template.parameters().find(|parameter| parameter.name == *name).ok_or(*name)?;
             parameter.check(value)?;
         }
-        let request = Evaluation::of(&template, given).request()?;
+        let request = request(&Evaluation::of(&template, given))?;
         let asked = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         assert_eq!(request.volumes[0].bucket.as_str(), "my-bucket");
         assert_eq!(request.role_name.as_str(), asked("RoleName").unwrap_or("cavatica-volume-5e1b8ce0"));
@@ -259,8 +129,7 @@ fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_acti
     for given in GIVEN.iter().filter(|given| !given.iter().any(|(name, _)| *name == "PermissionsBoundaryArn")) {
         let whole_bucket: Vec<_> = given.iter().copied().filter(|(name, _)| *name != "Prefix").collect();
         let evaluation = Evaluation::of(&template, &whole_bucket);
-        let boundary =
-            evaluation.value(&evaluation.template["Resources"]["Boundary"]["Properties"]["PolicyDocument"])?;
+        let boundary = evaluation.property("Boundary", "/PolicyDocument")?;
         let owner = Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() };
         let mut boundary_without_way = boundary.clone();
         for statement in boundary_without_way["Statement"].as_array_mut().into_iter().flatten() {
@@ -269,7 +138,7 @@ fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_acti
                 assert_eq!(condition, json!({"StringLike": {"kms:ViaService": "s3.*.amazonaws.com"}}));
             }
         }
-        let permissions = Blueprint::draw(evaluation.request()?, owner)?.permissions.to_value();
+        let permissions = Blueprint::draw(request(&evaluation)?, owner)?.permissions.to_value();
         assert!(same_meaning(&boundary_without_way, &permissions), "{boundary:#} {permissions:#}");
     }
     Ok(())
@@ -289,8 +158,8 @@ fn the_longest_names_still_fit_the_provider_roles_inline_policy() -> Outcome {
         ("PermissionsBoundaryArn", boundary.as_str()),
     ];
     let evaluation = Evaluation::of(&published(), &given);
-    let provider = evaluation.value(&evaluation.template["Resources"]["ProviderRole"]["Properties"])?;
-    let size = provider["Policies"][0]["PolicyDocument"].to_string().chars().filter(|c| !c.is_whitespace()).count();
+    let document = evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?;
+    let size = document.to_string().chars().filter(|c| !c.is_whitespace()).count();
     // The stack's own ID can be longer than the one here by what a stack's name of 128 characters adds.
     let longest_stack = size + (128 - "my-volume".len()) * 12;
     assert!(longest_stack <= INLINE_POLICIES, "{longest_stack} characters");
