@@ -1,6 +1,7 @@
 //! What CloudFormation makes of our own template: the properties that the Lambda gets, and the role it runs with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cavatica_connect::cfn::Template;
 use serde_json::{Value, json};
@@ -8,9 +9,9 @@ use serde_json::{Value, json};
 use crate::{Error, events};
 
 /// What CloudFormation makes of a value: enough of its functions to evaluate our own template.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Evaluation {
-    template: Value,
+    template: Arc<Value>,
     parameters: BTreeMap<String, String>,
 }
 
@@ -21,7 +22,15 @@ impl Evaluation {
         let mut parameters: BTreeMap<_, _> =
             template.parameters().map(|p| (p.name.to_owned(), p.default.clone().unwrap_or_default())).collect();
         parameters.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { template: template.to_value(), parameters }
+        Self { template: Arc::new(template.to_value()), parameters }
+    }
+
+    /// The same with further parameters.
+    #[must_use]
+    pub fn with<'p>(&self, given: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
+        let mut more = self.clone();
+        more.parameters.extend(given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        more
     }
 
     fn reference(&self, name: &str) -> Result<Value, Error> {

@@ -1,9 +1,11 @@
 //! What the whole-system tests stand on. The tests themselves are in `cases/`.
 
+pub mod cloudformation;
 pub mod evaluation;
 pub mod events;
 pub mod function;
 pub mod mailbox;
+pub mod simulation;
 pub mod staged;
 pub mod system;
 

@@ -5,6 +5,7 @@
 
 mod rules;
 mod state;
+mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -61,10 +62,14 @@ impl MemoryAccount {
         self.lock().lag = lag.min(LONGEST_LAG);
     }
 
-    /// The account as calls see it now.
-    #[must_use]
-    pub fn shown(&self) -> State {
-        self.lock().seen_at(self.clock.now()).clone()
+    /// Asks something of the account as it is.
+    pub fn read<T>(&self, ask: impl FnOnce(&State) -> T) -> T {
+        ask(&self.lock().state)
+    }
+
+    /// Asks something of the account as calls see it now.
+    pub fn read_shown<T>(&self, ask: impl FnOnce(&State) -> T) -> T {
+        ask(self.lock().seen_at(self.clock.now()))
     }
 
     /// The clock that its lag goes by.
@@ -88,6 +93,17 @@ impl MemoryAccount {
     /// Lets the next call of an action fail; several add up.
     pub fn fail_next(&self, action: Action, kind: FailureKind) {
         self.lock().faults.push((action, kind));
+    }
+
+    /// Makes a change, as a call does.
+    pub fn change(&self, change: &Change) -> Result<Receipt, Failure> {
+        let now = self.clock.now();
+        let mut inner = self.enter(change.action())?;
+        let seen = inner.seen_at(now).clone();
+        inner.remember(now);
+        inner.made += 1;
+        let made = inner.made;
+        inner.state.change(change, &seen, made)
     }
 
     /// Somebody else's hand: makes a change that no fault and no rule of ownership concerns.
@@ -124,12 +140,16 @@ impl MemoryAccount {
         }
     }
 
-    /// Somebody else's hand: replaces a role's tags, or a policy's.
-    pub fn set_tags_by_hand(&self, name: &str, tags: Tags) {
-        let mut inner = self.lock();
-        if let Some(held) = inner.state.roles.get_mut(&key(name)) {
+    /// Somebody else's hand: replaces a role's tags.
+    pub fn set_role_tags_by_hand(&self, name: &RoleName, tags: Tags) {
+        if let Some(held) = self.lock().state.roles.get_mut(&key(name.as_str())) {
             Arc::make_mut(held).role.tags = tags;
-        } else if let Some(held) = inner.state.policies.get_mut(&key(name)) {
+        }
+    }
+
+    /// Somebody else's hand: replaces a policy's tags.
+    pub fn set_policy_tags_by_hand(&self, arn: &PolicyArn, tags: Tags) {
+        if let Some(held) = self.lock().state.policies.get_mut(&key(arn.name())) {
             Arc::make_mut(held).tags = tags;
         }
     }
@@ -247,13 +267,7 @@ impl Iam for MemoryAccount {
     }
 
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
-        let now = self.clock.now();
-        let mut inner = self.enter(change.action())?;
-        let seen = inner.seen_at(now).clone();
-        inner.remember(now);
-        inner.made += 1;
-        let made = inner.made;
-        inner.state.change(change, &seen, made)
+        self.change(change)
     }
 }
 

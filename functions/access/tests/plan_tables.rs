@@ -230,7 +230,7 @@ async fn a_rename_that_is_rolled_back_leaves_the_first_role_alone_in_use() -> Ou
     world.establish(&update(&role_arn("vol"), &old, &old)?).await?;
     let mut after = world.account.snapshot();
     // The emptied note is all that tells the accounts apart.
-    world.account.set_tags_by_hand("vol", create(&old)?.blueprint.role_tags());
+    world.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
     assert_ne!(after, before);
     after = world.account.snapshot();
     assert_eq!(after, before);
@@ -263,7 +263,7 @@ async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept
 async fn a_role_that_lost_its_tags_but_carries_the_stacks_boundary_says_how_to_tag_it() -> Outcome {
     let world = World::new()?;
     world.establish(&create(&properties("vol"))?).await?;
-    world.account.set_tags_by_hand("vol", Tags::new());
+    world.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
     let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam tag-role --role-name vol") && said.contains(owner::STACK), "{said}");
     Ok(())
@@ -309,7 +309,7 @@ async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
     // The same stack name in another region: its boundary is named alike, its tags are not ours.
     let mut tags = create(&properties("vol"))?.blueprint.role_tags();
     tags.insert(owner::STACK.to_owned(), STACK.replace("us-east-1", "us-west-2"));
-    world.account.set_tags_by_hand("vol", tags);
+    world.account.set_role_tags_by_hand(&"vol".parse()?, tags);
     let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("it belongs to the stack arn:aws:cloudformation:us-west-2"), "{said}");
     let done = world.remove(&delete("vol")?).await?;
@@ -323,7 +323,7 @@ async fn a_role_whose_tags_somebody_took_is_not_called_somebody_elses_in_an_upda
     let world = World::new()?;
     let old = properties("vol");
     world.establish(&create(&old)?).await?;
-    world.account.set_tags_by_hand("vol", Tags::new());
+    world.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
     let said = world.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
     assert!(said.as_ref().is_some_and(|said| said.contains("aws iam tag-role --role-name vol")), "{said:?}");
     Ok(())

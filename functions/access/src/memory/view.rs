@@ -1,0 +1,72 @@
+//! Looking into a state from outside, for those who judge it.
+
+use serde_json::Value;
+
+use super::state::{State, key};
+use crate::names::PolicyArn;
+use crate::owner::Tags;
+use crate::port::{Carrier, Role};
+
+impl State {
+    /// Every role.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values().map(|held| &held.role)
+    }
+
+    /// The role of a name, in whatever letter case and under whatever path.
+    #[must_use]
+    pub fn role_named(&self, name: &str) -> Option<&Role> {
+        self.roles.get(&key(name)).map(|held| &held.role)
+    }
+
+    /// A role's inline policies.
+    #[must_use]
+    pub fn inline_policies(&self, name: &str) -> Vec<&str> {
+        self.roles.get(&key(name)).iter().flat_map(|held| held.inline.iter().map(String::as_str)).collect()
+    }
+
+    /// Every policy with its tags and the document in force.
+    pub fn policies(&self) -> impl Iterator<Item = (&PolicyArn, &Tags, &Value)> {
+        self.policies.values().filter_map(|held| Some((&held.arn, &held.tags, held.versions.get(&held.default)?)))
+    }
+
+    /// A policy's tags.
+    #[must_use]
+    pub fn policy_tags(&self, arn: &PolicyArn) -> Option<&Tags> {
+        self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn)).map(|held| &held.tags)
+    }
+
+    /// A policy's document in force.
+    #[must_use]
+    pub fn document(&self, arn: &PolicyArn) -> Option<&Value> {
+        let held = self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn))?;
+        held.versions.get(&held.default)
+    }
+
+    /// Who carries which policy.
+    pub fn attachments(&self) -> impl Iterator<Item = &(Carrier, PolicyArn)> {
+        self.attachments.iter()
+    }
+
+    /// Which instance profile holds which role.
+    pub fn instance_profiles(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.instance_profiles.iter().map(|(profile, role)| (profile.as_str(), role.as_str()))
+    }
+
+    /// The same without what carries certain tags, and without what hangs on it.
+    #[must_use]
+    pub fn without(&self, is_excluded: impl Fn(&Tags) -> bool) -> Self {
+        let mut rest = self.clone();
+        rest.roles.retain(|_, held| !is_excluded(&held.role.tags));
+        rest.policies.retain(|_, held| !is_excluded(&held.tags));
+        let is_excluded_policy =
+            |arn: &PolicyArn| self.policy_tags(arn).is_some_and(&is_excluded);
+        let is_excluded_role = |name: &str| self.role_named(name).is_some_and(|role| is_excluded(&role.tags));
+        rest.attachments.retain(|(carrier, arn)| {
+            let is_on_excluded = matches!(carrier, Carrier::Role(name) if is_excluded_role(name));
+            !is_excluded_policy(arn) && !is_on_excluded
+        });
+        rest.instance_profiles.retain(|(_, role)| !is_excluded_role(role.as_str()));
+        rest
+    }
+}

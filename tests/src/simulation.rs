@@ -1,0 +1,21 @@
+//! A deterministic simulator: CloudFormation's documented order × an account with weather × other people's hands.
+//!
+//! ```text
+//! seed ── draw ──> history ── play ──> what was seen        history: a plain value
+//!                     ▲                  │                  play: cloudformation × provider × world, in virtual time
+//!                     └──── shrink <─────┘ a violation      watch: the invariants
+//! ```
+
+pub mod authority;
+pub mod campaign;
+pub mod draw;
+pub mod history;
+pub mod play;
+pub mod shrink;
+pub mod watch;
+pub mod world;
+
+/// A boundary that the organisation keeps.
+pub const ORGANISATIONS_BOUNDARY: &str = "arn:aws:iam::123456789012:policy/org/Boundary";
+/// The boundary that CloudFormation made for the stack.
+pub const OWN_BOUNDARY: &str = "arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C4D5E6F";

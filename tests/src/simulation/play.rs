@@ -1,0 +1,510 @@
+//! Plays a history: carries CloudFormation's steps out, runs the function as Lambda does, and ends every stack.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::memory::{MemoryAccount, foreign_policy, foreign_role};
+use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
+use cavatica_access::owner::{self, Owner, Tags};
+use cavatica_access::port::{Carrier, Change};
+use cavatica_access::request::Request;
+use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_provider::provider::Provider;
+use cavatica_provider::task::Pins;
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::authority::Authority;
+use super::history::{Act, Hand, History, Parameters, Trouble};
+use super::watch::{Expected, Watch};
+use super::world::{Account, Desk, World};
+use super::{ORGANISATIONS_BOUNDARY, OWN_BOUNDARY};
+use crate::cloudformation::{self, Asked, Operation, Stack, Status, Step};
+use crate::evaluation::Evaluation;
+use crate::{Error, events};
+
+/// How long Lambda lets the function run, as the template says.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long CloudFormation waits for an answer, as the template says.
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(540);
+/// How long Lambda waits before it runs an event again. Source: "How Lambda handles errors and retries with asynchronous
+/// invocation".
+const LAMBDA_WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
+/// Nothing is sent there.
+const URL: &str = "https://bucket.s3.amazonaws.com/answer";
+/// What a refusal says that no rollback could take back; an administrator may ask for it all the same.
+const REFUSED_BY_RULE: [&str; 5] = [
+    "may change only together with RoleName",
+    "IAM ignores letter case",
+    "names are unique across paths",
+    "may be changed but not removed",
+    "this function was deployed to trust",
+];
+
+/// What a stack's other resources are.
+#[derive(Debug)]
+pub struct Deployment {
+    authority: Arc<Authority>,
+    pins: Pins,
+    blueprint: Arc<Blueprint>,
+}
+
+/// The template, evaluated for whatever parameters are asked for.
+#[derive(Debug)]
+pub struct Published {
+    template: Evaluation,
+    known: Mutex<HashMap<Parameters, Arc<Asked<Deployment>>>>,
+}
+
+impl Published {
+    /// The template of a release.
+    #[must_use]
+    pub fn new() -> Self {
+        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+        let template = Evaluation::of(&template(&Config { asset: Some(asset) }), &[("BucketName", "my-bucket")]);
+        Self { template, known: Mutex::default() }
+    }
+
+    fn asked(&self, parameters: &Parameters) -> Result<Arc<Asked<Deployment>>, Error> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(parameters).cloned();
+        if let Some(asked) = known {
+            return Ok(asked);
+        }
+        let evaluation = self.template.with(parameters.iter().map(|(name, value)| (*name, *value)));
+        let properties = evaluation.custom_resource()?;
+        let environment = evaluation.property("ProviderFunction", "/Environment/Variables")?;
+        let pin = |name: &str| environment[name].as_str().unwrap_or_default().to_owned();
+        let deployment = Deployment {
+            authority: Arc::new(Authority::read(&evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?)?),
+            pins: Pins {
+                stack: pin("CAVATICA_STACK_ID").parse()?,
+                principal: pin("CAVATICA_TRUSTED_PRINCIPAL_ARN").parse()?,
+            },
+            blueprint: Arc::new(Blueprint::draw(Request::parse(&properties)?, owner()?)?),
+        };
+        let asked = Arc::new(Asked { properties, deployment });
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(parameters.clone(), Arc::clone(&asked));
+        Ok(asked)
+    }
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn owner() -> Result<Owner, Error> {
+    Ok(Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() })
+}
+
+/// What was seen of a history.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// What must not be.
+    pub violations: Vec<String>,
+    /// Everything that happened, if it was to be told.
+    pub story: Vec<String>,
+    /// How many events were sent.
+    pub events: u32,
+}
+
+/// Plays a history from an empty account to a deleted stack, in virtual time.
+pub fn play(history: &History, published: &Published, is_told: bool) -> Result<Seen, Error> {
+    // The provider's own jitter comes from here.
+    fastrand::seed(history.dice);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    runtime.block_on(async {
+        let account = MemoryAccount::new("123456789012".parse()?);
+        for arn in [OWN_BOUNDARY, ORGANISATIONS_BOUNDARY] {
+            account.by_hand(&foreign_policy(arn.parse()?))?;
+        }
+        account.by_hand(&foreign_role("arn:aws:iam::123456789012:role/bystander".parse()?))?;
+        let watch = account.read(|state| Ok::<_, Error>(Watch::over(owner()?, state)))?;
+        let world = World::new(account, history.weather.clone(), history.dice, watch, is_told);
+        let mut player = Player {
+            world: &world,
+            published,
+            stack: Stack::new(URL),
+            deployed: None,
+            is_touched: false,
+            events: 0,
+        };
+        // Longer than anything lags: what was there before is seen.
+        sleep(Duration::from_secs(100)).await;
+        for act in &history.acts {
+            player.act(act).await?;
+        }
+        player.end(history.dice % 2 == 0).await?;
+        let violations = world.watch(|watch| watch.violations().to_vec());
+        Ok(Seen { violations, story: world.story(), events: player.events })
+    })
+}
+
+struct Player<'w> {
+    world: &'w World,
+    published: &'w Published,
+    stack: Stack<Deployment>,
+    deployed: Option<Arc<Asked<Deployment>>>,
+    /// Whether somebody else did something: what fails then may have to.
+    is_touched: bool,
+    events: u32,
+}
+
+impl Player<'_> {
+    async fn act(&mut self, act: &Act) -> Result<(), Error> {
+        let (operation, troubles) = match act {
+            Act::Hand(hand) => return self.hand(*hand).await,
+            Act::Create { asked, sibling_fails, troubles } => {
+                let asked = self.published.asked(asked)?;
+                (Operation::Create { asked, sibling_fails: *sibling_fails }, troubles)
+            }
+            Act::Update { asked, sibling_fails, rollback, troubles } => {
+                let asked = self.published.asked(asked)?;
+                (Operation::Update { asked, sibling_fails: *sibling_fails, rollback: *rollback }, troubles)
+            }
+            Act::ContinueRollback { troubles } => (Operation::ContinueRollback, troubles),
+            Act::Delete { retain, troubles } => (Operation::Delete { retain: *retain }, troubles),
+        };
+        self.operate(operation, troubles).await.map(drop)
+    }
+
+    /// Carries an operation out; the first failure that an event was answered with.
+    async fn operate(
+        &mut self,
+        operation: Operation<Deployment>,
+        troubles: &[Trouble],
+    ) -> Result<Option<String>, Error> {
+        let world = self.world;
+        let before = self.stack.now().map(|asked| Arc::clone(&asked.deployment.blueprint));
+        let next = match &operation {
+            Operation::Create { asked, .. } | Operation::Update { asked, .. } => {
+                Some(Arc::clone(&asked.deployment.blueprint))
+            }
+            _ => None,
+        };
+        if !self.stack.begin(operation) {
+            return Ok(None);
+        }
+        let goals: Vec<_> = before.iter().chain(&next).collect();
+        if next.is_some() {
+            world.settle();
+            world.account.read(|state| world.watch(|watch| watch.operation(state, &goals)));
+        }
+        let mut troubles = troubles.iter();
+        let mut first_failure = None;
+        while let Some(step) = self.stack.step() {
+            match step {
+                Step::Deploy(asked) => {
+                    world.deploy(&asked.deployment.authority);
+                    self.deployed = Some(asked);
+                }
+                Step::Send(event) => {
+                    let calm = Trouble::default();
+                    let trouble = troubles.next().unwrap_or(&calm);
+                    let failure = self.send(&event, trouble).await?;
+                    first_failure = first_failure.or(failure);
+                }
+            }
+            sleep(Duration::from_millis(1_000 + world.roll(4_000))).await;
+        }
+        if self.stack.status() == Status::Gone {
+            world.settle();
+            world.watch(|watch| watch.event(&Value::Null, Expected::AllGone));
+            world.account.read(|state| world.watch(|watch| watch.claims(state)));
+        }
+        Ok(first_failure)
+    }
+
+    /// Sends an event and hands the answer back; the failure it was answered with.
+    async fn send(&mut self, event: &Value, trouble: &Trouble) -> Result<Option<String>, Error> {
+        let world = self.world;
+        self.events += 1;
+        world.begin(trouble);
+        world.watch(|watch| watch.event(event, self.expected(event)));
+        world.tell(|| {
+            format!("── {} {} {}", event["RequestType"], event["PhysicalResourceId"], event["ResourceProperties"])
+        });
+        let sent = world.now();
+        self.deliver(event, trouble).await?;
+        world.settle();
+        let answers = world.answers();
+        let first = answers.first().map(|(_, body)| body.as_str()).filter(|_| !trouble.too_late);
+        if first.is_none() {
+            sleep(SERVICE_TIMEOUT.saturating_sub(world.now() - sent)).await;
+            world.settle();
+            world.tell(|| "no answer: CloudFormation goes on without".to_owned());
+        }
+        let answer = first.and_then(|body| cloudformation::read(event, body).ok());
+        let failure = answer.and_then(|answer| answer.failure);
+        match &failure {
+            None if first.is_some() => {
+                world.account.read(|state| world.watch(|watch| watch.claims(state)));
+            }
+            Some(reason) if !trouble.may_fail() && !self.is_touched => {
+                if !REFUSED_BY_RULE.iter().any(|rule| reason.contains(rule)) {
+                    world.watch(|watch| watch.violation(format!("(g) failed without need: {reason}")));
+                }
+            }
+            _ => {}
+        }
+        if let Err(broken) = self.stack.take(first) {
+            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+        }
+        Ok(failure)
+    }
+
+    fn expected(&self, event: &Value) -> Expected {
+        if event["RequestType"] == "Delete" {
+            let id = event["PhysicalResourceId"].as_str().unwrap_or_default();
+            return Expected::Gone(id.parse().ok());
+        }
+        let asked = [self.deployed.as_ref(), self.stack.now()].into_iter().flatten();
+        let asked = asked.chain(self.stack.next()).find(|asked| asked.properties == event["ResourceProperties"]);
+        asked.map_or(Expected::Nothing, |asked| Expected::AsAsked(Arc::clone(&asked.deployment.blueprint)))
+    }
+
+    /// Runs the function as Lambda does: again after an error or a death, up to twice, and at times twice at once.
+    async fn deliver(&self, event: &Value, trouble: &Trouble) -> Result<(), Error> {
+        let text = event.to_string();
+        let first = async {
+            for attempt in 0..=LAMBDA_WAITS.len() {
+                if self.attempt(attempt, &text, trouble).await? {
+                    break;
+                }
+                if let Some(wait) = LAMBDA_WAITS.get(attempt) {
+                    sleep(*wait).await;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        let second = async {
+            if let Some(after) = trouble.duplicate {
+                sleep(after).await;
+                self.attempt(LAMBDA_WAITS.len() + 1, &text, trouble).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        let (first, second) = tokio::join!(first, second);
+        first.and(second)
+    }
+
+    /// One run of the function; whether it ended well.
+    async fn attempt(&self, attempt: usize, event: &str, trouble: &Trouble) -> Result<bool, Error> {
+        let world = self.world;
+        let number = u32::try_from(attempt)?;
+        let pins = self.deployed.as_ref().map(|asked| asked.deployment.pins.clone()).ok_or("nothing is deployed")?;
+        let provider = Provider { iam: Account(world), post: Desk { world, attempt: number }, pins: Ok(pins) };
+        let polls = trouble.kills.get(attempt).copied().unwrap_or(u32::MAX);
+        let served = killed_after(polls, provider.serve(event, FUNCTION_TIMEOUT));
+        match timeout(FUNCTION_TIMEOUT, served).await {
+            Err(_elapsed) => {
+                world.watch(|watch| watch.violation("(a) no end before Lambda's time-out".to_owned()));
+                Ok(false)
+            }
+            Ok(None) => {
+                world.tell(|| format!("attempt {number} is killed"));
+                Ok(false)
+            }
+            Ok(Some(Err(error))) => {
+                world.tell(|| format!("attempt {number} ends with: {error}"));
+                if trouble.posts.is_empty() {
+                    world.watch(|watch| watch.violation(format!("(a) undelivered without need: {error}")));
+                }
+                Ok(false)
+            }
+            Ok(Some(Ok(()))) => {
+                let own = world.answers().iter().filter(|(by, _)| *by == number).count();
+                let most = if trouble.posts.is_empty() { 1 } else { 1 + trouble.posts.len() };
+                if own == 0 || own > most {
+                    world.watch(|watch| watch.violation(format!("(a) {own} answers of one attempt")));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends the stack in calm weather: whatever happened, it must not be stuck.
+    async fn end(&mut self, continues: bool) -> Result<(), Error> {
+        let world = self.world;
+        world.calm();
+        sleep(Duration::from_secs(120)).await;
+        world.settle();
+        world.tell(|| "── from here on nothing goes wrong".to_owned());
+        self.clear_obstacles()?;
+        if continues && self.stack.status() == Status::UpdateRollbackFailed {
+            let failure = self.operate(Operation::ContinueRollback, &[]).await?;
+            if let Some(reason) = failure.filter(|_| !self.is_touched) {
+                world.watch(|watch| watch.violation(format!("(g) the rollback is stuck: {reason}")));
+            }
+        }
+        for _ in 0..4 {
+            let failure = self.operate(Operation::Delete { retain: false }, &[]).await?;
+            match failure {
+                None => break,
+                Some(reason) if reason.contains("lost the tags") => self.tag_again()?,
+                Some(reason) => {
+                    world.watch(|watch| watch.violation(format!("(g) the delete is stuck: {reason}")));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the Reason says: tags the role again.
+    fn tag_again(&mut self) -> Result<(), Error> {
+        let arn: RoleArn = self.stack.physical_id().parse()?;
+        self.by_hand(&Change::TagRole { role: arn.name, tags: owner()?.tags() })
+    }
+
+    /// Does what the Reasons say: takes our role out of the profile and our policy off as boundary.
+    fn clear_obstacles(&mut self) -> Result<(), Error> {
+        let world = self.world;
+        let profiles: Vec<_> = world.account.read(|state| {
+            state.instance_profiles().map(|(profile, role)| (profile.to_owned(), role.to_owned())).collect()
+        });
+        for (profile, role) in profiles {
+            world.account.set_instance_profile_by_hand(&profile, &role.parse()?, false);
+        }
+        if world.account.read(|state| state.role_named("capped").is_some()) {
+            self.by_hand(&Change::DeleteRole { role: "capped".parse()? })?;
+        }
+        self.look_again();
+        Ok(())
+    }
+
+    /// Makes a change that nobody of us makes.
+    fn by_hand(&mut self, change: &Change) -> Result<(), Error> {
+        self.world.account.by_hand(change)?;
+        self.look_again();
+        Ok(())
+    }
+
+    fn look_again(&self) {
+        let world = self.world;
+        world.account.read(|state| world.watch(|watch| watch.foreign_hand(state)));
+    }
+
+    /// The role that the stack has now, and its policy.
+    fn ours(&self) -> Option<(RoleName, PolicyArn)> {
+        let arn: RoleArn = self.stack.physical_id().parse().ok()?;
+        self.world.account.read(|state| {
+            let role = state.role_named(arn.name.as_str()).filter(|role| role.arn == arn)?;
+            let policy = role.arn.beside(&owner::tagged_policy(&role.tags)?);
+            state.document(&policy).map(|_| (role.arn.name.clone(), policy.clone()))
+        })
+    }
+
+    async fn hand(&mut self, hand: Hand) -> Result<(), Error> {
+        let world = self.world;
+        // What was done before shows by now, and what is done here will when the next event comes.
+        sleep(Duration::from_secs(60)).await;
+        world.settle();
+        world.tell(|| format!("── somebody else: {hand:?}"));
+        let changes = match (hand, self.ours()) {
+            (Hand::MakesRole(name), _) => {
+                vec![foreign_role(format!("arn:aws:iam::123456789012:role/{name}").parse()?)]
+            }
+            (Hand::MakesPolicy(name), _) => {
+                vec![foreign_policy(format!("arn:aws:iam::123456789012:policy/{name}").parse()?)]
+            }
+            (_, None) => Vec::new(),
+            (Hand::Detaches, Some((role, arn))) => vec![detach(&role, arn)],
+            (Hand::DeletesPolicy, Some((_, arn))) => self.deletion_of_policy(&arn),
+            (Hand::DeletesRole, Some((role, _))) => self.deletion_of_role(&role)?,
+            (Hand::UntagsPolicy, Some((_, arn))) => {
+                world.account.set_policy_tags_by_hand(&arn, Tags::new());
+                Vec::new()
+            }
+            (Hand::UntagsRole, Some((role, _))) => {
+                world.account.set_role_tags_by_hand(&role, Tags::new());
+                Vec::new()
+            }
+            (Hand::AttachesOursElsewhere, Some((_, arn))) => {
+                for carrier in [Carrier::Role("bystander".to_owned()), Carrier::User("u".to_owned()), Carrier::Group("g".to_owned())] {
+                    world.account.attach_by_hand(carrier, arn.clone());
+                }
+                Vec::new()
+            }
+            (Hand::AttachesAnotherToOurs, Some((role, _))) => {
+                vec![Change::Attach { role, arn: "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()? }]
+            }
+            (Hand::PutsInline, Some((role, _))) => {
+                world.account.put_inline_by_hand(&role, "added-by-hand");
+                Vec::new()
+            }
+            (Hand::PutsIntoProfile, Some((role, _))) => {
+                world.account.set_instance_profile_by_hand("profile", &role, true);
+                Vec::new()
+            }
+            (Hand::CapsWithOurs, Some((_, arn))) => {
+                let Change::CreateRole(mut new) = foreign_role("arn:aws:iam::123456789012:role/capped".parse()?) else {
+                    return Ok(());
+                };
+                new.boundary = Some(arn);
+                vec![Change::CreateRole(new)]
+            }
+        };
+        for change in changes {
+            // What cannot be done, because a name is taken say, is not done.
+            let _ = world.account.by_hand(&change);
+        }
+        self.is_touched = true;
+        self.look_again();
+        sleep(Duration::from_secs(60)).await;
+        Ok(())
+    }
+
+    fn deletion_of_policy(&self, arn: &PolicyArn) -> Vec<Change> {
+        let carriers: Vec<_> = self.world.account.read(|state| {
+            state.attachments().filter(|(_, attached)| attached == arn).map(|(carrier, _)| carrier.clone()).collect()
+        });
+        let mut changes: Vec<_> =
+            carriers.into_iter().map(|from| Change::Detach { from, arn: arn.clone() }).collect();
+        let old = |number| Change::DeletePolicyVersion { arn: arn.clone(), version: format!("v{number}") };
+        changes.extend((1..20).map(old));
+        changes.push(Change::DeletePolicy { arn: arn.clone() });
+        changes
+    }
+
+    fn deletion_of_role(&self, role: &RoleName) -> Result<Vec<Change>, Error> {
+        let mut changes: Vec<_> = self.world.account.read(|state| {
+            let is_its = |carrier: &Carrier| *carrier == Carrier::Role(role.to_string());
+            let attached = state.attachments().filter(|(carrier, _)| is_its(carrier));
+            let inline = state.inline_policies(role.as_str()).into_iter();
+            let inline =
+                inline.map(|name| Change::DeleteInlinePolicy { role: role.clone(), name: name.to_owned() });
+            attached.map(|(_, arn)| detach(role, arn.clone())).chain(inline).collect()
+        });
+        self.world.account.set_instance_profile_by_hand("profile", role, false);
+        changes.push(Change::DeleteRole { role: role.clone() });
+        Ok(changes)
+    }
+}
+
+fn detach(role: &RoleName, arn: PolicyArn) -> Change {
+    Change::Detach { from: Carrier::Role(role.to_string()), arn }
+}
+
+/// Drops a future after so many polls, as a killed function's is.
+async fn killed_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polled = 0;
+    std::future::poll_fn(|context| {
+        if polled >= polls {
+            return Poll::Ready(None);
+        }
+        polled += 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            // Nobody would poll again before the next event of the future itself; that is when it dies.
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,234 @@
+//! Who watches: the invariants, checked at every effect and at every answer.
+//!
+//! The letters are those of the README's table of invariants under faults.
+
+use std::sync::Arc;
+
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::memory::State;
+use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
+use cavatica_access::owner::{self, Owner, Tags};
+use cavatica_access::port::{Carrier, Change};
+use serde_json::Value;
+
+use crate::cloudformation;
+
+/// What is watched for, and what was seen.
+#[derive(Debug)]
+pub struct Watch {
+    owner: Owner,
+    /// The account less what is ours, as the last foreign hand left it.
+    foreign: State,
+    /// Documents that a role may have in this operation.
+    permissions: Vec<Value>,
+    trusts: Vec<Value>,
+    /// The role that has to keep its policy in this operation.
+    kept: Option<(RoleName, PolicyArn)>,
+    event: Value,
+    expected: Expected,
+    violations: Vec<String>,
+}
+
+/// What a success claims.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// Nothing that can be checked.
+    Nothing,
+    /// Role and policy are as asked.
+    AsAsked(Arc<Blueprint>),
+    /// The role at an ARN is gone, and what belongs to it.
+    Gone(Option<RoleArn>),
+    /// Everything of ours is gone.
+    AllGone,
+}
+
+impl Watch {
+    /// Watches over an account in which nothing is ours yet.
+    #[must_use]
+    pub fn over(owner: Owner, state: &State) -> Self {
+        Self {
+            owner,
+            foreign: state.clone(),
+            permissions: Vec::new(),
+            trusts: Vec::new(),
+            kept: None,
+            event: Value::Null,
+            expected: Expected::Nothing,
+            violations: Vec::new(),
+        }
+    }
+
+    /// What was seen that must not be.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Notes something that must not be.
+    pub fn violation(&mut self, what: String) {
+        // What follows from the first is noise.
+        if self.violations.is_empty() {
+            self.violations.push(what);
+        }
+    }
+
+    /// Somebody else did something: from now on that is how it has to stay.
+    pub fn foreign_hand(&mut self, state: &State) {
+        self.foreign = state.without(|tags| self.owner.owns(tags));
+        self.kept = None;
+    }
+
+    /// An operation begins that goes from one request to another.
+    pub fn operation(&mut self, state: &State, asked: &[&Arc<Blueprint>]) {
+        let owner = &self.owner;
+        let ours = |tags: &Tags| owner.owns(tags);
+        self.permissions = asked.iter().map(|blueprint| blueprint.permissions.to_value()).collect();
+        self.trusts = asked.iter().map(|blueprint| blueprint.trust.to_value()).collect();
+        // An earlier operation that failed may have left something else.
+        self.permissions.extend(state.policies().filter(|(_, tags, _)| ours(tags)).map(|(_, _, document)| document.clone()));
+        self.trusts.extend(state.roles().filter(|role| ours(&role.tags)).map(|role| role.trust.clone()));
+        self.kept = match asked {
+            [old, new] if old.role.is_same(&new.role) && old.policy.is_same(&new.policy) => {
+                let kept = (new.role.name.clone(), new.policy.clone());
+                is_attached(state, &kept.0, &kept.1).then_some(kept)
+            }
+            _ => None,
+        };
+    }
+
+    /// An event is sent; a success claims something.
+    pub fn event(&mut self, event: &Value, expected: Expected) {
+        if event["RequestType"] == "Delete" {
+            self.kept = None;
+        }
+        self.event = event.clone();
+        self.expected = expected;
+    }
+
+    /// The first answer to the event arrives.
+    pub fn answered(&mut self, body: &str, state: &State) {
+        match cloudformation::read(&self.event, body) {
+            Err(broken) => self.violation(format!("(a) {broken}")),
+            Ok(answer) if answer.failure.is_none() => self.claims(state),
+            Ok(_) => {}
+        }
+    }
+
+    /// Whether what a success claims is so.
+    pub fn claims(&mut self, state: &State) {
+        let broken = match &self.expected {
+            Expected::Nothing => None,
+            Expected::AsAsked(blueprint) => difference(state, blueprint).map(|what| format!("(c, f) {what}")),
+            Expected::Gone(role) => role.as_ref().and_then(|arn| {
+                let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
+                self.owner.owns(&role.tags).then(|| format!("(b, f) role {} is still there", role.arn.name))
+            }),
+            Expected::AllGone => self.left(state).map(|what| format!("(b, f) {what}")),
+        };
+        if let Some(broken) = broken {
+            self.violation(broken);
+        }
+    }
+
+    /// What is left of ours, or changed of others.
+    fn left(&self, state: &State) -> Option<String> {
+        let rest = state.without(|tags| self.owner.owns(tags));
+        let role = state.roles().find(|role| self.owner.owns(&role.tags)).map(|role| role.arn.to_string());
+        let policy = || state.policies().find(|(_, tags, _)| self.owner.owns(tags)).map(|(arn, ..)| arn.to_string());
+        let ours = role.or_else(policy).map(|arn| format!("{arn} is left"));
+        ours.or_else(|| (rest != self.foreign).then(|| format!("others' things changed: {:?} became {rest:?}", self.foreign)))
+    }
+
+    /// A change took effect.
+    pub fn saw(&mut self, change: &Change, before: &State, after: &State) {
+        let broken = self.foreign_change(change, before).or_else(|| self.too_much(after)).or_else(|| self.nothing(after));
+        if let Some(broken) = broken {
+            self.violation(format!("{broken}, by {change}"));
+        }
+    }
+
+    /// (e): nothing foreign is ever changed, except that our policy is detached from whoever carries it.
+    fn foreign_change(&self, change: &Change, before: &State) -> Option<String> {
+        let is_our_role = |name: &str| before.role_named(name).is_some_and(|role| self.owner.owns(&role.tags));
+        let is_our_policy = |arn: &PolicyArn| before.policy_tags(arn).is_some_and(|tags| self.owner.owns(tags));
+        let is_ours = match change {
+            Change::CreateRole(_) | Change::CreatePolicy { .. } => true,
+            Change::TagRole { role, .. }
+            | Change::UntagRole { role, .. }
+            | Change::UpdateRole { role, .. }
+            | Change::UpdateTrust { role, .. }
+            | Change::PutBoundary { role, .. }
+            | Change::DeleteInlinePolicy { role, .. }
+            | Change::DeleteRole { role } => is_our_role(role.as_str()),
+            Change::Attach { role, arn } => is_our_role(role.as_str()) && is_our_policy(arn),
+            Change::Detach { from, arn } => {
+                is_our_policy(arn) || matches!(from, Carrier::Role(name) if is_our_role(name))
+            }
+            Change::TagPolicy { arn, .. }
+            | Change::UntagPolicy { arn, .. }
+            | Change::CreatePolicyVersion { arn, .. }
+            | Change::DeletePolicyVersion { arn, .. }
+            | Change::DeletePolicy { arn } => is_our_policy(arn),
+        };
+        (!is_ours).then(|| "(e) something foreign was changed".to_owned())
+    }
+
+    /// (d): no role of ours allows more than the wider of old and new, to anyone else, or without a boundary.
+    fn too_much(&self, state: &State) -> Option<String> {
+        for role in state.roles().filter(|role| self.owner.owns(&role.tags)) {
+            let name = &role.arn.name;
+            if !self.trusts.contains(&role.trust) {
+                return Some(format!("(d) role {name} trusts {}", role.trust));
+            }
+            if role.boundary.is_none() {
+                return Some(format!("(d) role {name} has no boundary"));
+            }
+        }
+        for (arn, tags, document) in state.policies() {
+            if self.owner.owns(tags) && !self.permissions.contains(document) {
+                return Some(format!("(d) policy {arn} allows {document}"));
+            }
+        }
+        None
+    }
+
+    /// (d): an update of the policy never passes through a role without permissions.
+    fn nothing(&self, state: &State) -> Option<String> {
+        let (role, policy) = self.kept.as_ref()?;
+        (!is_attached(state, role, policy)).then(|| format!("(d) role {role} is without its policy"))
+    }
+}
+
+fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
+    let is_on_it = |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if name.eq_ignore_ascii_case(role.as_str()));
+    state.document(policy).is_some() && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
+}
+
+/// What is not as asked.
+fn difference(state: &State, blueprint: &Blueprint) -> Option<String> {
+    let Some(role) = state.role_named(blueprint.role.name.as_str()).filter(|role| role.arn == blueprint.role) else {
+        return Some(format!("there is no role {}", blueprint.role));
+    };
+    let request = &blueprint.request;
+    let Some(tags) = state.policy_tags(&blueprint.policy) else {
+        return Some(format!("there is no policy {}", blueprint.policy));
+    };
+    let less_notes = |tags: &Tags| tags.iter().filter(|(key, _)| *key != owner::REPLACES).map(fold).collect::<Tags>();
+    let aspects = [
+        ("the trust policy", role.trust == blueprint.trust.to_value()),
+        ("the description", role.description == request.description.clone().unwrap_or_default()),
+        ("the session duration", role.max_session_duration == request.max_session_duration),
+        ("the boundary", role.boundary == request.permissions_boundary),
+        ("the role's tags", less_notes(&role.tags) == less_notes(&blueprint.role_tags())),
+        ("the policy's tags", less_notes(tags) == less_notes(&blueprint.policy_tags())),
+        ("the policy's document", state.document(&blueprint.policy) == Some(&blueprint.permissions.to_value())),
+        ("the attachment", is_attached(state, &role.arn.name, &blueprint.policy)),
+    ];
+    let wrong = aspects.iter().find(|(_, is_right)| !is_right)?;
+    Some(format!("{} of {} is not as asked", wrong.0, role.arn.name))
+}
+
+/// A tag as IAM compares it.
+fn fold((key, value): (&String, &String)) -> (String, String) {
+    (key.to_lowercase(), value.clone())
+}
