@@ -126,6 +126,8 @@ pub struct Stack<D> {
     settled_id: String,
     steps: VecDeque<Step<D>>,
     sent: Option<(Purpose, Value)>,
+    is_reverse_unanswered: bool,
+    is_new_id_unknown: bool,
     purposes: VecDeque<Purpose>,
     requests: u32,
     response_url: String,
@@ -145,6 +147,8 @@ impl<D> Stack<D> {
             settled_id: String::new(),
             steps: VecDeque::new(),
             sent: None,
+            is_reverse_unanswered: false,
+            is_new_id_unknown: false,
             purposes: VecDeque::new(),
             requests: 0,
             response_url: response_url.to_owned(),
@@ -175,6 +179,13 @@ impl<D> Stack<D> {
         self.next.as_ref()
     }
 
+    /// Whether a rollback failed and left open which of two roles there are: one of its answers did not arrive, or the update
+    /// itself was not answered, so that its new ID is known to nobody.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.status == Status::UpdateRollbackFailed && (self.is_reverse_unanswered || self.is_new_id_unknown)
+    }
+
     /// Begins an operation; `false` when the stack's status does not allow it.
     pub fn begin(&mut self, operation: Operation<D>) -> bool {
         match (self.status, operation) {
@@ -194,15 +205,11 @@ impl<D> Stack<D> {
                 self.send(Purpose::Update, event);
             }
             (Status::UpdateRollbackFailed, Operation::ContinueRollback) => self.reverse(),
+            (Status::DeleteFailed | Status::CreateRollbackFailed, Operation::Delete { retain: true }) => {
+                self.status = Status::Retained
+            }
             (
-                Status::DeleteFailed | Status::CreateRollbackFailed,
-                Operation::Delete { retain: true },
-            ) => self.status = Status::Retained,
-            (
-                Status::Complete
-                | Status::UpdateRollbackFailed
-                | Status::DeleteFailed
-                | Status::CreateRollbackFailed,
+                Status::Complete | Status::UpdateRollbackFailed | Status::DeleteFailed | Status::CreateRollbackFailed,
                 Operation::Delete { .. },
             ) => {
                 let event = self.delete(&self.physical_id.clone(), self.now.clone().as_ref());
@@ -241,7 +248,10 @@ impl<D> Stack<D> {
                 }
             }
             Purpose::Update => {
-                if let Some(answer) = answer.filter(|_| succeeded || !self.rollback.forgets_failed_id) {
+                self.is_reverse_unanswered = false;
+                let taken = answer.filter(|_| succeeded || !self.rollback.forgets_failed_id);
+                self.is_new_id_unknown = taken.is_none();
+                if let Some(answer) = taken {
                     self.physical_id = answer.physical_id;
                 }
                 if succeeded && !self.sibling_fails {
@@ -256,7 +266,10 @@ impl<D> Stack<D> {
                 }
             }
             Purpose::Reverse => match answer.filter(|_| succeeded) {
-                None => self.status = Status::UpdateRollbackFailed,
+                None => {
+                    self.is_reverse_unanswered |= body.is_none();
+                    self.status = Status::UpdateRollbackFailed;
+                }
                 Some(answer) => {
                     if answer.physical_id != self.settled_id {
                         return Err(format!("the reverse Update answered {answer:?}, not {}", self.settled_id));

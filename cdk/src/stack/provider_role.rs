@@ -25,6 +25,9 @@ enum Grant {
     CreatePolicy,
     /// The exact names, setting our tag, on what has none yet or ours already.
     Tag,
+    /// Roles with our tag, setting our tag: whichever of role and resource CloudFormation reverts first, the role that is
+    /// in use has to say so.
+    TagOurRole,
     /// The exact names, if ours; our own keys never.
     Untag,
     /// Roles with our tag and the boundary.
@@ -40,12 +43,13 @@ enum Grant {
 }
 
 /// Every grant with the ID of its statement, in the order of the document.
-const GRANTS: [(Grant, &str); 11] = [
+const GRANTS: [(Grant, &str); 12] = [
     (Grant::Look, "LookAtNames"),
     (Grant::LookIntoOurs, "LookIntoOurs"),
     (Grant::CreateRole, "CreateTheRole"),
     (Grant::CreatePolicy, "CreateThePolicy"),
     (Grant::Tag, "TagOurs"),
+    (Grant::TagOurRole, "TagOurRoles"),
     (Grant::Untag, "UntagOursButNotOurKeys"),
     (Grant::ChangeRole, "ChangeOurCappedRole"),
     (Grant::Attach, "AttachOnlyOurPolicy"),
@@ -67,7 +71,8 @@ fn grants(action: Action) -> &'static [Grant] {
         | A::ListEntitiesForPolicy => &[Grant::LookIntoOurs],
         A::CreateRole => &[Grant::CreateRole],
         A::CreatePolicy => &[Grant::CreatePolicy],
-        A::TagRole | A::TagPolicy => &[Grant::Tag],
+        A::TagRole => &[Grant::Tag, Grant::TagOurRole],
+        A::TagPolicy => &[Grant::Tag],
         A::UntagRole | A::UntagPolicy => &[Grant::Untag],
         A::UpdateRole | A::UpdateAssumeRolePolicy | A::PutRolePermissionsBoundary => &[Grant::ChangeRole],
         A::AttachRolePolicy => &[Grant::Attach],
@@ -127,7 +132,7 @@ fn resources(grant: Grant) -> Vec<E> {
         Grant::CreateRole => vec![role_arn()],
         Grant::CreatePolicy | Grant::ChangePolicy => vec![policy_arn()],
         Grant::Tag | Grant::Untag => vec![role_arn(), policy_arn()],
-        Grant::ChangeRole | Grant::Attach => vec![any("role")],
+        Grant::TagOurRole | Grant::ChangeRole | Grant::Attach => vec![any("role")],
         Grant::DetachOurs => vec![any("role"), any("user"), any("group")],
     }
 }
@@ -145,6 +150,7 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
         Grant::CreateRole => capped(only(statement, ASKED_AS_OURS)),
         Grant::CreatePolicy => only(statement, ASKED_AS_OURS),
         Grant::Tag => only(statement, ASKED_AS_OURS).only_if("StringEqualsIfExists", OURS, stack()),
+        Grant::TagOurRole => only(only(statement, ASKED_AS_OURS), OURS),
         Grant::Untag => {
             let ours =
                 [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES].map(E::text).to_vec();

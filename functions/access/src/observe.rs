@@ -8,15 +8,13 @@ use futures_util::future::{try_join, try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::activity::Activities;
-use crate::names::{PolicyArn, RoleName};
-use crate::owner::{self, Owner, Tags};
+use crate::blueprint::Blueprint;
+use crate::names::{PolicyArn, PolicyName, RoleName};
+use crate::owner::{self, Lineage, Owner, Replaced, Tags};
 use crate::port::{Carrier, Clock, Iam, Policy, Role, Usage, Version};
 use crate::refusal::{Look, Refusal};
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present, Target};
-
-/// Longest chain of replaced roles that is followed. Each link is a clean-up that failed.
-const LONGEST_CHAIN: usize = 8;
 
 /// What is there of what a request wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +35,33 @@ pub struct Site {
     pub leftovers: Vec<Remnant>,
 }
 
+impl Site {
+    /// What is to be expected where something was asked for before and nothing went wrong.
+    #[must_use]
+    pub fn expected(before: &Blueprint, present: &Present) -> Self {
+        let wanted = &present.blueprint;
+        let request = &before.request;
+        let role = Role {
+            arn: before.role.clone(),
+            id: String::new(),
+            tags: before.role_tags(),
+            trust: before.trust.to_value(),
+            description: request.description.clone().unwrap_or_default(),
+            max_session_duration: request.max_session_duration,
+            boundary: request.permissions_boundary.clone(),
+        };
+        let policy = Policy { arn: before.policy.clone(), tags: before.policy_tags(), default_version: String::new() };
+        let (stays, keeps_policy) = (before.role.is_same(&wanted.role), before.policy.is_same(&wanted.policy));
+        Self {
+            role: Some(role).filter(|_| stays),
+            attached: if stays { vec![before.policy.clone()] } else { Vec::new() },
+            policy: Some(policy).filter(|_| keeps_policy),
+            document: Some(before.permissions.to_value()).filter(|_| keeps_policy),
+            ..Self::default()
+        }
+    }
+}
+
 /// What is there of a role that should go, and of its policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remnant {
@@ -54,6 +79,28 @@ pub struct Remnant {
     pub policies: Vec<RemnantPolicy>,
 }
 
+impl Remnant {
+    /// Whether there is nothing to remove.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.role.is_none() && self.policies.is_empty()
+    }
+
+    /// Whether it has no policy although its role is ours and names one.
+    #[must_use]
+    pub fn lacks_policy(&self, owner: &Owner) -> bool {
+        let ours = self.role.as_ref().filter(|role| owner.owns(&role.tags));
+        self.policies.is_empty() && ours.is_some_and(|role| owner::tagged_policy(&role.tags).is_some())
+    }
+
+    /// Whether a policy of it is carried by another role too, as one that has moved on is.
+    #[must_use]
+    pub fn shares_policy(&self) -> bool {
+        let is_other = |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if *name != self.name.as_str());
+        self.policies.iter().any(|held| held.carriers.iter().any(is_other))
+    }
+}
+
 /// A policy of ours that should go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemnantPolicy {
@@ -67,29 +114,21 @@ pub struct RemnantPolicy {
     pub capped: Vec<Carrier>,
 }
 
-/// The way along notes of replacement.
-#[derive(Debug, Clone, Default)]
-struct Path {
-    /// The role that is wanted, and so never followed.
-    kept: Option<RoleName>,
-    /// Roles that should go, from the first on.
-    removed: Vec<RoleName>,
+/// The role that leads to an older one.
+#[derive(Debug, Clone)]
+struct Later {
+    name: RoleName,
+    /// `None` when it is not there any more.
+    generation: Option<u32>,
 }
 
-impl Path {
-    fn and(&self, name: &RoleName) -> Self {
-        let mut path = self.clone();
-        path.removed.push(name.clone());
-        path
-    }
-
-    fn is_on(&self, name: &RoleName) -> bool {
-        self.removed.iter().any(|known| known.is_same(name))
-    }
-
-    fn leads_to(&self, name: &RoleName) -> bool {
-        let is_kept = self.kept.as_ref().is_some_and(|kept| kept.is_same(name));
-        !is_kept && !self.is_on(name) && self.removed.len() < LONGEST_CHAIN
+impl Later {
+    /// Whether the role with this lineage is in use in its place. Generations fall along a chain, so it ends.
+    fn is_replaced_by(&self, lineage: &Lineage) -> bool {
+        match self.generation {
+            Some(generation) => generation <= lineage.generation,
+            None => lineage.names(&self.name),
+        }
     }
 }
 
@@ -161,51 +200,57 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
             return Ok(Vec::new());
         }
         let wanted = &present.blueprint.role.name;
-        let mut names: Vec<RoleName> = Vec::new();
-        let noted = our_role.map(|role| owner::replaced_roles(&role.tags)).unwrap_or_default();
-        for name in noted.into_iter().chain(present.former.role_name.clone()) {
-            if !name.is_same(wanted) && !names.iter().any(|known| known.is_same(&name)) {
-                names.push(name);
-            }
-        }
-        let chains = names.iter().map(|name| {
-            let named = present.former.policy_name.clone().filter(|_| present.former.role_name.as_ref() == Some(name));
-            let mut target = Target::leftover(name.clone(), present.former.path.clone());
-            target.policies.extend(named);
-            self.chain(target, Path { kept: Some(wanted.clone()), removed: Vec::new() })
+        let lineage = our_role.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
+        // A Delete would come for it if it were in use, so whatever it says of itself does not count.
+        let former = present.former.replaced();
+        let is_former =
+            |replaced: &&Replaced| former.as_ref().is_some_and(|former| former.role.is_same(&replaced.role));
+        let path = &present.former.path;
+        let named =
+            former.iter().map(|former| self.chain(Target::leftover(former.clone(), path.clone()), None, Some(wanted)));
+        let noted = lineage.replaced.iter().filter(|replaced| !is_former(replaced)).map(|replaced| {
+            let later = Later { name: wanted.clone(), generation: Some(lineage.generation) };
+            self.chain(Target::leftover(replaced.clone(), path.clone()), Some(later), Some(wanted))
         });
-        Ok(try_join_all(chains).await?.into_iter().flatten().collect())
+        Ok(each_once(try_join_all(noted.chain(named)).await?))
     }
 
     /// What is there of what should go, the roles it replaced first.
     pub async fn remnants(&self, absent: &Absent) -> Result<Vec<Remnant>, Refusal> {
         match &absent.target {
-            Some(target) => self.chain(target.clone(), Path::default()).await,
+            Some(target) => Ok(each_once(vec![self.chain(target.clone(), None, None).await?])),
             None => Ok(Vec::new()),
         }
     }
 
-    /// A role that should go and, before it, whatever it replaced.
-    ///
-    /// A role that says it replaced one which is on the way to it took over from that one: it is in use, and neither it
-    /// nor what lies behind it is followed.
+    /// A role that should go and, before it, whatever it replaced. Nothing at all if it is the role that is wanted, or if
+    /// it replaced the one that leads to it: then it is in use.
     fn chain<'s>(
         &'s self,
         target: Target,
-        path: Path,
+        later: Option<Later>,
+        wanted: Option<&'s RoleName>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
         Box::pin(async move {
+            if wanted.is_some_and(|wanted| wanted.is_same(&target.name)) {
+                return Ok(Vec::new());
+            }
             let (role, policies) =
                 try_join(self.role(&target.name), self.our_policies(target.candidates(self.owner))).await?;
             let role = role.filter(|role| target.is(role));
             let ours = role.as_ref().filter(|role| self.owns(&role.tags));
-            let replaced = ours.map(|role| owner::replaced_roles(&role.tags)).unwrap_or_default();
-            if replaced.iter().any(|name| path.is_on(name)) {
+            let lineage = ours.map(|role| Lineage::of(&role.tags));
+            if let (Some(later), Some(lineage)) = (&later, &lineage)
+                && later.is_replaced_by(lineage)
+            {
                 return Ok(Vec::new());
             }
-            let further = path.and(&target.name);
-            let older = replaced.into_iter().filter(|name| further.leads_to(name));
-            let older = older.map(|name| self.chain(Target::leftover(name, target.path.clone()), further.clone()));
+            let generation = lineage.as_ref().map(|lineage| lineage.generation);
+            let names = lineage.into_iter().flat_map(|lineage| lineage.replaced).chain(target.beside.clone());
+            let older = names.map(|replaced| {
+                let later = Later { name: target.name.clone(), generation };
+                self.chain(Target::leftover(replaced, target.path.clone()), Some(later), wanted)
+            });
             let (older, remnant) =
                 try_join(try_join_all(older), self.remnant(&target, role.as_ref(), ours, policies)).await?;
             let mut chain: Vec<Remnant> = older.into_iter().flatten().collect();
@@ -237,8 +282,12 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
             }
         };
         let tagged = ours.and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)));
+        // A role that was found under another path than expected has its policy there.
+        let beside = role.map(|role| role.arn.beside(&PolicyName::from(name)));
         let known = |policies: &[Policy], arn: &PolicyArn| policies.iter().any(|policy| policy.arn.is_same(arn));
-        let tagged: Vec<_> = tagged.into_iter().filter(|arn| !known(&policies, arn)).collect();
+        let asked = target.candidates(self.owner);
+        let mut tagged: Vec<_> = tagged.into_iter().chain(beside).filter(|arn| !asked.contains(arn)).collect();
+        tagged.dedup();
         let is_served = |policy: &Policy| owner::serves(&policy.tags, &target.name);
 
         policies.retain(is_served);
@@ -297,4 +346,15 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
     fn owns(&self, tags: &Tags) -> bool {
         self.owner.owns(tags)
     }
+}
+
+/// Chains one after the other, each role once: two roles may name the same older one.
+fn each_once(chains: Vec<Vec<Remnant>>) -> Vec<Remnant> {
+    let mut all: Vec<Remnant> = Vec::new();
+    for remnant in chains.into_iter().flatten() {
+        if !all.iter().any(|known| known.name.is_same(&remnant.name)) {
+            all.push(remnant);
+        }
+    }
+    all
 }

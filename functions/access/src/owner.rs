@@ -21,10 +21,9 @@ pub const RESOURCE: &str = "cavatica-connect:resource";
 pub const ROLE: &str = "cavatica-connect:role";
 /// The policy that serves a role, on the role.
 pub const POLICY: &str = "cavatica-connect:policy";
-/// The roles that this one replaced and that may still be there, on the role, with `/` between them; empty when there
-/// is none.
+/// What a role says of those that it replaced: its [`Lineage`].
 ///
-/// It is emptied, not removed: the provider may set our tags but never take one off.
+/// It is changed, never removed: the provider may set our tags but never take one off.
 pub const REPLACES: &str = "cavatica-connect:replaces";
 
 /// How many of a role's tags can be ours.
@@ -128,21 +127,90 @@ pub fn tagged_policy(tags: &Tags) -> Option<PolicyName> {
     tags.get(POLICY)?.replace(':', ",").parse().ok()
 }
 
-/// The roles that a role's tags say it replaced.
-#[must_use]
-pub fn replaced_roles(tags: &Tags) -> Vec<RoleName> {
-    let names = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
-    names.split('/').filter_map(|name| name.parse().ok()).collect()
+/// Which roles a role replaced that may still be there, and how often the stack's role had been replaced by then.
+///
+/// It is one tag, so that it changes in one step. Of two roles the one of the later generation is in use: the Delete of
+/// the other must not follow a note to it, and its own Delete finds the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// 0 for a role that replaced none.
+    pub generation: u32,
+    /// The roles it replaced, until they are gone.
+    pub replaced: Vec<Replaced>,
 }
 
-/// The note that a role replaced another, beside those it has. Three of the longest names fit into a tag; a note for
-/// which there is no room any more is left out.
-#[must_use]
-pub fn note_replaced(tags: &Tags, name: &RoleName) -> String {
-    let note = tags.get(REPLACES).cloned().unwrap_or_default();
-    let is_noted = replaced_roles(tags).iter().any(|known| known.is_same(name));
-    let longer = if note.is_empty() { role_tag(name) } else { format!("{note}/{}", role_tag(name)) };
-    if is_noted || longer.len() > limits::TAG_VALUE { note } else { longer }
+/// A role that was replaced, and its policy: the role itself may never have been made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The role.
+    pub role: RoleName,
+    /// Its policy.
+    pub policy: PolicyName,
+}
+
+impl Replaced {
+    fn read(text: &str) -> Option<Self> {
+        let (role, policy) = text.split_once('/').unwrap_or((text, text));
+        Some(Self { role: role.parse().ok()?, policy: policy.parse().ok()? })
+    }
+
+    /// The role's name, and the policy's if it is another.
+    fn tag(&self) -> String {
+        let (role, policy) = (role_tag(&self.role), policy_tag(self.policy.as_str()));
+        if role == policy { role } else { format!("{role}/{policy}") }
+    }
+}
+
+impl Lineage {
+    /// What a role's tags say.
+    #[must_use]
+    pub fn of(tags: &Tags) -> Self {
+        let note = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
+        let mut words = note.split(' ');
+        Self {
+            generation: words.next().and_then(|word| word.parse().ok()).unwrap_or_default(),
+            replaced: words.filter_map(Replaced::read).collect(),
+        }
+    }
+
+    /// The tag: the generation and the roles, with a space between them. One for which there is no room any more is left
+    /// out; one of the longest names always has it.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let mut tag = self.generation.to_string();
+        for replaced in &self.replaced {
+            let word = replaced.tag();
+            if tag.len() + 1 + word.len() <= limits::TAG_VALUE {
+                tag = format!("{tag} {word}");
+            }
+        }
+        tag
+    }
+
+    /// What a role says once it has replaced another.
+    #[must_use]
+    pub fn replacing(&self, other: Replaced, its: &Self) -> Self {
+        let mut after = self.clone();
+        if !after.names(&other.role) {
+            after.replaced.push(other);
+        }
+        if after.generation <= its.generation {
+            after.generation = its.generation + 1;
+        }
+        after
+    }
+
+    /// The same when all those that it replaced are gone.
+    #[must_use]
+    pub fn cleared(&self) -> Self {
+        Self { generation: self.generation, replaced: Vec::new() }
+    }
+
+    /// Whether it says that a role was replaced.
+    #[must_use]
+    pub fn names(&self, role: &RoleName) -> bool {
+        self.replaced.iter().any(|replaced| replaced.role.is_same(role))
+    }
 }
 
 /// Whether a policy's tags say that it serves the role.
@@ -171,25 +239,42 @@ mod tests {
         Ok(())
     }
 
+    fn named(role: &str, policy: &str) -> Result<Replaced, Rule> {
+        Ok(Replaced { role: role.parse()?, policy: policy.parse()? })
+    }
+
     #[test]
     fn names_survive_being_written_as_tags() -> Result<(), Rule> {
-        let role: RoleName = "a,b=c+d@e.f_g-h".parse()?;
-        let tags = Tags::from([(REPLACES.to_owned(), role_tag(&role)), (POLICY.to_owned(), policy_tag(role.as_str()))]);
-        assert!(!role_tag(&role).contains(','));
-        assert_eq!(replaced_roles(&tags), std::slice::from_ref(&role));
-        assert_eq!(tagged_policy(&tags), Some(PolicyName::from(&role)));
-        assert_eq!(replaced_roles(&Tags::from([(REPLACES.to_owned(), String::new())])), []);
+        let odd = "a,b=c+d@e.f_g-h";
+        let lineage = Lineage { generation: 12, replaced: vec![named(odd, odd)?, named("34", "p,q")?] };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag()), (POLICY.to_owned(), policy_tag(odd))]);
+        assert!(!lineage.tag().contains(','));
+        assert_eq!(Lineage::of(&tags), lineage);
+        assert_eq!(tagged_policy(&tags), Some(odd.parse()?));
+        assert_eq!(Lineage::of(&Tags::new()), Lineage::default());
         Ok(())
     }
 
     #[test]
-    fn an_earlier_note_is_kept_beside_a_new_one() -> Result<(), Rule> {
-        let mut tags = Tags::new();
-        for name in ["a", "b,c", "A"] {
-            tags.insert(REPLACES.to_owned(), note_replaced(&tags, &name.parse()?));
-        }
-        assert_eq!(tags[REPLACES], "a/b:c");
-        assert_eq!(replaced_roles(&tags), ["a".parse()?, "b,c".parse()?]);
+    fn a_role_that_replaces_another_is_of_a_later_generation_whatever_it_was_before() -> Result<(), Rule> {
+        let first = Lineage::default();
+        let second = Lineage::default().replacing(named("old", "old")?, &first);
+        assert_eq!(second.tag(), "1 old");
+        let taken_back = first.replacing(named("new", "shared")?, &second);
+        assert_eq!(taken_back.tag(), "2 new/shared");
+        assert_eq!(taken_back.replacing(named("NEW", "NEW")?, &second), taken_back, "it is already said");
+        assert_eq!(taken_back.cleared().tag(), "2");
+        Ok(())
+    }
+
+    #[test]
+    fn the_longest_names_fit_and_what_does_not_is_left_out() -> Result<(), Rule> {
+        let (a, b, c) = ("a".repeat(64), "b".repeat(128), "c".repeat(60));
+        let replaced = vec![named(&a, &b)?, named(&c, &c)?, named(&a, &a)?];
+        let lineage = Lineage { generation: u32::MAX, replaced };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
+        assert!(lineage.tag().len() <= limits::TAG_VALUE);
+        assert_eq!(Lineage::of(&tags).replaced, lineage.replaced[..1]);
         Ok(())
     }
 

@@ -218,6 +218,22 @@ impl Change {
         }
     }
 
+    /// Whether it is the same call as another one and, where that sets or removes tags, is about those tags too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::TagRole { tags, .. }, Self::TagRole { tags: others, .. })
+            | (Self::TagPolicy { tags, .. }, Self::TagPolicy { tags: others, .. }) => {
+                others.keys().all(|key| tags.contains_key(key))
+            }
+            (Self::UntagRole { keys, .. }, Self::UntagRole { keys: others, .. })
+            | (Self::UntagPolicy { keys, .. }, Self::UntagPolicy { keys: others, .. }) => {
+                others.iter().all(|key| keys.contains(key))
+            }
+            _ => self.action() == other.action(),
+        }
+    }
+
     /// Whether what it wants is already so when IAM answers that something is not there.
     #[must_use]
     pub fn is_removal(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::activity::Activities;
 use crate::names::AccountId;
 use crate::observe::{Observer, Remnant, Site};
 use crate::owner::Owner;
-use crate::plan::{Plan, Stage};
+use crate::plan::Plan;
 use crate::port::{Change, Clock, Failure, FailureKind, Iam, Receipt};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, persist};
@@ -19,8 +19,9 @@ use crate::wanted::{Absent, Present};
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
 const MOST_ROUNDS: u32 = 6;
-/// First wait for IAM to show what it says is there; the second and third are twice and three times as long.
-const UNTIL_SHOWN: Duration = Duration::from_secs(3);
+/// How long IAM may take to show what was done, as far as we wait for it. IAM promises no bound; what is known of it is
+/// seconds. When IAM says that something is there and does not show it, the second and third wait are longer.
+const UNTIL_SHOWN: Duration = Duration::from_secs(5);
 /// Rounds spent on finding what IAM says is there but does not show yet.
 const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 
@@ -49,11 +50,16 @@ pub struct Done {
 pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
     let owner = &present.blueprint.owner;
     let observer = setting.observer(owner);
+    // Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
+    let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
+    let is_doubtful =
+        |_: &Site, plan: &Plan| expected.as_ref().is_some_and(|it| it.as_ref().is_ok_and(|it| plan.lacks(it)));
     rounds(
         setting,
         owner,
         || observer.site(present),
         |site: &Site| Plan::for_present(present, site),
+        is_doubtful,
         |site| site.role.as_ref().map(|role| role.id.clone()),
     )
     .await
@@ -62,16 +68,24 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
 /// Makes a role and its policy go.
 pub async fn remove<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
     let observer = setting.observer(&absent.owner);
-    let look = || async {
-        let remnants = observer.remnants(absent).await?;
-        if remnants.last().is_some_and(|remnant| remnant.role.is_some()) {
-            return Ok(remnants);
+    // What a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
+    // that was taken back says of an older role, or of the role that a policy serves, decides what is removed.
+    let is_doubtful = |remnants: &Vec<Remnant>, _: &Plan| match remnants.split_last() {
+        Some((last, older)) => {
+            let misses = last.role.is_none() || last.lacks_policy(&absent.owner);
+            misses || last.shares_policy() || older.iter().any(|remnant| !remnant.is_nothing())
         }
-        // What a Create made a moment ago may not show yet, and a Delete that misses it is the last one.
-        setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
-        observer.remnants(absent).await
+        None => false,
     };
-    rounds(setting, &absent.owner, look, |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants), |_| None).await
+    rounds(
+        setting,
+        &absent.owner,
+        || observer.remnants(absent),
+        |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants),
+        is_doubtful,
+        |_| None,
+    )
+    .await
 }
 
 async fn rounds<I: Iam, C: Clock, S: Send, F>(
@@ -79,6 +93,7 @@ async fn rounds<I: Iam, C: Clock, S: Send, F>(
     owner: &Owner,
     look: impl Fn() -> F,
     decide: impl Fn(&S) -> Result<Plan, Refusal>,
+    is_doubtful: impl Fn(&S, &Plan) -> bool,
     role_id: impl Fn(&S) -> Option<String>,
 ) -> Result<Done, Refusal>
 where
@@ -96,27 +111,28 @@ where
             look_again(&look).await?
         };
         let plan = decide(&observed)?;
+        if round == 0 && is_doubtful(&observed, &plan) {
+            setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+            continue;
+        }
         done.role_id = role_id(&observed).or(done.role_id);
         done.notes.clone_from(&plan.notes);
         if let Some((change, failure)) = last.take() {
             let is_still_due = plan.changes().any(|due| *due == change);
             if is_still_due
-                && (round >= MOST_ROUNDS || same >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(failure.kind))
+                && (round >= MOST_ROUNDS || same >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(&change, failure.kind))
             {
                 return Err(Refusal::while_changing(&change, failure));
             }
         }
         match apply(setting, &plan, &mut done).await {
-            Ok(()) if plan.has_to_show() && round < MOST_ROUNDS => {
-                setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
-            }
             Ok(()) => break,
             Err((change, failure)) if is_final(failure.kind) || round >= MOST_ROUNDS => {
                 return Err(Refusal::while_changing(&change, failure));
             }
             Err((change, failure)) => {
                 same += 1;
-                if failure.kind == FailureKind::AlreadyExists {
+                if matches!(failure.kind, FailureKind::AlreadyExists | FailureKind::LimitExceeded) {
                     // What IAM has but does not show yet needs a moment, and then a longer one.
                     setting.clock.sleep((UNTIL_SHOWN * same).min(setting.clock.remaining())).await;
                 }
@@ -144,8 +160,13 @@ fn is_final(kind: FailureKind) -> bool {
 }
 
 /// Whether trying the same again cannot help, once another look shows that it is still to be done.
-fn is_hopeless(kind: FailureKind) -> bool {
-    !matches!(kind, FailureKind::AlreadyExists | FailureKind::NotFound | FailureKind::DeleteConflict)
+fn is_hopeless(change: &Change, kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::AlreadyExists | FailureKind::NotFound | FailureKind::DeleteConflict => false,
+        // A version that another try made a moment ago did not show, so that none was removed before.
+        FailureKind::LimitExceeded => !matches!(change, Change::CreatePolicyVersion { .. }),
+        _ => true,
+    }
 }
 
 fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
@@ -159,30 +180,21 @@ async fn apply<I: Iam, C: Clock>(
     plan: &Plan,
     done: &mut Done,
 ) -> Result<(), (Change, Failure)> {
-    for stage in &plan.stages {
-        let (changes, alternatives) = match stage {
-            Stage::All(changes) => (changes, false),
-            Stage::Any(changes) => (changes, true),
-        };
-        let attempt = |change: &Change| match (alternatives, change.is_removal()) {
-            (true, _) => Attempt::Alternative,
-            (false, true) => Attempt::Removal,
-            (false, false) => Attempt::Change,
-        };
+    for changes in &plan.stages {
+        let attempt = |change: &Change| if change.is_removal() { Attempt::Removal } else { Attempt::Change };
         let results = join_all(changes.iter().map(|change| setting.apply(change, attempt(change)))).await;
-        let mut failures = Vec::new();
+        let mut failed = None;
         for (change, result) in changes.iter().zip(results) {
             match result {
                 Ok(receipt) => {
                     done.applied.push(change.to_string());
                     done.role_id = receipt.role_id.or(done.role_id.take());
                 }
-                Err(failure) => failures.push((change.clone(), failure)),
+                Err(failure) => failed = failed.or(Some((change.clone(), failure))),
             }
         }
-        let is_enough = if alternatives { failures.len() < changes.len() } else { failures.is_empty() };
-        if !is_enough && let Some(first) = failures.into_iter().next() {
-            return Err(first);
+        if let Some(failed) = failed {
+            return Err(failed);
         }
     }
     for changes in &plan.clean_up {

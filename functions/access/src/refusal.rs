@@ -94,26 +94,26 @@ pub enum Refusal {
         pinned: String,
     },
 
-    /// A boundary was to be removed.
+    /// The boundary was changed alone.
     #[error(
-        "PermissionsBoundaryArn is absent, but role {role} has the boundary {boundary}: a boundary that was set may be \
-         changed but not removed. Nothing was changed. Set PermissionsBoundaryArn again"
+        "PermissionsBoundaryArn was changed from {old} to {new} alone: it may change only together with RoleName, because a \
+         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}"
     )]
-    BoundaryRemoved {
-        /// The role.
-        role: RoleName,
-        /// What caps it.
-        boundary: PolicyArn,
+    BoundaryChangedAlone {
+        /// As it is.
+        old: String,
+        /// As it was asked for.
+        new: String,
     },
 
-    /// A role lost the tags that make it ours, but carries the stack's boundary, which could not be deleted.
+    /// Something lost the tags that make it ours, but hangs on what is.
     #[error(
-        "Role {role} carries this stack's boundary but lost the tags that say it is this stack's, so it was left as it is, \
-         and the stack cannot go on. If it is the stack's, tag it again and try again: {command}"
+        "{what} but lost the tags that say it is this stack's, so it was left as it is, and the stack cannot go on. If it is \
+         the stack's, tag it again and try again: {command}"
     )]
     LostTags {
-        /// The role.
-        role: RoleName,
+        /// What lost them, and why it seems to be ours all the same.
+        what: String,
         /// What tags it again.
         command: String,
     },
@@ -140,6 +140,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether it came before anything was tried.
+    #[must_use]
+    pub fn is_by_rule(&self) -> bool {
+        !matches!(self, Self::Aws { .. })
+    }
+
     /// A role or policy that is not ours.
     #[must_use]
     pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {
@@ -155,13 +161,23 @@ impl Refusal {
         Self::Taken { kind, name: name.to_owned(), holder, remedy }
     }
 
-    /// A role that lost its tags.
+    /// A role that lost its tags; nobody else's carries this stack's boundary.
     #[must_use]
-    pub fn lost_tags(role: &RoleName, owner: &Owner) -> Self {
-        let pairs: Vec<_> = owner.tags().into_iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
+    pub fn role_lost_tags(role: &RoleName, owner: &Owner) -> Self {
         Self::LostTags {
-            role: role.clone(),
-            command: format!("aws iam tag-role --role-name {role} --tags {}", pairs.join(" ")),
+            what: format!("Role {role} carries this stack's boundary"),
+            command: format!("aws iam tag-role --role-name {role} --tags {}", tags_to_set(owner.tags())),
+        }
+    }
+
+    /// A policy that lost its tags; the role that is ours says that it is its policy.
+    #[must_use]
+    pub fn policy_lost_tags(policy: &PolicyArn, role: &RoleName, owner: &Owner) -> Self {
+        let mut tags = owner.tags();
+        tags.insert(owner::ROLE.to_owned(), owner::role_tag(role));
+        Self::LostTags {
+            what: format!("Policy {} serves this stack's role {role}", policy.name()),
+            command: format!("aws iam tag-policy --policy-arn {policy} --tags {}", tags_to_set(tags)),
         }
     }
 
@@ -203,6 +219,11 @@ impl Refusal {
     pub fn while_changing(change: &Change, failure: Failure) -> Self {
         let advice = match (change, failure.kind) {
             (Change::Detach { from, arn }, FailureKind::Denied) => detach_by_hand(from, arn),
+            (Change::Attach { role, arn }, FailureKind::Denied) => format!(
+                "Either an organisation's policy forbids it, or somebody detached an older policy while the stack is rolled \
+                 back, which the stack's own role may not attach. Run this, then try again: aws iam attach-role-policy \
+                 --role-name {role} --policy-arn {arn}"
+            ),
             (Change::CreateRole(_) | Change::PutBoundary { .. }, FailureKind::NotFound) => {
                 "IAM does not find the boundary: check PermissionsBoundaryArn".to_owned()
             }
@@ -210,6 +231,12 @@ impl Refusal {
         };
         Self::Aws { doing: change.to_string(), failure: Box::new(failure), advice }
     }
+}
+
+/// Tags as the AWS CLI takes them.
+fn tags_to_set(tags: Tags) -> String {
+    let pairs: Vec<_> = tags.into_iter().map(|(key, value)| format!("Key={key},Value={value}")).collect();
+    pairs.join(" ")
 }
 
 /// The function may detach only the policy that the stack has now; an older one has to be detached by a person.

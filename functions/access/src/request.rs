@@ -12,7 +12,7 @@ pub use fields::{Finding, Invalid, shown};
 
 use crate::limits;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
-use crate::owner::{self, Tags};
+use crate::owner::{self, Replaced, Tags};
 use crate::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 
 /// The resource type in the template.
@@ -248,6 +248,13 @@ impl Former {
             permissions_boundary: get(properties, "PermissionsBoundaryArn"),
             tag_keys: properties.get("Tags").and_then(tags).unwrap_or_default().into_keys().collect(),
         }
+    }
+
+    /// The role they named, and its policy.
+    #[must_use]
+    pub fn replaced(&self) -> Option<Replaced> {
+        let role = self.role_name.clone()?;
+        Some(Replaced { policy: self.policy_name.clone().unwrap_or_else(|| PolicyName::from(&role)), role })
     }
 }
 

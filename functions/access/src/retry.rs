@@ -27,8 +27,6 @@ pub enum Attempt {
     Change,
     /// A removal.
     Removal,
-    /// A change that may be denied because another one will do as well.
-    Alternative,
     /// Part of a clean-up that may fail.
     CleanUp,
 }
@@ -48,10 +46,9 @@ pub fn patience(attempt: Attempt, kind: FailureKind) -> Option<Duration> {
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
             Some(Duration::MAX)
         }
-        (Attempt::Alternative, F::Denied) => None,
         (_, F::Denied) => Some(UNTIL_POLICY_IN_FORCE),
         // Right after our own create.
-        (Attempt::Look | Attempt::Change | Attempt::Alternative, F::NotFound) => Some(UNTIL_REPLICATED),
+        (Attempt::Look | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
         // Right after our own detach.
         (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_REPLICATED),
         (

@@ -2,7 +2,7 @@
 
 use crate::blueprint::Blueprint;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
-use crate::owner::Owner;
+use crate::owner::{Owner, Replaced};
 use crate::port::Role;
 use crate::request::Former;
 
@@ -15,8 +15,10 @@ pub struct Present {
     pub pinned_principal: RoleArn,
     /// The role that is being replaced and for which a Delete will come, if there is one.
     pub from: Option<RoleArn>,
-    /// What was asked for before.
+    /// What was asked for before, as far as it can be read.
     pub former: Former,
+    /// The same as a whole, if it was valid.
+    pub before: Option<Blueprint>,
 }
 
 /// That a role and its policy are gone.
@@ -35,6 +37,9 @@ pub struct Target {
     pub name: RoleName,
     /// Its ARN, when the physical resource ID says so.
     pub arn: Option<RoleArn>,
+    /// The role that the properties name, when the physical resource ID is another's: an update that failed, and whose
+    /// rollback failed, leaves two.
+    pub beside: Option<Replaced>,
     /// The path of its policies when the role is gone.
     pub path: IamPath,
     /// Names its policy may have, beside the one that its tags say.
@@ -44,10 +49,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// A role of which only the name is known.
+    /// A role of which only the names are known.
     #[must_use]
-    pub fn leftover(name: RoleName, path: IamPath) -> Self {
-        Self { policies: vec![PolicyName::from(&name)], name, arn: None, path, boundary: None }
+    pub fn leftover(replaced: Replaced, path: IamPath) -> Self {
+        let mut policies = vec![replaced.policy, PolicyName::from(&replaced.role)];
+        policies.dedup();
+        Self { name: replaced.role, arn: None, beside: None, path, policies, boundary: None }
     }
 
     /// Whether the role that was found under the name is the one meant.

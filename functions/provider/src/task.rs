@@ -74,20 +74,26 @@ impl Task {
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
                 Err(Rejected::ResourceType(envelope.resource_type.clone()))
             }
-            "Create" => Ok(Self::Establish(Box::new(present(envelope, pins, owner, Former::default())?))),
-            "Update" => {
-                let former = Former::read(&envelope.old_properties);
-                Ok(Self::Establish(Box::new(present(envelope, pins, owner, former)?)))
-            }
+            "Create" | "Update" => Ok(Self::Establish(Box::new(present(envelope, pins, owner)?))),
             other => Err(Rejected::RequestType(other.to_owned())),
         }
     }
 }
 
-fn present(envelope: &Envelope, pins: &Pins, owner: Owner, former: Former) -> Result<Present, Invalid> {
+fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, Invalid> {
     let blueprint = Blueprint::draw(Request::parse(&envelope.properties)?, owner)?;
     let from = physical_role(envelope, &blueprint.owner).filter(|from| *from != blueprint.role);
-    Ok(Present { blueprint, pinned_principal: pins.principal.clone(), from, former })
+    let before = Request::parse(&envelope.old_properties).ok();
+    Ok(Present {
+        before: before.and_then(|request| Blueprint::draw(request, blueprint.owner.clone()).ok()),
+        former: match envelope.request_type.as_str() {
+            "Update" => Former::read(&envelope.old_properties),
+            _ => Former::default(),
+        },
+        pinned_principal: pins.principal.clone(),
+        from,
+        blueprint,
+    })
 }
 
 /// Where the role that a Delete means would be: at the physical ID, or under the name in the properties when the ID is
@@ -98,11 +104,12 @@ fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
     }
     let former = Former::read(&envelope.properties);
     let arn = physical_role(envelope, owner);
-    let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name)?;
+    let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name.clone())?;
+    let beside = former.replaced().filter(|other| !other.role.is_same(&name));
     let mut policies: Vec<PolicyName> = former.policy_name.into_iter().collect();
     policies.push(PolicyName::from(&name));
     let path = arn.as_ref().map_or(former.path, |arn| arn.path.clone());
-    Some(Target { path, name, arn, policies, boundary: former.permissions_boundary })
+    Some(Target { path, name, arn, beside, policies, boundary: former.permissions_boundary })
 }
 
 /// The role that the physical ID names, if it is one of the stack's account.

@@ -131,9 +131,7 @@ impl Authority {
             | Change::UpdateTrust { role, .. }
             | Change::DeleteInlinePolicy { role, .. }
             | Change::DeleteRole { role } => on_role(role.as_str(), question),
-            Change::Attach { role, arn } => {
-                on_role(role.as_str(), Question { policy: Some(arn.as_str()), ..question })
-            }
+            Change::Attach { role, arn } => on_role(role.as_str(), Question { policy: Some(arn.as_str()), ..question }),
             Change::Detach { from: Carrier::Role(name), arn } => {
                 on_role(name, Question { policy: Some(arn.as_str()), ..question })
             }

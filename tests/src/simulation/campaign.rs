@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::draw;
 use super::history::History;
 use super::play::{Published, Seen, play};
 use super::shrink::shrink;
-use super::draw;
 use crate::Error;
 
 /// What a campaign found.

@@ -41,7 +41,7 @@ pub fn history(seed: u64) -> History {
         acts.push(Act::Hand(foreign(&mut rng)));
     }
     let mut asked = Parameters::new();
-    change(&mut rng, &mut asked);
+    change(&mut rng, &mut asked, has_hands);
     let troubles = troubles(&mut rng);
     acts.push(Act::Create { asked: asked.clone(), sibling_fails: rng.u8(..12) == 0, troubles });
     for _ in 0..rng.u8(..4) {
@@ -49,7 +49,7 @@ pub fn history(seed: u64) -> History {
             acts.push(Act::Hand(hand(&mut rng)));
         }
         let before = asked.clone();
-        change(&mut rng, &mut asked);
+        change(&mut rng, &mut asked, has_hands);
         let sibling_fails = rng.u8(..4) == 0;
         let rollback = Rollback { resource_first: rng.bool(), forgets_failed_id: rng.u8(..4) == 0 };
         acts.push(Act::Update { asked: asked.clone(), sibling_fails, rollback, troubles: self::troubles(&mut rng) });
@@ -79,8 +79,9 @@ fn weather(rng: &mut Rng) -> Weather {
     }
 }
 
-/// Changes one to three parameters.
-fn change(rng: &mut Rng, asked: &mut Parameters) {
+/// Changes one to three parameters. The path stays where there are hands: with a role that somebody deletes goes what
+/// tells under which path its policy is.
+fn change(rng: &mut Rng, asked: &mut Parameters, has_hands: bool) {
     for _ in 0..rng.u8(1..=3) {
         let mut at = rng.u32(..WEIGHTS.iter().sum::<u32>());
         let heavier = |weight: &u32| {
@@ -91,6 +92,7 @@ fn change(rng: &mut Rng, asked: &mut Parameters) {
         let index = WEIGHTS.iter().position(heavier).unwrap_or_default();
         let (name, values) = PARAMETERS[index];
         match values[rng.usize(..values.len())] {
+            _ if has_hands && name == "IamPath" => None,
             value if value == values[0] => asked.remove(name),
             value => asked.insert(name, value),
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::memory::{MemoryAccount, foreign_policy, foreign_role};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::{self, Owner, Tags};
+use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::port::{Carrier, Change};
 use cavatica_access::request::Request;
 use cavatica_connect::stack::{AssetLocation, Config, template};
@@ -37,11 +37,10 @@ const LAMBDA_WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_sec
 /// Nothing is sent there.
 const URL: &str = "https://bucket.s3.amazonaws.com/answer";
 /// What a refusal says that no rollback could take back; an administrator may ask for it all the same.
-const REFUSED_BY_RULE: [&str; 5] = [
+const REFUSED_BY_RULE: [&str; 4] = [
     "may change only together with RoleName",
     "IAM ignores letter case",
     "names are unique across paths",
-    "may be changed but not removed",
     "this function was deployed to trust",
 ];
 
@@ -132,6 +131,7 @@ pub fn play(history: &History, published: &Published, is_told: bool) -> Result<S
             stack: Stack::new(URL),
             deployed: None,
             is_touched: false,
+            returns: false,
             events: 0,
         };
         // Longer than anything lags: what was there before is seen.
@@ -152,6 +152,8 @@ struct Player<'w> {
     deployed: Option<Arc<Asked<Deployment>>>,
     /// Whether somebody else did something: what fails then may have to.
     is_touched: bool,
+    /// Whether the last update went back to a name that had been in use before.
+    returns: bool,
     events: u32,
 }
 
@@ -168,9 +170,27 @@ impl Player<'_> {
                 (Operation::Update { asked, sibling_fails: *sibling_fails, rollback: *rollback }, troubles)
             }
             Act::ContinueRollback { troubles } => (Operation::ContinueRollback, troubles),
+            Act::Delete { .. } if self.is_open() => return Ok(()),
             Act::Delete { retain, troubles } => (Operation::Delete { retain: *retain }, troubles),
         };
         self.operate(operation, troubles).await.map(drop)
+    }
+
+    /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more which
+    /// of two roles is in use: also when the new one was never made, or had been there before. README says so.
+    fn is_open(&self) -> bool {
+        let arn: Option<RoleArn> = self.stack.physical_id().parse().ok();
+        let is_made = |arn: RoleArn| self.world.account.read(|state| state.role_named(arn.name.as_str()).is_some());
+        let is_unknown = self.is_touched || self.returns || !arn.is_some_and(is_made);
+        self.stack.is_open() || (is_unknown && self.stack.status() == Status::UpdateRollbackFailed)
+    }
+
+    /// Whether a role says that it replaced another one.
+    fn replaced(&self, role: &RoleArn, other: &RoleArn) -> bool {
+        self.world.account.read(|state| {
+            let role = state.role_named(role.name.as_str());
+            role.is_some_and(|role| Lineage::of(&role.tags).names(&other.name))
+        })
     }
 
     /// Carries an operation out; the first failure that an event was answered with.
@@ -187,8 +207,12 @@ impl Player<'_> {
             }
             _ => None,
         };
+        let is_update = matches!(operation, Operation::Update { .. });
         if !self.stack.begin(operation) {
             return Ok(None);
+        }
+        if let (true, Some(before), Some(next)) = (is_update, &before, &next) {
+            self.returns = self.replaced(&before.role, &next.role);
         }
         let goals: Vec<_> = before.iter().chain(&next).collect();
         if next.is_some() {
@@ -226,9 +250,7 @@ impl Player<'_> {
         self.events += 1;
         world.begin(trouble);
         world.watch(|watch| watch.event(event, self.expected(event)));
-        world.tell(|| {
-            format!("── {} {} {}", event["RequestType"], event["PhysicalResourceId"], event["ResourceProperties"])
-        });
+        world.tell(|| told(event));
         let sent = world.now();
         self.deliver(event, trouble).await?;
         world.settle();
@@ -336,20 +358,28 @@ impl Player<'_> {
         world.settle();
         world.tell(|| "── from here on nothing goes wrong".to_owned());
         self.clear_obstacles()?;
-        if continues && self.stack.status() == Status::UpdateRollbackFailed {
-            let failure = self.operate(Operation::ContinueRollback, &[]).await?;
-            if let Some(reason) = failure.filter(|_| !self.is_touched) {
-                world.watch(|watch| watch.violation(format!("(g) the rollback is stuck: {reason}")));
-            }
+        if continues || self.is_open() {
+            self.until_done(|| Operation::ContinueRollback, Status::UpdateRollbackFailed).await?;
         }
-        for _ in 0..4 {
-            let failure = self.operate(Operation::Delete { retain: false }, &[]).await?;
-            match failure {
-                None => break,
-                Some(reason) if reason.contains("lost the tags") => self.tag_again()?,
+        if !self.is_open() {
+            self.until_done(|| Operation::Delete { retain: false }, Status::Gone).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries an operation until the stack leaves a status or reaches it, and meanwhile does what the Reasons say.
+    async fn until_done(&mut self, operation: impl Fn() -> Operation<Deployment>, status: Status) -> Result<(), Error> {
+        for _ in 0..8 {
+            match self.operate(operation(), &[]).await? {
+                None => return Ok(()),
+                Some(reason) if reason.contains("aws iam tag-role") => self.tag_again()?,
+                Some(reason) if reason.contains("aws iam tag-policy") => self.tag_policy_again(&reason)?,
+                Some(reason) if reason.contains("aws iam detach-") => self.detach_by_hand(&reason)?,
+                Some(reason) if reason.contains("aws iam attach-") => self.attach_by_hand(&reason)?,
+                Some(_) if status == Status::UpdateRollbackFailed && self.is_touched => return Ok(()),
                 Some(reason) => {
-                    world.watch(|watch| watch.violation(format!("(g) the delete is stuck: {reason}")));
-                    break;
+                    self.world.watch(|watch| watch.violation(format!("(g) the stack is stuck: {reason}")));
+                    return Ok(());
                 }
             }
         }
@@ -360,6 +390,34 @@ impl Player<'_> {
     fn tag_again(&mut self) -> Result<(), Error> {
         let arn: RoleArn = self.stack.physical_id().parse()?;
         self.by_hand(&Change::TagRole { role: arn.name, tags: owner()?.tags() })
+    }
+
+    /// Does what the Reason says: tags the policy again.
+    fn tag_policy_again(&mut self, reason: &str) -> Result<(), Error> {
+        let arn: PolicyArn = option(reason, "--policy-arn").unwrap_or_default().parse()?;
+        let tag = |pair: &str| {
+            let (key, value) = pair.strip_prefix("Key=")?.split_once(",Value=")?;
+            Some((key.to_owned(), value.to_owned()))
+        };
+        self.by_hand(&Change::TagPolicy {
+            arn,
+            tags: reason.trim_end_matches('.').split(' ').filter_map(tag).collect(),
+        })
+    }
+
+    /// Does what the Reason says: detaches an older policy from where somebody attached it.
+    fn detach_by_hand(&mut self, reason: &str) -> Result<(), Error> {
+        let arn: PolicyArn = option(reason, "--policy-arn").unwrap_or_default().parse()?;
+        let name = |kind| option(reason, kind).map(str::to_owned);
+        let role = name("--role-name").map(Carrier::Role);
+        let other = role.or(name("--user-name").map(Carrier::User)).or(name("--group-name").map(Carrier::Group));
+        self.by_hand(&Change::Detach { from: other.ok_or("nobody to detach from")?, arn })
+    }
+
+    /// Does what the Reason says: attaches an older policy again.
+    fn attach_by_hand(&mut self, reason: &str) -> Result<(), Error> {
+        let arn: PolicyArn = option(reason, "--policy-arn").unwrap_or_default().parse()?;
+        self.by_hand(&Change::Attach { role: option(reason, "--role-name").unwrap_or_default().parse()?, arn })
     }
 
     /// Does what the Reasons say: takes our role out of the profile and our policy off as boundary.
@@ -378,9 +436,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Makes a change that nobody of us makes.
+    /// Makes a change that nobody of us makes, if it can be made.
     fn by_hand(&mut self, change: &Change) -> Result<(), Error> {
-        self.world.account.by_hand(change)?;
+        let result = self.world.account.by_hand(change);
+        self.world.tell(|| {
+            format!("by hand: {change} -> {}", result.map_or_else(|failure| failure.code, |_| "done".to_owned()))
+        });
         self.look_again();
         Ok(())
     }
@@ -400,6 +461,14 @@ impl Player<'_> {
         })
     }
 
+    fn has_leftovers(&self) -> Result<bool, Error> {
+        let owner = owner()?;
+        Ok(self.world.account.read(|state| {
+            state.roles().filter(|role| owner.owns(&role.tags)).count() > 1
+                || state.policies().filter(|(_, tags, _)| owner.owns(tags)).count() > 1
+        }))
+    }
+
     async fn hand(&mut self, hand: Hand) -> Result<(), Error> {
         let world = self.world;
         // What was done before shows by now, and what is done here will when the next event comes.
@@ -414,6 +483,8 @@ impl Player<'_> {
                 vec![foreign_policy(format!("arn:aws:iam::123456789012:policy/{name}").parse()?)]
             }
             (_, None) => Vec::new(),
+            // Where a clean-up failed, the role in use is all that still tells of the older one.
+            (Hand::UntagsRole | Hand::DeletesRole, Some(_)) if self.is_touched || self.has_leftovers()? => Vec::new(),
             (Hand::Detaches, Some((role, arn))) => vec![detach(&role, arn)],
             (Hand::DeletesPolicy, Some((_, arn))) => self.deletion_of_policy(&arn),
             (Hand::DeletesRole, Some((role, _))) => self.deletion_of_role(&role)?,
@@ -426,7 +497,11 @@ impl Player<'_> {
                 Vec::new()
             }
             (Hand::AttachesOursElsewhere, Some((_, arn))) => {
-                for carrier in [Carrier::Role("bystander".to_owned()), Carrier::User("u".to_owned()), Carrier::Group("g".to_owned())] {
+                for carrier in [
+                    Carrier::Role("bystander".to_owned()),
+                    Carrier::User("u".to_owned()),
+                    Carrier::Group("g".to_owned()),
+                ] {
                     world.account.attach_by_hand(carrier, arn.clone());
                 }
                 Vec::new()
@@ -451,8 +526,7 @@ impl Player<'_> {
             }
         };
         for change in changes {
-            // What cannot be done, because a name is taken say, is not done.
-            let _ = world.account.by_hand(&change);
+            self.by_hand(&change)?;
         }
         self.is_touched = true;
         self.look_again();
@@ -464,8 +538,7 @@ impl Player<'_> {
         let carriers: Vec<_> = self.world.account.read(|state| {
             state.attachments().filter(|(_, attached)| attached == arn).map(|(carrier, _)| carrier.clone()).collect()
         });
-        let mut changes: Vec<_> =
-            carriers.into_iter().map(|from| Change::Detach { from, arn: arn.clone() }).collect();
+        let mut changes: Vec<_> = carriers.into_iter().map(|from| Change::Detach { from, arn: arn.clone() }).collect();
         let old = |number| Change::DeletePolicyVersion { arn: arn.clone(), version: format!("v{number}") };
         changes.extend((1..20).map(old));
         changes.push(Change::DeletePolicy { arn: arn.clone() });
@@ -477,14 +550,33 @@ impl Player<'_> {
             let is_its = |carrier: &Carrier| *carrier == Carrier::Role(role.to_string());
             let attached = state.attachments().filter(|(carrier, _)| is_its(carrier));
             let inline = state.inline_policies(role.as_str()).into_iter();
-            let inline =
-                inline.map(|name| Change::DeleteInlinePolicy { role: role.clone(), name: name.to_owned() });
+            let inline = inline.map(|name| Change::DeleteInlinePolicy { role: role.clone(), name: name.to_owned() });
             attached.map(|(_, arn)| detach(role, arn.clone())).chain(inline).collect()
         });
         self.world.account.set_instance_profile_by_hand("profile", role, false);
         changes.push(Change::DeleteRole { role: role.clone() });
         Ok(changes)
     }
+}
+
+/// What a command in a Reason says for an option.
+fn option<'r>(reason: &'r str, name: &str) -> Option<&'r str> {
+    let mut words = reason.trim_end_matches('.').split(' ');
+    words.find(|word| *word == name).and_then(|_| words.next())
+}
+
+/// An event in a line.
+fn told(event: &Value) -> String {
+    let id = event["PhysicalResourceId"].as_str().unwrap_or("nothing");
+    let asked = |properties: &Value| {
+        let named = |(name, value): (&String, &Value)| match value {
+            Value::String(text) if text.is_empty() => None,
+            _ if ["ServiceToken", "ServiceTimeout", "Release", "ProjectLocations"].contains(&name.as_str()) => None,
+            value => Some(format!("{name}={value}")),
+        };
+        properties.as_object().into_iter().flatten().filter_map(named).collect::<Vec<_>>().join(" ")
+    };
+    format!("── {} of {id}: {}", event["RequestType"], asked(&event["ResourceProperties"]))
 }
 
 fn detach(role: &RoleName, arn: PolicyArn) -> Change {

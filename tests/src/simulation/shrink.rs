@@ -62,14 +62,20 @@ fn simpler(history: &History) -> Vec<History> {
                 });
             }
         }
-        let names: Vec<_> = history.acts[at].clone().asked_mut().map(|asked| asked.keys().copied().collect()).unwrap_or_default();
+        let names: Vec<_> =
+            history.acts[at].clone().asked_mut().map(|asked| asked.keys().copied().collect()).unwrap_or_default();
         for name in names {
             // A parameter that nobody asks for, in this act alone or in all that follow.
             change(&|act| act.asked_mut().is_some_and(|asked| asked.remove(name).is_some()));
         }
     }
-    let names: std::collections::BTreeSet<_> =
-        history.acts.iter().flat_map(|act| act.clone().asked_mut().map(|asked| asked.keys().copied().collect::<Vec<_>>()).unwrap_or_default()).collect();
+    let names: std::collections::BTreeSet<_> = history
+        .acts
+        .iter()
+        .flat_map(|act| {
+            act.clone().asked_mut().map(|asked| asked.keys().copied().collect::<Vec<_>>()).unwrap_or_default()
+        })
+        .collect();
     for name in names {
         let mut simpler = history.clone();
         for asked in simpler.acts.iter_mut().filter_map(Act::asked_mut) {

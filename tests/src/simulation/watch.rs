@@ -7,8 +7,9 @@ use std::sync::Arc;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::{self, Owner, Tags};
+use cavatica_access::owner::{Owner, Tags};
 use cavatica_access::port::{Carrier, Change};
+use cavatica_access::request::Former;
 use serde_json::Value;
 
 use crate::cloudformation;
@@ -85,7 +86,8 @@ impl Watch {
         self.permissions = asked.iter().map(|blueprint| blueprint.permissions.to_value()).collect();
         self.trusts = asked.iter().map(|blueprint| blueprint.trust.to_value()).collect();
         // An earlier operation that failed may have left something else.
-        self.permissions.extend(state.policies().filter(|(_, tags, _)| ours(tags)).map(|(_, _, document)| document.clone()));
+        self.permissions
+            .extend(state.policies().filter(|(_, tags, _)| ours(tags)).map(|(_, _, document)| document.clone()));
         self.trusts.extend(state.roles().filter(|role| ours(&role.tags)).map(|role| role.trust.clone()));
         self.kept = match asked {
             [old, new] if old.role.is_same(&new.role) && old.policy.is_same(&new.policy) => {
@@ -118,7 +120,10 @@ impl Watch {
     pub fn claims(&mut self, state: &State) {
         let broken = match &self.expected {
             Expected::Nothing => None,
-            Expected::AsAsked(blueprint) => difference(state, blueprint).map(|what| format!("(c, f) {what}")),
+            Expected::AsAsked(blueprint) => {
+                let before = Former::read(&self.event["OldResourceProperties"]).tag_keys;
+                difference(state, blueprint, &before).map(|what| format!("(c, f) {what}"))
+            }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
                 self.owner.owns(&role.tags).then(|| format!("(b, f) role {} is still there", role.arn.name))
@@ -136,12 +141,15 @@ impl Watch {
         let role = state.roles().find(|role| self.owner.owns(&role.tags)).map(|role| role.arn.to_string());
         let policy = || state.policies().find(|(_, tags, _)| self.owner.owns(tags)).map(|(arn, ..)| arn.to_string());
         let ours = role.or_else(policy).map(|arn| format!("{arn} is left"));
-        ours.or_else(|| (rest != self.foreign).then(|| format!("others' things changed: {:?} became {rest:?}", self.foreign)))
+        ours.or_else(|| {
+            (rest != self.foreign).then(|| format!("others' things changed: {:?} became {rest:?}", self.foreign))
+        })
     }
 
     /// A change took effect.
     pub fn saw(&mut self, change: &Change, before: &State, after: &State) {
-        let broken = self.foreign_change(change, before).or_else(|| self.too_much(after)).or_else(|| self.nothing(after));
+        let broken =
+            self.foreign_change(change, before).or_else(|| self.too_much(after)).or_else(|| self.nothing(after));
         if let Some(broken) = broken {
             self.violation(format!("{broken}, by {change}"));
         }
@@ -200,12 +208,14 @@ impl Watch {
 }
 
 fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
-    let is_on_it = |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if name.eq_ignore_ascii_case(role.as_str()));
-    state.document(policy).is_some() && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
+    let is_on_it =
+        |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if name.eq_ignore_ascii_case(role.as_str()));
+    state.document(policy).is_some()
+        && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
 }
 
-/// What is not as asked.
-fn difference(state: &State, blueprint: &Blueprint) -> Option<String> {
+/// What is not as asked. Of tags, others may have set more; those asked for before have to be gone.
+fn difference(state: &State, blueprint: &Blueprint, before: &[String]) -> Option<String> {
     let Some(role) = state.role_named(blueprint.role.name.as_str()).filter(|role| role.arn == blueprint.role) else {
         return Some(format!("there is no role {}", blueprint.role));
     };
@@ -213,14 +223,18 @@ fn difference(state: &State, blueprint: &Blueprint) -> Option<String> {
     let Some(tags) = state.policy_tags(&blueprint.policy) else {
         return Some(format!("there is no policy {}", blueprint.policy));
     };
-    let less_notes = |tags: &Tags| tags.iter().filter(|(key, _)| *key != owner::REPLACES).map(fold).collect::<Tags>();
+    let are_as_asked = |tags: &Tags, asked: Tags| {
+        let (tags, asked): (Tags, Tags) = (tags.iter().map(fold).collect(), asked.iter().map(fold).collect());
+        let is_left = |key: &String| tags.contains_key(&key.to_lowercase()) && !asked.contains_key(&key.to_lowercase());
+        asked.iter().all(|(key, value)| tags.get(key) == Some(value)) && !before.iter().any(is_left)
+    };
     let aspects = [
         ("the trust policy", role.trust == blueprint.trust.to_value()),
         ("the description", role.description == request.description.clone().unwrap_or_default()),
         ("the session duration", role.max_session_duration == request.max_session_duration),
         ("the boundary", role.boundary == request.permissions_boundary),
-        ("the role's tags", less_notes(&role.tags) == less_notes(&blueprint.role_tags())),
-        ("the policy's tags", less_notes(tags) == less_notes(&blueprint.policy_tags())),
+        ("the role's tags", are_as_asked(&role.tags, blueprint.role_tags())),
+        ("the policy's tags", are_as_asked(tags, blueprint.policy_tags())),
         ("the policy's document", state.document(&blueprint.policy) == Some(&blueprint.permissions.to_value())),
         ("the attachment", is_attached(state, &role.arn.name, &blueprint.policy)),
     ];

@@ -424,7 +424,11 @@ impl Post for Desk<'_> {
             Some(Posting::Lost) => lost(),
             posting => {
                 self.world.settle();
-                self.world.tell(|| format!("answered by attempt {}: {body}", self.attempt));
+                self.world.tell(|| {
+                    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+                    let (id, reason) = (&answer["PhysicalResourceId"], answer["Reason"].as_str().unwrap_or_default());
+                    format!("answered by attempt {}: {} {id} {reason}", self.attempt, answer["Status"])
+                });
                 let state = self.world.account.snapshot();
                 let mut inner = self.world.lock();
                 // CloudFormation takes the first.

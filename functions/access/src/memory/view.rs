@@ -59,8 +59,7 @@ impl State {
         let mut rest = self.clone();
         rest.roles.retain(|_, held| !is_excluded(&held.role.tags));
         rest.policies.retain(|_, held| !is_excluded(&held.tags));
-        let is_excluded_policy =
-            |arn: &PolicyArn| self.policy_tags(arn).is_some_and(&is_excluded);
+        let is_excluded_policy = |arn: &PolicyArn| self.policy_tags(arn).is_some_and(&is_excluded);
         let is_excluded_role = |name: &str| self.role_named(name).is_some_and(|role| is_excluded(&role.tags));
         rest.attachments.retain(|(carrier, arn)| {
             let is_on_excluded = matches!(carrier, Carrier::Role(name) if is_excluded_role(name));

@@ -22,7 +22,7 @@ pub(super) fn plan(absent: &Absent, remnants: &[Remnant]) -> Result<Plan, Refusa
         && target.arn.is_some()
         && lost_tags(role, target.boundary.as_ref(), &absent.owner)
     {
-        return Err(Refusal::lost_tags(&role.arn.name, &absent.owner));
+        return Err(Refusal::role_lost_tags(&role.arn.name, &absent.owner));
     }
     Ok(plan)
 }

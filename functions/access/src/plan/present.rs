@@ -1,16 +1,16 @@
 //! Steps that make a request true: create what is missing, change in place what differs, never adopt what is foreign.
 //!
 //! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
-//! the attachment, then what is left of older roles, and last the note that they are gone.
+//! the attachment, then the note of which role is in use, then what is left of older roles, and last that they are gone.
 
 use std::collections::BTreeMap;
 
 use crate::document::same_meaning;
 use crate::limits;
-use crate::names::RoleName;
+use crate::names::{PolicyArn, PolicyName, RoleName};
 use crate::observe::Site;
-use crate::owner::{self, Tags};
-use crate::plan::{Plan, Stage, absent};
+use crate::owner::{self, Lineage, Replaced, Tags};
+use crate::plan::{Plan, absent};
 use crate::port::{Change, NewRole, Policy, Role};
 use crate::refusal::Refusal;
 use crate::wanted::Present;
@@ -33,7 +33,7 @@ pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
             {
                 plan.then(vec![Change::PutBoundary { role: role.arn.name.clone(), boundary }]);
             }
-            role_steps.extend(change_role(present, site, role)?);
+            role_steps.extend(change_role(present, role)?);
         }
     }
     let policy_steps = match &site.policy {
@@ -50,15 +50,13 @@ pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
     if !site.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
         plan.then(vec![Change::Attach { role: blueprint.role.name.clone(), arn: blueprint.policy.clone() }]);
     }
-    if let Some(stage) = returning(present, site) {
-        plan.stages.push(stage);
-    }
+    plan.then(site.role.iter().filter_map(|role| note_replaced(present, site, role)).collect());
     clean_up(&mut plan, present, site);
     Ok(plan)
 }
 
 /// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
-/// What stands in its way is noted and does not stop the update.
+/// What stands in its way is noted and does not stop the update; whoever remembers it stays with it.
 fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
     let mut is_whole = true;
     for remnant in &site.leftovers {
@@ -70,12 +68,15 @@ fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
             Err(obstacle) => {
                 is_whole = false;
                 plan.notes.push(format!("the older role {} is still there: {obstacle}", remnant.name));
+                break;
             }
         }
     }
-    let noted = site.role.as_ref().filter(|role| !owner::replaced_roles(&role.tags).is_empty());
-    if let Some(role) = noted.filter(|_| is_whole && present.from.is_none()) {
-        plan.clean_up.push(vec![set_replaces(present, &role.arn.name, "")]);
+    if let Some(role) = site.role.as_ref().filter(|_| is_whole && present.from.is_none()) {
+        let lineage = noted(present, site, role).unwrap_or_else(|| Lineage::of(&role.tags));
+        if !lineage.replaced.is_empty() {
+            plan.clean_up.push(vec![set_lineage(present, &role.arn.name, &lineage.cleared())]);
+        }
     }
 }
 
@@ -90,7 +91,7 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
     if let Some(role) = &site.role {
         let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
         if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
-            return Err(Refusal::lost_tags(&role.arn.name, &blueprint.owner));
+            return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
         }
         if !blueprint.owner.owns(&role.tags) {
             return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
@@ -105,7 +106,16 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
             return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
         }
     }
+    // Somebody removed the role, and with it what tells of its policy.
+    let former = present.former.policy_name.as_ref().filter(|_| present.from.is_none() && site.role.is_none());
+    if let Some(old) = former.filter(|old| site.policy.is_none() && !old.is_same(&request.policy_name)) {
+        return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
+    }
     if let Some(policy) = &site.policy {
+        let is_attached = site.attached.iter().any(|arn| arn.is_same(&policy.arn));
+        if is_attached && !policy.tags.contains_key(owner::STACK) {
+            return Err(Refusal::policy_lost_tags(&policy.arn, &wanted.name, &blueprint.owner));
+        }
         if !blueprint.owner.owns(&policy.tags) {
             return Err(Refusal::taken("Policy", policy.arn.name(), &policy.tags, &blueprint.owner));
         }
@@ -135,10 +145,14 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A boundary that was set stays as long as the role does: the provider role of the moment allows changes only under one
+/// boundary, so that a rollback could not set the other one again. One that somebody took off is set again.
 fn check_boundary(present: &Present, site: &Site) -> Result<(), Refusal> {
-    match site.role.as_ref().and_then(|role| role.boundary.clone()) {
-        Some(boundary) if present.blueprint.request.permissions_boundary.is_none() => {
-            Err(Refusal::BoundaryRemoved { role: present.blueprint.role.name.clone(), boundary })
+    let asked = &present.blueprint.request.permissions_boundary;
+    match site.role.as_ref() {
+        Some(role) if role.boundary != *asked && present.former.permissions_boundary != *asked => {
+            let named = |boundary: &Option<PolicyArn>| boundary.as_ref().map_or("none", PolicyArn::as_str).to_owned();
+            Err(Refusal::BoundaryChangedAlone { old: named(&role.boundary), new: named(asked) })
         }
         _ => Ok(()),
     }
@@ -163,8 +177,9 @@ fn check_principal(present: &Present, role: Option<&Role>) -> Result<(), Refusal
 fn create_role(present: &Present, site: &Site) -> Change {
     let blueprint = &present.blueprint;
     let mut tags = blueprint.role_tags();
-    if let Some(from) = replaced(present, site) {
-        tags.insert(owner::REPLACES.to_owned(), owner::role_tag(&from.arn.name));
+    if let Some((from, its_lineage)) = replaced(present, site) {
+        let lineage = Lineage::default().replacing(from, &its_lineage);
+        tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     }
     Change::CreateRole(Box::new(NewRole {
         arn: blueprint.role.clone(),
@@ -176,7 +191,7 @@ fn create_role(present: &Present, site: &Site) -> Change {
     }))
 }
 
-fn change_role(present: &Present, site: &Site, role: &Role) -> Result<Vec<Change>, Refusal> {
+fn change_role(present: &Present, role: &Role) -> Result<Vec<Change>, Refusal> {
     let (blueprint, request) = (&present.blueprint, &present.blueprint.request);
     let name = &role.arn.name;
     let mut steps = Vec::new();
@@ -189,11 +204,7 @@ fn change_role(present: &Present, site: &Site, role: &Role) -> Result<Vec<Change
         let max_session_duration = request.max_session_duration;
         steps.push(Change::UpdateRole { role: name.clone(), description, max_session_duration });
     }
-    let mut wanted = blueprint.role_tags();
-    if let Some(from) = replaced(present, site).filter(|from| !is_return(present, from)) {
-        wanted.insert(owner::REPLACES.to_owned(), owner::note_replaced(&role.tags, &from.arn.name));
-    }
-    let (set, unset) = tag_changes(present, &role.tags, wanted);
+    let (set, unset) = tag_changes(present, &role.tags, blueprint.role_tags());
     steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
     steps.extend(unset.map(|keys| Change::UntagRole { role: name.clone(), keys }));
     Ok(steps)
@@ -236,31 +247,41 @@ fn tag_changes(present: &Present, there: &Tags, wanted: Tags) -> (Option<Tags>, 
     (Some(set).filter(|set| !set.is_empty()), Some(unset).filter(|unset| !unset.is_empty()))
 }
 
-/// The role that ours replaces, if it is there and ours.
-fn replaced<'s>(present: &Present, site: &'s Site) -> Option<&'s Role> {
-    site.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags))
+/// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
+/// will come all the same.
+fn replaced(present: &Present, site: &Site) -> Option<(Replaced, Lineage)> {
+    let role = present.from.as_ref()?.name.clone();
+    let ours = site.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags));
+    let tagged = ours.and_then(|role| owner::tagged_policy(&role.tags));
+    let former = present.former.replaced().filter(|former| former.role.is_same(&role)).map(|former| former.policy);
+    let policy = tagged.or(former).unwrap_or_else(|| PolicyName::from(&role));
+    Some((Replaced { role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
 }
 
-/// Whether the role being replaced says that it replaced ours: a replacement is being taken back.
-fn is_return(present: &Present, from: &Role) -> bool {
-    owner::replaced_roles(&from.tags).iter().any(|name| name.is_same(&present.blueprint.role.name))
+/// Says on a role that was there before that it is the one in use, and which one to remember in case its removal fails.
+///
+/// The last of the steps that have to succeed: until then a Delete of the other role may take this one along.
+fn note_replaced(present: &Present, site: &Site, role: &Role) -> Option<Change> {
+    let lineage = noted(present, site, role).filter(|lineage| *lineage != Lineage::of(&role.tags))?;
+    Some(set_lineage(present, &role.arn.name, &lineage))
 }
 
-/// When a replacement is taken back, the Delete of the newer role comes next and must not follow its note to ours.
-/// Either the newer one loses its note or ours gets one; the provider role of the moment allows one of the two.
-fn returning(present: &Present, site: &Site) -> Option<Stage> {
-    let role = site.role.as_ref()?;
-    let from = replaced(present, site).filter(|from| is_return(present, from))?;
-    let is_noted = owner::replaced_roles(&role.tags).iter().any(|name| name.is_same(&from.arn.name));
-    (!is_noted).then(|| {
-        let note = owner::note_replaced(&role.tags, &from.arn.name);
-        Stage::Any(vec![set_replaces(present, &role.arn.name, &note), set_replaces(present, &from.arn.name, "")])
-    })
+/// What a role that was there before should say of others: the one that it replaces now or, when no Delete will come for
+/// it, the one that the old properties name.
+fn noted(present: &Present, site: &Site, role: &Role) -> Option<Lineage> {
+    let lineage = Lineage::of(&role.tags);
+    if let Some((from, its_lineage)) = replaced(present, site) {
+        return Some(lineage.replacing(from, &its_lineage));
+    }
+    let former = present.former.replaced()?;
+    let left = site.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing())?;
+    let its_tags = left.role.as_ref().map(|role| &role.tags);
+    Some(lineage.replacing(former, &its_tags.map(Lineage::of).unwrap_or_default()))
 }
 
-fn set_replaces(present: &Present, role: &RoleName, value: &str) -> Change {
+fn set_lineage(present: &Present, role: &RoleName, lineage: &Lineage) -> Change {
     let mut tags = present.blueprint.owner.tags();
-    tags.insert(owner::REPLACES.to_owned(), value.to_owned());
+    tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     Change::TagRole { role: role.clone(), tags }
 }
 

@@ -86,7 +86,13 @@ pub fn with(mut properties: Value, name: &str, value: Value) -> Value {
 /// What a Create of these properties wants.
 pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>> {
     let blueprint = Blueprint::draw(Request::parse(properties)?, owner()?)?;
-    Ok(Present { blueprint, pinned_principal: CAVATICA_PRINCIPAL.parse()?, from: None, former: Former::default() })
+    Ok(Present {
+        blueprint,
+        pinned_principal: CAVATICA_PRINCIPAL.parse()?,
+        from: None,
+        former: Former::default(),
+        before: None,
+    })
 }
 
 /// What an Update wants, with the physical ID as CloudFormation has it.
@@ -95,6 +101,7 @@ pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<d
     let from: RoleArn = physical.parse()?;
     present.from = Some(from).filter(|from| *from != present.blueprint.role);
     present.former = Former::read(old);
+    present.before = Request::parse(old).ok().and_then(|request| Blueprint::draw(request, owner().ok()?).ok());
     Ok(present)
 }
 
@@ -106,7 +113,7 @@ pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
     let boundary = Some(BOUNDARY.parse()?);
     Ok(Absent {
         owner: owner()?,
-        target: Some(Target { name, arn: Some(arn), path: Default::default(), policies, boundary }),
+        target: Some(Target { name, arn: Some(arn), beside: None, path: Default::default(), policies, boundary }),
     })
 }
 
