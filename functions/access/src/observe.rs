@@ -206,8 +206,11 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         let is_former =
             |replaced: &&Replaced| former.as_ref().is_some_and(|former| former.role.is_same(&replaced.role));
         let path = &present.former.path;
-        let named =
-            former.iter().map(|former| self.chain(Target::leftover(former.clone(), path.clone()), None, Some(wanted)));
+        let named = former.iter().map(|former| {
+            let mut target = Target::leftover(former.clone(), path.clone());
+            target.policies.extend(lineage.replaced.iter().filter(is_former).map(|noted| noted.policy.clone()));
+            self.chain(target, None, Some(wanted))
+        });
         let noted = lineage.replaced.iter().filter(|replaced| !is_former(replaced)).map(|replaced| {
             let later = Later { name: wanted.clone(), generation: Some(lineage.generation) };
             self.chain(Target::leftover(replaced.clone(), path.clone()), Some(later), Some(wanted))

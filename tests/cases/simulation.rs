@@ -1,0 +1,253 @@
+//! The lifecycle under faults: many random histories, and by name those in which the simulator found a mistake.
+
+use std::time::Duration;
+
+use cavatica_access::port::Action;
+use cavatica_tests::Outcome;
+use cavatica_tests::cloudformation::Rollback;
+use cavatica_tests::simulation::campaign;
+use cavatica_tests::simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
+use cavatica_tests::simulation::play::{Published, play};
+
+/// How many histories the ordinary test plays.
+const HISTORIES: u64 = 100_000;
+
+#[test]
+fn a_hundred_thousand_histories_show_no_violation() -> Outcome {
+    let found = campaign::run(1, HISTORIES, &|_| {})?;
+    assert_eq!(found.histories, HISTORIES);
+    let replay =
+        |(seed, violation): &(u64, String)| format!("{violation}\n  cargo simulate --seed {seed} --histories 1");
+    let said: Vec<_> = found.violations.iter().map(replay).collect();
+    assert!(said.is_empty(), "{}", said.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn the_same_seed_is_the_same_history_to_the_last_call() -> Outcome {
+    for seed in [7, 4_711, 1_000_003] {
+        let history = cavatica_tests::simulation::draw::history(seed);
+        let published = Published::new();
+        let (one, other) = (play(&history, &published, true)?, play(&history, &published, true)?);
+        assert_eq!(one.story, other.story, "seed {seed}");
+    }
+    Ok(())
+}
+
+/// Plays a history whatever its dice are, in calm weather unless said otherwise.
+fn holds(weather: &Weather, acts: &[Act]) -> Outcome {
+    let published = Published::new();
+    for dice in 0..24 {
+        let history = History { dice, weather: weather.clone(), acts: acts.to_vec() };
+        let seen = play(&history, &published, true)?;
+        assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.story.join("\n"), seen.violations);
+    }
+    Ok(())
+}
+
+fn calm() -> Weather {
+    Weather { latency: Duration::from_millis(50), ..Weather::default() }
+}
+
+fn lagging() -> Weather {
+    Weather { lag: Duration::from_secs(4), ..calm() }
+}
+
+fn parameters(asked: &[(&'static str, &'static str)]) -> Parameters {
+    asked.iter().copied().collect()
+}
+
+fn create(asked: &[(&'static str, &'static str)]) -> Act {
+    Act::Create { asked: parameters(asked), sibling_fails: false, troubles: Vec::new() }
+}
+
+fn update(asked: &[(&'static str, &'static str)]) -> Act {
+    let (rollback, troubles) = (Rollback::default(), Vec::new());
+    Act::Update { asked: parameters(asked), sibling_fails: false, rollback, troubles }
+}
+
+/// Another resource fails after ours.
+fn taken_back(mut act: Act) -> Act {
+    if let Act::Update { sibling_fails, .. } | Act::Create { sibling_fails, .. } = &mut act {
+        *sibling_fails = true;
+    }
+    act
+}
+
+fn resource_first(mut act: Act) -> Act {
+    if let Act::Update { rollback, .. } = &mut act {
+        rollback.resource_first = true;
+    }
+    act
+}
+
+fn forgetting(mut act: Act) -> Act {
+    if let Act::Update { rollback, .. } = &mut act {
+        rollback.forgets_failed_id = true;
+    }
+    act
+}
+
+/// What goes wrong with an act's events, in order.
+fn with(mut act: Act, troubles: &[Trouble]) -> Act {
+    if let Some(its) = act.troubles_mut() {
+        *its = troubles.to_vec();
+    }
+    act
+}
+
+fn fine() -> Trouble {
+    Trouble::default()
+}
+
+fn denied(action: Action) -> Trouble {
+    Trouble { denied: Some(action), ..Trouble::default() }
+}
+
+fn silent(action: Action) -> Trouble {
+    Trouble { silent: Some(action), ..Trouble::default() }
+}
+
+fn too_late() -> Trouble {
+    Trouble { too_late: true, ..Trouble::default() }
+}
+
+const NEW: &[(&str, &str)] = &[("RoleName", "new")];
+const THIRD: &[(&str, &str)] = &[("RoleName", "third")];
+
+#[test]
+fn a_rename_is_taken_back_whichever_of_role_and_resource_is_reverted_first() -> Outcome {
+    for asked in [NEW, &[("RoleName", "new"), ("PolicyName", "shared")]] {
+        let rename = taken_back(update(asked));
+        holds(&calm(), &[create(&asked[1..]), rename.clone()])?;
+        holds(&calm(), &[create(&asked[1..]), resource_first(rename.clone())])?;
+        holds(&lagging(), &[create(&asked[1..]), resource_first(rename.clone()), rename])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_new_role_whose_clean_up_failed_after_a_rollback_goes_with_the_stack() -> Outcome {
+    for action in [Action::DeleteRole, Action::DeletePolicy, Action::DetachRolePolicy] {
+        for rename in [taken_back(update(NEW)), resource_first(taken_back(update(NEW)))] {
+            holds(&calm(), &[create(&[]), with(rename, &[fine(), fine(), denied(action)])])?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn both_roles_go_when_a_stack_is_deleted_whose_rollback_failed() -> Outcome {
+    let rename = with(taken_back(update(NEW)), &[fine(), silent(Action::GetRole)]);
+    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    holds(&calm(), &[create(&[]), rename.clone(), delete.clone()])?;
+    holds(&calm(), &[create(&[]), resource_first(rename), delete])?;
+    let half_made = with(update(NEW), &[denied(Action::AttachRolePolicy), silent(Action::GetRole)]);
+    holds(&calm(), &[create(&[]), half_made, Act::ContinueRollback { troubles: Vec::new() }])
+}
+
+#[test]
+fn a_half_made_role_whose_id_was_forgotten_is_cleaned_up_although_its_name_was_in_use_before() -> Outcome {
+    let shared = &[("RoleName", "third"), ("PolicyName", "shared")];
+    let refused = update(shared);
+    let failing = with(forgetting(update(THIRD)), &[denied(Action::CreatePolicy)]);
+    holds(&calm(), &[Act::Hand(Hand::MakesPolicy("shared")), create(&[]), refused, failing])
+}
+
+#[test]
+fn what_remembers_an_older_role_stays_as_long_as_that_one_does() -> Outcome {
+    // The oldest is in an instance profile, so that its clean-up fails again and again.
+    holds(&calm(), &[create(THIRD), Act::Hand(Hand::PutsIntoProfile), update(NEW), update(&[]), update(&[])])
+}
+
+#[test]
+fn a_policy_that_does_not_show_yet_is_not_left_behind_by_a_delete_that_comes_at_once() -> Outcome {
+    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    holds(&lagging(), &[create(&[]), delete.clone()])?;
+    holds(&lagging(), &[create(&[("PolicyName", "shared")]), delete])
+}
+
+#[test]
+fn an_update_is_taken_back_although_the_account_still_shows_how_it_was() -> Outcome {
+    let tags: &[(&str, &str)] = &[("Tags", "team=genomics")];
+    for changed in [tags, &[("AccessMode", "ReadWrite")], &[("ExternalId", "lab-1234")], &[("Description", "changed")]]
+    {
+        holds(&lagging(), &[create(&[]), taken_back(update(changed))])?;
+    }
+    // What a rename leaves to be noted must not pass for what is to be taken back.
+    let other: &[(&str, &str)] = &[("RoleName", "new"), ("Tags", "team=other,cost centre=42")];
+    let genomics: &[(&str, &str)] = &[("RoleName", "new"), ("Tags", "team=genomics")];
+    holds(&lagging(), &[create(&[]), update(other), resource_first(taken_back(update(genomics)))])
+}
+
+#[test]
+fn a_policy_version_that_does_not_show_yet_makes_room_once_it_does() -> Outcome {
+    let lost = Strike { call: Calls::Of(Action::CreatePolicyVersion), nth: 2, fault: Fault::LostAfter };
+    let twice = Trouble { strikes: vec![lost], duplicate: Some(Duration::from_millis(3_400)), ..Trouble::default() };
+    let bucket: &[(&str, &str)] = &[("BucketName", "other-bucket")];
+    holds(&lagging(), &[create(&[]), with(update(bucket), &[twice]), taken_back(update(&[("ExternalId", "lab-1234")]))])
+}
+
+#[test]
+fn what_a_rename_leaves_of_a_role_that_lost_its_tags_is_remembered() -> Outcome {
+    let named: &[(&str, &str)] = &[("PolicyName", "shared")];
+    for asked in [&[], named] {
+        holds(&calm(), &[create(asked), Act::Hand(Hand::UntagsRole), update(THIRD)])?;
+        holds(&calm(), &[create(asked), Act::Hand(Hand::UntagsRole), update(THIRD), update(&[])])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_policy_whose_role_somebody_deleted_is_not_left_behind_by_another_name() -> Outcome {
+    holds(&calm(), &[create(&[("PolicyName", "shared")]), Act::Hand(Hand::DeletesRole), update(&[])])
+}
+
+#[test]
+fn a_policy_whose_role_was_never_made_is_remembered() -> Outcome {
+    let half = [denied(Action::CreateRole), fine(), Trouble { kills: vec![1, 1, 1], ..Trouble::default() }];
+    holds(&calm(), &[create(NEW), with(update(&[("PolicyName", "shared")]), &half)])
+}
+
+#[test]
+fn a_policy_that_lost_its_tags_can_be_tagged_again_and_the_rollback_goes_on() -> Outcome {
+    let unanswered = with(update(THIRD), &[too_late()]);
+    holds(&calm(), &[create(&[]), Act::Hand(Hand::UntagsPolicy), unanswered])
+}
+
+#[test]
+fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
+    let boundary = cavatica_tests::simulation::ORGANISATIONS_BOUNDARY;
+    for (before, after) in
+        [(vec![], vec![("PermissionsBoundaryArn", boundary)]), (vec![("PermissionsBoundaryArn", boundary)], vec![])]
+    {
+        holds(&calm(), &[create(&before), resource_first(taken_back(update(&after)))])?;
+        holds(&calm(), &[create(&before), taken_back(update(&[after, NEW.to_vec()].concat()))])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_function_that_dies_at_any_await_is_finished_by_its_retry() -> Outcome {
+    let published = Published::new();
+    let lives: [&[Act]; 3] = [
+        &[create(&[])],
+        &[create(&[]), update(&[("AccessMode", "ReadWrite"), ("Tags", "team=genomics"), ("ExternalId", "none")])],
+        &[create(&[]), taken_back(update(NEW)), update(THIRD)],
+    ];
+    for acts in lives {
+        for (act, event, polls) in
+            (0..acts.len()).flat_map(|a| (0..3).flat_map(move |e| (1..60).map(move |p| (a, e, p))))
+        {
+            let mut acts = acts.to_vec();
+            acts.push(Act::Delete { retain: false, troubles: Vec::new() });
+            let mut troubles = vec![fine(); 3];
+            troubles[event].kills = vec![polls];
+            acts[act] = with(acts[act].clone(), &troubles);
+            let history = History { dice: u64::from(polls), weather: calm(), acts };
+            let seen = play(&history, &published, false)?;
+            assert!(seen.violations.is_empty(), "{history}{:?}", seen.violations);
+        }
+    }
+    Ok(())
+}
