@@ -7,6 +7,7 @@ pub mod function;
 pub mod mailbox;
 pub mod simulation;
 pub mod staged;
+pub mod sweep;
 pub mod system;
 
 /// What a test answers: any error fails it with its text.

@@ -156,8 +156,9 @@ impl System {
     }
 }
 
-/// IAM gives documents percent-encoded.
-fn decoded(document: Option<String>) -> Value {
+/// A document as IAM gives it, percent-encoded.
+#[must_use]
+pub fn decoded(document: Option<String>) -> Value {
     let text = document.unwrap_or_default();
     serde_json::from_str(&percent_decode_str(&text).decode_utf8_lossy()).unwrap_or_default()
 }

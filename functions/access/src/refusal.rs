@@ -218,12 +218,7 @@ impl Refusal {
     #[must_use]
     pub fn while_changing(change: &Change, failure: Failure) -> Self {
         let advice = match (change, failure.kind) {
-            (Change::Detach { from, arn }, FailureKind::Denied) => detach_by_hand(from, arn),
-            (Change::Attach { role, arn }, FailureKind::Denied) => format!(
-                "Either an organisation's policy forbids it, or somebody detached an older policy while the stack is rolled \
-                 back, which the stack's own role may not attach. Run this, then try again: aws iam attach-role-policy \
-                 --role-name {role} --policy-arn {arn}"
-            ),
+            (Change::Detach { .. } | Change::Attach { .. }, FailureKind::Denied) => by_hand(change),
             (Change::CreateRole(_) | Change::PutBoundary { .. }, FailureKind::NotFound) => {
                 "IAM does not find the boundary: check PermissionsBoundaryArn".to_owned()
             }
@@ -239,14 +234,23 @@ fn tags_to_set(tags: Tags) -> String {
     pairs.join(" ")
 }
 
-/// The function may detach only the policy that the stack has now; an older one has to be detached by a person.
-fn detach_by_hand(from: &Carrier, arn: &PolicyArn) -> String {
-    let command = match from {
-        Carrier::Role(name) => format!("aws iam detach-role-policy --role-name {name}"),
-        Carrier::User(name) => format!("aws iam detach-user-policy --user-name {name}"),
-        Carrier::Group(name) => format!("aws iam detach-group-policy --group-name {name}"),
+/// The stack's own role may attach only the policy that the stack has now, and detach only that one from others: what
+/// somebody did to an older one has to be undone by a person.
+fn by_hand(change: &Change) -> String {
+    let (carrier, arn, verb) = match change {
+        Change::Detach { from: Carrier::User(name), arn } => (format!("user --user-name {name}"), arn, "detach"),
+        Change::Detach { from: Carrier::Group(name), arn } => (format!("group --group-name {name}"), arn, "detach"),
+        Change::Detach { from: Carrier::Role(name), arn } => (format!("role --role-name {name}"), arn, "detach"),
+        Change::Attach { role, arn } => (format!("role --role-name {role}"), arn, "attach"),
+        _ => return String::new(),
     };
-    format!("Somebody attached it there. Run this, then try again: {command} --policy-arn {arn}")
+    let (kind, name) = carrier.split_once(' ').unwrap_or((&carrier, ""));
+    format!(
+        "Either another policy, such as an organisation's, forbids {} here, or it is an older policy that somebody attached \
+         or detached, which the stack's own role may not undo. Run this, then try again: aws iam {verb}-{kind}-policy {name} \
+         --policy-arn {arn}",
+        change.action().iam_name()
+    )
 }
 
 /// What an administrator can do about a failure.

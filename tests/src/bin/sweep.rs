@@ -1,0 +1,29 @@
+//! `cargo sweep`: spoils every call of every event of a stack's life on the real binary, and prints one table.
+
+use std::process::ExitCode;
+
+use cavatica_tests::sweep;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    eprintln!("building the function for release if need be, and starting local engines");
+    let progress = |done: usize, all: usize| {
+        if done % 50 == 0 {
+            eprintln!("{done} of {all} cells");
+        }
+    };
+    match sweep::run(progress).await {
+        Ok(swept) => {
+            println!("{}", swept.table());
+            for failure in swept.failures() {
+                println!("{failure}");
+            }
+            let (passed, all) = swept.passed();
+            if passed == all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

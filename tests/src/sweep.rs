@@ -1,0 +1,452 @@
+//! The real binary under faults: every call of every event of a stack's life, each spoilt in every way, one cell each.
+//!
+//! The events and what follows from an answer are [`crate::cloudformation`]'s; the account is the local engine's. Cells
+//! run side by side with names of their own, so that waiting costs nobody anything.
+
+mod proxy;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_sdk_iam::Client as IamClient;
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::document::same_meaning;
+use cavatica_access::owner::{self, Lineage, Owner, Tags};
+use cavatica_access::request::Request;
+use cavatica_connect::engine::Engine;
+use cavatica_connect::workspace::Workspace;
+use serde_json::{Value, json};
+
+use self::proxy::Proxy;
+pub use self::proxy::{Call, Fault};
+use crate::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
+use crate::function::{End, Environment, Function};
+use crate::mailbox::Mailbox;
+use crate::{Error, cloudformation, events, system};
+
+/// How long the function may run, as the template says.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(120);
+/// Engines that share the work; each is one process.
+const ENGINES: usize = 3;
+/// Cells at a time: most of them wait.
+const AT_A_TIME: usize = 48;
+/// A policy of somebody else's that caps the role.
+const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
+
+/// A stack's life: what is done with it, and what its events are called.
+struct Life {
+    operations: &'static [Done],
+    /// The events in order; those without a name are not spoilt, because another life has them.
+    events: &'static [Option<&'static str>],
+}
+
+/// What is done with a stack.
+#[derive(Debug, Clone, Copy)]
+enum Done {
+    Create,
+    CreateAndFail,
+    Change,
+    Rename,
+    Delete,
+}
+
+const LIVES: [Life; 3] = [
+    Life {
+        operations: &[Done::Create, Done::Change, Done::Delete],
+        events: &[Some("Create"), Some("Update in place"), Some("Delete")],
+    },
+    Life {
+        operations: &[Done::Create, Done::Rename, Done::Delete],
+        events: &[None, Some("Update that renames"), Some("Delete of the clean-up"), None],
+    },
+    Life { operations: &[Done::CreateAndFail], events: &[None, Some("Delete after a failed Create")] },
+];
+
+/// One call of one event, spoilt in one way.
+#[derive(Debug, Clone)]
+struct Cell {
+    life: usize,
+    event: usize,
+    call: Call,
+    fault: Fault,
+}
+
+/// What came of the cells.
+#[derive(Debug)]
+pub struct Swept {
+    /// Event, call, fault, and the time to the answer or what went wrong.
+    rows: Vec<(String, Vec<Result<Duration, String>>)>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Swept {
+    /// Cells that passed, of how many.
+    #[must_use]
+    pub fn passed(&self) -> (usize, usize) {
+        let cells = || self.rows.iter().flat_map(|(_, cells)| cells);
+        (cells().filter(|cell| cell.is_ok()).count(), cells().count())
+    }
+
+    /// What went wrong, a line each.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let row = |(name, cells): &(String, Vec<Result<Duration, String>>)| {
+            let faults = Fault::ALL.iter().zip(cells);
+            let failed = faults.filter_map(|((fault, _), cell)| Some((fault, cell.as_ref().err()?)));
+            failed.map(|(fault, error)| format!("{name}, {fault:?}: {error}")).collect::<Vec<_>>()
+        };
+        self.rows.iter().flat_map(row).collect()
+    }
+
+    /// One table: a row a call, a column a fault, in each cell the seconds to the answer.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let width = self.rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let mut table = format!("{:width$}", "seconds to the answer");
+        for (_, column) in Fault::ALL {
+            let _ = write!(table, " {column:>9}");
+        }
+        for (name, cells) in &self.rows {
+            let _ = write!(table, "\n{name:width$}");
+            for cell in cells {
+                let shown =
+                    cell.as_ref().map_or_else(|_| "FAILED".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
+                let _ = write!(table, " {shown:>9}");
+            }
+        }
+        let (passed, all) = self.passed();
+        let _ = write!(table, "\n\n{passed} of {all} cells passed in {:.0} s", self.took.as_secs_f64());
+        table
+    }
+}
+
+/// Sweeps everything; `progress` is told how many cells are done, of how many.
+#[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
+pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Result<Swept, Error> {
+    let begun = Instant::now();
+    let workspace = Workspace::locate()?;
+    let binary = system::binary().await?;
+    let mut engines = Vec::new();
+    for _ in 0..ENGINES {
+        engines.push(Arc::new(Engine::start(&workspace).await?));
+    }
+    for engine in &engines {
+        bystanders(&IamClient::new(&engine.sdk_config())).await?;
+    }
+    let before = account(&IamClient::new(&engines[0].sdk_config())).await?;
+
+    let mut cells = Vec::new();
+    for (life, Life { events, .. }) in LIVES.iter().enumerate() {
+        let calls = Player::start(&engines[0], &binary, &format!("calm-{life}")).await?.live(life, None).await?.calls;
+        for (event, calls) in calls.into_iter().enumerate().filter(|(event, _)| events[*event].is_some()) {
+            for call in calls {
+                cells.extend(Fault::ALL.iter().map(|(fault, _)| Cell {
+                    life,
+                    event,
+                    call: call.clone(),
+                    fault: *fault,
+                }));
+            }
+        }
+    }
+
+    let all = cells.len();
+    let results: Arc<Mutex<BTreeMap<usize, Result<Duration, String>>>> = Arc::default();
+    let permits = Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
+    let progress = Arc::new(progress);
+    // What waits longest begins first.
+    let mut order: Vec<usize> = (0..all).collect();
+    order.sort_by_key(|number| !matches!(cells[*number].fault, Fault::Denied));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in order {
+        let (cell, engine) = (cells[number].clone(), Arc::clone(&engines[number % ENGINES]));
+        let (results, permits, progress) = (Arc::clone(&results), Arc::clone(&permits), Arc::clone(&progress));
+        let binary = binary.clone();
+        tasks.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            let result = swept(&engine, &binary, number, &cell).await.map_err(|error| error.to_string());
+            let done = {
+                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                results.insert(number, result);
+                results.len()
+            };
+            progress(done, all);
+        });
+    }
+    while let Some(joined) = tasks.join_next().await {
+        joined?;
+    }
+    let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
+    let rows = cells.chunks(Fault::ALL.len()).map(|row| {
+        let name = LIVES[row[0].life].events[row[0].event].unwrap_or_default();
+        let (action, nth) = &row[0].call;
+        let nth = if *nth > 1 { format!(" ({nth})") } else { String::new() };
+        (format!("{name}: {action}{nth}"), results.by_ref().take(row.len()).map(|(_, result)| result).collect())
+    });
+    let swept = Swept { rows: rows.collect(), took: begun.elapsed() };
+    for engine in engines {
+        // A cell that failed may have left something; it is told anyway.
+        if swept.failures().is_empty() && account(&IamClient::new(&engine.sdk_config())).await? != before {
+            return Err("somebody else's role or policy changed, or something is left behind".into());
+        }
+        if let Some(engine) = Arc::into_inner(engine) {
+            engine.stop().await?;
+        }
+    }
+    Ok(swept)
+}
+
+/// Makes what is somebody else's: a boundary, a role, and a policy on it.
+async fn bystanders(iam: &IamClient) -> Result<(), Error> {
+    let statement = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"});
+    let document = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    iam.create_policy().policy_name("sweep-boundary").policy_document(document).send().await?;
+    let statement =
+        json!({"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"});
+    let trust = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    iam.create_role().role_name("bystander").assume_role_policy_document(trust).send().await?;
+    iam.attach_role_policy().role_name("bystander").policy_arn(BOUNDARY).send().await?;
+    Ok(())
+}
+
+/// The names in an account, with trust and attachments.
+async fn account(iam: &IamClient) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for role in iam.list_roles().send().await?.roles {
+        let attached = iam.list_attached_role_policies().role_name(&role.role_name).send().await?.attached_policies;
+        let attached: Vec<_> =
+            attached.unwrap_or_default().into_iter().filter_map(|policy| policy.policy_arn).collect();
+        names.push(format!("{} {:?} {attached:?}", role.role_name, role.assume_role_policy_document));
+    }
+    let policies = iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local).send().await?.policies;
+    names.extend(
+        policies
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|policy| Some(format!("{} {}", policy.policy_name?, policy.default_version_id?))),
+    );
+    Ok(names)
+}
+
+/// Plays one cell; the time to the spoilt event's answer.
+async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) -> Result<Duration, Error> {
+    let player = Player::start(engine, binary, &format!("sweep-{number}")).await?;
+    let lived = player.live(cell.life, Some(cell)).await?;
+    lived.took.ok_or_else(|| "the call was not made".into())
+}
+
+/// Plays a life with names of its own.
+struct Player<'e> {
+    iam: IamClient,
+    proxy: Proxy,
+    mailbox: Mailbox,
+    binary: &'e PathBuf,
+    name: String,
+    stack: Stack<()>,
+}
+
+/// What was seen of a life.
+#[derive(Debug, Default)]
+struct Lived {
+    /// The calls of each event.
+    calls: Vec<Vec<Call>>,
+    /// From the spoilt event to its answer.
+    took: Option<Duration>,
+}
+
+impl<'e> Player<'e> {
+    async fn start(engine: &Engine, binary: &'e PathBuf, name: &str) -> Result<Self, Error> {
+        let mailbox = Mailbox::start().await?;
+        Ok(Self {
+            iam: IamClient::new(&engine.sdk_config()),
+            proxy: Proxy::start(engine.url()).await?,
+            stack: Stack::new(&mailbox.response_url()),
+            mailbox,
+            binary,
+            name: name.to_owned(),
+        })
+    }
+
+    async fn live(mut self, life: usize, cell: Option<&Cell>) -> Result<Lived, Error> {
+        let mut lived = Lived::default();
+        for done in LIVES[life].operations {
+            let operation = self.operation(*done)?;
+            self.operate(operation, cell, &mut lived).await?;
+        }
+        // Whatever went wrong, the stack has to go now that nothing does.
+        for _ in 0..2 {
+            self.operate(Operation::ContinueRollback, None, &mut lived).await?;
+            self.operate(Operation::Delete { retain: false }, None, &mut lived).await?;
+        }
+        if self.stack.status() != Status::Gone {
+            return Err(format!("the stack ended as {:?}", self.stack.status()).into());
+        }
+        for name in [self.name.clone(), format!("{}-renamed", self.name)] {
+            self.check_gone(&name).await?;
+        }
+        Ok(lived)
+    }
+
+    fn operation(&self, done: Done) -> Result<Operation<()>, Error> {
+        let mut properties = events::event("create", "")?["ResourceProperties"].take();
+        let named = |properties: &mut Value, name: &str| {
+            properties["RoleName"] = json!(name);
+            properties["PolicyName"] = json!(name);
+            properties["PermissionsBoundaryArn"] = json!(BOUNDARY);
+            // Not empty: the engine does not take a description away again.
+            properties["Description"] = json!("as it was");
+        };
+        named(&mut properties, &self.name);
+        if matches!(done, Done::Change) {
+            properties["Volumes"][0]["AccessMode"] = json!("ReadWrite");
+            properties["ExternalId"] = json!("another-secret");
+            properties["Tags"] = json!(["team=genomics"]);
+            properties["Description"] = json!("changed");
+        }
+        if matches!(done, Done::Rename) {
+            named(&mut properties, &format!("{}-renamed", self.name));
+        }
+        let asked = Arc::new(Asked { properties, deployment: () });
+        Ok(match done {
+            Done::Create => Operation::Create { asked, sibling_fails: false },
+            Done::CreateAndFail => Operation::Create { asked, sibling_fails: true },
+            Done::Change | Done::Rename => {
+                Operation::Update { asked, sibling_fails: false, rollback: Rollback::default() }
+            }
+            Done::Delete => Operation::Delete { retain: false },
+        })
+    }
+
+    async fn operate(&mut self, operation: Operation<()>, cell: Option<&Cell>, lived: &mut Lived) -> Result<(), Error> {
+        if !self.stack.begin(operation) {
+            return Ok(());
+        }
+        while let Some(step) = self.stack.step() {
+            let Step::Send(event) = step else { continue };
+            let spoilt = cell.filter(|cell| cell.event == lived.calls.len() && lived.took.is_none());
+            self.proxy.begin(spoilt.map(|cell| (cell.call.clone(), cell.fault)));
+            let (body, took) = self.send(&event, spoilt).await?;
+            lived.calls.push(self.proxy.calls());
+            if let Some(cell) = spoilt.filter(|_| self.proxy.has_spoilt()) {
+                lived.took = Some(took);
+                self.check_answer(cell, &event, &body)?;
+            }
+            let answer = cloudformation::read(&event, &body)?;
+            if answer.failure.is_none() {
+                self.check(&event).await.map_err(|error| format!("after {}: {error}", event["RequestType"]))?;
+            } else if spoilt.is_none() {
+                return Err(format!("{} failed without need: {answer:?}", event["RequestType"]).into());
+            }
+            self.stack.take(Some(&body))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the function on an event, again after it died; the answer, and how long it took.
+    #[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
+    async fn send(&self, event: &Value, spoilt: Option<&Cell>) -> Result<(String, Duration), Error> {
+        let begun = Instant::now();
+        let before = self.mailbox.requests().len();
+        for _ in 0..2 {
+            let mut function = Function::start(self.binary, Environment::of_the_fixtures(&self.proxy.url)).await?;
+            tokio::select! {
+                end = function.invoke(event, FUNCTION_TIMEOUT) => {
+                    if end? != End::Returned {
+                        return Err(format!("the invocation failed: {}", function.log().await).into());
+                    }
+                    break;
+                }
+                // Dropped, the process is killed; Lambda runs the event again.
+                () = self.proxy.dying() => {}
+            }
+        }
+        let mut answers = self.mailbox.requests().split_off(before);
+        let most =
+            if matches!(spoilt.map(|cell| cell.fault), Some(Fault::KilledBefore | Fault::KilledAfter)) { 2 } else { 1 };
+        if answers.is_empty() || answers.len() > most {
+            return Err(format!("{} answers", answers.len()).into());
+        }
+        let answer = answers.swap_remove(0);
+        if answer.method != "PUT" || answer.content_type.as_deref() != Some("") {
+            return Err(format!("{} with content type {:?}", answer.method, answer.content_type).into());
+        }
+        Ok((answer.body, begun.elapsed()))
+    }
+
+    /// What passes by itself succeeds; what stays denied is explained, unless it was not needed.
+    fn check_answer(&self, cell: &Cell, event: &Value, body: &str) -> Result<(), Error> {
+        match (cell.fault, cloudformation::read(event, body)?.failure) {
+            (_, None) => Ok(()),
+            (Fault::Denied, Some(reason)) => {
+                let is_named = reason.contains("AccessDenied") && reason.contains(&cell.call.0);
+                if is_named {
+                    Ok(())
+                } else {
+                    Err(format!("the Reason does not name {}: {reason}", cell.call.0).into())
+                }
+            }
+            (_, Some(reason)) => Err(format!("failed: {reason}").into()),
+        }
+    }
+
+    /// Whether the account is as a success claims.
+    async fn check(&self, event: &Value) -> Result<(), Error> {
+        if event["RequestType"] == "Delete" {
+            let id = event["PhysicalResourceId"].as_str().unwrap_or_default();
+            return self.check_gone(id.rsplit('/').next().unwrap_or_default()).await;
+        }
+        let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
+        let wanted = Blueprint::draw(Request::parse(&event["ResourceProperties"])?, owner)?;
+        let name = wanted.role.name.as_str();
+        let role = self.iam.get_role().role_name(name).send().await?.role.ok_or("a role without content")?;
+        let policy =
+            self.iam.get_policy().policy_arn(wanted.policy.as_str()).send().await?.policy.ok_or("no policy")?;
+        let version = policy.default_version_id.unwrap_or_default();
+        let document =
+            self.iam.get_policy_version().policy_arn(wanted.policy.as_str()).version_id(version).send().await?;
+        let document = document.policy_version.and_then(|version| version.document);
+        let attached = self.iam.list_attached_role_policies().role_name(name).send().await?.attached_policies;
+        let attached: Vec<_> =
+            attached.unwrap_or_default().into_iter().filter_map(|policy| policy.policy_arn).collect();
+        let tags = |tags: Option<Vec<aws_sdk_iam::types::Tag>>| -> Tags {
+            tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)).collect()
+        };
+        let mut role_tags = tags(role.tags);
+        let lineage = Lineage::of(&role_tags);
+        role_tags.remove(owner::REPLACES);
+        let boundary = role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
+        let aspects = [
+            (
+                "the trust policy",
+                same_meaning(&system::decoded(role.assume_role_policy_document), &wanted.trust.to_value()),
+            ),
+            ("the document", same_meaning(&system::decoded(document), &wanted.permissions.to_value())),
+            ("the attachments", attached == [wanted.policy.as_str()]),
+            ("the role's tags", role_tags == wanted.role_tags()),
+            ("the policy's tags", tags(policy.tags) == wanted.policy_tags()),
+            (
+                "the description",
+                role.description.unwrap_or_default() == wanted.request.description.clone().unwrap_or_default(),
+            ),
+            ("the boundary", boundary.as_deref() == Some(BOUNDARY)),
+            ("the generation", lineage.generation <= 2),
+        ];
+        match aspects.iter().find(|(_, is_right)| !is_right) {
+            Some((what, _)) => Err(format!("{what} of {name} is not as asked").into()),
+            None => Ok(()),
+        }
+    }
+
+    async fn check_gone(&self, name: &str) -> Result<(), Error> {
+        let role = self.iam.get_role().role_name(name).send().await;
+        let policy = self.iam.get_policy().policy_arn(format!("arn:aws:iam::123456789012:policy/{name}")).send().await;
+        if role.is_ok() || policy.is_ok() {
+            return Err(format!("{name} is still there: role {}, policy {}", role.is_ok(), policy.is_ok()).into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! Between the function and the local engine: passes calls on, keeps count of them, and spoils the one it is told to.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream as StdStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::Error;
+
+/// A call: its action and which of that action's calls it is, from 1 on.
+pub type Call = (String, u32);
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `Throttling`, once.
+    ThrottledOnce,
+    /// `Throttling`, three times in a row.
+    ThrottledThrice,
+    /// A 500.
+    Server,
+    /// The connection is reset before the call reaches the engine.
+    ResetBefore,
+    /// The connection is reset after the call took effect.
+    ResetAfter,
+    /// Silence for 30 seconds.
+    Silence,
+    /// `AccessDenied`, for every call of the action from this one on.
+    Denied,
+    /// The process is killed before the call reaches the engine.
+    KilledBefore,
+    /// The process is killed after the call took effect.
+    KilledAfter,
+}
+
+impl Fault {
+    /// All of them, with their columns' names.
+    pub const ALL: [(Self, &str); 9] = [
+        (Self::ThrottledOnce, "throttled"),
+        (Self::ThrottledThrice, "3 x thr."),
+        (Self::Server, "500"),
+        (Self::ResetBefore, "reset <"),
+        (Self::ResetAfter, "reset >"),
+        (Self::Silence, "silence"),
+        (Self::Denied, "denied"),
+        (Self::KilledBefore, "killed <"),
+        (Self::KilledAfter, "killed >"),
+    ];
+}
+
+/// How long a silent call is kept.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// A proxy on a free port; ends when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it answers.
+    pub url: String,
+    state: Arc<Shared>,
+    server: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    engine: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+    inner: Mutex<Inner>,
+    /// Told when the process has to die.
+    dying: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: BTreeMap<String, u32>,
+    calls: Vec<Call>,
+    spoilt: Option<(Call, Fault)>,
+    is_spoilt: bool,
+}
+
+/// What is done with a call.
+enum Deed {
+    Pass,
+    Answer(u16, &'static str),
+    Reset,
+    PassAndReset,
+    Silence,
+    Die,
+    PassAndDie,
+}
+
+impl Proxy {
+    /// Starts one in front of an engine.
+    pub async fn start(engine: &str) -> Result<Self, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let state = Arc::new(Shared {
+            engine: engine.to_owned(),
+            client: Client::builder(TokioExecutor::new()).build_http(),
+            inner: Mutex::default(),
+            dying: Notify::new(),
+        });
+        let server = tokio::spawn(serve(listener, Arc::clone(&state)));
+        Ok(Self { url, state, server })
+    }
+
+    /// Begins an event, with the call that is to be spoilt in it.
+    pub fn begin(&self, spoilt: Option<(Call, Fault)>) {
+        *self.state.lock() = Inner { spoilt, ..Inner::default() };
+    }
+
+    /// The calls of the event so far, those of a stage in any order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.lock().calls.clone()
+    }
+
+    /// Whether the call that was to be spoilt was made.
+    #[must_use]
+    pub fn has_spoilt(&self) -> bool {
+        self.state.lock().is_spoilt
+    }
+
+    /// Returns when the process has to die.
+    pub async fn dying(&self) {
+        self.state.dying.notified().await;
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Shared>) {
+    // The connections end with the proxy.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let Ok((stream, handle)) = with_handle(stream) else { return };
+            let service = service_fn(move |request| {
+                let (state, handle) = (Arc::clone(&state), Arc::clone(&handle));
+                async move { state.answer(request, &handle).await.ok_or(Reset) }
+            });
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// A stream, and a handle by which its end can be made a reset.
+fn with_handle(stream: TcpStream) -> std::io::Result<(TcpStream, Arc<StdStream>)> {
+    let stream = stream.into_std()?;
+    let handle = Arc::new(stream.try_clone()?);
+    Ok((TcpStream::from_std(stream)?, handle))
+}
+
+/// The connection is to end without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is reset")]
+struct Reset;
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer to a call; `None` resets the connection.
+    async fn answer(&self, request: Request<Incoming>, handle: &StdStream) -> Option<Response<Full<Bytes>>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.ok()?.to_bytes();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let action = text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned();
+        let deed = self.lock().deed(&action);
+        let pass = || async {
+            let uri = format!("{}{}", self.engine, head.uri).parse().ok()?;
+            let mut request = Request::from_parts(head.clone(), Full::new(body.clone()));
+            *request.uri_mut() = uri;
+            let response = self.client.request(request).await.ok()?;
+            let (head, body) = response.into_parts();
+            Some(Response::from_parts(head, Full::new(body.collect().await.ok()?.to_bytes())))
+        };
+        let reset = || {
+            // Best effort: without it the connection ends in a friendlier way.
+            let _ = SockRef::from(handle).set_linger(Some(Duration::ZERO));
+            None
+        };
+        match deed {
+            Deed::Pass => pass().await,
+            Deed::Answer(status, code) => Some(error(status, code)),
+            Deed::Reset => reset(),
+            Deed::PassAndReset => {
+                pass().await;
+                reset()
+            }
+            Deed::Silence => {
+                tokio::time::sleep(SILENCE).await;
+                None
+            }
+            Deed::Die => {
+                self.dying.notify_one();
+                std::future::pending().await
+            }
+            Deed::PassAndDie => {
+                pass().await;
+                self.dying.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn deed(&mut self, action: &str) -> Deed {
+        let count = self.counts.entry(action.to_owned()).or_default();
+        *count += 1;
+        let number = *count;
+        self.calls.push((action.to_owned(), number));
+        let Some(((_, first), fault)) = self.spoilt.as_ref().filter(|((spoilt, _), _)| spoilt == action) else {
+            return Deed::Pass;
+        };
+        let since = number.checked_sub(*first);
+        let deed = match (fault, since) {
+            (Fault::ThrottledOnce, Some(0)) | (Fault::ThrottledThrice, Some(0..3)) => Deed::Answer(400, "Throttling"),
+            (Fault::Server, Some(0)) => Deed::Answer(500, "ServiceFailure"),
+            (Fault::Denied, Some(_)) => Deed::Answer(403, "AccessDenied"),
+            (Fault::ResetBefore, Some(0)) => Deed::Reset,
+            (Fault::ResetAfter, Some(0)) => Deed::PassAndReset,
+            (Fault::Silence, Some(0)) => Deed::Silence,
+            (Fault::KilledBefore, Some(0)) => Deed::Die,
+            (Fault::KilledAfter, Some(0)) => Deed::PassAndDie,
+            _ => return Deed::Pass,
+        };
+        self.is_spoilt = true;
+        deed
+    }
+}
+
+/// An error as IAM and STS write it.
+fn error(status: u16, code: &str) -> Response<Full<Bytes>> {
+    let body = format!(
+        r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{code}</Code><Message>spoilt by the sweep</Message></Error><RequestId>5c0ffee5-0000-4000-8000-000000000001</RequestId></ErrorResponse>"#
+    );
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::BAD_REQUEST);
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/xml"));
+    response
+}
