@@ -1,6 +1,7 @@
 //! What the whole-system tests stand on. The tests themselves are in `cases/`.
 
 pub mod cloudformation;
+pub mod conformance;
 pub mod evaluation;
 pub mod events;
 pub mod function;

@@ -71,6 +71,14 @@ pub(super) fn check_role(description: &str, max_session_duration: u32) -> Result
     Ok(())
 }
 
+/// More tags in one request than there can be at all are refused as such.
+pub(super) fn check_tag_count(tags: &Tags) -> Result<(), Failure> {
+    if tags.len() > limits::TAGS {
+        return Err(failure(FailureKind::Other, "1 validation error detected: tags"));
+    }
+    Ok(())
+}
+
 /// Sets tags; keys are the same whatever their case.
 pub(super) fn merge_tags(there: &mut Tags, new: &Tags) -> Result<(), Failure> {
     let is_text = |text: &str, longest: usize| {

@@ -146,6 +146,7 @@ impl State {
             return Err(already_exists("Role", new.arn.name.as_str()));
         }
         rules::check_role(&new.description, new.max_session_duration)?;
+        rules::check_tag_count(&new.tags)?;
         let trust = rules::check_trust(&new.trust, &self.unknown_principals)?;
         let mut tags = Tags::new();
         rules::merge_tags(&mut tags, &new.tags)?;
@@ -170,6 +171,7 @@ impl State {
         if self.policies.contains_key(&key(arn.name())) {
             return Err(already_exists("Policy", arn.name()));
         }
+        rules::check_tag_count(tags)?;
         let document = rules::check_permissions(document)?;
         let mut held = HeldPolicy {
             arn: arn.clone(),

@@ -1,0 +1,299 @@
+//! Whether the account in memory is honest: the same calls on it, on the local engine and on moto's server, through the
+//! domain's own port, answer by answer.
+
+pub mod differences;
+pub mod sequences;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_iam::Client as IamClient;
+use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
+use cavatica_access::memory::MemoryAccount;
+use cavatica_access::port::{Carrier, Failure, Iam};
+use cavatica_connect::engine::{Engine, python};
+use cavatica_connect::workspace::Workspace;
+use cavatica_provider::aws::{AwsAccount, connector};
+use serde_json::Value;
+
+use self::differences::{DIFFERENCES, Side};
+use self::sequences::{Hand, Read, Sequence, Step};
+use crate::Error;
+
+/// What moto's server needs, each at one version.
+const REQUIREMENTS: &str = include_str!("conformance/requirements.txt");
+/// What runs it and ends with this process.
+const MOTO: &str = include_str!("conformance/moto.py");
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Sequences that were played.
+    pub sequences: usize,
+    /// Answers that were compared.
+    pub answers: usize,
+    /// Known differences that were met, as often as they were.
+    pub met: Vec<usize>,
+    /// Differences that nobody knows.
+    pub unknown: Vec<String>,
+}
+
+/// Plays sequences on everything and compares.
+pub async fn compare(sequences: &[Sequence]) -> Result<Compared, Error> {
+    let workspace = Workspace::locate()?;
+    let engine = Engine::start(&workspace).await?;
+    let moto = Moto::start(&workspace)?;
+    let reference = memory(sequences).await?;
+    let engine_side = Server::new(&engine.sdk_config(), format!("{}/_ministack/reset", engine.url()));
+    let moto_side = Server::new(&config(&moto.url), format!("{}/moto-api/reset", moto.url));
+    let (on_engine, on_moto) = tokio::try_join!(engine_side.play(sequences), moto_side.play(sequences))?;
+    engine.stop().await?;
+
+    let mut compared = Compared { sequences: sequences.len(), met: vec![0; DIFFERENCES.len()], ..Compared::default() };
+    for (side, answers) in [(Side::Engine, on_engine), (Side::Moto, on_moto)] {
+        for ((sequence, reference), answers) in sequences.iter().zip(&reference).zip(&answers) {
+            compared.sequence(side, sequence, reference, answers);
+        }
+    }
+    Ok(compared)
+}
+
+impl Compared {
+    /// Compares a sequence up to the first change that ended differently: from there on the accounts are not the same.
+    fn sequence(&mut self, side: Side, sequence: &Sequence, reference: &[String], answers: &[String]) {
+        for ((step, memory), emulator) in sequence.steps.iter().zip(reference).zip(answers) {
+            self.answers += 1;
+            if memory == emulator {
+                continue;
+            }
+            let action = name(step);
+            let known = DIFFERENCES.iter().position(|known| {
+                known.side == side
+                    && known.action == action
+                    && memory.starts_with(known.memory)
+                    && emulator.starts_with(known.emulator)
+            });
+            match known {
+                Some(known) => self.met[known] += 1,
+                None => self.unknown.push(format!(
+                    "{side:?}, {}: {action}\n  memory:   {memory}\n  emulator: {emulator}",
+                    sequence.name
+                )),
+            }
+            if matches!(step, Step::Change(_)) {
+                return;
+            }
+        }
+    }
+}
+
+/// What a step is called.
+fn name(step: &Step) -> String {
+    match step {
+        Step::Change(change) => format!("{:?}", change.action()),
+        Step::Read(read) => {
+            let text = format!("{read:?}");
+            text.split('(').next().unwrap_or_default().to_owned()
+        }
+        Step::Hand(_) => "by hand".to_owned(),
+    }
+}
+
+/// The answers of the account in memory, a fresh one for each sequence.
+async fn memory(sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
+    let mut all = Vec::new();
+    for sequence in sequences {
+        let account = MemoryAccount::new("123456789012".parse()?);
+        account.apply(&sequences::cap()?).await?;
+        let mut answers = Vec::new();
+        for step in &sequence.steps {
+            answers.push(match step {
+                Step::Hand(hand) => {
+                    match hand {
+                        Hand::PutInline(role) => account.put_inline_by_hand(role, "inline"),
+                        Hand::Profile(role) => account.set_instance_profile_by_hand("profile", role, true),
+                        Hand::AttachUser(arn) => account.attach_by_hand(Carrier::User("u".to_owned()), arn.clone()),
+                        Hand::AttachGroup(arn) => account.attach_by_hand(Carrier::Group("g".to_owned()), arn.clone()),
+                    }
+                    String::new()
+                }
+                step => ask(&account, step).await,
+            });
+        }
+        all.push(answers);
+    }
+    Ok(all)
+}
+
+/// An emulator behind the adapter that the function uses.
+struct Server {
+    account: AwsAccount,
+    iam: IamClient,
+    reset: String,
+}
+
+impl Server {
+    fn new(config: &SdkConfig, reset: String) -> Self {
+        Self { account: AwsAccount::new(config), iam: IamClient::new(config), reset }
+    }
+
+    async fn play(&self, sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
+        let mut all = Vec::new();
+        for sequence in sequences {
+            post(&self.reset).await?;
+            self.account.apply(&sequences::cap()?).await?;
+            let mut answers = Vec::new();
+            for step in &sequence.steps {
+                answers.push(match step {
+                    Step::Hand(hand) => {
+                        self.by_hand(hand).await?;
+                        String::new()
+                    }
+                    step => ask(&self.account, step).await,
+                });
+            }
+            all.push(answers);
+        }
+        Ok(all)
+    }
+
+    async fn by_hand(&self, hand: &Hand) -> Result<(), Error> {
+        let iam = &self.iam;
+        match hand {
+            Hand::PutInline(role) => {
+                let document =
+                    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+                let call = iam.put_role_policy().role_name(role.as_str()).policy_name("inline");
+                call.policy_document(document).send().await?;
+            }
+            Hand::Profile(role) => {
+                iam.create_instance_profile().instance_profile_name("profile").send().await?;
+                let call = iam.add_role_to_instance_profile().instance_profile_name("profile");
+                call.role_name(role.as_str()).send().await?;
+            }
+            Hand::AttachUser(arn) => {
+                iam.create_user().user_name("u").send().await?;
+                iam.attach_user_policy().user_name("u").policy_arn(arn.as_str()).send().await?;
+            }
+            Hand::AttachGroup(arn) => {
+                iam.create_group().group_name("g").send().await?;
+                iam.attach_group_policy().group_name("g").policy_arn(arn.as_str()).send().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One answer as text: what was read with lists in order and made-up IDs left out, or the code of the failure.
+async fn ask<I: Iam>(account: &I, step: &Step) -> String {
+    fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
+        list.sort();
+        format!("{list:?}")
+    }
+    let answer: Result<String, Failure> = async {
+        Ok(match step {
+            Step::Change(change) => {
+                let receipt = account.apply(change).await?;
+                format!("done{}", if receipt.role_id.is_some() { " with an ID" } else { "" })
+            }
+            Step::Read(Read::Role(name)) => match account.role(name).await? {
+                None => "none".to_owned(),
+                Some(role) => format!(
+                    "{} {:?} {} {:?} {} {:?}",
+                    role.arn,
+                    role.tags,
+                    canonical(&role.trust),
+                    role.description,
+                    role.max_session_duration,
+                    role.boundary
+                ),
+            },
+            Step::Read(Read::Policy(arn)) => match account.policy(arn).await? {
+                None => "none".to_owned(),
+                Some(policy) => format!("{} {:?} {}", policy.arn, policy.tags, policy.default_version),
+            },
+            Step::Read(Read::Attached(role)) => sorted(account.attached_policies(role).await?),
+            Step::Read(Read::Inline(role)) => sorted(account.inline_policies(role).await?),
+            Step::Read(Read::Profiles(role)) => sorted(account.instance_profiles(role).await?),
+            Step::Read(Read::Versions(arn)) => {
+                let versions = account.policy_versions(arn).await?;
+                let shown: Vec<_> =
+                    versions.iter().map(|v| format!("{}{}", v.id, if v.is_default { "*" } else { "" })).collect();
+                shown.join(" ")
+            }
+            Step::Read(Read::Document(arn, version)) => canonical(&account.policy_document(arn, version).await?),
+            Step::Read(Read::Carriers(arn, usage)) => sorted(account.policy_carriers(arn, *usage).await?),
+            Step::Hand(_) => String::new(),
+        })
+    }
+    .await;
+    answer.unwrap_or_else(|failure| failure.code)
+}
+
+/// JSON with its keys in order.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(object) => {
+            let sorted: std::collections::BTreeMap<_, _> = object.iter().map(|(k, v)| (k, canonical(v))).collect();
+            format!("{sorted:?}")
+        }
+        Value::Array(items) => format!("{:?}", items.iter().map(canonical).collect::<Vec<_>>()),
+        plain => plain.to_string(),
+    }
+}
+
+/// A POST without a body, to one of the emulators' own addresses.
+async fn post(url: &str) -> Result<(), Error> {
+    use http_body_util::Empty;
+    use hyper::body::Bytes;
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.request(hyper::Request::post(url).body(Empty::new())?).await?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("{url} answered {}", answer.status()).into()) }
+}
+
+fn config(url: &str) -> SdkConfig {
+    let connector = connector();
+    let credentials = Credentials::new("test", "test", None, None, "a second opinion");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::from_static(Engine::REGION))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_runtime_api::client::http::http_client_fn(move |_, _| connector.clone()))
+        .build()
+}
+
+/// moto's server; ends when this is dropped, and when this process goes.
+struct Moto {
+    url: String,
+    process: Child,
+}
+
+impl Moto {
+    fn start(workspace: &Workspace) -> Result<Self, Error> {
+        let venv = python::environment(workspace, "second-opinion", REQUIREMENTS)?;
+        let mut process = Command::new(venv.bin("python"))
+            .args(["-I", "-c", MOTO])
+            .env("MOTO_ACCOUNT_ID", Engine::ACCOUNT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        if let Some(stdout) = process.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        let port: u16 = line.trim().parse().map_err(|_| "moto's server did not start; its output says why")?;
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), process })
+    }
+}
+
+impl Drop for Moto {
+    fn drop(&mut self) {
+        // Best effort: its standard input ends with this process in any case.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,18 @@
+"""A second opinion on IAM: moto's server on a free port, until standard input ends.
+
+Prints the port on a line. Whoever started it holds the other end of standard input; however that process goes, the
+kernel closes the pipe, and this one ends too.
+"""
+
+import logging
+import os
+import sys
+
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.buffer.read()
+os._exit(0)
