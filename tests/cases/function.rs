@@ -218,55 +218,6 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_taken_is_sent_again_until_it_is() -> Outcome {
-    let aws = Mailbox::start().await?;
-    let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(aws.address())).await?;
-    let mailbox = Mailbox::answering([500, 403, 307]).await?;
-    answer_in(&mut function, &mailbox, &event("delete-after-nothing-was-made", &mailbox.response_url())?).await?;
-    let statuses: Vec<_> = mailbox.requests().iter().map(|request| request.status).collect();
-    assert_eq!(statuses, [500, 403, 307, 200]);
-    assert!(
-        mailbox.requests().iter().all(|request| request.content_type.as_deref() == Some("")),
-        "signed for an empty one"
-    );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_cannot_be_delivered_fails_the_invocation_so_that_lambda_runs_it_again() -> Outcome {
-    let aws = Mailbox::start().await?;
-    let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(aws.address())).await?;
-    let mailbox = Mailbox::answering(std::iter::repeat_n(503, 100)).await?;
-    let event = event("delete-after-nothing-was-made", &mailbox.response_url())?;
-    let end = function.invoke(&event, Duration::from_secs(3)).await?;
-    assert!(matches!(&end, End::Failed(error) if error.contains("did not take the answer")), "{end:?}");
-
-    for url in ["https://answers.example.org/x", "http://bucket.s3.amazonaws.com/x", ""] {
-        let mut event = event.clone();
-        event["ResponseURL"] = json!(url);
-        let end = function.invoke(&event, TIME).await?;
-        assert!(matches!(&end, End::Failed(error) if error.contains("nothing was sent")), "{url}: {end:?}");
-    }
-    assert!(!function.log().await.contains("do-not-log-me"));
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_iam_that_never_answers_is_reported_before_the_function_ends() -> Outcome {
-    // Accepts connections and says nothing.
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", silent.local_addr()?);
-    let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(&address)).await?;
-    let mailbox = Mailbox::start().await?;
-    let create = event("create", &mailbox.response_url())?;
-    let end = function.invoke(&create, Duration::from_secs(4)).await?;
-    assert_eq!(end, End::Returned);
-    let answer = mailbox.only_answer()?;
-    assert!(reason(&answer).contains("Time ran out") && reason(&answer).contains("looking at role"), "{answer}");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn neither_response_url_nor_external_id_is_in_the_log_of_a_whole_run() -> Outcome {
     let system = System::start().await?;
     let mut function =

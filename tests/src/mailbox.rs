@@ -25,6 +25,8 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Inner {
     statuses: VecDeque<u16>,
+    /// Where the first redirect leads.
+    elsewhere: Option<String>,
     requests: Vec<Request>,
 }
 
@@ -51,9 +53,19 @@ impl Mailbox {
 
     /// Starts one that answers with these statuses first.
     pub async fn answering(statuses: impl IntoIterator<Item = u16>) -> Result<Self, Error> {
+        Self::serving(Inner { statuses: statuses.into_iter().collect(), ..Inner::default() }).await
+    }
+
+    /// Starts one that sends the first request elsewhere.
+    pub async fn redirecting_once(elsewhere: &str) -> Result<Self, Error> {
+        let (statuses, elsewhere) = (VecDeque::from([307]), Some(format!("{elsewhere}/elsewhere")));
+        Self::serving(Inner { statuses, elsewhere, ..Inner::default() }).await
+    }
+
+    async fn serving(inner: Inner) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
-        let state = Arc::new(Mutex::new(Inner { statuses: statuses.into_iter().collect(), requests: Vec::new() }));
+        let state = Arc::new(Mutex::new(inner));
         let router = Router::new().fallback(receive).with_state(Arc::clone(&state));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -115,7 +127,7 @@ async fn receive(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> StatusCode {
+) -> (StatusCode, HeaderMap) {
     let mut inner = state.lock().unwrap_or_else(PoisonError::into_inner);
     let status = inner.statuses.pop_front().unwrap_or(200);
     inner.requests.push(Request {
@@ -125,5 +137,9 @@ async fn receive(
         body: String::from_utf8_lossy(&body).into_owned(),
         status,
     });
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    let mut answer = HeaderMap::new();
+    if let Some(elsewhere) = inner.elsewhere.take().and_then(|elsewhere| elsewhere.parse().ok()) {
+        answer.insert("location", elsewhere);
+    }
+    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), answer)
 }
