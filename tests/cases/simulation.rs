@@ -228,6 +228,22 @@ fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
 }
 
 #[test]
+fn a_create_that_is_cancelled_while_it_runs_leaves_nothing() -> Outcome {
+    for after in (0..40).map(|tenth| Duration::from_millis(tenth * 100)) {
+        let cancelled = Trouble { cancelled: Some(after), ..Trouble::default() };
+        let slow =
+            Weather { latency: Duration::from_secs(2), authority: Duration::from_secs(35), ..Weather::default() };
+        for (dice, weather) in [(0, calm()), (1, lagging()), (2, slow)] {
+            let acts = vec![with(create(&[]), std::slice::from_ref(&cancelled))];
+            let history = History { dice, weather, acts };
+            let seen = play(&history, &Published::new(), true)?;
+            assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.story.join("\n"), seen.violations);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_function_that_dies_at_any_await_is_finished_by_its_retry() -> Outcome {
     let published = Published::new();
     let lives: [&[Act]; 3] = [

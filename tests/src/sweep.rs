@@ -299,6 +299,7 @@ impl<'e> Player<'e> {
             properties["PermissionsBoundaryArn"] = json!(BOUNDARY);
             // Not empty: the engine does not take a description away again.
             properties["Description"] = json!("as it was");
+            properties["Tags"] = json!(["stage=first"]);
         };
         named(&mut properties, &self.name);
         if matches!(done, Done::Change) {
@@ -329,11 +330,11 @@ impl<'e> Player<'e> {
             let Step::Send(event) = step else { continue };
             let spoilt = cell.filter(|cell| cell.event == lived.calls.len() && lived.took.is_none());
             self.proxy.begin(spoilt.map(|cell| (cell.call.clone(), cell.fault)));
-            let (body, took) = self.send(&event, spoilt).await?;
+            let (body, took) = self.send(&event).await?;
             lived.calls.push(self.proxy.calls());
             if let Some(cell) = spoilt.filter(|_| self.proxy.has_spoilt()) {
                 lived.took = Some(took);
-                self.check_answer(cell, &event, &body)?;
+                self.check_answer(cell, &event, &body, took)?;
             }
             let answer = cloudformation::read(&event, &body)?;
             if answer.failure.is_none() {
@@ -348,7 +349,7 @@ impl<'e> Player<'e> {
 
     /// Runs the function on an event, again after it died; the answer, and how long it took.
     #[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
-    async fn send(&self, event: &Value, spoilt: Option<&Cell>) -> Result<(String, Duration), Error> {
+    async fn send(&self, event: &Value) -> Result<(String, Duration), Error> {
         let begun = Instant::now();
         let before = self.mailbox.requests().len();
         for _ in 0..2 {
@@ -365,31 +366,31 @@ impl<'e> Player<'e> {
             }
         }
         let mut answers = self.mailbox.requests().split_off(before);
-        let most =
-            if matches!(spoilt.map(|cell| cell.fault), Some(Fault::KilledBefore | Fault::KilledAfter)) { 2 } else { 1 };
-        if answers.is_empty() || answers.len() > most {
-            return Err(format!("{} answers", answers.len()).into());
-        }
-        let answer = answers.swap_remove(0);
+        let Some(answer) = answers.pop().filter(|_| answers.is_empty()) else {
+            return Err(format!("not one answer, but others too: {answers:?}").into());
+        };
         if answer.method != "PUT" || answer.content_type.as_deref() != Some("") {
             return Err(format!("{} with content type {:?}", answer.method, answer.content_type).into());
         }
         Ok((answer.body, begun.elapsed()))
     }
 
-    /// What passes by itself succeeds; what stays denied is explained, unless it was not needed.
-    fn check_answer(&self, cell: &Cell, event: &Value, body: &str) -> Result<(), Error> {
-        match (cell.fault, cloudformation::read(event, body)?.failure) {
-            (_, None) => Ok(()),
-            (Fault::Denied, Some(reason)) => {
-                let is_named = reason.contains("AccessDenied") && reason.contains(&cell.call.0);
-                if is_named {
-                    Ok(())
-                } else {
-                    Err(format!("the Reason does not name {}: {reason}", cell.call.0).into())
-                }
-            }
-            (_, Some(reason)) => Err(format!("failed: {reason}").into()),
+    /// What passes by itself succeeds, what stays denied is explained, and both in time under the right ID.
+    fn check_answer(&self, cell: &Cell, event: &Value, body: &str, took: Duration) -> Result<(), Error> {
+        let answer = cloudformation::read(event, body)?;
+        let name = event["ResourceProperties"]["RoleName"].as_str().unwrap_or_default();
+        if answer.physical_id != format!("arn:aws:iam::{}:role/{name}", Engine::ACCOUNT) {
+            return Err(format!("answered as {}", answer.physical_id).into());
+        }
+        if took >= FUNCTION_TIMEOUT {
+            return Err(format!("answered after {took:?}").into());
+        }
+        let is_denied = cell.fault == Fault::Denied;
+        match answer.failure {
+            None if !is_denied => Ok(()),
+            None => Err(format!("succeeded without {}", cell.call.0).into()),
+            Some(reason) if is_denied && reason.contains("AccessDenied") && reason.contains(&cell.call.0) => Ok(()),
+            Some(reason) => Err(format!("failed: {reason}").into()),
         }
     }
 
@@ -432,6 +433,7 @@ impl<'e> Player<'e> {
                 "the description",
                 role.description.unwrap_or_default() == wanted.request.description.clone().unwrap_or_default(),
             ),
+            ("the session", role.max_session_duration == i32::try_from(wanted.request.max_session_duration).ok()),
             ("the boundary", boundary.as_deref() == Some(BOUNDARY)),
             ("the generation", lineage.generation <= 2),
         ];

@@ -25,6 +25,14 @@ const UNTIL_SHOWN: Duration = Duration::from_secs(5);
 /// Rounds spent on finding what IAM says is there but does not show yet.
 const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 
+/// How long nothing must have shown of a Create that CloudFormation gave up before it answered. It may run still: a
+/// function that waits for its role to be in force does so for 45 seconds, and then it has some calls to make.
+const UNTIL_QUIET: Duration = Duration::from_secs(60);
+/// Time between two looks for it.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
+/// What has to be left for one of them.
+const FOR_ONE_LOOK: Duration = Duration::from_secs(20);
+
 /// What an event has to do with.
 pub struct Setting<'a, I, C> {
     /// The account.
@@ -65,8 +73,21 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
     .await
 }
 
-/// Makes a role and its policy go.
+/// Makes a role and its policy go and, where a Create may still be at work on them, stay away.
 pub async fn remove<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
+    let mut done = remove_now(setting, absent).await?;
+    let mut quiet = Duration::ZERO;
+    while absent.is_abandoned() && quiet < UNTIL_QUIET && setting.clock.remaining() > FOR_ONE_LOOK {
+        let before = setting.clock.remaining();
+        setting.clock.sleep(BETWEEN_LOOKS).await;
+        let more = remove_now(setting, absent).await?;
+        quiet = if more.applied.is_empty() { quiet + (before - setting.clock.remaining()) } else { Duration::ZERO };
+        done.applied.extend(more.applied);
+    }
+    Ok(done)
+}
+
+async fn remove_now<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
     let observer = setting.observer(&absent.owner);
     // What a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
     // that was taken back says of an older role, or of the role that a policy serves, decides what is removed.

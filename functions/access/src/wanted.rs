@@ -30,6 +30,14 @@ pub struct Absent {
     pub target: Option<Target>,
 }
 
+impl Absent {
+    /// Whether CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.arn.is_none())
+    }
+}
+
 /// A role that should go, by what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -42,7 +42,11 @@ pub fn history(seed: u64) -> History {
     }
     let mut asked = Parameters::new();
     change(&mut rng, &mut asked, has_hands);
-    let troubles = troubles(&mut rng);
+    let mut troubles = troubles(&mut rng);
+    if rng.u8(..16) == 0 {
+        // Nobody else fails it meanwhile: a function that dies is run again after a minute, and by then there is none.
+        troubles[0] = Trouble { cancelled: Some(Duration::from_millis(rng.u64(..20_000))), ..Trouble::default() };
+    }
     acts.push(Act::Create { asked: asked.clone(), sibling_fails: rng.u8(..12) == 0, troubles });
     for _ in 0..rng.u8(..4) {
         if has_hands && rng.bool() {

@@ -89,8 +89,10 @@ pub struct Trouble {
     pub duplicate: Option<Duration>,
     /// What the first PUTs of an answer meet.
     pub posts: Vec<Posting>,
-    /// The answer comes after `ServiceTimeout`, or the operation was cancelled: nobody looks at it any more.
+    /// The answer comes after `ServiceTimeout`: nobody looks at it any more.
     pub too_late: bool,
+    /// Somebody deletes the stack so long after this Create was sent, and CloudFormation does not wait for it.
+    pub cancelled: Option<Duration>,
 }
 
 /// One call that fails.
@@ -219,7 +221,11 @@ impl Trouble {
     /// Whether the event cannot be expected to succeed: what goes wrong does not pass by itself.
     #[must_use]
     pub fn may_fail(&self) -> bool {
-        self.denied.is_some() || self.silent.is_some() || self.kills.len() > 2 || self.too_late
+        self.denied.is_some()
+            || self.silent.is_some()
+            || self.kills.len() > 2
+            || self.too_late
+            || self.cancelled.is_some()
     }
 }
 
@@ -295,6 +301,7 @@ impl fmt::Display for Trouble {
         }
         parts.extend(self.duplicate.map(|after| format!("delivered again after {after:?}")));
         parts.extend(self.posts.iter().map(|post| format!("PUT meets {post:?}")));
+        parts.extend(self.cancelled.map(|after| format!("cancelled after {after:?}")));
         if self.too_late {
             parts.push("the answer comes too late".to_owned());
         }

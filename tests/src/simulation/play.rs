@@ -230,6 +230,10 @@ impl Player<'_> {
                 Step::Send(event) => {
                     let calm = Trouble::default();
                     let trouble = troubles.next().unwrap_or(&calm);
+                    if let Some(after) = trouble.cancelled.filter(|_| event["RequestType"] == "Create") {
+                        self.cancel(&event, trouble, after).await?;
+                        continue;
+                    }
                     let failure = self.send(&event, trouble).await?;
                     first_failure = first_failure.or(failure);
                 }
@@ -242,6 +246,36 @@ impl Player<'_> {
             world.account.read(|state| world.watch(|watch| watch.claims(state)));
         }
         Ok(first_failure)
+    }
+
+    /// Sends a Create and, without waiting for it, the Delete of an ID that CloudFormation makes up.
+    async fn cancel(&mut self, create: &Value, trouble: &Trouble, after: Duration) -> Result<(), Error> {
+        let world = self.world;
+        world.begin(trouble);
+        world.watch(|watch| watch.event(&Value::Null, Expected::Nothing));
+        world.tell(|| told(create));
+        if let Err(broken) = self.stack.take(None) {
+            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+        }
+        let Some(Step::Send(delete)) = self.stack.step() else {
+            return Err("no Delete after a cancelled Create".into());
+        };
+        self.events += 2;
+        let cancelling = async {
+            sleep(after).await;
+            world.tell(|| format!("cancelled: {}", told(&delete)));
+            self.deliver(&delete, &Trouble::default()).await
+        };
+        let (created, deleted) = tokio::join!(self.deliver(create, trouble), cancelling);
+        created.and(deleted)?;
+        world.settle();
+        let answers = world.answers();
+        let answer =
+            answers.iter().map(|(_, body)| body.as_str()).find(|body| cloudformation::read(&delete, body).is_ok());
+        if let Err(broken) = self.stack.take(answer) {
+            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+        }
+        Ok(())
     }
 
     /// Sends an event and hands the answer back; the failure it was answered with.
@@ -319,6 +353,7 @@ impl Player<'_> {
     async fn attempt(&self, attempt: usize, event: &str, trouble: &Trouble) -> Result<bool, Error> {
         let world = self.world;
         let number = u32::try_from(attempt)?;
+        let id = serde_json::from_str::<Value>(event)?["RequestId"].take();
         let pins = self.deployed.as_ref().map(|asked| asked.deployment.pins.clone()).ok_or("nothing is deployed")?;
         let provider = Provider { iam: Account(world), post: Desk { world, attempt: number }, pins: Ok(pins) };
         let polls = trouble.kills.get(attempt).copied().unwrap_or(u32::MAX);
@@ -340,7 +375,8 @@ impl Player<'_> {
                 Ok(false)
             }
             Ok(Some(Ok(()))) => {
-                let own = world.answers().iter().filter(|(by, _)| *by == number).count();
+                let is_own = |body: &str| serde_json::from_str::<Value>(body).is_ok_and(|body| body["RequestId"] == id);
+                let own = world.answers().iter().filter(|(by, body)| *by == number && is_own(body)).count();
                 let most = if trouble.posts.is_empty() { 1 } else { 1 + trouble.posts.len() };
                 if own == 0 || own > most {
                     world.watch(|watch| watch.violation(format!("(a) {own} answers of one attempt")));

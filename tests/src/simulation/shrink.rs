@@ -128,6 +128,7 @@ fn parts(trouble: &Trouble) -> Vec<Trouble> {
         trouble.denied.map(|_| Trouble { denied: None, ..trouble.clone() }),
         trouble.silent.map(|_| Trouble { silent: None, ..trouble.clone() }),
         trouble.duplicate.map(|_| Trouble { duplicate: None, ..trouble.clone() }),
+        trouble.cancelled.map(|_| Trouble { cancelled: None, ..trouble.clone() }),
         trouble.too_late.then(|| Trouble { too_late: false, ..trouble.clone() }),
     ];
     all.extend(without.into_iter().flatten());

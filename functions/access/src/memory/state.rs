@@ -113,9 +113,11 @@ impl State {
             }
             Change::Attach { role, arn } => {
                 let carrier = Carrier::Role(seen.role(role)?.role.arn.name.to_string());
+                self.role(role)?;
                 let is_ours_to_know = arn.account() != "aws";
                 if is_ours_to_know {
                     seen.held_policy(arn)?;
+                    self.held_policy(arn)?;
                 }
                 let count = self.attachments.iter().filter(|(c, _)| *c == carrier).count();
                 let entry = (carrier, arn.clone());
