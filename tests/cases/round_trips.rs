@@ -71,7 +71,7 @@ async fn a_delete_takes_six_and_seven_when_the_policys_name_has_to_be_found_out(
     trips(&provider, &event("update-in-place", URL)?).await?;
     let delete = event("delete", URL)?;
     assert_eq!(trips(&provider, &delete).await?, 6, "look, look into, detach, policy, role, answer");
-    assert_eq!(trips(&provider, &delete).await?, 6, "a repeat finds nothing: look, three seconds, look, answer");
+    assert_eq!(trips(&provider, &delete).await?, 8, "a repeat finds nothing: look, five seconds, look, answer");
 
     let named = with(event("create", URL)?, "/PolicyName", json!("another-name"));
     trips(&provider, &named).await?;

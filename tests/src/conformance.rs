@@ -68,12 +68,7 @@ impl Compared {
                 continue;
             }
             let action = name(step);
-            let known = DIFFERENCES.iter().position(|known| {
-                known.side == side
-                    && known.action == action
-                    && memory.starts_with(known.memory)
-                    && emulator.starts_with(known.emulator)
-            });
+            let known = DIFFERENCES.iter().position(|known| known.is(side, &action, memory, emulator));
             match known {
                 Some(known) => self.met[known] += 1,
                 None => self.unknown.push(format!(
@@ -92,6 +87,7 @@ impl Compared {
 fn name(step: &Step) -> String {
     match step {
         Step::Change(change) => format!("{:?}", change.action()),
+        Step::Read(Read::Carriers(_, usage)) => format!("Carriers as {usage:?}"),
         Step::Read(read) => {
             let text = format!("{read:?}");
             text.split('(').next().unwrap_or_default().to_owned()

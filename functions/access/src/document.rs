@@ -146,7 +146,7 @@ impl Document {
     /// character set ends at U+00FF, so anything beyond is escaped).
     #[must_use]
     pub fn to_json(&self) -> String {
-        let json = self.to_value().to_string();
+        let json = serde_json::to_string(self).unwrap_or_default();
         if json.is_ascii() {
             return json;
         }
@@ -168,7 +168,7 @@ impl Document {
 /// value, do not count.
 #[must_use]
 pub fn same_meaning(one: &Value, other: &Value) -> bool {
-    normal_form(one) == normal_form(other)
+    one == other || normal_form(one) == normal_form(other)
 }
 
 /// A document with every list sorted and every single value a list.

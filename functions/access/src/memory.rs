@@ -33,11 +33,11 @@ pub struct MemoryAccount {
 
 #[derive(Debug, Default)]
 struct Inner {
-    state: State,
+    state: Arc<State>,
     /// How old the state is that is seen.
     lag: Duration,
     /// Earlier states with the time at which each was changed, oldest first.
-    past: Vec<(Duration, State)>,
+    past: Vec<(Duration, Arc<State>)>,
     calls: Vec<Action>,
     faults: Vec<(Action, FailureKind)>,
     made: u64,
@@ -80,8 +80,8 @@ impl MemoryAccount {
 
     /// Everything it holds now, to compare.
     #[must_use]
-    pub fn snapshot(&self) -> State {
-        self.lock().state.clone()
+    pub fn snapshot(&self) -> Arc<State> {
+        Arc::clone(&self.lock().state)
     }
 
     /// The calls made so far, in order.
@@ -99,11 +99,11 @@ impl MemoryAccount {
     pub fn change(&self, change: &Change) -> Result<Receipt, Failure> {
         let now = self.clock.now();
         let mut inner = self.enter(change.action())?;
-        let seen = inner.seen_at(now).clone();
+        let seen = Arc::clone(inner.seen_at(now));
         inner.remember(now);
         inner.made += 1;
         let made = inner.made;
-        inner.state.change(change, &seen, made)
+        Arc::make_mut(&mut inner.state).change(change, &seen, made)
     }
 
     /// Somebody else's hand: makes a change that no fault and no rule of ownership concerns.
@@ -113,18 +113,18 @@ impl MemoryAccount {
         inner.remember(now);
         inner.made += 1;
         let made = inner.made;
-        let seen = inner.state.clone();
-        inner.state.change(change, &seen, made)
+        let seen = Arc::clone(&inner.state);
+        Arc::make_mut(&mut inner.state).change(change, &seen, made)
     }
 
     /// Somebody else's hand: attaches a policy to anyone.
     pub fn attach_by_hand(&self, carrier: Carrier, arn: PolicyArn) {
-        self.lock().state.attachments.insert((carrier, arn));
+        Arc::make_mut(&mut self.lock().state).attachments.insert((carrier, arn));
     }
 
     /// Somebody else's hand: puts an inline policy on a role.
     pub fn put_inline_by_hand(&self, role: &RoleName, name: &str) {
-        if let Some(held) = self.lock().state.roles.get_mut(&key(role.as_str())) {
+        if let Some(held) = Arc::make_mut(&mut self.lock().state).roles.get_mut(&key(role.as_str())) {
             Arc::make_mut(held).inline.insert(name.to_owned());
         }
     }
@@ -132,7 +132,8 @@ impl MemoryAccount {
     /// Somebody else's hand: puts a role in an instance profile, or takes it out again.
     pub fn set_instance_profile_by_hand(&self, profile: &str, role: &RoleName, is_in: bool) {
         let entry = (profile.to_owned(), role.clone());
-        let profiles = &mut self.lock().state.instance_profiles;
+        let mut inner = self.lock();
+        let profiles = &mut Arc::make_mut(&mut inner.state).instance_profiles;
         if is_in {
             profiles.insert(entry);
         } else {
@@ -142,21 +143,21 @@ impl MemoryAccount {
 
     /// Somebody else's hand: replaces a role's tags.
     pub fn set_role_tags_by_hand(&self, name: &RoleName, tags: Tags) {
-        if let Some(held) = self.lock().state.roles.get_mut(&key(name.as_str())) {
+        if let Some(held) = Arc::make_mut(&mut self.lock().state).roles.get_mut(&key(name.as_str())) {
             Arc::make_mut(held).role.tags = tags;
         }
     }
 
     /// Somebody else's hand: replaces a policy's tags.
     pub fn set_policy_tags_by_hand(&self, arn: &PolicyArn, tags: Tags) {
-        if let Some(held) = self.lock().state.policies.get_mut(&key(arn.name())) {
+        if let Some(held) = Arc::make_mut(&mut self.lock().state).policies.get_mut(&key(arn.name())) {
             Arc::make_mut(held).tags = tags;
         }
     }
 
     /// Lets IAM not find a principal.
     pub fn forget_principal(&self, arn: &str) {
-        self.lock().state.unknown_principals.insert(arn.to_owned());
+        Arc::make_mut(&mut self.lock().state).unknown_principals.insert(arn.to_owned());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -184,15 +185,15 @@ impl MemoryAccount {
 
 impl Inner {
     /// What calls see at a time.
-    fn seen_at(&self, now: Duration) -> &State {
-        let changed_since = |(changed, _): &&(Duration, State)| now < *changed + self.lag;
+    fn seen_at(&self, now: Duration) -> &Arc<State> {
+        let changed_since = |(changed, _): &&(Duration, Arc<State>)| now < *changed + self.lag;
         self.past.iter().find(changed_since).map_or(&self.state, |(_, state)| state)
     }
 
     /// Keeps the state before a change.
     fn remember(&mut self, now: Duration) {
         self.past.retain(|(changed, _)| now < *changed + LONGEST_LAG);
-        self.past.push((now, self.state.clone()));
+        self.past.push((now, Arc::clone(&self.state)));
     }
 }
 

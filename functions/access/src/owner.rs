@@ -11,6 +11,33 @@ use crate::names::{AccountId, Partition, PolicyName, RoleName, Rule};
 /// Tags of a role or policy.
 pub type Tags = BTreeMap<String, String>;
 
+/// How IAM tells tag keys apart: on a role it ignores letter case, on a policy it does not. Source: IAM User Guide,
+/// "Tags for AWS Identity and Access Management resources", "Rules for tagging".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagKeys {
+    /// Of a role.
+    OfRole,
+    /// Of a managed policy.
+    OfPolicy,
+}
+
+impl TagKeys {
+    /// What two keys have in common that are the same.
+    #[must_use]
+    pub fn normal(self, key: &str) -> String {
+        match self {
+            Self::OfRole => key.to_lowercase(),
+            Self::OfPolicy => key.to_owned(),
+        }
+    }
+
+    /// Tags by their keys' normal form.
+    #[must_use]
+    pub fn normal_tags(self, tags: &Tags) -> Tags {
+        tags.iter().map(|(key, value)| (self.normal(key), value.clone())).collect()
+    }
+}
+
 /// Beginning of every tag key that is ours; nobody may ask for a tag under it.
 pub const RESERVED: &str = "cavatica-connect:";
 /// The ID of the stack that made it, on role and policy.

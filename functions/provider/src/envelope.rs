@@ -34,7 +34,7 @@ impl Envelope {
     /// Reads whatever can be read.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        let (event, malformed) = match serde_json::from_str::<Value>(text) {
+        let (mut event, malformed) = match serde_json::from_str::<Value>(text) {
             Ok(event @ Value::Object(_)) => (event, None),
             Ok(_) => (Value::Null, Some("the event is not a JSON object".to_owned())),
             Err(error) => (Value::Null, Some(format!("the event is not JSON: {error}"))),
@@ -47,7 +47,7 @@ impl Envelope {
             },
             Some(_) => salvage(text, name),
         };
-        Self {
+        let envelope = Self {
             response_url: get("ResponseURL").map(ResponseUrl::new),
             request_type: get("RequestType").unwrap_or_default(),
             resource_type: get("ResourceType").unwrap_or_default(),
@@ -55,10 +55,11 @@ impl Envelope {
             request_id: get("RequestId").unwrap_or_default(),
             logical_id: get("LogicalResourceId").unwrap_or_default(),
             physical_id: get("PhysicalResourceId").filter(|id| !id.is_empty()),
-            properties: event.get("ResourceProperties").cloned().unwrap_or_default(),
-            old_properties: event.get("OldResourceProperties").cloned().unwrap_or_default(),
-            malformed,
-        }
+            malformed: malformed.clone(),
+            ..Self::default()
+        };
+        let mut take = |name| event.get_mut(name).map(Value::take).unwrap_or_default();
+        Self { properties: take("ResourceProperties"), old_properties: take("OldResourceProperties"), ..envelope }
     }
 
     /// What has to be taken out of anything that is logged about this event. The automatic external ID is part of the

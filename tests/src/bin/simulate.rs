@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let per_second = |done: u64| done as f64 / begun.elapsed().as_secs_f64().max(0.001);
     let progress = |done: u64| {
-        if done % 50_000 == 0 {
+        if done.is_multiple_of(50_000) {
             eprintln!("{done} of {histories} histories, {:.0} a second", per_second(done));
         }
     };

@@ -8,7 +8,7 @@ use cavatica_tests::sweep;
 async fn main() -> ExitCode {
     eprintln!("building the function for release if need be, and starting local engines");
     let progress = |done: usize, all: usize| {
-        if done % 50 == 0 {
+        if done.is_multiple_of(50) {
             eprintln!("{done} of {all} cells");
         }
     };

@@ -43,7 +43,7 @@ pub fn history(seed: u64) -> History {
     let mut asked = Parameters::new();
     change(&mut rng, &mut asked, has_hands);
     let mut troubles = troubles(&mut rng);
-    if rng.u8(..16) == 0 {
+    if rng.u8(..24) == 0 {
         // Nobody else fails it meanwhile: a function that dies is run again after a minute, and by then there is none.
         troubles[0] = Trouble { cancelled: Some(Duration::from_millis(rng.u64(..20_000))), ..Trouble::default() };
     }

@@ -139,7 +139,7 @@ pub fn play(history: &History, published: &Published, is_told: bool) -> Result<S
         for act in &history.acts {
             player.act(act).await?;
         }
-        player.end(history.dice % 2 == 0).await?;
+        player.end(history.dice.is_multiple_of(2)).await?;
         let violations = world.watch(|watch| watch.violations().to_vec());
         Ok(Seen { violations, story: world.story(), events: player.events })
     })
@@ -301,10 +301,8 @@ impl Player<'_> {
             None if first.is_some() => {
                 world.account.read(|state| world.watch(|watch| watch.claims(state)));
             }
-            Some(reason) if !trouble.may_fail() && !self.is_touched => {
-                if !REFUSED_BY_RULE.iter().any(|rule| reason.contains(rule)) {
-                    world.watch(|watch| watch.violation(format!("(g) failed without need: {reason}")));
-                }
+            Some(reason) if !(trouble.may_fail() || self.is_touched || is_by_rule(reason)) => {
+                world.watch(|watch| watch.violation(format!("(g) failed without need: {reason}")));
             }
             _ => {}
         }
@@ -613,6 +611,11 @@ fn told(event: &Value) -> String {
         properties.as_object().into_iter().flatten().filter_map(named).collect::<Vec<_>>().join(" ")
     };
     format!("── {} of {id}: {}", event["RequestType"], asked(&event["ResourceProperties"]))
+}
+
+/// Whether a rule of ours refused what was asked for.
+fn is_by_rule(reason: &str) -> bool {
+    REFUSED_BY_RULE.iter().any(|rule| reason.contains(rule))
 }
 
 fn detach(role: &RoleName, arn: PolicyArn) -> Change {

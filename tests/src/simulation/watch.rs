@@ -7,7 +7,7 @@ use std::sync::Arc;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::{Owner, Tags};
+use cavatica_access::owner::{Owner, TagKeys, Tags};
 use cavatica_access::port::{Carrier, Change};
 use cavatica_access::request::Former;
 use serde_json::Value;
@@ -227,9 +227,9 @@ fn difference(state: &State, blueprint: &Blueprint, before: &[String]) -> Option
     let Some(tags) = state.policy_tags(&blueprint.policy) else {
         return Some(format!("there is no policy {}", blueprint.policy));
     };
-    let are_as_asked = |tags: &Tags, asked: Tags| {
-        let (tags, asked): (Tags, Tags) = (tags.iter().map(fold).collect(), asked.iter().map(fold).collect());
-        let is_left = |key: &String| tags.contains_key(&key.to_lowercase()) && !asked.contains_key(&key.to_lowercase());
+    let are_as_asked = |of: TagKeys, tags: &Tags, asked: Tags| {
+        let (tags, asked) = (of.normal_tags(tags), of.normal_tags(&asked));
+        let is_left = |key: &String| tags.contains_key(&of.normal(key)) && !asked.contains_key(&of.normal(key));
         asked.iter().all(|(key, value)| tags.get(key) == Some(value)) && !before.iter().any(is_left)
     };
     let aspects = [
@@ -237,16 +237,11 @@ fn difference(state: &State, blueprint: &Blueprint, before: &[String]) -> Option
         ("the description", role.description == request.description.clone().unwrap_or_default()),
         ("the session duration", role.max_session_duration == request.max_session_duration),
         ("the boundary", role.boundary == request.permissions_boundary),
-        ("the role's tags", are_as_asked(&role.tags, blueprint.role_tags())),
-        ("the policy's tags", are_as_asked(tags, blueprint.policy_tags())),
+        ("the role's tags", are_as_asked(TagKeys::OfRole, &role.tags, blueprint.role_tags())),
+        ("the policy's tags", are_as_asked(TagKeys::OfPolicy, tags, blueprint.policy_tags())),
         ("the policy's document", state.document(&blueprint.policy) == Some(&blueprint.permissions.to_value())),
         ("the attachment", is_attached(state, &role.arn.name, &blueprint.policy)),
     ];
     let wrong = aspects.iter().find(|(_, is_right)| !is_right)?;
     Some(format!("{} of {} is not as asked", wrong.0, role.arn.name))
-}
-
-/// A tag as IAM compares it.
-fn fold((key, value): (&String, &String)) -> (String, String) {
-    (key.to_lowercase(), value.clone())
 }

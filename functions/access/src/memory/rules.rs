@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::failure;
 use crate::limits;
-use crate::owner::Tags;
+use crate::owner::{TagKeys, Tags};
 use crate::port::{Failure, FailureKind};
 
 /// A trust policy: who, how, and on nothing; every principal known.
@@ -36,9 +36,9 @@ fn check_document(text: &str, needed: &str, forbidden: &str) -> Result<Value, Fa
     }
     let document: Value = serde_json::from_str(text).map_err(|_| malformed("Syntax errors in policy"))?;
     let statements = match &document["Statement"] {
-        Value::Array(list) => list.clone(),
-        single @ Value::Object(_) => vec![single.clone()],
-        _ => Vec::new(),
+        Value::Array(list) => list.as_slice(),
+        single @ Value::Object(_) => std::slice::from_ref(single),
+        _ => &[],
     };
     let is_sound = |statement: &Value| {
         ["Effect", "Action", needed].iter().all(|key| !is_blank(&statement[*key])) && statement.get(forbidden).is_none()
@@ -79,8 +79,8 @@ pub(super) fn check_tag_count(tags: &Tags) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets tags; keys are the same whatever their case.
-pub(super) fn merge_tags(there: &mut Tags, new: &Tags) -> Result<(), Failure> {
+/// Sets tags.
+pub(super) fn merge_tags(of: TagKeys, there: &mut Tags, new: &Tags) -> Result<(), Failure> {
     let is_text = |text: &str, longest: usize| {
         text.chars().count() <= longest
             && text
@@ -98,7 +98,7 @@ pub(super) fn merge_tags(there: &mut Tags, new: &Tags) -> Result<(), Failure> {
     }
     let mut merged = there.clone();
     for (key, value) in new {
-        remove_tags(&mut merged, std::slice::from_ref(key));
+        remove_tags(of, &mut merged, std::slice::from_ref(key));
         merged.insert(key.clone(), value.clone());
     }
     if merged.len() > limits::TAGS {
@@ -109,8 +109,8 @@ pub(super) fn merge_tags(there: &mut Tags, new: &Tags) -> Result<(), Failure> {
 }
 
 /// Takes tags off; absent ones do not matter.
-pub(super) fn remove_tags(there: &mut Tags, keys: &[String]) {
-    there.retain(|known, _| !keys.iter().any(|key| key.to_lowercase() == known.to_lowercase()));
+pub(super) fn remove_tags(of: TagKeys, there: &mut Tags, keys: &[String]) {
+    there.retain(|known, _| !keys.iter().any(|key| of.normal(key) == of.normal(known)));
 }
 
 fn malformed(message: &str) -> Failure {

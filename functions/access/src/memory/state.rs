@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{failure, rules};
 use crate::limits;
 use crate::names::{PolicyArn, RoleName};
-use crate::owner::Tags;
+use crate::owner::{TagKeys, Tags};
 use crate::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
 
 /// Everything IAM holds of an account. Two equal ones are the same account; a copy is cheap.
@@ -68,11 +68,11 @@ impl State {
             Change::CreateRole(new) => return self.create_role(new, made),
             Change::TagRole { role, tags } => {
                 seen.role(role)?;
-                rules::merge_tags(&mut self.role_mut(role)?.role.tags, tags)?;
+                rules::merge_tags(TagKeys::OfRole, &mut self.role_mut(role)?.role.tags, tags)?;
             }
             Change::UntagRole { role, keys } => {
                 seen.role(role)?;
-                rules::remove_tags(&mut self.role_mut(role)?.role.tags, keys);
+                rules::remove_tags(TagKeys::OfRole, &mut self.role_mut(role)?.role.tags, keys);
             }
             Change::UpdateRole { role, description, max_session_duration } => {
                 seen.role(role)?;
@@ -94,11 +94,11 @@ impl State {
             Change::CreatePolicy { arn, document, tags, .. } => self.create_policy(arn, document, tags)?,
             Change::TagPolicy { arn, tags } => {
                 seen.held_policy(arn)?;
-                rules::merge_tags(&mut self.policy_mut(arn)?.tags, tags)?;
+                rules::merge_tags(TagKeys::OfPolicy, &mut self.policy_mut(arn)?.tags, tags)?;
             }
             Change::UntagPolicy { arn, keys } => {
                 seen.held_policy(arn)?;
-                rules::remove_tags(&mut self.policy_mut(arn)?.tags, keys);
+                rules::remove_tags(TagKeys::OfPolicy, &mut self.policy_mut(arn)?.tags, keys);
             }
             Change::CreatePolicyVersion { arn, document } => {
                 seen.held_policy(arn)?;
@@ -151,7 +151,7 @@ impl State {
         rules::check_tag_count(&new.tags)?;
         let trust = rules::check_trust(&new.trust, &self.unknown_principals)?;
         let mut tags = Tags::new();
-        rules::merge_tags(&mut tags, &new.tags)?;
+        rules::merge_tags(TagKeys::OfRole, &mut tags, &new.tags)?;
         if let Some(boundary) = &new.boundary {
             self.held_policy(boundary)?;
         }
@@ -182,7 +182,7 @@ impl State {
             default: 1,
             last: 1,
         };
-        rules::merge_tags(&mut held.tags, tags)?;
+        rules::merge_tags(TagKeys::OfPolicy, &mut held.tags, tags)?;
         self.policies.insert(key(arn.name()), Arc::new(held));
         Ok(())
     }

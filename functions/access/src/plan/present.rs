@@ -3,13 +3,11 @@
 //! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
 //! the attachment, then the note of which role is in use, then what is left of older roles, and last that they are gone.
 
-use std::collections::BTreeMap;
-
 use crate::document::same_meaning;
 use crate::limits;
 use crate::names::{PolicyArn, PolicyName, RoleName};
 use crate::observe::Site;
-use crate::owner::{self, Lineage, Replaced, Tags};
+use crate::owner::{self, Lineage, Replaced, TagKeys, Tags};
 use crate::plan::{Plan, absent};
 use crate::port::{Change, NewRole, Policy, Role};
 use crate::refusal::Refusal;
@@ -204,9 +202,9 @@ fn change_role(present: &Present, role: &Role) -> Result<Vec<Change>, Refusal> {
         let max_session_duration = request.max_session_duration;
         steps.push(Change::UpdateRole { role: name.clone(), description, max_session_duration });
     }
-    let (set, unset) = tag_changes(present, &role.tags, blueprint.role_tags());
-    steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
+    let (unset, set) = tag_changes(present, TagKeys::OfRole, &role.tags, blueprint.role_tags());
     steps.extend(unset.map(|keys| Change::UntagRole { role: name.clone(), keys }));
+    steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
     Ok(steps)
 }
 
@@ -222,29 +220,27 @@ fn change_policy(present: &Present, site: &Site, policy: &Policy) -> Vec<Change>
         }
         steps.push(Change::CreatePolicyVersion { arn: arn.clone(), document: blueprint.permissions.to_json() });
     }
-    let (set, unset) = tag_changes(present, &policy.tags, blueprint.policy_tags());
-    steps.extend(set.map(|tags| Change::TagPolicy { arn: arn.clone(), tags }));
+    let (unset, set) = tag_changes(present, TagKeys::OfPolicy, &policy.tags, blueprint.policy_tags());
     steps.extend(unset.map(|keys| Change::UntagPolicy { arn: arn.clone(), keys }));
+    steps.extend(set.map(|tags| Change::TagPolicy { arn: arn.clone(), tags }));
     steps
 }
 
-/// Tags to set and keys to remove. Only what was asked for before is removed: others may tag too.
+/// Keys to remove and tags to set. Only what was asked for before is removed: others may tag too.
 ///
-/// IAM takes keys that differ by case for the same. Our stack's tag goes with every call, since that is what the
-/// provider role's condition looks at.
-fn tag_changes(present: &Present, there: &Tags, wanted: Tags) -> (Option<Tags>, Option<Vec<String>>) {
-    let folded: BTreeMap<String, &String> = there.iter().map(|(key, value)| (key.to_lowercase(), value)).collect();
-    let wanted_keys: Vec<String> = wanted.keys().map(|key| key.to_lowercase()).collect();
-    let unset = present.former.tag_keys.iter().map(|key| key.to_lowercase());
-    let unset: Vec<String> = unset.filter(|key| folded.contains_key(key) && !wanted_keys.contains(key)).collect();
-    let unset = there.keys().filter(|key| unset.contains(&key.to_lowercase())).cloned().collect::<Vec<_>>();
+/// Our stack's tag goes with every call, since that is what the provider role's condition looks at.
+fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
+    let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&wanted));
+    let before: Vec<String> = present.former.tag_keys.iter().map(|key| of.normal(key)).collect();
+    let is_unset = |key: &&String| before.contains(&of.normal(key)) && !is_wanted.contains_key(&of.normal(key));
+    let unset: Vec<String> = there.keys().filter(is_unset).cloned().collect();
 
-    let mut set: Tags =
-        wanted.into_iter().filter(|(key, value)| folded.get(&key.to_lowercase()) != Some(&value)).collect();
+    let is_set = |(key, value): &(String, String)| is_there.get(&of.normal(key)) != Some(value);
+    let mut set: Tags = wanted.into_iter().filter(is_set).collect();
     if !set.is_empty() {
         set.extend(present.blueprint.owner.tags());
     }
-    (Some(set).filter(|set| !set.is_empty()), Some(unset).filter(|unset| !unset.is_empty()))
+    (Some(unset).filter(|unset| !unset.is_empty()), Some(set).filter(|set| !set.is_empty()))
 }
 
 /// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
