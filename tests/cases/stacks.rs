@@ -1,5 +1,6 @@
 //! The whole system: the published template through the local engine's CloudFormation, our Lambda behind it.
 
+use cavatica_access::owner::REPLACES;
 use cavatica_tests::Outcome;
 use cavatica_tests::system::System;
 
@@ -123,7 +124,9 @@ async fn a_failed_update_rolls_back_to_what_was_and_what_is_foreign_survives() -
         let failed = system.update(&created.id, &[BUCKET, ("RoleName", name)]).await?;
         assert_eq!(failed.status, "UPDATE_ROLLBACK_COMPLETE", "{}", failed.cause);
         assert!(failed.cause.contains(said), "{}", failed.cause);
-        let now = system.account().await?;
+        let mut now = system.account().await?;
+        // The role may remember that it outlived another one.
+        now.values_mut().filter_map(|held| held["tags"].as_object_mut()).for_each(|tags| drop(tags.remove(REPLACES)));
         for (arn, held) in working.iter().filter(|(arn, _)| !arn.contains("my-volume-")) {
             assert_eq!(now.get(arn), Some(held), "{arn} after {name}");
         }

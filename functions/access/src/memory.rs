@@ -341,6 +341,10 @@ impl VirtualClock {
 }
 
 impl Clock for VirtualClock {
+    fn elapsed(&self) -> Duration {
+        self.now()
+    }
+
     fn remaining(&self) -> Duration {
         self.deadline.saturating_sub(self.now())
     }

@@ -41,6 +41,8 @@ pub trait Iam: Sync {
 
 /// Time and chance.
 pub trait Clock: Sync {
+    /// Time since the event came.
+    fn elapsed(&self) -> Duration;
     /// What is left until work has to stop.
     fn remaining(&self) -> Duration;
     /// Waits.

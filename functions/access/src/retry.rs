@@ -13,7 +13,7 @@ use crate::port::{Clock, Failure, FailureKind};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait. IAM changes spread within seconds, so a longer one would only lose time.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// A provider role that was changed a second ago may not be in force yet.
+/// A provider role that was changed a second before the event may not be in force yet.
 const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(45);
 /// What was just created, detached or removed may not have reached every replica.
 const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
@@ -31,9 +31,9 @@ pub enum Attempt {
     CleanUp,
 }
 
-/// How long a failure is worth trying again; `None` is permanent.
+/// How long a failure is worth trying again for a call that begins so long after the event came; `None` is permanent.
 #[must_use]
-pub fn patience(attempt: Attempt, kind: FailureKind) -> Option<Duration> {
+pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Option<Duration> {
     use FailureKind as F;
     match (attempt, kind) {
         // It must not cost the event its time.
@@ -46,7 +46,8 @@ pub fn patience(attempt: Attempt, kind: FailureKind) -> Option<Duration> {
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
             Some(Duration::MAX)
         }
-        (_, F::Denied) => Some(UNTIL_POLICY_IN_FORCE),
+        // Later on in the event, it can only be a tag that does not show yet.
+        (_, F::Denied) => Some(UNTIL_POLICY_IN_FORCE.saturating_sub(elapsed).max(UNTIL_REPLICATED)),
         // Right after our own create.
         (Attempt::Look | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
         // Right after our own detach.
@@ -71,7 +72,7 @@ where
     T: Send,
 {
     let activity = activities.begin(what);
-    let begun = clock.remaining();
+    let begun = clock.elapsed();
     let mut wait = FIRST_WAIT;
     loop {
         let failure = match call().await {
@@ -79,10 +80,9 @@ where
             Err(failure) => failure,
         };
         let pause = jittered(wait, clock.chance());
-        let remaining = clock.remaining();
-        let spent = begun.saturating_sub(remaining);
-        let worth_it = patience(attempt, failure.kind).is_some_and(|patience| spent + pause <= patience);
-        if !worth_it || pause >= remaining {
+        let spent = clock.elapsed().saturating_sub(begun);
+        let worth_it = patience(attempt, failure.kind, begun).is_some_and(|patience| spent + pause <= patience);
+        if !worth_it || pause >= clock.remaining() {
             return Err(failure);
         }
         activity.now(&format_args!("{what}, AWS last answered {failure}"));

@@ -5,33 +5,41 @@ use std::time::Duration;
 use cavatica_access::port::Clock;
 use tokio::time::Instant;
 
-/// The time until an instant.
+/// The time until an instant, and since the event came.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    begun: Instant,
+    end: Instant,
+}
 
 impl Deadline {
     /// So long from now.
     #[must_use]
     pub fn after(duration: Duration) -> Self {
-        Self(Instant::now() + duration)
+        let begun = Instant::now();
+        Self { begun, end: begun + duration }
     }
 
     /// The instant itself.
     #[must_use]
     pub fn instant(self) -> Instant {
-        self.0
+        self.end
     }
 
     /// The same, so much earlier.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {
-        Self(self.0.checked_sub(by).unwrap_or(self.0))
+        Self { end: self.end.checked_sub(by).unwrap_or(self.end), ..self }
     }
 }
 
 impl Clock for Deadline {
+    fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     fn remaining(&self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.end.saturating_duration_since(Instant::now())
     }
 
     async fn sleep(&self, duration: Duration) {
