@@ -57,7 +57,7 @@ async fn a_boundary_that_somebody_changed_is_set_again_first_and_role_and_policy
         "setting my-volume-Boundary-1A2B3C4D5E6F as boundary of role vol\n\
          setting the trust policy of role vol | making a new version of policy vol\n\
          removing tags from role vol | removing tags from policy vol\n\
-         tagging role vol | tagging policy vol"
+         tagging role vol | tagging policy vol\n"
     );
     Ok(())
 }
