@@ -80,10 +80,10 @@ pub struct Remnant {
 }
 
 impl Remnant {
-    /// Whether there is nothing to remove.
+    /// Whether there is nothing of ours to remove.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.role.is_none() && self.policies.is_empty()
+    pub fn is_nothing(&self, owner: &Owner) -> bool {
+        !self.role.as_ref().is_some_and(|role| owner.owns(&role.tags)) && self.policies.is_empty()
     }
 
     /// Whether it has no policy although its role is ours and names one.

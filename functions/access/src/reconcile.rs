@@ -94,7 +94,7 @@ async fn remove_now<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Abse
     let is_doubtful = |remnants: &Vec<Remnant>, _: &Plan| match remnants.split_last() {
         Some((last, older)) => {
             let misses = last.role.is_none() || last.lacks_policy(&absent.owner);
-            misses || last.shares_policy() || older.iter().any(|remnant| !remnant.is_nothing())
+            misses || last.shares_policy() || older.iter().any(|remnant| !remnant.is_nothing(&absent.owner))
         }
         None => false,
     };

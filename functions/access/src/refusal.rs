@@ -140,12 +140,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether it came before anything was tried.
-    #[must_use]
-    pub fn is_by_rule(&self) -> bool {
-        !matches!(self, Self::Aws { .. })
-    }
-
     /// A role or policy that is not ours.
     #[must_use]
     pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {
@@ -247,7 +241,7 @@ fn by_hand(change: &Change) -> String {
     let (kind, name) = carrier.split_once(' ').unwrap_or((&carrier, ""));
     format!(
         "Either another policy, such as an organisation's, forbids {} here, or it is an older policy that somebody attached \
-         or detached, which the stack's own role may not undo. Run this, then try again: aws iam {verb}-{kind}-policy {name} \
+         or detached, which the stack's own role may not undo. In the second case run this, then try again: aws iam {verb}-{kind}-policy {name} \
          --policy-arn {arn}",
         change.action().iam_name()
     )

@@ -276,6 +276,17 @@ async fn a_role_that_lost_its_tags_but_carries_the_stacks_boundary_says_how_to_t
 }
 
 #[tokio::test]
+async fn a_policy_that_lost_its_tags_but_serves_our_role_says_how_to_tag_it() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    world.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
+    let same = update(&role_arn("vol"), &properties("vol"), &properties("vol"))?;
+    let said = world.establish(&same).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    assert!(said.contains("aws iam tag-policy --policy-arn") && said.contains(owner::STACK), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_removes_it() -> Outcome {
     let world = World::new()?;
     world.establish(&create(&properties("vol"))?).await?;

@@ -76,11 +76,6 @@ impl<I: Iam, P: Post> Provider<I, P> {
         let mut work = pin!(AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind());
         match tokio::time::timeout_at(stop.instant(), &mut work).await {
             Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
-            // What was refused by a rule made nothing under the new ID. What an earlier try may have made, the reverse
-            // update finds by the old properties.
-            Ok(Ok(Err(refusal))) if is_rename(&task) && refusal.is_by_rule() => {
-                failed(format!("{refusal}."), unchanged_id(envelope))
-            }
             Ok(Ok(Err(refusal))) => failed(format!("{refusal}."), failed_id),
             Ok(Err(_panic)) => failed(
                 format!(
@@ -122,11 +117,6 @@ impl<I: Iam, P: Post> Provider<I, P> {
 fn keeps_its_name(task: &Task) -> bool {
     let Task::Establish(present) = task else { return false };
     present.from.as_ref().is_some_and(|from| from.name.is_same(&present.blueprint.role.name))
-}
-
-/// Whether an update asks for another ID.
-fn is_rename(task: &Task) -> bool {
-    matches!(task, Task::Establish(present) if present.from.is_some())
 }
 
 /// The ID that the event has, or one that says that there is nothing.

@@ -10,14 +10,14 @@ use crate::cloudformation::Rollback;
 
 /// What an administrator may ask for; the first value of each is the default.
 const PARAMETERS: [(&str, &[&str]); 12] = [
-    ("RoleName", &["", "new", "third"]),
+    ("RoleName", &["", "new", "third", "NEW"]),
     ("PolicyName", &["", "shared"]),
     ("IamPath", &["/", "/labs/"]),
     ("BucketName", &["my-bucket", "other-bucket"]),
     ("Prefix", &["", "raw"]),
     ("AccessMode", &["ReadOnly", "ReadWrite"]),
     ("ExternalId", &["auto", "none", "lab-1234"]),
-    ("Tags", &["", "team=genomics", "team=other,cost centre=42"]),
+    ("Tags", &["", "team=genomics", "Team=other,cost centre=42"]),
     ("Description", &["", "For the lab"]),
     ("MaxSessionDuration", &["3600", "7200"]),
     ("TrustedPrincipalArn", &["", "arn:aws:iam::999999999999:role/sibling"]),

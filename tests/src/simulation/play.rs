@@ -177,12 +177,10 @@ impl Player<'_> {
     }
 
     /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more which
-    /// of two roles is in use: also when the new one was never made, or had been there before. README says so.
+    /// of two roles is in use. README says so.
     fn is_open(&self) -> bool {
-        let arn: Option<RoleArn> = self.stack.physical_id().parse().ok();
-        let is_made = |arn: RoleArn| self.world.account.read(|state| state.role_named(arn.name.as_str()).is_some());
-        let is_unknown = self.is_touched || self.returns || !arn.is_some_and(is_made);
-        self.stack.is_open() || (is_unknown && self.stack.status() == Status::UpdateRollbackFailed)
+        let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
+        self.stack.is_open() || (is_failed && (self.is_touched || self.returns))
     }
 
     /// Whether a role says that it replaced another one.

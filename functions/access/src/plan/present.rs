@@ -121,7 +121,6 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
             return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
         }
     }
-    // The answer to these keeps the event's physical ID, so that their reverse asks for what is there.
     if let Some(from) = &present.from {
         if from.name.is_same(&wanted.name) {
             return Err(if from.path == wanted.path {
@@ -270,7 +269,8 @@ fn noted(present: &Present, site: &Site, role: &Role) -> Option<Lineage> {
         return Some(lineage.replacing(from, &its_lineage));
     }
     let former = present.former.replaced()?;
-    let left = site.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing())?;
+    let owner = &present.blueprint.owner;
+    let left = site.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing(owner))?;
     let its_tags = left.role.as_ref().map(|role| &role.tags);
     Some(lineage.replacing(former, &its_tags.map(Lineage::of).unwrap_or_default()))
 }
