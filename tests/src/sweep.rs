@@ -36,6 +36,11 @@ const AT_A_TIME: usize = 48;
 /// A policy of somebody else's that caps the role.
 const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 
+/// What a cell stands for.
+const LEGEND: &str = "< before the call took effect, > after it; a killed function is run again, as Lambda does.
+A cell with a time passed: exactly one answer, within 120 s; FAILED naming the action where it stayed denied, SUCCESS
+everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.";
+
 /// A stack's life: what is done with it, and what its events are called.
 struct Life {
     operations: &'static [Done],
@@ -119,6 +124,7 @@ impl Swept {
             }
         }
         let (passed, all) = self.passed();
+        let _ = write!(table, "\n\n{LEGEND}");
         let _ = write!(table, "\n\n{passed} of {all} cells passed in {:.0} s", self.took.as_secs_f64());
         table
     }
