@@ -1,10 +1,12 @@
 //! What the whole-system tests stand on. The tests themselves are in `cases/`.
 
+pub mod authorization;
 pub mod cloudformation;
 pub mod conformance;
 pub mod evaluation;
 pub mod events;
 pub mod function;
+pub mod identity;
 pub mod mailbox;
 pub mod simulation;
 pub mod staged;

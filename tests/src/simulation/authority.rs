@@ -3,22 +3,26 @@
 //! As much of IAM's evaluation as that policy uses; anything else in it is an error, so that nothing is taken for
 //! allowed by oversight. Source: "Policy evaluation logic", "IAM JSON policy elements: condition operators".
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use cavatica_access::memory::State;
-use cavatica_access::names::{PolicyArn, RoleName};
-use cavatica_access::owner::Tags;
-use cavatica_access::port::{Action, Carrier, Change};
+use cavatica_access::port::Action;
 use serde_json::Value;
 
 use crate::Error;
-
-/// The account that everything is in.
-const ACCOUNT: &str = "arn:aws:iam::123456789012";
+use crate::authorization::{Question, Subject, ask};
+use crate::identity::Request;
 
 /// What a role may do.
 #[derive(Debug)]
 pub struct Authority {
     statements: Vec<Statement>,
+    /// The policy, and what was asked of it with the answers, to be judged by others.
+    record: Option<(Arc<Value>, Record)>,
 }
+
+/// Every question that was asked, with the policy that it was asked of and the answer.
+pub type Record = Arc<Mutex<Vec<(Arc<Value>, Request, bool)>>>;
 
 #[derive(Debug)]
 struct Statement {
@@ -51,108 +55,34 @@ enum Key {
     Policy,
 }
 
-/// One request, with what IAM knows of it when it decides.
-#[derive(Debug, Clone, Copy)]
-struct Question<'a> {
-    action: Action,
-    resource: &'a str,
-    resource_tags: Option<&'a Tags>,
-    request_tags: Option<&'a Tags>,
-    tag_keys: &'a [String],
-    boundary: Option<&'a str>,
-    policy: Option<&'a str>,
-}
-
-/// What a call is about.
-#[derive(Debug, Clone, Copy)]
-pub enum Subject<'a> {
-    /// A read of a role.
-    Role(&'a RoleName),
-    /// A read of a policy.
-    Policy(&'a PolicyArn),
-    /// A change.
-    Change(&'a Change),
-}
-
 impl Authority {
     /// Reads a policy document.
     pub fn read(document: &Value) -> Result<Self, Error> {
         let statements = document["Statement"].as_array().ok_or("no statements")?;
         let statements = statements.iter().map(Statement::read).collect::<Result<_, _>>()?;
-        Ok(Self { statements })
+        Ok(Self { statements, record: None })
+    }
+
+    /// The same, with everything that is asked written down.
+    #[must_use]
+    pub fn recorded(mut self, document: Value, record: &Record) -> Self {
+        self.record = Some((Arc::new(document), Arc::clone(record)));
+        self
     }
 
     /// Whether a call is allowed in an account as IAM sees it.
     #[must_use]
     pub fn allows(&self, action: Action, subject: Subject<'_>, seen: &State) -> bool {
-        let question = Question {
-            action,
-            resource: "",
-            resource_tags: None,
-            request_tags: None,
-            tag_keys: &[],
-            boundary: None,
-            policy: None,
-        };
-        let on_role = |name: &str, question: Question<'_>| {
-            let role = seen.role_named(name);
-            let resource = role.map_or_else(|| format!("{ACCOUNT}:role/{name}"), |role| role.arn.to_string());
-            let boundary = question.boundary.or(role.and_then(|role| Some(role.boundary.as_ref()?.as_str())));
-            let resource_tags = role.map(|role| &role.tags);
-            self.answer(&Question { resource: &resource, resource_tags, boundary, ..question })
-        };
-        let on_policy = |arn: &PolicyArn, question: Question<'_>| {
-            self.answer(&Question { resource: arn.as_str(), resource_tags: seen.policy_tags(arn), ..question })
-        };
-        let change = match subject {
-            Subject::Role(name) => return on_role(name.as_str(), question),
-            Subject::Policy(arn) => return on_policy(arn, question),
-            Subject::Change(change) => change,
-        };
-        match change {
-            // Tags on create are a second request, on something that has none yet.
-            Change::CreateRole(new) => {
-                let resource = new.arn.to_string();
-                let request_tags = Some(&new.tags);
-                let boundary = new.boundary.as_ref().map(PolicyArn::as_str);
-                let create = Question { resource: &resource, request_tags, boundary, ..question };
-                self.answer(&create) && self.answer(&Question { action: Action::TagRole, ..create })
-            }
-            Change::CreatePolicy { arn, tags, .. } => {
-                let create = Question { resource: arn.as_str(), request_tags: Some(tags), ..question };
-                self.answer(&create) && self.answer(&Question { action: Action::TagPolicy, ..create })
-            }
-            Change::TagRole { role, tags } => on_role(role.as_str(), Question { request_tags: Some(tags), ..question }),
-            Change::UntagRole { role, keys } => on_role(role.as_str(), Question { tag_keys: keys, ..question }),
-            Change::PutBoundary { role, boundary } => {
-                on_role(role.as_str(), Question { boundary: Some(boundary.as_str()), ..question })
-            }
-            Change::UpdateRole { role, .. }
-            | Change::UpdateTrust { role, .. }
-            | Change::DeleteInlinePolicy { role, .. }
-            | Change::DeleteRole { role } => on_role(role.as_str(), question),
-            Change::Attach { role, arn } => on_role(role.as_str(), Question { policy: Some(arn.as_str()), ..question }),
-            Change::Detach { from: Carrier::Role(name), arn } => {
-                on_role(name, Question { policy: Some(arn.as_str()), ..question })
-            }
-            Change::Detach { from: Carrier::User(name), arn } => {
-                let resource = format!("{ACCOUNT}:user/{name}");
-                self.answer(&Question { resource: &resource, policy: Some(arn.as_str()), ..question })
-            }
-            Change::Detach { from: Carrier::Group(name), arn } => {
-                let resource = format!("{ACCOUNT}:group/{name}");
-                self.answer(&Question { resource: &resource, policy: Some(arn.as_str()), ..question })
-            }
-            Change::TagPolicy { arn, tags } => on_policy(arn, Question { request_tags: Some(tags), ..question }),
-            Change::UntagPolicy { arn, keys } => on_policy(arn, Question { tag_keys: keys, ..question }),
-            Change::CreatePolicyVersion { arn, .. }
-            | Change::DeletePolicyVersion { arn, .. }
-            | Change::DeletePolicy { arn } => on_policy(arn, question),
-        }
+        ask(action, subject, seen, |question| self.answer(question))
     }
 
     fn answer(&self, question: &Question<'_>) -> bool {
-        self.statements.iter().any(|statement| statement.allows(question))
+        let is_allowed = self.statements.iter().any(|statement| statement.allows(question));
+        if let Some((document, record)) = &self.record {
+            let entry = (Arc::clone(document), Request::of(question), is_allowed);
+            record.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        }
+        is_allowed
     }
 }
 

@@ -18,7 +18,7 @@ use cavatica_provider::task::Pins;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::authority::Authority;
+use super::authority::{Authority, Record};
 use super::history::{Act, Hand, History, Parameters, Trouble};
 use super::watch::{Expected, Watch};
 use super::world::{Account, Desk, World};
@@ -57,6 +57,7 @@ pub struct Deployment {
 pub struct Published {
     template: Evaluation,
     known: Mutex<HashMap<Parameters, Arc<Asked<Deployment>>>>,
+    record: Option<Record>,
 }
 
 impl Published {
@@ -65,7 +66,13 @@ impl Published {
     pub fn new() -> Self {
         let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
         let template = Evaluation::of(&template(&Config { asset: Some(asset) }), &[("BucketName", "my-bucket")]);
-        Self { template, known: Mutex::default() }
+        Self { template, known: Mutex::default(), record: None }
+    }
+
+    /// The same, with every question that is asked of the provider role written down.
+    #[must_use]
+    pub fn recorded(record: &Record) -> Self {
+        Self { record: Some(Arc::clone(record)), ..Self::new() }
     }
 
     fn asked(&self, parameters: &Parameters) -> Result<Arc<Asked<Deployment>>, Error> {
@@ -77,8 +84,14 @@ impl Published {
         let properties = evaluation.custom_resource()?;
         let environment = evaluation.property("ProviderFunction", "/Environment/Variables")?;
         let pin = |name: &str| environment[name].as_str().unwrap_or_default().to_owned();
+        let document = evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?;
+        let authority = Authority::read(&document)?;
+        let authority = match &self.record {
+            Some(record) => authority.recorded(document, record),
+            None => authority,
+        };
         let deployment = Deployment {
-            authority: Arc::new(Authority::read(&evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?)?),
+            authority: Arc::new(authority),
             pins: Pins {
                 stack: pin("CAVATICA_STACK_ID").parse()?,
                 principal: pin("CAVATICA_TRUSTED_PRINCIPAL_ARN").parse()?,

@@ -17,9 +17,10 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::authority::{Authority, Subject};
+use super::authority::Authority;
 use super::history::{Calls, Fault, Posting, Trouble, Weather};
 use super::watch::Watch;
+use crate::authorization::Subject;
 
 /// When the AWS adapter gives a call up.
 const CLIENT_GIVES_UP: Duration = Duration::from_secs(8);

@@ -1,0 +1,385 @@
+//! What the provider role lets the function do, and what it would let a thief of its credentials do; judged by an
+//! evaluator that was not written here.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use cavatica_access::owner;
+use cavatica_access::permissions;
+use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_tests::cloudformation::Rollback;
+use cavatica_tests::evaluation::Evaluation;
+use cavatica_tests::identity::{Identity, Request};
+use cavatica_tests::simulation::authority::Record;
+use cavatica_tests::simulation::history::{Act, Hand, History, Parameters, Weather};
+use cavatica_tests::simulation::play::{Published, play};
+use cavatica_tests::simulation::{ORGANISATIONS_BOUNDARY, OWN_BOUNDARY, draw};
+use cavatica_tests::{Error, Outcome, events};
+use serde_json::{Value, json};
+
+const ACCOUNT: &str = "arn:aws:iam::123456789012";
+const ROLE: &str = "arn:aws:iam::123456789012:role/vol";
+const POLICY: &str = "arn:aws:iam::123456789012:policy/vol";
+const PROVIDER: &str = "arn:aws:iam::123456789012:role/my-volume-ProviderRole-1A2B3C";
+const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const STACK_KEY: &str = "aws:ResourceTag/cavatica-connect:stack";
+const ASKED_KEY: &str = "aws:RequestTag/cavatica-connect:stack";
+
+/// What an organisation's boundary may look like: everything but a few things, and S3 only on its own buckets.
+fn organisations() -> Value {
+    json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["iam:*", "logs:*", "kms:*"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::my-bucket", "arn:aws:s3:::my-bucket/*"]},
+        {"Effect": "Deny", "Action": ["iam:CreateUser", "iam:CreateAccessKey"], "Resource": "*"},
+    ]})
+}
+
+/// The stack as CloudFormation would make it.
+fn stack(boundary: &str) -> Evaluation {
+    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+    let parameters = [
+        ("BucketName", "my-bucket"),
+        ("Prefix", "raw"),
+        ("AccessMode", "ReadWrite"),
+        ("KmsKeyArn", KEY),
+        ("RoleName", "vol"),
+        ("PermissionsBoundaryArn", boundary),
+    ];
+    Evaluation::of(&template(&Config { asset: Some(asset) }), &parameters)
+}
+
+/// The provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
+fn providers() -> Result<[(Identity, &'static str); 2], Error> {
+    let document = |boundary: &str| stack(boundary).property("ProviderRole", "/Policies/0/PolicyDocument");
+    Ok([
+        (Identity::new(&document("")?, None)?, OWN_BOUNDARY),
+        (Identity::new(&document(ORGANISATIONS_BOUNDARY)?, Some(&organisations()))?, ORGANISATIONS_BOUNDARY),
+    ])
+}
+
+/// Every different question of some histories, with the policy it was asked of and our own evaluator's answer.
+fn asked(histories: &[History]) -> Result<BTreeSet<(String, Request, bool)>, Error> {
+    let record = Record::default();
+    let published = Published::recorded(&record);
+    for history in histories {
+        let seen = play(history, &published, false)?;
+        assert!(seen.violations.is_empty(), "{history}{:?}", seen.violations);
+    }
+    let record = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(record.into_iter().map(|(policy, request, is_allowed)| (policy.to_string(), request, is_allowed)).collect())
+}
+
+#[test]
+fn both_evaluators_give_the_same_answer_to_every_question_of_random_histories() -> Outcome {
+    let histories: Vec<_> = (0..400).map(draw::history).collect();
+    let asked = asked(&histories)?;
+    let denied = asked.iter().filter(|(.., is_allowed)| !is_allowed).count();
+    println!("{} different questions, {denied} of them denied", asked.len());
+    assert!(asked.len() > 2_000 && denied > 100);
+    for (policy, request, is_allowed) in asked {
+        let identity = Identity::new(&serde_json::from_str(&policy)?, None)?;
+        assert_eq!(identity.may(&request)?, is_allowed, "{request:?} under {policy}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken_back_first() -> Outcome {
+    let weather = Weather { latency: Duration::from_millis(50), ..Weather::default() };
+    let parameters = |asked: &[(&'static str, &'static str)]| asked.iter().copied().collect::<Parameters>();
+    let mut lives = Vec::new();
+    for boundary in ["", ORGANISATIONS_BOUNDARY] {
+        let asked = |more: &[(&'static str, &'static str)]| {
+            parameters(&[&[("PermissionsBoundaryArn", boundary), ("Tags", "team=genomics")], more].concat())
+        };
+        let create = Act::Create { asked: asked(&[]), sibling_fails: false, troubles: Vec::new() };
+        let update = |more: &[(&'static str, &'static str)], sibling_fails, resource_first| Act::Update {
+            asked: asked(more),
+            sibling_fails,
+            rollback: Rollback { resource_first, ..Rollback::default() },
+            troubles: Vec::new(),
+        };
+        let changed =
+            [("AccessMode", "ReadWrite"), ("ExternalId", "none"), ("Description", "changed"), ("Tags", "other=1")];
+        let renamed = [("RoleName", "new"), ("PolicyName", "shared")];
+        for resource_first in [false, true] {
+            for hand in [Hand::AttachesOursElsewhere, Hand::AttachesAnotherToOurs, Hand::PutsInline] {
+                lives.push(vec![
+                    create.clone(),
+                    update(&changed, false, resource_first),
+                    update(&[], true, resource_first),
+                    update(&renamed, true, resource_first),
+                    update(&renamed, false, resource_first),
+                    update(&[], false, resource_first),
+                    Act::Hand(hand),
+                    Act::Delete { retain: false, troubles: Vec::new() },
+                ]);
+            }
+        }
+    }
+    let histories: Vec<_> = lives.into_iter().map(|acts| History { dice: 7, weather: weather.clone(), acts }).collect();
+    let asked = asked(&histories)?;
+    let actions: BTreeSet<_> = asked.iter().map(|(_, request, _)| request.action.as_str()).collect();
+    println!("{} different questions of {} actions", asked.len(), actions.len());
+    for (policy, request, _) in &asked {
+        for boundary in [None, Some(&organisations())] {
+            let provider = Identity::new(&serde_json::from_str(policy)?, boundary)?;
+            assert!(provider.may(request)?, "{request:?} under {policy}");
+        }
+    }
+    assert!(actions.len() >= 24, "{actions:?}");
+    Ok(())
+}
+
+/// Ways from these rights to more, as the literature knows them: name, request. Source: Rhino Security Labs, "AWS IAM
+/// Privilege Escalation - Methods and Mitigation"; Bishop Fox, "IAM Vulnerable".
+fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
+    let ours = |request: Request| request.with(STACK_KEY, events::STACK);
+    let as_ours = |request: Request| request.with(ASKED_KEY, events::STACK);
+    let capped = |request: Request| request.with("iam:PermissionsBoundary", boundary);
+    let on = |action: &str, resource: &str| Request::new(&format!("iam:{action}"), resource);
+    let other_role = &format!("{ACCOUNT}:role/admin");
+    let other_policy = &format!("{ACCOUNT}:policy/admins");
+    let (user, group) = (&format!("{ACCOUNT}:user/me"), &format!("{ACCOUNT}:group/us"));
+    let profile = &format!("{ACCOUNT}:instance-profile/web");
+    let with_policy = |request: Request, policy: &str| request.with("iam:PolicyARN", policy);
+    let removes = |request: Request, key: &str| request.with("aws:TagKeys", key);
+    let mut paths = vec![
+        ("a new version of another policy", on("CreatePolicyVersion", other_policy)),
+        ("a new version of another policy that carries our tag", ours(on("CreatePolicyVersion", other_policy))),
+        ("a new version of the boundary", on("CreatePolicyVersion", boundary)),
+        ("a new version of the boundary, were it tagged", ours(on("CreatePolicyVersion", boundary))),
+        ("another default version", on("SetDefaultPolicyVersion", other_policy)),
+        ("another default version of our policy", ours(on("SetDefaultPolicyVersion", POLICY))),
+        ("AdministratorAccess on the role", with_policy(capped(ours(on("AttachRolePolicy", ROLE))), ADMINISTRATOR)),
+        ("AdministratorAccess on the provider", with_policy(on("AttachRolePolicy", PROVIDER), ADMINISTRATOR)),
+        ("our policy on the provider", with_policy(on("AttachRolePolicy", PROVIDER), POLICY)),
+        ("our policy on a role without boundary", with_policy(ours(on("AttachRolePolicy", ROLE)), POLICY)),
+        ("our policy on a foreign role", with_policy(capped(on("AttachRolePolicy", other_role)), POLICY)),
+        ("AdministratorAccess on a user", with_policy(on("AttachUserPolicy", user), ADMINISTRATOR)),
+        ("our policy on a user", with_policy(on("AttachUserPolicy", user), POLICY)),
+        ("AdministratorAccess on a group", with_policy(on("AttachGroupPolicy", group), ADMINISTRATOR)),
+        ("an inline policy on the role", capped(ours(on("PutRolePolicy", ROLE)))),
+        ("an inline policy on the provider", on("PutRolePolicy", PROVIDER)),
+        ("an inline policy on a user", on("PutUserPolicy", user)),
+        ("an inline policy on a group", on("PutGroupPolicy", group)),
+        ("trust of another role rewritten", on("UpdateAssumeRolePolicy", other_role)),
+        ("trust of a capped foreign role rewritten", capped(on("UpdateAssumeRolePolicy", other_role))),
+        ("trust of the provider rewritten", on("UpdateAssumeRolePolicy", PROVIDER)),
+        ("trust of our role rewritten once its boundary is another", ours(on("UpdateAssumeRolePolicy", ROLE))),
+        ("the boundary taken off", capped(ours(on("DeleteRolePermissionsBoundary", ROLE)))),
+        (
+            "another boundary",
+            ours(on("PutRolePermissionsBoundary", ROLE)).with("iam:PermissionsBoundary", ADMINISTRATOR),
+        ),
+        ("the boundary set on a foreign role", capped(on("PutRolePermissionsBoundary", other_role))),
+        ("a role without boundary", as_ours(on("CreateRole", ROLE))),
+        (
+            "a role under another boundary",
+            as_ours(on("CreateRole", ROLE)).with("iam:PermissionsBoundary", ADMINISTRATOR),
+        ),
+        ("a role without our tag", capped(on("CreateRole", ROLE))),
+        ("a role of another name", capped(as_ours(on("CreateRole", other_role)))),
+        ("a role under another path", capped(as_ours(on("CreateRole", &format!("{ACCOUNT}:role/labs/vol"))))),
+        ("a policy of another name", as_ours(on("CreatePolicy", other_policy))),
+        ("a policy without our tag", on("CreatePolicy", POLICY)),
+        ("our tag on a foreign role", as_ours(on("TagRole", other_role))),
+        ("our tag on another stack's role of our name", as_ours(on("TagRole", ROLE)).with(STACK_KEY, "another stack")),
+        ("our tag on the provider", as_ours(on("TagRole", PROVIDER)).with(STACK_KEY, "provider")),
+        ("our tag on a foreign policy", as_ours(on("TagPolicy", other_policy))),
+        ("another stack's tag on our role", ours(on("TagRole", ROLE)).with(ASKED_KEY, "another stack")),
+        ("a role given to a service", on("PassRole", ROLE).with("iam:PassedToService", "ec2.amazonaws.com")),
+        ("an administrator's role given to a service", on("PassRole", other_role)),
+        ("a user", on("CreateUser", user)),
+        ("an access key", on("CreateAccessKey", user)),
+        ("a password", on("CreateLoginProfile", user)),
+        ("another password", on("UpdateLoginProfile", user)),
+        ("a group's rights", on("AddUserToGroup", group)),
+        ("a service-linked role", on("CreateServiceLinkedRole", other_role)),
+        ("an instance profile", on("CreateInstanceProfile", profile)),
+        ("a role in an instance profile", on("AddRoleToInstanceProfile", profile)),
+        ("a foreign role deleted", on("DeleteRole", other_role)),
+        ("a foreign policy deleted", on("DeletePolicy", other_policy)),
+        ("the boundary deleted", on("DeletePolicy", boundary)),
+        ("another policy taken off a foreign role", with_policy(on("DetachRolePolicy", other_role), other_policy)),
+        ("another policy taken off a user", with_policy(on("DetachUserPolicy", user), other_policy)),
+        ("a foreign role looked into", on("ListAttachedRolePolicies", other_role)),
+        ("the role assumed", Request::new("sts:AssumeRole", ROLE)),
+        (
+            "the function's code",
+            Request::new("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:123456789012:function:f"),
+        ),
+        (
+            "the function invoked",
+            Request::new("lambda:InvokeFunction", "arn:aws:lambda:us-east-1:123456789012:function:f"),
+        ),
+        (
+            "a stack",
+            Request::new("cloudformation:CreateStack", "arn:aws:cloudformation:us-east-1:123456789012:stack/s/1"),
+        ),
+        ("the bucket's objects", Request::new("s3:GetObject", "arn:aws:s3:::my-bucket/raw/x")),
+        ("the bucket's policy", Request::new("s3:PutBucketPolicy", "arn:aws:s3:::my-bucket")),
+        (
+            "another log group",
+            Request::new("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:other:log-stream:x"),
+        ),
+        (
+            "the log deleted",
+            Request::new(
+                "logs:DeleteLogGroup",
+                "arn:aws:logs:us-east-1:123456789012:log-group:my-volume-ProviderLogGroup-1A2B3C",
+            ),
+        ),
+    ];
+    for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES] {
+        paths.push(("our own tag taken off the role", removes(ours(on("UntagRole", ROLE)), key)));
+        paths.push(("our own tag taken off the policy", removes(ours(on("UntagPolicy", POLICY)), &key.to_uppercase())));
+    }
+    paths
+}
+
+#[test]
+fn no_known_path_leads_from_the_providers_rights_to_more() -> Outcome {
+    for (provider, boundary) in providers()? {
+        let paths = escalation_paths(boundary);
+        println!("{} paths under {boundary}", paths.len());
+        for (path, request) in paths {
+            assert!(!provider.may(&request)?, "{path}: {request:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_paths_are_refused_for_what_they_are_and_not_for_a_slip_in_the_request() -> Outcome {
+    // Each is a path with the one thing put right that makes it a path.
+    for (provider, boundary) in providers()? {
+        let ours = |action: &str, resource: &str| {
+            Request::new(action, resource).with(STACK_KEY, events::STACK).with("iam:PermissionsBoundary", boundary)
+        };
+        let new = |action: &str, resource: &str| Request::new(action, resource).with(ASKED_KEY, events::STACK);
+        for request in [
+            ours("iam:AttachRolePolicy", ROLE).with("iam:PolicyARN", POLICY),
+            ours("iam:UpdateAssumeRolePolicy", ROLE),
+            ours("iam:PutRolePermissionsBoundary", ROLE),
+            ours("iam:CreatePolicyVersion", POLICY),
+            ours("iam:UntagRole", ROLE).with("aws:TagKeys", "team"),
+            new("iam:CreateRole", ROLE).with("iam:PermissionsBoundary", boundary),
+            new("iam:CreatePolicy", POLICY),
+            new("iam:TagRole", ROLE),
+            new("iam:TagRole", &format!("{ACCOUNT}:role/older")).with(STACK_KEY, events::STACK),
+            ours("iam:DeleteRole", ROLE),
+            ours("iam:ListAttachedRolePolicies", &format!("{ACCOUNT}:role/labs/older")),
+            Request::new("iam:DetachUserPolicy", &format!("{ACCOUNT}:user/me")).with("iam:PolicyARN", POLICY),
+        ] {
+            assert!(provider.may(&request)?, "{request:?}");
+        }
+    }
+    Ok(())
+}
+
+/// What somebody may want of a role that was made to allow everything.
+fn wishes() -> Vec<Request> {
+    let buckets = ["my-bucket", "my-bucket-2", "other-bucket", "sbg-main", "sbg-main-us-west-2"];
+    let on_bucket = [
+        "ListBucket",
+        "GetBucketCORS",
+        "GetBucketLocation",
+        "GetBucketPolicy",
+        "PutBucketPolicy",
+        "PutBucketCORS",
+        "DeleteBucket",
+        "PutBucketAcl",
+        "PutLifecycleConfiguration",
+        "ListBucketVersions",
+        "PutReplicationConfiguration",
+    ];
+    let on_object = [
+        "GetObject",
+        "PutObject",
+        "GetObjectAcl",
+        "PutObjectAcl",
+        "AbortMultipartUpload",
+        "ListMultipartUploadParts",
+        "DeleteObject",
+        "DeleteObjectVersion",
+        "GetObjectVersion",
+        "RestoreObject",
+        "PutObjectTagging",
+        "BypassGovernanceRetention",
+        "PutObjectRetention",
+    ];
+    let mut wishes = Vec::new();
+    for bucket in buckets {
+        let arn = format!("arn:aws:s3:::{bucket}");
+        wishes.extend(on_bucket.map(|action| Request::new(&format!("s3:{action}"), &arn)));
+        wishes.extend(on_object.map(|action| Request::new(&format!("s3:{action}"), &format!("{arn}/raw/x"))));
+    }
+    for key in [KEY, "arn:aws:kms:us-east-1:123456789012:key/other"] {
+        for action in ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "CreateGrant", "PutKeyPolicy"] {
+            let wish = Request::new(&format!("kms:{action}"), key);
+            wishes.push(wish.clone().with("kms:ViaService", "s3.us-east-1.amazonaws.com"));
+            wishes.push(wish.clone().with("kms:ViaService", "ec2.us-east-1.amazonaws.com"));
+            wishes.push(wish);
+        }
+    }
+    for (action, resource) in [
+        ("iam:CreateUser", "arn:aws:iam::123456789012:user/me"),
+        ("iam:AttachRolePolicy", ROLE),
+        ("iam:CreatePolicyVersion", POLICY),
+        ("iam:PassRole", ROLE),
+        ("iam:DeleteRolePermissionsBoundary", ROLE),
+        ("sts:AssumeRole", "arn:aws:iam::123456789012:role/admin"),
+        ("ec2:RunInstances", "arn:aws:ec2:us-east-1:123456789012:instance/i-1"),
+        ("lambda:InvokeFunction", "arn:aws:lambda:us-east-1:123456789012:function:f"),
+        ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:123456789012:secret:s"),
+        ("dynamodb:Scan", "arn:aws:dynamodb:us-east-1:123456789012:table/t"),
+        ("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:g:log-stream:s"),
+        ("organizations:LeaveOrganization", "arn:aws:organizations::123456789012:organization/o"),
+    ] {
+        wishes.push(Request::new(action, resource));
+    }
+    wishes
+}
+
+/// Whether a wish is one of a read-write volume on the stack's bucket, whatever the prefix.
+fn is_the_volumes(wish: &Request) -> bool {
+    let through_s3 = wish.context.get("kms:ViaService").is_some_and(|via| via[0].starts_with("s3."));
+    let action = wish.action.as_str();
+    match wish.resource.as_str() {
+        "arn:aws:s3:::my-bucket" => permissions::READ_BUCKETS.contains(&action),
+        "arn:aws:s3:::my-bucket/raw/x" => {
+            permissions::READ_OBJECTS.contains(&action) || permissions::WRITE_OBJECTS.contains(&action)
+        }
+        "arn:aws:s3:::sbg-main/raw/x" | "arn:aws:s3:::sbg-main-us-west-2/raw/x" => {
+            permissions::READ_OBJECTS.contains(&action)
+        }
+        KEY => through_s3 && permissions::ENCRYPT.contains(&action),
+        _ => false,
+    }
+}
+
+/// A thief may make a new version of our policy and rewrite our role's trust: both are what the provider is for.
+#[test]
+fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_volumes_bucket() -> Outcome {
+    let everything =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let own = stack("").property("Boundary", "/PolicyDocument")?;
+    let role = Identity::new(&everything, Some(&own))?;
+    let mut allowed = 0;
+    for wish in wishes() {
+        assert_eq!(role.may(&wish)?, is_the_volumes(&wish), "{wish:?}");
+        allowed += usize::from(is_the_volumes(&wish));
+    }
+    println!("{allowed} of {} wishes are the volume's", wishes().len());
+
+    // With an organisation's boundary the cap is the organisation's.
+    let role = Identity::new(&everything, Some(&organisations()))?;
+    let cap = Identity::new(&organisations(), None)?;
+    for wish in wishes() {
+        assert_eq!(role.may(&wish)?, cap.may(&wish)?, "{wish:?}");
+    }
+    Ok(())
+}
