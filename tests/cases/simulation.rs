@@ -213,6 +213,22 @@ fn a_policy_whose_role_was_never_made_is_remembered() -> Outcome {
 }
 
 #[test]
+fn what_is_left_under_another_path_is_found_there() -> Outcome {
+    let elsewhere: &[(&str, &str)] = &[("RoleName", "third"), ("IamPath", "/labs/")];
+    let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
+    holds(&calm(), &[create(&[]), with(update(elsewhere), &half)])?;
+    // The next update is refused and taken back; its old properties name another path.
+    let left = with(update(NEW), &[silent(Action::CreateRole), fine(), denied(Action::GetPolicy)]);
+    holds(&calm(), &[create(&[]), left, update(&[("IamPath", "/labs/")])])
+}
+
+#[test]
+fn a_delete_that_comes_at_once_sees_who_remembers_an_older_role() -> Outcome {
+    let rename = with(update(NEW), &[too_late(), denied(Action::DeletePolicy)]);
+    holds(&lagging(), &[create(&[]), rename, Act::Delete { retain: false, troubles: Vec::new() }])
+}
+
+#[test]
 fn a_policy_that_lost_its_tags_can_be_tagged_again_and_the_rollback_goes_on() -> Outcome {
     let unanswered = with(update(THIRD), &[too_late()]);
     holds(&calm(), &[create(&[]), Act::Hand(Hand::UntagsPolicy), unanswered])

@@ -205,15 +205,14 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         let former = present.former.replaced();
         let is_former =
             |replaced: &&Replaced| former.as_ref().is_some_and(|former| former.role.is_same(&replaced.role));
-        let path = &present.former.path;
         let named = former.iter().map(|former| {
-            let mut target = Target::leftover(former.clone(), path.clone());
+            let mut target = Target::leftover(former.clone());
             target.policies.extend(lineage.replaced.iter().filter(is_former).map(|noted| noted.policy.clone()));
             self.chain(target, None, Some(wanted))
         });
         let noted = lineage.replaced.iter().filter(|replaced| !is_former(replaced)).map(|replaced| {
             let later = Later { name: wanted.clone(), generation: Some(lineage.generation) };
-            self.chain(Target::leftover(replaced.clone(), path.clone()), Some(later), Some(wanted))
+            self.chain(Target::leftover(replaced.clone()), Some(later), Some(wanted))
         });
         Ok(each_once(try_join_all(noted.chain(named)).await?))
     }
@@ -252,7 +251,7 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
             let names = lineage.into_iter().flat_map(|lineage| lineage.replaced).chain(target.beside.clone());
             let older = names.map(|replaced| {
                 let later = Later { name: target.name.clone(), generation };
-                self.chain(Target::leftover(replaced, target.path.clone()), Some(later), wanted)
+                self.chain(Target::leftover(replaced), Some(later), wanted)
             });
             let (older, remnant) =
                 try_join(try_join_all(older), self.remnant(&target, role.as_ref(), ours, policies)).await?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::limits;
-use crate::names::{AccountId, Partition, PolicyName, RoleName, Rule};
+use crate::names::{AccountId, IamPath, Partition, PolicyName, RoleName, Rule};
 
 /// Tags of a role or policy.
 pub type Tags = BTreeMap<String, String>;
@@ -169,6 +169,8 @@ pub struct Lineage {
 /// A role that was replaced, and its policy: the role itself may never have been made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {
+    /// The path of both.
+    pub path: IamPath,
     /// The role.
     pub role: RoleName,
     /// Its policy.
@@ -177,14 +179,23 @@ pub struct Replaced {
 
 impl Replaced {
     fn read(text: &str) -> Option<Self> {
-        let (role, policy) = text.split_once('/').unwrap_or((text, text));
-        Some(Self { role: role.parse().ok()?, policy: policy.parse().ok()? })
+        let (place, policy) = text.split_once("//").map_or((text, None), |(place, policy)| (place, Some(policy)));
+        let at = place.rfind('/').map_or(0, |slash| slash + 1);
+        let (path, role) = place.split_at(at);
+        let policy = policy.unwrap_or(role).parse().ok()?;
+        let path = if path.is_empty() { IamPath::default() } else { path.parse().ok()? };
+        Some(Self { path, role: role.parse().ok()?, policy })
     }
 
-    /// The role's name, and the policy's if it is another.
+    /// The role's name, after its path if it has one, and the policy's after two slashes if it is another.
     fn tag(&self) -> String {
+        let path = if self.path == IamPath::default() { String::new() } else { self.path.as_str().replace(',', ":") };
+        format!("{path}{}", self.names())
+    }
+
+    fn names(&self) -> String {
         let (role, policy) = (role_tag(&self.role), policy_tag(self.policy.as_str()));
-        if role == policy { role } else { format!("{role}/{policy}") }
+        if role == policy { role } else { format!("{role}//{policy}") }
     }
 }
 
@@ -201,13 +212,13 @@ impl Lineage {
     }
 
     /// The tag: the generation and the roles, with a space between them. One for which there is no room any more is left
-    /// out; one of the longest names always has it.
+    /// out, or first its path; one of the longest names always has room.
     #[must_use]
     pub fn tag(&self) -> String {
         let mut tag = self.generation.to_string();
         for replaced in &self.replaced {
-            let word = replaced.tag();
-            if tag.len() + 1 + word.len() <= limits::TAG_VALUE {
+            let room = limits::TAG_VALUE.saturating_sub(tag.len() + 1);
+            if let Some(word) = [replaced.tag(), replaced.names()].into_iter().find(|word| word.len() <= room) {
                 tag = format!("{tag} {word}");
             }
         }
@@ -267,13 +278,20 @@ mod tests {
     }
 
     fn named(role: &str, policy: &str) -> Result<Replaced, Rule> {
-        Ok(Replaced { role: role.parse()?, policy: policy.parse()? })
+        Ok(Replaced { path: IamPath::default(), role: role.parse()?, policy: policy.parse()? })
     }
 
     #[test]
     fn names_survive_being_written_as_tags() -> Result<(), Rule> {
         let odd = "a,b=c+d@e.f_g-h";
-        let lineage = Lineage { generation: 12, replaced: vec![named(odd, odd)?, named("34", "p,q")?] };
+        let placed = |path: &str, named: Replaced| Ok::<_, Rule>(Replaced { path: path.parse()?, ..named });
+        let replaced = vec![
+            named(odd, odd)?,
+            named("34", "p,q")?,
+            placed("/labs/a,b/", named("r", "r")?)?,
+            placed("/labs/", named("r", "p")?)?,
+        ];
+        let lineage = Lineage { generation: 12, replaced };
         let tags = Tags::from([(REPLACES.to_owned(), lineage.tag()), (POLICY.to_owned(), policy_tag(odd))]);
         assert!(!lineage.tag().contains(','));
         assert_eq!(Lineage::of(&tags), lineage);
@@ -288,7 +306,7 @@ mod tests {
         let second = Lineage::default().replacing(named("old", "old")?, &first);
         assert_eq!(second.tag(), "1 old");
         let taken_back = first.replacing(named("new", "shared")?, &second);
-        assert_eq!(taken_back.tag(), "2 new/shared");
+        assert_eq!(taken_back.tag(), "2 new//shared");
         assert_eq!(taken_back.replacing(named("NEW", "NEW")?, &second), taken_back, "it is already said");
         assert_eq!(taken_back.cleared().tag(), "2");
         Ok(())
@@ -302,6 +320,11 @@ mod tests {
         let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
         assert!(lineage.tag().len() <= limits::TAG_VALUE);
         assert_eq!(Lineage::of(&tags).replaced, lineage.replaced[..1]);
+
+        let path = format!("/{}/", "p".repeat(limits::PATH - 2)).parse()?;
+        let lineage = Lineage { generation: u32::MAX, replaced: vec![Replaced { path, ..named(&a, &b)? }] };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
+        assert_eq!(Lineage::of(&tags).replaced, [named(&a, &b)?], "its path goes first");
         Ok(())
     }
 

@@ -62,7 +62,7 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
     let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
     let is_doubtful =
         |_: &Site, plan: &Plan| expected.as_ref().is_some_and(|it| it.as_ref().is_ok_and(|it| plan.lacks(it)));
-    rounds(
+    let done = rounds(
         setting,
         owner,
         || observer.site(present),
@@ -70,7 +70,12 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
         is_doubtful,
         |site| site.role.as_ref().map(|role| role.id.clone()),
     )
-    .await
+    .await?;
+    if !done.notes.is_empty() {
+        // A Delete that comes at once has to see who remembers what is left of older roles.
+        setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+    }
+    Ok(done)
 }
 
 /// Makes a role and its policy go and, where a Create may still be at work on them, stay away.

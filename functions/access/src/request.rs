@@ -254,7 +254,8 @@ impl Former {
     #[must_use]
     pub fn replaced(&self) -> Option<Replaced> {
         let role = self.role_name.clone()?;
-        Some(Replaced { policy: self.policy_name.clone().unwrap_or_else(|| PolicyName::from(&role)), role })
+        let policy = self.policy_name.clone().unwrap_or_else(|| PolicyName::from(&role));
+        Some(Replaced { path: self.path.clone(), role, policy })
     }
 }
 

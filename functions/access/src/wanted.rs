@@ -59,10 +59,10 @@ pub struct Target {
 impl Target {
     /// A role of which only the names are known.
     #[must_use]
-    pub fn leftover(replaced: Replaced, path: IamPath) -> Self {
+    pub fn leftover(replaced: Replaced) -> Self {
         let mut policies = vec![replaced.policy, PolicyName::from(&replaced.role)];
         policies.dedup();
-        Self { name: replaced.role, arn: None, beside: None, path, policies, boundary: None }
+        Self { name: replaced.role, arn: None, beside: None, path: replaced.path, policies, boundary: None }
     }
 
     /// Whether the role that was found under the name is the one meant.

@@ -189,11 +189,21 @@ impl Player<'_> {
         self.operate(operation, troubles).await.map(drop)
     }
 
-    /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more which
-    /// of two roles is in use. README says so.
+    /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more what
+    /// the update that failed had made. README says so.
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
-        self.stack.is_open() || (is_failed && (self.is_touched || self.returns))
+        self.stack.is_open() || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy()))
+    }
+
+    /// Whether there is a policy of ours that nothing names: its role was never made, and its name is not the role's.
+    fn has_unnamed_policy(&self) -> bool {
+        self.world.account.read(|state| {
+            state.policies().any(|(arn, tags, _)| {
+                let role = tags.get(owner::ROLE).map_or("", String::as_str);
+                state.role_named(role).is_none() && !arn.name().eq_ignore_ascii_case(role) && !role.is_empty()
+            })
+        })
     }
 
     /// Whether a role says that it replaced another one.

@@ -245,12 +245,12 @@ fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (O
 /// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
 /// will come all the same.
 fn replaced(present: &Present, site: &Site) -> Option<(Replaced, Lineage)> {
-    let role = present.from.as_ref()?.name.clone();
+    let (path, role) = present.from.as_ref().map(|from| (from.path.clone(), from.name.clone()))?;
     let ours = site.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags));
     let tagged = ours.and_then(|role| owner::tagged_policy(&role.tags));
     let former = present.former.replaced().filter(|former| former.role.is_same(&role)).map(|former| former.policy);
     let policy = tagged.or(former).unwrap_or_else(|| PolicyName::from(&role));
-    Some((Replaced { role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
+    Some((Replaced { path, role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
 }
 
 /// Says on a role that was there before that it is the one in use, and which one to remember in case its removal fails.
