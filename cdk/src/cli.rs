@@ -77,6 +77,12 @@ pub struct DocumentsArgs {
     /// AWS partition of the buckets; another than aws needs a --trusted-principal there
     #[arg(long, default_value = "aws", value_parser = ruled::<Partition>)]
     partition: Partition,
+    /// Let Cavatica list only names that begin with the prefix; goes beyond Cavatica's own policy
+    #[arg(long)]
+    restrict_listing: bool,
+    /// Give Cavatica no rights on objects' ACLs; only for buckets with ACLs disabled
+    #[arg(long)]
+    omit_object_acls: bool,
 }
 
 /// Arguments of `launch-url`.
@@ -123,6 +129,8 @@ impl From<DocumentsArgs> for Subject {
             external_id: args.external_id,
             trusted_principal: args.trusted_principal,
             partition: args.partition,
+            restrict_listing: args.restrict_listing,
+            omit_object_acls: args.omit_object_acls,
         }
     }
 }

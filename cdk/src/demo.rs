@@ -322,6 +322,8 @@ impl<'a> Demo<'a> {
             external_id,
             trusted_principal: None,
             partition: "aws".parse().map_err(mismatch)?,
+            restrict_listing: false,
+            omit_object_acls: false,
         })?;
         for (what, name) in [("the permission policy in IAM", "permissions"), ("the trust policy in IAM", "trust")] {
             check(what, same_meaning(&held[name], &promised[name]), &held[name])?;

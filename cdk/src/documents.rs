@@ -21,6 +21,10 @@ pub struct Subject {
     pub trusted_principal: Option<RoleArn>,
     /// Where the buckets are.
     pub partition: Partition,
+    /// Whether only names under the volumes' prefixes may be listed.
+    pub restrict_listing: bool,
+    /// Whether Cavatica gets nothing to do with objects' ACLs.
+    pub omit_object_acls: bool,
 }
 
 /// Why there are no documents.
@@ -75,6 +79,8 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         max_session_duration: *limits::SESSION_SECONDS.start(),
         description: None,
         tags: Tags::new(),
+        restrict_listing: subject.restrict_listing,
+        omit_object_acls: subject.omit_object_acls,
     };
     let keys = request.volumes.iter().filter_map(|volume| volume.kms_key.as_ref());
     let elsewhere = keys.map(|key| ("the KMS key", key.to_string()));

@@ -108,6 +108,7 @@ fn conditions() -> Vec<(&'static str, Expr)> {
         ("HasAutoExternalId", is("ExternalId", "auto")),
         ("HasExternalId", E::negated(is("ExternalId", "none"))),
         ("HasOwnBoundary", is("PermissionsBoundaryArn", "")),
+        ("OmitsObjectAcls", is("OmitObjectAcls", "true")),
         ("CopiesFromUsEast1", E::both(E::Condition("IsReadWrite"), E::negated(only("us-west-2")))),
         ("CopiesFromUsWest2", E::both(E::Condition("IsReadWrite"), E::negated(only("us-east-1")))),
     ]
@@ -176,6 +177,8 @@ fn volume_access() -> Resource {
             ("MaxSessionDuration", E::reference("MaxSessionDuration")),
             ("Description", E::reference("Description")),
             ("Tags", E::reference("Tags")),
+            ("RestrictListing", E::reference("RestrictListing")),
+            ("OmitObjectAcls", E::reference("OmitObjectAcls")),
             ("Release", E::reference("AssetKey")),
         ],
     }

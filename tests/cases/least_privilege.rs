@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use cavatica_access::owner;
-use cavatica_access::permissions;
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::owner::{self, Owner};
+use cavatica_access::{permissions, request};
 use cavatica_connect::stack::{AssetLocation, Config, template};
 use cavatica_tests::cloudformation::Rollback;
 use cavatica_tests::evaluation::Evaluation;
@@ -380,6 +381,34 @@ fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_v
     let cap = Identity::new(&organisations(), None)?;
     for wish in wishes() {
         assert_eq!(role.may(&wish)?, cap.may(&wish)?, "{wish:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn by_choice_nothing_beside_the_folder_is_listed_and_no_acl_is_touched() -> Outcome {
+    let tight = [("RestrictListing", "true"), ("OmitObjectAcls", "true")];
+    for (given, is_tight) in [(&tight[..], true), (&[], false)] {
+        let stack = stack("").with(given.iter().copied());
+        let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
+        let blueprint = Blueprint::draw(request::Request::parse(&stack.custom_resource()?)?, owner)?;
+        let boundary = stack.property("Boundary", "/PolicyDocument")?;
+        let role = Identity::new(&blueprint.permissions.to_value(), Some(&boundary))?;
+        let list = |prefix: &str| Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix);
+        for prefix in ["raw", "raw/", "raw/2026/"] {
+            assert!(role.may(&list(prefix))?, "{prefix}");
+        }
+        for request in
+            [list(""), list("rawest/"), list("other/"), Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket")]
+        {
+            assert_eq!(role.may(&request)?, !is_tight, "{request:?}");
+        }
+        assert!(role.may(&Request::new("s3:GetBucketLocation", "arn:aws:s3:::my-bucket"))?);
+        let on_object = |action: &str| Request::new(action, "arn:aws:s3:::my-bucket/raw/x");
+        assert!(role.may(&on_object("s3:PutObject"))?);
+        for action in permissions::OBJECT_ACLS {
+            assert_eq!(role.may(&on_object(action))?, !is_tight, "{action}");
+        }
     }
     Ok(())
 }

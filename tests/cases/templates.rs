@@ -69,7 +69,7 @@ fn the_fields_checker_finds_nothing() -> Outcome {
 }
 
 /// Parameters that a stack may be created with, from none given to all.
-const GIVEN: [&[(&str, &str)]; 5] = [
+const GIVEN: [&[(&str, &str)]; 6] = [
     &[("BucketName", "my-bucket")],
     &[
         ("BucketName", "my-bucket"),
@@ -83,6 +83,13 @@ const GIVEN: [&[(&str, &str)]; 5] = [
         ("AccessMode", "ReadWrite"),
         ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
         ("BucketOwnerAccountId", "210987654321"),
+    ],
+    &[
+        ("BucketName", "my-bucket"),
+        ("Prefix", "raw/2026"),
+        ("AccessMode", "ReadWrite"),
+        ("RestrictListing", "true"),
+        ("OmitObjectAcls", "true"),
     ],
     &[
         ("BucketName", "my-bucket"),

@@ -40,10 +40,12 @@ fn document() -> E {
         E::json(&through_s3(permissions::use_keys(key()))),
         E::json(&through_s3(permissions::decrypt_with_keys(key(), false))),
     );
+    let write = |omit_acls| E::json(&permissions::write_objects(objects(), omit_acls));
+    let writes = E::when("OmitsObjectAcls", write(true), write(false));
     let statements = vec![
         E::json(&permissions::read_buckets(vec![arn("${BucketName}")])),
         E::json(&permissions::read_objects(objects())),
-        E::when("IsReadWrite", E::json(&permissions::write_objects(objects())), E::no_value()),
+        E::when("IsReadWrite", writes, E::no_value()),
         E::when("IsReadWrite", E::json(&copy_sources), E::no_value()),
         E::when("HasKmsKey", keys, E::no_value()),
     ];

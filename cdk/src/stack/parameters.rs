@@ -26,10 +26,11 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
         },
         Group { label: "3. Names, if you want your own", parameters: names() },
         Group { label: "4. How Cavatica gets in", parameters: entry() },
+        Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
         Group {
             label: match config.asset {
-                Some(_) => "5. Leave as it is",
-                None => "5. Where the function's code is; leave the rest as it is",
+                Some(_) => "6. Leave as it is",
+                None => "6. Where the function's code is; leave the rest as it is",
             },
             parameters: internals(config),
         },
@@ -132,6 +133,26 @@ fn entry() -> Vec<Parameter> {
             &optional(PolicyArn::PATTERN),
         )
         .must_be(PolicyArn::RULE),
+    ]
+}
+
+fn tightening() -> Vec<Parameter> {
+    let switch = |name, label, description| {
+        text(name, label, description, "").one_of(["false", "true"].map(str::to_owned).to_vec()).by_default("false")
+    };
+    vec![
+        switch(
+            "RestrictListing",
+            "Restrict listing",
+            "true: Cavatica may list only names that begin with the folder. Goes beyond Cavatica's own policy; without a \
+             folder it changes nothing.",
+        ),
+        switch(
+            "OmitObjectAcls",
+            "Omit object ACLs",
+            "true: Cavatica gets no rights on objects' ACLs. Only for buckets with ACLs disabled; goes beyond Cavatica's own \
+             policy.",
+        ),
     ]
 }
 

@@ -82,9 +82,21 @@ pub fn permissions(request: &Request, partition: &Partition) -> Document {
     let key = |volume: &Volume| volume.kms_key.as_ref().map(ToString::to_string);
 
     let volumes = &request.volumes;
+    let is_listed_whole = |name: &str| {
+        !request.restrict_listing || volumes.iter().any(|volume| bucket(volume) == name && volume.prefix.is_none())
+    };
+    let (whole, restricted): (Vec<_>, Vec<_>) =
+        distinct(volumes.iter().map(bucket)).into_iter().partition(|name| is_listed_whole(name));
+    let listed_under = |name: String| {
+        let prefixes =
+            volumes.iter().filter(|volume| bucket(volume) == name).filter_map(|volume| volume.prefix.as_ref());
+        let patterns = distinct(prefixes.flat_map(|prefix| [prefix.to_string(), format!("{prefix}/*")]));
+        (name, patterns)
+    };
     let encrypt_keys = distinct(volumes.iter().filter(writes).filter_map(key));
     permissions::permissions(Grants {
-        buckets: distinct(volumes.iter().map(bucket)),
+        buckets: whole,
+        listed_under: restricted.into_iter().map(listed_under).collect(),
         readable: distinct(volumes.iter().map(objects)),
         writable: distinct(volumes.iter().filter(writes).map(objects)),
         copy_sources: match volumes.iter().find(writes) {
@@ -99,6 +111,7 @@ pub fn permissions(request: &Request, partition: &Partition) -> Document {
             keys.into_iter().filter(|key| !encrypt_keys.contains(key)).collect()
         },
         encrypt_keys,
+        omit_acls: request.omit_object_acls,
     })
 }
 
@@ -147,6 +160,30 @@ mod tests {
                 {"Sid": "RequestReadOnCopySourceObjects", "Effect": "Allow", "Action": ["s3:GetObject"],
                  "Resource": ["arn:aws:s3:::sbg-main-us-west-2/*"]},
             ])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn listing_is_restricted_by_bucket_unless_a_volume_is_the_whole_of_it() -> Result<(), Box<dyn std::error::Error>> {
+        let blueprint = draw(&json!({"RoleName": "r", "RestrictListing": "true", "Volumes": [
+            {"BucketName": "one-bucket", "Prefix": "a"}, {"BucketName": "one-bucket", "Prefix": "b/c"},
+            {"BucketName": "two-bucket", "Prefix": "d"}, {"BucketName": "two-bucket"},
+        ]}))?;
+        let settings = json!(["s3:GetBucketCORS", "s3:GetBucketLocation"]);
+        let prefixes = json!({"StringLike": {"s3:prefix": ["a", "a/*", "b/c", "b/c/*"]}});
+        assert_eq!(
+            blueprint.permissions.to_value()["Statement"].as_array().map(|all| all[..3].to_vec()),
+            json!([
+                {"Sid": "GrantReadOnBuckets", "Effect": "Allow", "Action": permissions::READ_BUCKETS,
+                 "Resource": ["arn:aws:s3:::two-bucket"]},
+                {"Sid": "GrantReadOnBucketSettings", "Effect": "Allow", "Action": settings,
+                 "Resource": ["arn:aws:s3:::one-bucket"]},
+                {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::one-bucket"],
+                 "Condition": prefixes},
+            ])
+            .as_array()
+            .cloned()
         );
         Ok(())
     }

@@ -62,8 +62,8 @@ pub struct Condition<T> {
     pub operator: &'static str,
     /// Such as `sts:ExternalId`.
     pub key: &'static str,
-    /// What the key has to be.
-    pub value: T,
+    /// What the key has to be: one of these.
+    pub values: Vec<T>,
 }
 
 /// Writes conditions as IAM nests them: one object an operator, with its keys.
@@ -74,7 +74,16 @@ fn conditions<T: Serialize, S: serde::Serializer>(
     struct Keys<'a, T>(&'a [Condition<T>], &'static str);
     impl<T: Serialize> Serialize for Keys<'_, T> {
         fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().filter(|c| c.operator == self.1).map(|c| (c.key, &c.value)))
+            serializer.collect_map(self.0.iter().filter(|c| c.operator == self.1).map(|c| (c.key, Values(&c.values))))
+        }
+    }
+    struct Values<'a, T>(&'a [T]);
+    impl<T: Serialize> Serialize for Values<'_, T> {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.0 {
+                [single] => single.serialize(serializer),
+                several => several.serialize(serializer),
+            }
         }
     }
     let mut operators: Vec<&'static str> = Vec::new();
@@ -129,8 +138,14 @@ impl<T> Statement<T> {
 
     /// The same, only if the key has the value.
     #[must_use]
-    pub fn only_if(mut self, operator: &'static str, key: &'static str, value: T) -> Self {
-        self.condition.push(Condition { operator, key, value });
+    pub fn only_if(self, operator: &'static str, key: &'static str, value: T) -> Self {
+        self.only_if_any(operator, key, vec![value])
+    }
+
+    /// The same, only if the key has one of the values.
+    #[must_use]
+    pub fn only_if_any(mut self, operator: &'static str, key: &'static str, values: Vec<T>) -> Self {
+        self.condition.push(Condition { operator, key, values });
         self
     }
 }

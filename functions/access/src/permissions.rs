@@ -12,6 +12,10 @@ pub const READ_OBJECTS: [&str; 1] = ["s3:GetObject"];
 /// What Cavatica does with objects it writes. Source: Cavatica's manual, read-write policy.
 pub const WRITE_OBJECTS: [&str; 5] =
     ["s3:PutObject", "s3:GetObjectAcl", "s3:PutObjectAcl", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
+/// The one of [`READ_BUCKETS`] that shows the names of objects.
+pub const LIST: &str = "s3:ListBucket";
+/// Those of [`WRITE_OBJECTS`] that mean nothing to a bucket whose ACLs are disabled.
+pub const OBJECT_ACLS: [&str; 2] = ["s3:GetObjectAcl", "s3:PutObjectAcl"];
 /// What S3 does with the bucket's key to read. Source: S3, "Using server-side encryption with AWS KMS keys".
 pub const DECRYPT: [&str; 1] = ["kms:Decrypt"];
 /// What S3 does with the bucket's key to write; a multipart upload decrypts too. Source: as above.
@@ -23,6 +27,24 @@ pub fn read_buckets<T>(buckets: Vec<T>) -> Statement<T> {
     Statement::allow("GrantReadOnBuckets", &READ_BUCKETS, buckets)
 }
 
+/// What is left of `GrantReadOnBuckets` where listing is restricted, on bucket ARNs. Ours, not the manual's.
+#[must_use]
+pub fn read_bucket_settings<T>(buckets: Vec<T>) -> Statement<T> {
+    let settings: Vec<_> = READ_BUCKETS.into_iter().filter(|action| *action != LIST).collect();
+    Statement::allow("GrantReadOnBucketSettings", &settings, buckets)
+}
+
+/// Listing of one bucket under some prefixes. A listing asks for a prefix, with the slash at its end or without; without
+/// it the names that merely begin like the prefix are shown too.
+///
+/// Ours, not the manual's, and without a statement ID: there may be several. Source: S3, "Bucket policy examples using
+/// condition keys", `s3:prefix`.
+#[must_use]
+pub fn list_under<T>(bucket: T, prefixes: Vec<T>) -> Statement<T> {
+    let list = Statement { sid: None, ..Statement::allow("", &[LIST], vec![bucket]) };
+    list.only_if_any("StringLike", "s3:prefix", prefixes)
+}
+
 /// `GrantReadOnObjects`, on object ARNs (`BUCKET/*`: the bucket's ARN alone matches no object).
 #[must_use]
 pub fn read_objects<T>(objects: Vec<T>) -> Statement<T> {
@@ -31,8 +53,10 @@ pub fn read_objects<T>(objects: Vec<T>) -> Statement<T> {
 
 /// `GrantWriteOnObjects`, on object ARNs.
 #[must_use]
-pub fn write_objects<T>(objects: Vec<T>) -> Statement<T> {
-    Statement::allow("GrantWriteOnObjects", &WRITE_OBJECTS, objects)
+pub fn write_objects<T>(objects: Vec<T>, omit_acls: bool) -> Statement<T> {
+    let is_granted = |action: &&str| !(omit_acls && OBJECT_ACLS.contains(action));
+    let actions: Vec<_> = WRITE_OBJECTS.into_iter().filter(is_granted).collect();
+    Statement::allow("GrantWriteOnObjects", &actions, objects)
 }
 
 /// `RequestReadOnCopySourceObjects`, on the vendor's buckets.
@@ -57,8 +81,10 @@ pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> 
 /// What the statements are about, as ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants<T = String> {
-    /// Every volume's bucket.
+    /// Every bucket that may be listed as a whole.
     pub buckets: Vec<T>,
+    /// Every other bucket, with the patterns of what may be listed in it.
+    pub listed_under: Vec<(T, Vec<T>)>,
     /// The objects of every volume.
     pub readable: Vec<T>,
     /// The objects of the read-write volumes.
@@ -69,20 +95,24 @@ pub struct Grants<T = String> {
     pub decrypt_keys: Vec<T>,
     /// The keys of read-write volumes.
     pub encrypt_keys: Vec<T>,
+    /// Whether writing goes without the objects' ACLs.
+    pub omit_acls: bool,
 }
 
 /// The permission policy. Volumes share statements, so it grows by a line a volume.
 #[must_use]
-pub fn permissions<T>(grants: Grants<T>) -> Document<T> {
+pub fn permissions<T: Clone>(grants: Grants<T>) -> Document<T> {
     let others_encrypt = !grants.encrypt_keys.is_empty();
-    let statements = vec![
-        read_buckets(grants.buckets),
+    let restricted = grants.listed_under.iter().map(|(bucket, _)| bucket.clone()).collect();
+    let mut statements = vec![read_buckets(grants.buckets), read_bucket_settings(restricted)];
+    statements.extend(grants.listed_under.into_iter().map(|(bucket, prefixes)| list_under(bucket, prefixes)));
+    statements.extend([
         read_objects(grants.readable),
-        write_objects(grants.writable),
+        write_objects(grants.writable, grants.omit_acls),
         read_copy_sources(grants.copy_sources),
         use_keys(grants.encrypt_keys),
         decrypt_with_keys(grants.decrypt_keys, others_encrypt),
-    ];
+    ]);
     Document::new(statements.into_iter().filter(|statement| !statement.resource.is_empty()).collect())
 }
 

@@ -49,6 +49,10 @@ pub struct Request {
     pub description: Option<String>,
     /// On role and policy.
     pub tags: Tags,
+    /// Whether only names under the volumes' prefixes may be listed.
+    pub restrict_listing: bool,
+    /// Whether Cavatica gets nothing to do with objects' ACLs.
+    pub omit_object_acls: bool,
 }
 
 crate::names::text! {
@@ -76,6 +80,7 @@ impl std::str::FromStr for ExternalId {
 /// The rule for `MaxSessionDuration` in words. Source: `CreateRole`.
 const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
 /// The rule for `Description` in words. Source: `CreateRole`.
+const FLAG_RULE: Rule = "true or false";
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
 /// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
 const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
@@ -101,6 +106,8 @@ impl Request {
         let duration = fields.optional("MaxSessionDuration", session_duration);
         let description = fields.optional("Description", description);
         let tags = fields.optional_value("Tags", TAGS_RULE, tags).unwrap_or_default();
+        let restrict_listing = fields.optional("RestrictListing", flag).unwrap_or_default();
+        let omit_object_acls = fields.optional("OmitObjectAcls", flag).unwrap_or_default();
         let trusted_principal = match principal {
             Some(arn) => Some(arn),
             None => CAVATICA_PRINCIPAL.parse().ok(),
@@ -138,6 +145,8 @@ impl Request {
             max_session_duration: duration.unwrap_or(*limits::SESSION_SECONDS.start()),
             description: description.flatten(),
             tags,
+            restrict_listing,
+            omit_object_acls,
         })
     }
 }
@@ -158,6 +167,10 @@ fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Finding>> {
 
 fn session_duration(text: &str) -> Result<u32, Rule> {
     text.parse().ok().filter(|seconds| limits::SESSION_SECONDS.contains(seconds)).ok_or(SESSION_RULE)
+}
+
+fn flag(text: &str) -> Result<bool, Rule> {
+    text.parse().map_err(|_| FLAG_RULE)
 }
 
 fn description(text: &str) -> Result<Option<String>, Rule> {
@@ -348,6 +361,8 @@ mod tests {
             (with("Path", json!("labs")), "Path", "labs", IamPath::RULE),
             (with("MaxSessionDuration", json!("1h")), "MaxSessionDuration", "1h", SESSION_RULE),
             (with("MaxSessionDuration", json!(60)), "MaxSessionDuration", "60", SESSION_RULE),
+            (with("RestrictListing", json!("yes")), "RestrictListing", "yes", FLAG_RULE),
+            (with("OmitObjectAcls", json!("True")), "OmitObjectAcls", "True", FLAG_RULE),
             (with("Description", json!("日本")), "Description", "日本", DESCRIPTION_RULE),
             (with("ProjectLocations", json!(["eu-west-1"])), "ProjectLocations[0]", "eu-west-1", ProjectLocation::RULE),
             (with("TrustedPrincipalArn", json!("*")), "TrustedPrincipalArn", "*", RoleArn::RULE),

@@ -9,7 +9,7 @@ use super::history::{Act, Calls, Fault, Hand, History, Parameters, Posting, Stri
 use crate::cloudformation::Rollback;
 
 /// What an administrator may ask for; the first value of each is the default.
-const PARAMETERS: [(&str, &[&str]); 12] = [
+const PARAMETERS: [(&str, &[&str]); 14] = [
     ("RoleName", &["", "new", "third", "NEW"]),
     ("PolicyName", &["", "shared"]),
     ("IamPath", &["/", "/labs/"]),
@@ -22,10 +22,12 @@ const PARAMETERS: [(&str, &[&str]); 12] = [
     ("MaxSessionDuration", &["3600", "7200"]),
     ("TrustedPrincipalArn", &["", "arn:aws:iam::999999999999:role/sibling"]),
     ("PermissionsBoundaryArn", &["", super::ORGANISATIONS_BOUNDARY]),
+    ("RestrictListing", &["false", "true"]),
+    ("OmitObjectAcls", &["false", "true"]),
 ];
 
 /// How often each parameter is changed, out of 100 changes: names often, since renames are where the danger is.
-const WEIGHTS: [u32; 12] = [30, 8, 4, 12, 8, 12, 10, 6, 3, 3, 2, 2];
+const WEIGHTS: [u32; 14] = [30, 8, 4, 10, 8, 12, 9, 6, 3, 2, 2, 2, 2, 2];
 
 /// Names that somebody else may take.
 const NAMES: [&str; 3] = ["new", "third", "shared"];
