@@ -178,6 +178,11 @@ fn an_update_is_taken_back_although_the_account_still_shows_how_it_was() -> Outc
     {
         holds(&lagging(), &[create(&[]), taken_back(update(changed))])?;
     }
+    // Whom the function may trust is not taken back yet, so that nothing could be expected.
+    let shared: &[(&str, &str)] = &[("PolicyName", "shared")];
+    let sibling = ("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/sibling");
+    let moved = update(&[shared[0], NEW[0], sibling]);
+    holds(&lagging(), &[create(shared), resource_first(taken_back(moved))])?;
     // What a rename leaves to be noted must not pass for what is to be taken back.
     let other: &[(&str, &str)] = &[("RoleName", "new"), ("Tags", "team=other,cost centre=42")];
     let genomics: &[(&str, &str)] = &[("RoleName", "new"), ("Tags", "team=genomics")];
@@ -220,6 +225,23 @@ fn what_is_left_under_another_path_is_found_there() -> Outcome {
     // The next update is refused and taken back; its old properties name another path.
     let left = with(update(NEW), &[silent(Action::CreateRole), fine(), denied(Action::GetPolicy)]);
     holds(&calm(), &[create(&[]), left, update(&[("IamPath", "/labs/")])])
+}
+
+#[test]
+fn a_policy_with_a_name_of_its_own_goes_although_its_roles_name_is_in_use_again() -> Outcome {
+    let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
+    let never_made = with(update(&[("RoleName", "third"), ("PolicyName", "shared")]), &half);
+    holds(&calm(), &[create(&[]), never_made.clone(), update(THIRD)])?;
+    // And once more when the clean-up that would have removed it fails too.
+    let stuck = with(update(THIRD), &[fine(), denied(Action::GetPolicy)]);
+    holds(&calm(), &[create(&[]), never_made, stuck, update(&[("RoleName", "third"), ("AccessMode", "ReadWrite")])])
+}
+
+#[test]
+fn a_role_that_is_replaced_but_does_not_show_yet_is_looked_for_again() -> Outcome {
+    let killed = Trouble { kills: vec![1, 1, 1], ..Trouble::default() };
+    let rename = resource_first(taken_back(with(update(NEW), &[fine(), fine(), killed])));
+    holds(&lagging(), &[create(&[]), update(THIRD), update(&[]), rename])
 }
 
 #[test]

@@ -80,6 +80,11 @@ pub struct Remnant {
 }
 
 impl Remnant {
+    /// Nothing of a role but its name.
+    fn nothing(name: RoleName) -> Self {
+        Self { name, role: None, attached: Vec::new(), inline: Vec::new(), profiles: Vec::new(), policies: Vec::new() }
+    }
+
     /// Whether there is nothing of ours to remove.
     #[must_use]
     pub fn is_nothing(&self, owner: &Owner) -> bool {
@@ -225,8 +230,8 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         }
     }
 
-    /// A role that should go and, before it, whatever it replaced. Nothing at all if it is the role that is wanted, or if
-    /// it replaced the one that leads to it: then it is in use.
+    /// A role that should go and, before it, whatever it replaced. If it is the role that is wanted, or if it replaced the
+    /// one that leads to it, it is in use: then only what an earlier role of its name left.
     fn chain<'s>(
         &'s self,
         target: Target,
@@ -234,18 +239,15 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         wanted: Option<&'s RoleName>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
         Box::pin(async move {
-            if wanted.is_some_and(|wanted| wanted.is_same(&target.name)) {
-                return Ok(Vec::new());
-            }
             let (role, policies) =
                 try_join(self.role(&target.name), self.our_policies(target.candidates(self.owner))).await?;
             let role = role.filter(|role| target.is(role));
             let ours = role.as_ref().filter(|role| self.owns(&role.tags));
             let lineage = ours.map(|role| Lineage::of(&role.tags));
-            if let (Some(later), Some(lineage)) = (&later, &lineage)
-                && later.is_replaced_by(lineage)
-            {
-                return Ok(Vec::new());
+            let is_wanted = wanted.is_some_and(|wanted| wanted.is_same(&target.name));
+            let is_later = later.zip(lineage.as_ref()).is_some_and(|(later, lineage)| later.is_replaced_by(lineage));
+            if is_wanted || is_later {
+                return self.orphans(&target, ours, policies).await;
             }
             let generation = lineage.as_ref().map(|lineage| lineage.generation);
             let names = lineage.into_iter().flat_map(|lineage| lineage.replaced).chain(target.beside.clone());
@@ -259,6 +261,23 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
             chain.push(remnant);
             Ok(chain)
         })
+    }
+
+    /// The policies that an earlier role left whose name is in use again, under names of their own.
+    async fn orphans(
+        &self,
+        target: &Target,
+        in_use: Option<&Role>,
+        mut policies: Vec<Policy>,
+    ) -> Result<Vec<Remnant>, Refusal> {
+        let its_own = in_use.and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)));
+        let is_its_own = |policy: &Policy| its_own.as_ref().is_some_and(|own| own.is_same(&policy.arn));
+        policies.retain(|policy| owner::serves(&policy.tags, &target.name) && !is_its_own(policy));
+        if policies.is_empty() {
+            return Ok(Vec::new());
+        }
+        let policies = try_join_all(policies.iter().map(|policy| self.remnant_policy(policy))).await?;
+        Ok(vec![Remnant { policies, ..Remnant::nothing(target.name.clone()) }])
     }
 
     /// Everything about one role that should go: two further round trips at most.
@@ -350,13 +369,19 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
     }
 }
 
-/// Chains one after the other, each role once: two roles may name the same older one.
+/// Chains one after the other, each role once and as late as it is named: two roles may name the same older one, and an
+/// older one may name what an earlier role of a later one's name left.
 fn each_once(chains: Vec<Vec<Remnant>>) -> Vec<Remnant> {
     let mut all: Vec<Remnant> = Vec::new();
-    for remnant in chains.into_iter().flatten() {
-        if !all.iter().any(|known| known.name.is_same(&remnant.name)) {
-            all.push(remnant);
+    for mut remnant in chains.into_iter().flatten() {
+        if let Some(at) = all.iter().position(|known| known.name.is_same(&remnant.name)) {
+            let known = all.remove(at);
+            let is_new = |held: &RemnantPolicy| !remnant.policies.iter().any(|its| its.policy.arn == held.policy.arn);
+            let others: Vec<_> = known.policies.iter().filter(|held| is_new(held)).cloned().collect();
+            remnant = if remnant.role.is_some() { remnant } else { Remnant { policies: remnant.policies, ..known } };
+            remnant.policies.extend(others);
         }
+        all.push(remnant);
     }
     all
 }

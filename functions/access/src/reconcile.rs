@@ -60,8 +60,10 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
     let observer = setting.observer(owner);
     // Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
     let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
-    let is_doubtful =
-        |_: &Site, plan: &Plan| expected.as_ref().is_some_and(|it| it.as_ref().is_ok_and(|it| plan.lacks(it)));
+    let is_doubtful = |site: &Site, plan: &Plan| {
+        let misses_the_former = present.from.is_some() && site.from.is_none();
+        misses_the_former || expected.as_ref().is_some_and(|it| it.as_ref().map_or(true, |it| plan.lacks(it)))
+    };
     let done = rounds(
         setting,
         owner,
