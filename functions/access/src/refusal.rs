@@ -261,8 +261,8 @@ fn advice(action: Option<Action>, failure: &Failure) -> String {
              its role changed"
                 .to_owned()
         }
-        FailureKind::AlreadyExists => "The name is taken, under another path or in other letter case, by something that is not \
-             this stack's: choose another RoleName and PolicyName"
+        FailureKind::AlreadyExists => "The name is taken, under another path or in other letter case: by something that is not \
+             this stack's, or by what an update of it that failed left behind. Choose another RoleName and PolicyName"
             .to_owned(),
         FailureKind::LimitExceeded => "The account's IAM quota is used up: remove what is not needed, or have the quota raised \
              (Service Quotas, AWS Identity and Access Management), then try again"

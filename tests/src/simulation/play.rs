@@ -206,6 +206,22 @@ impl Player<'_> {
         })
     }
 
+    /// Whether the policy's name that an event asks for is taken by what an update that failed left of ours under another
+    /// path. README says so.
+    fn is_own_way(&self, event: &Value) -> bool {
+        let properties = &event["ResourceProperties"];
+        let (name, path) = (properties["PolicyName"].as_str().unwrap_or_default(), &properties["Path"]);
+        let is_elsewhere = |arn: &PolicyArn| {
+            arn.name().eq_ignore_ascii_case(name)
+                && !arn.as_str().ends_with(&format!(":policy{}{name}", path.as_str().unwrap_or("/")))
+        };
+        self.world.account.read(|state| {
+            state.policies().any(|(arn, tags, _)| {
+                tags.get(owner::STACK).is_some_and(|stack| stack == events::STACK) && is_elsewhere(arn)
+            })
+        })
+    }
+
     /// Whether a role says that it replaced another one.
     fn replaced(&self, role: &RoleArn, other: &RoleArn) -> bool {
         self.world.account.read(|state| {
@@ -322,7 +338,9 @@ impl Player<'_> {
             None if first.is_some() => {
                 world.account.read(|state| world.watch(|watch| watch.claims(state)));
             }
-            Some(reason) if !(trouble.may_fail() || self.is_touched || is_by_rule(reason)) => {
+            Some(reason)
+                if !(trouble.may_fail() || self.is_touched || is_by_rule(reason) || self.is_own_way(event)) =>
+            {
                 world.watch(|watch| watch.violation(format!("(g) failed without need: {reason}")));
             }
             _ => {}
