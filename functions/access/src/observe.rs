@@ -239,6 +239,10 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         wanted: Option<&'s RoleName>,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
         Box::pin(async move {
+            // The same name in other letter case is refused before anything is made of it.
+            if wanted.is_some_and(|wanted| wanted.is_same(&target.name) && *wanted != target.name) {
+                return Ok(Vec::new());
+            }
             let (role, policies) =
                 try_join(self.role(&target.name), self.our_policies(target.candidates(self.owner))).await?;
             let role = role.filter(|role| target.is(role));
