@@ -4,7 +4,7 @@ use cavatica_access::blueprint;
 use cavatica_access::limits;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::owner::Tags;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, ExternalId, Request};
+use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId, Request};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 use serde_json::{Value, json};
 
@@ -81,6 +81,8 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         tags: Tags::new(),
         restrict_listing: subject.restrict_listing,
         omit_object_acls: subject.omit_object_acls,
+        checks: Checks::Off,
+        configure_cors: false,
     };
     let keys = request.volumes.iter().filter_map(|volume| volume.kms_key.as_ref());
     let elsewhere = keys.map(|key| ("the KMS key", key.to_string()));

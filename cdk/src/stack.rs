@@ -86,12 +86,22 @@ pub fn check(parameter: &str, value: &str) -> Result<(), String> {
 
 fn rules() -> Vec<Rule> {
     let regions = E::List(OTHER_PARTITIONS.map(E::text).to_vec());
-    vec![Rule {
-        name: "CommercialPartition",
-        assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
-        sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
+    vec![
+        Rule {
+            name: "CommercialPartition",
+            assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
+            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
                        use a commercial region.",
-    }]
+        },
+        Rule {
+            name: "CorsOfOwnBucketOnly",
+            assertion: E::negated(E::both(
+                E::equals(E::reference("ConfigureCors"), E::text("true")),
+                E::negated(E::equals(E::reference("BucketOwnerAccountId"), E::text(""))),
+            )),
+            sentence: "ConfigureCors must be false for a bucket of another account: its owner has to configure CORS there.",
+        },
+    ]
 }
 
 fn conditions() -> Vec<(&'static str, Expr)> {
@@ -179,6 +189,8 @@ fn volume_access() -> Resource {
             ("Tags", E::reference("Tags")),
             ("RestrictListing", E::reference("RestrictListing")),
             ("OmitObjectAcls", E::reference("OmitObjectAcls")),
+            ("Checks", E::reference("Checks")),
+            ("ConfigureCors", E::reference("ConfigureCors")),
             ("Release", E::reference("AssetKey")),
         ],
     }

@@ -18,7 +18,7 @@ const URL: &str = "https://bucket.s3.amazonaws.com/answer";
 
 fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
     let pins = Pins { stack: STACK.parse()?, principal: CAVATICA_PRINCIPAL.parse()? };
-    let account = MemoryAccount::new("123456789012".parse()?);
+    let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     Ok(Provider { iam: Staged { account, stage }, post: Posted::default(), pins: Ok(pins) })
 }
 
@@ -88,7 +88,7 @@ async fn two_of_the_same_event_at_once_are_both_answered_with_success_and_leave_
     let answers = provider.post.bodies();
     assert_eq!(answers.len(), 6);
     assert!(answers.iter().all(|answer| answer["Status"] == "SUCCESS"), "{answers:#?}");
-    let empty = MemoryAccount::new("123456789012".parse()?);
+    let empty = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     assert_eq!(provider.iam.account.snapshot(), empty.snapshot());
     Ok(())
 }

@@ -8,7 +8,7 @@ use cavatica_access::memory::MemoryAccount;
 use cavatica_access::port::{Action, Change};
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
-use cavatica_tests::events::{ROLE, STACK, event, with};
+use cavatica_tests::events::{self, ROLE, STACK, with};
 use cavatica_tests::staged::{Posted, Staged};
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const URL: &str = "https://bucket.s3.amazonaws.com/answer";
 type Served = Provider<Staged, Posted>;
 
 fn provider() -> Result<Served, Error> {
-    let account = MemoryAccount::new("123456789012".parse()?);
+    let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::request::CAVATICA_PRINCIPAL.parse()? };
     Ok(Provider { iam: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins) })
 }
@@ -36,19 +36,43 @@ async fn trips(provider: &Served, event: &Value) -> Result<u64, Error> {
     Ok(begun.elapsed().as_secs())
 }
 
+/// A fixture as it is, or without checks.
+fn event(name: &str, checks: &str) -> Result<Value, Error> {
+    let event = events::event(name, URL)?;
+    Ok(if event["RequestType"] == "Delete" { event } else { with(event, "/Checks", json!(checks)) })
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_uncontended_create_takes_four() -> Outcome {
     let provider = provider()?;
-    assert_eq!(trips(&provider, &event("create", URL)?).await?, 4, "look, create, attach, answer");
+    assert_eq!(trips(&provider, &event("create", "Off")?).await?, 4, "look, create, attach, answer");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_add_two_to_a_create_and_one_to_an_update() -> Outcome {
+    let provider = provider()?;
+    let create = trips(&provider, &event("create", "Enforce")?).await?;
+    assert_eq!(create, 6, "look, how the bucket encrypts, create, attach, simulate, answer");
+    let update = with(event("update-in-place", "Enforce")?, "/Volumes/0/Prefix", json!("raw"));
+    assert_eq!(trips(&provider, &update).await?, 5, "look, look into, new version, simulate, answer");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cors_rule_adds_four_to_a_create() -> Outcome {
+    let provider = provider()?;
+    let create = with(event("create", "Off")?, "/ConfigureCors", json!("true"));
+    assert_eq!(trips(&provider, &create).await?, 8, "where the bucket is, read, write, read back");
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_policy_only_update_takes_four_and_five_when_a_version_has_to_go_first() -> Outcome {
     let provider = provider()?;
-    trips(&provider, &event("create", URL)?).await?;
+    trips(&provider, &event("create", "Off")?).await?;
     for (round, expected) in [(1, 4), (2, 4), (3, 4), (4, 4), (5, 5)] {
-        let update = with(event("update-in-place", URL)?, "/Volumes/0/Prefix", json!(format!("raw/{round}")));
+        let update = with(event("update-in-place", "Off")?, "/Volumes/0/Prefix", json!(format!("raw/{round}")));
         assert_eq!(trips(&provider, &update).await?, expected, "update {round}");
     }
     Ok(())
@@ -57,9 +81,10 @@ async fn a_policy_only_update_takes_four_and_five_when_a_version_has_to_go_first
 #[tokio::test(start_paused = true)]
 async fn an_update_with_nothing_to_change_takes_three() -> Outcome {
     let provider = provider()?;
-    trips(&provider, &event("create", URL)?).await?;
-    let mut update = event("update-in-place", URL)?;
-    update["ResourceProperties"] = update["OldResourceProperties"].clone();
+    let mut update = event("update-in-place", "Off")?;
+    update["ResourceProperties"] = event("create", "Off")?["ResourceProperties"].clone();
+    trips(&provider, &event("create", "Off")?).await?;
+    update["OldResourceProperties"] = update["ResourceProperties"].clone();
     assert_eq!(trips(&provider, &update).await?, 3, "look, look into, answer");
     Ok(())
 }
@@ -67,13 +92,13 @@ async fn an_update_with_nothing_to_change_takes_three() -> Outcome {
 #[tokio::test(start_paused = true)]
 async fn a_delete_takes_six_and_seven_when_the_policys_name_has_to_be_found_out() -> Outcome {
     let provider = provider()?;
-    trips(&provider, &event("create", URL)?).await?;
-    trips(&provider, &event("update-in-place", URL)?).await?;
-    let delete = event("delete", URL)?;
+    trips(&provider, &event("create", "Off")?).await?;
+    trips(&provider, &event("update-in-place", "Off")?).await?;
+    let delete = event("delete", "Off")?;
     assert_eq!(trips(&provider, &delete).await?, 6, "look, look into, detach, policy, role, answer");
     assert_eq!(trips(&provider, &delete).await?, 8, "a repeat finds nothing: look, five seconds, look, answer");
 
-    let named = with(event("create", URL)?, "/PolicyName", json!("another-name"));
+    let named = with(event("create", "Off")?, "/PolicyName", json!("another-name"));
     trips(&provider, &named).await?;
     assert_eq!(trips(&provider, &delete).await?, 7, "only the role's tag tells the policy's name");
     Ok(())
@@ -82,12 +107,12 @@ async fn a_delete_takes_six_and_seven_when_the_policys_name_has_to_be_found_out(
 #[tokio::test(start_paused = true)]
 async fn what_others_attached_is_detached_at_once() -> Outcome {
     let provider = provider()?;
-    trips(&provider, &event("create", URL)?).await?;
+    trips(&provider, &event("create", "Off")?).await?;
     for policy in ["ReadOnlyAccess", "SecurityAudit", "job-function/Billing"] {
         let arn = format!("arn:aws:iam::aws:policy/{policy}").parse()?;
         provider.iam.account.by_hand(&Change::Attach { role: ROLE.parse()?, arn })?;
     }
-    assert_eq!(trips(&provider, &event("delete", URL)?).await?, 6);
+    assert_eq!(trips(&provider, &event("delete", "Off")?).await?, 6);
     let detached = provider.iam.account.calls().iter().filter(|call| **call == Action::DetachRolePolicy).count();
     assert_eq!(detached, 4);
     Ok(())

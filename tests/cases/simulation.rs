@@ -228,6 +228,66 @@ fn what_is_left_under_another_path_is_found_there() -> Outcome {
 }
 
 #[test]
+fn a_policy_left_under_one_path_is_not_forgotten_for_another() -> Outcome {
+    let half = [denied(Action::CreateRole), fine(), silent(Action::DeletePolicy)];
+    let elsewhere = forgetting(update(&[("RoleName", "third"), ("IamPath", "/labs/")]));
+    holds(&calm(), &[create(&[]), with(update(THIRD), &half), elsewhere])
+}
+
+#[test]
+fn a_cors_rule_follows_role_and_bucket_and_goes_with_the_stack() -> Outcome {
+    let cors = ("ConfigureCors", "true");
+    let other = ("BucketName", "other-bucket");
+    for asked in [&[][..], &[cors], &[cors, other], &[cors, NEW[0]], &[cors, NEW[0], other], &[NEW[0], other]] {
+        for before in [&[][..], &[cors]] {
+            for weather in [calm(), lagging()] {
+                let there = update(asked);
+                holds(&weather, &[create(before), there.clone(), update(before)])?;
+                holds(&weather, &[create(before), taken_back(there.clone())])?;
+                holds(&weather, &[create(before), resource_first(taken_back(there))])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cors_rule_that_cannot_be_set_or_looked_at_stops_no_rollback_and_no_delete() -> Outcome {
+    let cors = update(&[("ConfigureCors", "true")]);
+    for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
+        let denied_throughout = vec![denied(action); 3];
+        holds(&calm(), &[create(&[]), with(cors.clone(), &denied_throughout)])?;
+        holds(&calm(), &[with(create(&[("ConfigureCors", "true")]), &denied_throughout)])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_cancelled_create_leaves_no_cors_rule() -> Outcome {
+    let cancelled = |after| Trouble { cancelled: Some(Duration::from_millis(after)), ..Trouble::default() };
+    for after in [500, 2_000, 4_000] {
+        let slow = Weather { latency: Duration::from_secs(3), ..calm() };
+        holds(&slow, &[with(create(&[("ConfigureCors", "true")]), &[cancelled(after)])])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_create_delivered_twice_waits_twice_for_what_the_simulator_does_not_know_yet() -> Outcome {
+    let twice = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };
+    holds(&lagging(), &[with(create(&[]), &[twice])])
+}
+
+#[test]
+fn a_rollback_is_not_stopped_by_checks_that_find_a_bucket_gone() -> Outcome {
+    let there = ("BucketName", "other-bucket");
+    let gone = Act::Hand(Hand::DeletesBucket);
+    let back = taken_back(update(&[("AccessMode", "ReadWrite")]));
+    holds(&calm(), &[create(&[there]), gone.clone(), back])?;
+    holds(&calm(), &[create(&[there]), gone, resource_first(taken_back(update(NEW)))])
+}
+
+#[test]
 fn a_policy_with_a_name_of_its_own_goes_although_its_roles_name_is_in_use_again() -> Outcome {
     let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
     let never_made = with(update(&[("RoleName", "third"), ("PolicyName", "shared")]), &half);

@@ -1,12 +1,13 @@
-//! What IAM is asked when the function makes a call, and what it knows of the call when it decides.
+//! What AWS is asked when the function makes a call, and what it knows of the call when it decides.
 //!
 //! Source: "Actions, resources, and condition keys for AWS Identity and Access Management", Service Authorization
-//! Reference.
+//! Reference, and the same for Amazon S3.
 
 use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{Action, Carrier, Change};
+use cavatica_access::volume::BucketName;
 
 /// The account that everything is in.
 pub const ACCOUNT: &str = "arn:aws:iam::123456789012";
@@ -28,6 +29,8 @@ pub struct Question<'a> {
     pub boundary: Option<&'a str>,
     /// The policy that is attached or detached.
     pub policy: Option<&'a str>,
+    /// The account that owns the bucket that is there.
+    pub account: Option<&'a str>,
 }
 
 /// What a call is about.
@@ -37,6 +40,8 @@ pub enum Subject<'a> {
     Role(&'a RoleName),
     /// A read of a policy.
     Policy(&'a PolicyArn),
+    /// A read of a bucket.
+    Bucket(&'a BucketName),
     /// A change.
     Change(&'a Change),
 }
@@ -51,6 +56,7 @@ pub fn ask(action: Action, subject: Subject<'_>, seen: &State, allows: impl Fn(&
         tag_keys: &[],
         boundary: None,
         policy: None,
+        account: None,
     };
     let on_role = |name: &str, question: Question<'_>| {
         let role = seen.role_named(name);
@@ -62,9 +68,14 @@ pub fn ask(action: Action, subject: Subject<'_>, seen: &State, allows: impl Fn(&
     let on_policy = |arn: &PolicyArn, question: Question<'_>| {
         allows(&Question { resource: arn.as_str(), resource_tags: seen.policy_tags(arn), ..question })
     };
+    let on_bucket = |name: &BucketName, question: Question<'_>| {
+        let owner = seen.buckets().find(|(held, _)| *held == name).map(|(_, held)| held.owner.as_str());
+        allows(&Question { resource: &format!("arn:aws:s3:::{name}"), account: owner, ..question })
+    };
     let change = match subject {
         Subject::Role(name) => return on_role(name.as_str(), question),
         Subject::Policy(arn) => return on_policy(arn, question),
+        Subject::Bucket(name) => return on_bucket(name, question),
         Subject::Change(change) => change,
     };
     match change {
@@ -101,6 +112,7 @@ pub fn ask(action: Action, subject: Subject<'_>, seen: &State, allows: impl Fn(&
             let resource = format!("{ACCOUNT}:group/{name}");
             allows(&Question { resource: &resource, policy: Some(arn.as_str()), ..question })
         }
+        Change::PutCors { bucket, .. } => on_bucket(&bucket.name, question),
         Change::TagPolicy { arn, tags } => on_policy(arn, Question { request_tags: Some(tags), ..question }),
         Change::UntagPolicy { arn, keys } => on_policy(arn, Question { tag_keys: keys, ..question }),
         Change::CreatePolicyVersion { arn, .. }

@@ -11,7 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::Client as IamClient;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use cavatica_access::memory::MemoryAccount;
-use cavatica_access::port::{Carrier, Failure, Iam};
+use cavatica_access::port::{Account, Carrier, Failure};
 use cavatica_connect::engine::{Engine, python};
 use cavatica_connect::workspace::Workspace;
 use cavatica_provider::aws::{AwsAccount, connector};
@@ -182,7 +182,7 @@ impl Server {
 }
 
 /// One answer as text: what was read with lists in order and made-up IDs left out, or the code of the failure.
-async fn ask<I: Iam>(account: &I, step: &Step) -> String {
+async fn ask<I: Account>(account: &I, step: &Step) -> String {
     fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
         list.sort();
         format!("{list:?}")

@@ -36,7 +36,7 @@ impl Request {
     /// The request behind a question.
     #[must_use]
     pub fn of(question: &Question<'_>) -> Self {
-        let mut request = Self::new(question.action.iam_name(), question.resource);
+        let mut request = Self::new(question.action.name(), question.resource);
         for (kind, tags) in [("aws:ResourceTag", question.resource_tags), ("aws:RequestTag", question.request_tags)] {
             for (key, value) in tags.into_iter().flatten() {
                 request = request.with(&format!("{kind}/{key}"), value);
@@ -45,7 +45,12 @@ impl Request {
         for key in question.request_tags.into_iter().flat_map(|tags| tags.keys()).chain(question.tag_keys) {
             request = request.with("aws:TagKeys", key);
         }
-        for (key, value) in [("iam:PermissionsBoundary", question.boundary), ("iam:PolicyARN", question.policy)] {
+        let known = [
+            ("iam:PermissionsBoundary", question.boundary),
+            ("iam:PolicyARN", question.policy),
+            ("aws:ResourceAccount", question.account),
+        ];
+        for (key, value) in known {
             if let Some(value) = value {
                 request = request.with(key, value);
             }

@@ -15,6 +15,8 @@ pub mod shrink;
 pub mod watch;
 pub mod world;
 
+/// The buckets that there are.
+pub const BUCKETS: [&str; 2] = ["my-bucket", "other-bucket"];
 /// A boundary that the organisation keeps.
 pub const ORGANISATIONS_BOUNDARY: &str = "arn:aws:iam::123456789012:policy/org/Boundary";
 /// The boundary that CloudFormation made for the stack.

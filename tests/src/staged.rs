@@ -6,8 +6,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use cavatica_access::memory::MemoryAccount;
-use cavatica_access::names::{AccountId, PolicyArn, RoleName};
-use cavatica_access::port::{Action, Carrier, Change, Failure, Iam, Policy, Receipt, Role, Usage, Version};
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::port::{
+    Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, Receipt, Role, Usage, Verdict,
+    Version,
+};
+use cavatica_access::volume::{BucketName, Region};
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
 use serde_json::Value;
@@ -31,7 +35,7 @@ impl Staged {
     }
 }
 
-impl Iam for Staged {
+impl Account for Staged {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         (self.stage)(None).await;
         self.account.caller_account().await
@@ -75,6 +79,26 @@ impl Iam for Staged {
     async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
         (self.stage)(Some(Action::ListEntitiesForPolicy)).await;
         self.account.policy_carriers(arn, usage).await
+    }
+
+    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        (self.stage)(Some(Action::SimulatePrincipalPolicy)).await;
+        self.account.simulate(role, question).await
+    }
+
+    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
+        (self.stage)(Some(Action::GetBucketLocation)).await;
+        self.account.bucket_region(name, owner).await
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
+        (self.stage)(Some(Action::GetEncryptionConfiguration)).await;
+        self.account.bucket_key(bucket).await
+    }
+
+    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
+        (self.stage)(Some(Action::GetBucketCORS)).await;
+        self.account.cors(bucket).await
     }
 
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
+/// The bucket that the fixtures are about.
+pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
@@ -31,6 +33,8 @@ pub struct System {
     pub engine: Engine,
     /// Its IAM.
     pub iam: aws_sdk_iam::Client,
+    /// Its S3.
+    pub s3: aws_sdk_s3::Client,
     /// Its CloudFormation.
     pub stacks: Stacks,
     asset: AssetLocation,
@@ -54,7 +58,9 @@ impl System {
         let asset = Asset::from_binary(&binary)?;
         let config = engine.sdk_config();
         let s3 = aws_sdk_s3::Client::new(&config);
-        s3.create_bucket().bucket(ASSETS).send().await?;
+        for bucket in [ASSETS, BUCKET] {
+            s3.create_bucket().bucket(bucket).send().await?;
+        }
         let location = AssetLocation { bucket: ASSETS.to_owned(), key: asset.key };
         s3.put_object().bucket(ASSETS).key(&location.key).body(asset.bytes.into()).send().await?;
         for file in synth::generate(&Config { asset: Some(location.clone()) }) {
@@ -64,6 +70,7 @@ impl System {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
             asset: location,
+            s3,
             engine,
         })
     }

@@ -1,5 +1,8 @@
 //! What the administrator takes away from the stack.
 
+use cavatica_access::permissions;
+use cavatica_access::volume::AccessMode;
+
 use crate::cfn::Expr as E;
 use crate::cfn::Output;
 
@@ -21,6 +24,19 @@ pub(super) fn outputs() -> Vec<Output> {
             "The same for Cavatica's API: the body of POST https://cavatica-api.sbgenomics.com/v2/storage/volumes.",
             create_volume_request(),
         ),
+        output(
+            "Findings",
+            "What may keep Cavatica from using the bucket, as far as AWS lets anyone know.",
+            attribute("Findings"),
+        ),
+        Output {
+            condition: Some("HasKmsKey"),
+            ..output(
+                "KeyPolicyStatement",
+                "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
+                key_policy_statement(),
+            )
+        },
         output("NextSteps", "What to do now, and before deleting this stack.", next_steps()),
         output("Release", "The code that made the role.", E::reference("AssetKey")),
     ]
@@ -45,6 +61,18 @@ fn create_volume_request() -> E {
             ("Encryption", E::when("HasKmsKey", kms, r#""AES256""#.into())),
         ],
     )
+}
+
+/// The key policy's part of the permission, as text to paste.
+fn key_policy_statement() -> E {
+    let statement = |ability| {
+        let role = "${VolumeAccess.RoleArn}".to_owned();
+        let region = "${Region}".to_owned();
+        let statement = permissions::key_policy(role, format!("s3.{region}.amazonaws.com"), ability);
+        let text = serde_json::to_string(&statement).unwrap_or_default();
+        E::Sub(text, vec![("Region", E::select(3, E::split(":", E::reference("KmsKeyArn"))))])
+    };
+    E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
 }
 
 fn next_steps() -> E {

@@ -3,7 +3,7 @@
 
 use cavatica_access::limits;
 use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
-use cavatica_access::request::{CAVATICA_PRINCIPAL, ExternalId};
+use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, ProjectLocation};
 
 use super::{AssetLocation, Config};
@@ -26,11 +26,12 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
         },
         Group { label: "3. Names, if you want your own", parameters: names() },
         Group { label: "4. How Cavatica gets in", parameters: entry() },
-        Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
+        Group { label: "5. Checks, and the bucket's CORS configuration", parameters: checks() },
+        Group { label: "6. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
         Group {
             label: match config.asset {
-                Some(_) => "6. Leave as it is",
-                None => "6. Where the function's code is; leave the rest as it is",
+                Some(_) => "7. Leave as it is",
+                None => "7. Where the function's code is; leave the rest as it is",
             },
             parameters: internals(config),
         },
@@ -136,10 +137,32 @@ fn entry() -> Vec<Parameter> {
     ]
 }
 
+/// A choice between off, the default, and on.
+fn switch(name: &'static str, label: &'static str, description: &str) -> Parameter {
+    text(name, label, description, "").one_of(["false", "true"].map(str::to_owned).to_vec()).by_default("false")
+}
+
+fn checks() -> Vec<Parameter> {
+    vec![
+        text(
+            "Checks",
+            "Checks",
+            "Enforce: fail, with the reason, if Cavatica could not use the bucket as far as AWS lets anyone know. Report: only say it in \
+             the outputs. Off: do not look.",
+            "",
+        )
+        .one_of(Checks::ALL.map(|(_, name)| name.to_owned()).to_vec())
+        .by_default("Enforce"),
+        switch(
+            "ConfigureCors",
+            "Configure CORS",
+            "true: add a rule to the bucket's CORS configuration so that Cavatica can display raw data in the browser. Rules of others \
+             stay; this one goes with the stack.",
+        ),
+    ]
+}
+
 fn tightening() -> Vec<Parameter> {
-    let switch = |name, label, description| {
-        text(name, label, description, "").one_of(["false", "true"].map(str::to_owned).to_vec()).by_default("false")
-    };
     vec![
         switch(
             "RestrictListing",

@@ -1,4 +1,4 @@
-//! What the Lambda may do: exactly the calls of the domain's IAM port, each only on what this stack owns.
+//! What the Lambda may do: exactly the calls of the domain's port, each only on what this stack owns.
 //!
 //! Derived from [`Action`], so that role and code cannot drift apart. IAM itself enforces ownership: by the exact name
 //! where something is made, by our tag where something is changed or removed. Tags and not names for the latter, because
@@ -40,10 +40,14 @@ enum Grant {
     Remove,
     /// Our policy, from whoever carries it.
     DetachOurs,
+    /// The stack's bucket, whoever owns it.
+    LookAtBucket,
+    /// The account's own buckets: when the rule goes out of a bucket, this role knows another one already.
+    ConfigureCors,
 }
 
 /// Every grant with the ID of its statement, in the order of the document.
-const GRANTS: [(Grant, &str); 12] = [
+const GRANTS: [(Grant, &str); 14] = [
     (Grant::Look, "LookAtNames"),
     (Grant::LookIntoOurs, "LookIntoOurs"),
     (Grant::CreateRole, "CreateTheRole"),
@@ -56,6 +60,8 @@ const GRANTS: [(Grant, &str); 12] = [
     (Grant::ChangePolicy, "ChangeThePolicy"),
     (Grant::Remove, "RemoveOurs"),
     (Grant::DetachOurs, "DetachOurPolicyFromAnyone"),
+    (Grant::LookAtBucket, "LookAtTheBucket"),
+    (Grant::ConfigureCors, "ConfigureCorsOfOurBuckets"),
 ];
 
 /// The grants of an action.
@@ -68,7 +74,8 @@ fn grants(action: Action) -> &'static [Grant] {
         | A::ListInstanceProfilesForRole
         | A::GetPolicyVersion
         | A::ListPolicyVersions
-        | A::ListEntitiesForPolicy => &[Grant::LookIntoOurs],
+        | A::ListEntitiesForPolicy
+        | A::SimulatePrincipalPolicy => &[Grant::LookIntoOurs],
         A::CreateRole => &[Grant::CreateRole],
         A::CreatePolicy => &[Grant::CreatePolicy],
         A::TagRole => &[Grant::Tag, Grant::TagOurRole],
@@ -80,6 +87,9 @@ fn grants(action: Action) -> &'static [Grant] {
         A::DetachRolePolicy => &[Grant::Remove, Grant::DetachOurs],
         A::DeleteRolePolicy | A::DeleteRole | A::DeletePolicyVersion | A::DeletePolicy => &[Grant::Remove],
         A::DetachUserPolicy | A::DetachGroupPolicy => &[Grant::DetachOurs],
+        A::GetBucketLocation => &[Grant::LookAtBucket, Grant::ConfigureCors],
+        A::GetEncryptionConfiguration => &[Grant::LookAtBucket],
+        A::GetBucketCORS | A::PutBucketCORS => &[Grant::ConfigureCors],
     }
 }
 
@@ -113,7 +123,7 @@ fn document() -> Document<E> {
         .iter()
         .map(|(grant, sid)| {
             let actions: Vec<_> =
-                Action::ALL.iter().filter(|action| grants(**action).contains(grant)).map(|a| a.iam_name()).collect();
+                Action::ALL.iter().filter(|action| grants(**action).contains(grant)).map(|a| a.name()).collect();
             restricted(*grant, Statement::allow(sid, &actions, resources(*grant)))
         })
         .collect();
@@ -134,6 +144,8 @@ fn resources(grant: Grant) -> Vec<E> {
         Grant::Tag | Grant::Untag => vec![role_arn(), policy_arn()],
         Grant::TagOurRole | Grant::ChangeRole | Grant::Attach => vec![any("role")],
         Grant::DetachOurs => vec![any("role"), any("user"), any("group")],
+        Grant::LookAtBucket => vec![E::sub("arn:${AWS::Partition}:s3:::${BucketName}")],
+        Grant::ConfigureCors => vec![E::sub("arn:${AWS::Partition}:s3:::*")],
     }
 }
 
@@ -145,7 +157,7 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
     let capped = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PermissionsBoundary", boundary_arn());
     let our_policy = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PolicyARN", policy_arn());
     match grant {
-        Grant::Look => statement,
+        Grant::Look | Grant::LookAtBucket => statement,
         Grant::LookIntoOurs | Grant::ChangePolicy | Grant::Remove => only(statement, OURS),
         Grant::CreateRole => capped(only(statement, ASKED_AS_OURS)),
         Grant::CreatePolicy => only(statement, ASKED_AS_OURS),
@@ -159,6 +171,9 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
         Grant::ChangeRole => capped(only(statement, OURS)),
         Grant::Attach => our_policy(capped(only(statement, OURS))),
         Grant::DetachOurs => our_policy(statement),
+        Grant::ConfigureCors => {
+            statement.only_if("StringEquals", "aws:ResourceAccount", E::reference("AWS::AccountId"))
+        }
     }
 }
 
@@ -182,20 +197,20 @@ mod tests {
     fn every_action_of_the_port_is_granted_and_no_other() {
         let document = document();
         let granted: BTreeSet<_> = document.statements().iter().flat_map(|s| s.action.iter().copied()).collect();
-        let port: BTreeSet<_> = Action::ALL.iter().map(|action| action.iam_name()).collect();
+        let port: BTreeSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         let beside: BTreeSet<_> = granted.difference(&port).copied().collect();
         assert!(port.is_subset(&granted), "{:?}", port.difference(&granted));
         assert_eq!(beside, BTreeSet::from(["logs:CreateLogStream", "logs:PutLogEvents"]));
     }
 
     #[test]
-    fn every_statement_that_writes_is_bound_to_our_tag_or_our_policy() {
-        for statement in
-            document().statements().iter().filter(|s| s.sid != Some("LookAtNames") && s.sid != Some("WriteItsLog"))
-        {
+    fn every_statement_that_writes_is_bound_to_our_tag_our_policy_or_our_account() {
+        const READ_OR_LOG: [&str; 3] = ["LookAtNames", "LookAtTheBucket", "WriteItsLog"];
+        const BINDING: [&str; 2] = ["iam:PolicyARN", "aws:ResourceAccount"];
+        let writes = |statement: &&Statement<E>| !statement.sid.is_some_and(|sid| READ_OR_LOG.contains(&sid));
+        for statement in document().statements().iter().filter(writes) {
             let keys: Vec<_> = statement.condition.iter().map(|condition| condition.key).collect();
-            let is_bound =
-                keys.iter().any(|key| key.ends_with("Tag/cavatica-connect:stack") || *key == "iam:PolicyARN");
+            let is_bound = keys.iter().any(|key| key.ends_with("Tag/cavatica-connect:stack") || BINDING.contains(key));
             assert!(is_bound, "{:?}", statement.sid);
         }
     }

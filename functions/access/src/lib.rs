@@ -1,7 +1,7 @@
 //! What Cavatica may do with a volume, and how an AWS account gets there.
 //!
 //! The crate decides; it does no I/O of its own. It names no AWS SDK, runtime, HTTP, environment, clock or random
-//! source: IAM comes in through [`port::Iam`], time and chance through [`port::Clock`].
+//! source: the account comes in through [`port::Account`], time and chance through [`port::Clock`].
 //!
 //! ```text
 //! request ── what somebody asks for          (properties of the custom resource, validated)
@@ -15,6 +15,8 @@
 
 pub mod activity;
 pub mod blueprint;
+pub mod checks;
+pub mod cors;
 pub mod document;
 pub mod limits;
 #[cfg(feature = "memory")]

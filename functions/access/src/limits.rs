@@ -44,3 +44,6 @@ pub const TAG_VALUE: usize = 256;
 
 /// Longest object key and so longest prefix, in bytes of UTF-8. AWS: S3 "Naming Amazon S3 objects".
 pub const PREFIX: usize = 1_024;
+
+/// Rules that a bucket's CORS configuration can have. AWS: `PutBucketCors`.
+pub const CORS_RULES: usize = 100;

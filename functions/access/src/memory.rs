@@ -3,6 +3,7 @@
 //! Stricter than local emulators where IAM is: name uniqueness across paths and letter case, five versions, delete
 //! conflicts, documents that make no sense, boundaries that do not exist. Reads can lag behind writes.
 
+mod buckets;
 mod rules;
 mod state;
 mod view;
@@ -12,13 +13,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use self::buckets::{HeldBucket, foreign_cors_rule};
 pub use self::state::State;
 use self::state::key;
-use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use crate::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
 use crate::owner::Tags;
 use crate::port::{
-    Action, Carrier, Change, Clock, Failure, FailureKind, Iam, NewRole, Policy, Receipt, Role, Usage, Version,
+    Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewRole, Policy, Question,
+    Receipt, Role, Usage, Verdict, Version,
 };
+use crate::volume::{BucketName, Region};
 
 /// Longest that a change can take to show.
 pub const LONGEST_LAG: Duration = Duration::from_secs(60);
@@ -48,6 +52,23 @@ impl MemoryAccount {
     #[must_use]
     pub fn new(id: AccountId) -> Self {
         Self { id, clock: VirtualClock::new(Duration::from_secs(100)), inner: Mutex::default() }
+    }
+
+    /// The same with a bucket of its own in `us-east-1`, encrypted by S3.
+    pub fn with_bucket(self, name: &str) -> Result<Self, Rule> {
+        let held = HeldBucket { owner: self.id.clone(), region: "us-east-1".parse()?, key: None, cors: Vec::new() };
+        self.hold(name.parse()?, Some(held));
+        Ok(self)
+    }
+
+    /// Somebody else's hand: makes a bucket, changes it, or deletes it.
+    pub fn hold(&self, name: BucketName, bucket: Option<HeldBucket>) {
+        let mut inner = self.lock();
+        let buckets = &mut Arc::make_mut(&mut inner.state).buckets;
+        match bucket {
+            Some(bucket) => buckets.insert(name, bucket),
+            None => buckets.remove(&name),
+        };
     }
 
     /// The same, whose reads see writes only so much later on its clock.
@@ -197,7 +218,7 @@ impl Inner {
     }
 }
 
-impl Iam for MemoryAccount {
+impl Account for MemoryAccount {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         Ok(self.id.clone())
     }
@@ -267,9 +288,34 @@ impl Iam for MemoryAccount {
         })
     }
 
+    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        self.look(Action::SimulatePrincipalPolicy, |state| state.simulate(role, question))
+    }
+
+    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
+        self.look(Action::GetBucketLocation, |state| Ok(state.bucket(name, owner)?.region.clone()))
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
+        let read = |state: &State| Ok(state.bucket(&bucket.name, &bucket.owner)?.key.clone());
+        self.look(Action::GetEncryptionConfiguration, read)
+    }
+
+    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
+        self.look(Action::GetBucketCORS, |state| Ok(state.bucket(&bucket.name, &bucket.owner)?.cors.clone()))
+    }
+
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         self.change(change)
     }
+}
+
+/// A boundary that caps nothing of what Cavatica needs.
+#[must_use]
+pub fn wide_boundary(arn: PolicyArn) -> Change {
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*"}]}"#;
+    Change::CreatePolicy { arn, path: Default::default(), document: document.to_owned(), tags: Tags::new() }
 }
 
 /// A role as somebody else would have made it.

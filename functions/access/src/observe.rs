@@ -4,14 +4,14 @@
 
 use std::pin::Pin;
 
-use futures_util::future::{try_join, try_join_all, try_join3};
+use futures_util::future::{join_all, try_join, try_join_all, try_join3};
 use serde_json::Value;
 
 use crate::activity::Activities;
 use crate::blueprint::Blueprint;
 use crate::names::{PolicyArn, PolicyName, RoleName};
 use crate::owner::{self, Lineage, Owner, Replaced, Tags};
-use crate::port::{Carrier, Clock, Iam, Policy, Role, Usage, Version};
+use crate::port::{Account, Carrier, Clock, Policy, Role, Usage, Version};
 use crate::refusal::{Look, Refusal};
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present, Target};
@@ -159,7 +159,17 @@ macro_rules! look {
     }};
 }
 
-impl<I: Iam, C: Clock> Observer<'_, I, C> {
+/// The same for what need not be known; its failure is told as it is.
+macro_rules! check {
+    ($self:ident, $attempt:expr, $look:expr, $call:expr) => {{
+        let look = $look;
+        persist($self.clock, $self.activities, $attempt, &look, || $call).await
+    }};
+}
+
+mod buckets;
+
+impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// The function's own account.
     pub async fn caller(&self) -> Result<crate::names::AccountId, Refusal> {
         look!(self, Look::Caller, self.iam.caller_account())
@@ -208,8 +218,9 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
         let lineage = our_role.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
         // A Delete would come for it if it were in use, so whatever it says of itself does not count.
         let former = present.former.replaced();
-        let is_former =
-            |replaced: &&Replaced| former.as_ref().is_some_and(|former| former.role.is_same(&replaced.role));
+        let is_former = |replaced: &&Replaced| {
+            former.as_ref().is_some_and(|it| it.role.is_same(&replaced.role) && it.path == replaced.path)
+        };
         let named = former.iter().map(|former| {
             let mut target = Target::leftover(former.clone());
             target.policies.extend(lineage.replaced.iter().filter(is_former).map(|noted| noted.policy.clone()));
@@ -362,6 +373,17 @@ impl<I: Iam, C: Clock> Observer<'_, I, C> {
 
     async fn versions(&self, policy: &Policy) -> Result<Vec<Version>, Refusal> {
         look!(self, Look::Versions(policy.arn.clone()), self.iam.policy_versions(&policy.arn))
+    }
+
+    /// The documents of a policy's versions that were not in force, as far as they are there still.
+    pub async fn older_documents(&self, site: &Site) -> Vec<Value> {
+        let Some(policy) = site.policy.as_ref().filter(|policy| self.owns(&policy.tags)) else { return Vec::new() };
+        let older = site.versions.iter().filter(|version| !version.is_default);
+        let documents = older.map(|version| async {
+            let look = Look::Document(policy.arn.clone());
+            check!(self, Attempt::Check, look, self.iam.policy_document(&policy.arn, &version.id)).ok()
+        });
+        join_all(documents).await.into_iter().flatten().collect()
     }
 
     async fn document(&self, policy: &Policy) -> Result<Value, Refusal> {

@@ -90,6 +90,7 @@ pub struct StackId {
     pub account: AccountId,
     /// The stack's name.
     pub name: String,
+    uuid: String,
 }
 
 impl StackId {
@@ -100,6 +101,12 @@ impl StackId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// What tells it from every other stack.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        &self.uuid
     }
 
     /// Whether CloudFormation named the policy for the logical ID `Boundary` of this stack: `STACK-Boundary-SUFFIX`,
@@ -130,7 +137,7 @@ impl FromStr for StackId {
             let account = parts.next()?.parse().ok()?;
             let (name, uuid) = parts.next()?.strip_prefix("stack/")?.split_once('/')?;
             (!name.is_empty() && !uuid.is_empty()).then_some(())?;
-            Some(Self { text: text.to_owned(), partition, account, name: name.to_owned() })
+            Some(Self { text: text.to_owned(), partition, account, name: name.to_owned(), uuid: uuid.to_owned() })
         };
         parse().ok_or(Self::RULE)
     }
@@ -229,7 +236,9 @@ impl Lineage {
     #[must_use]
     pub fn replacing(&self, other: Replaced, its: &Self) -> Self {
         let mut after = self.clone();
-        if !after.names(&other.role) {
+        // The same role under another path has other policies.
+        let is_known = |known: &Replaced| known.role.is_same(&other.role) && known.path == other.path;
+        if !after.replaced.iter().any(is_known) {
             after.replaced.push(other);
         }
         if after.generation <= its.generation {

@@ -4,6 +4,7 @@
 //! make the role's policy, the boundary in the template and the printed documents.
 
 use crate::document::{Document, Principal, Statement};
+use crate::volume::AccessMode;
 
 /// What Cavatica does with a bucket itself. Source: Cavatica's manual, read-only policy.
 pub const READ_BUCKETS: [&str; 3] = ["s3:ListBucket", "s3:GetBucketCORS", "s3:GetBucketLocation"];
@@ -76,6 +77,19 @@ pub fn use_keys<T>(keys: Vec<T>) -> Statement<T> {
 pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> {
     let sid = if others_encrypt { "GrantDecryptWithKmsKeys" } else { "GrantUseOfKmsKeys" };
     Statement::allow(sid, &DECRYPT, keys)
+}
+
+/// What the policy of a KMS key has to say where it does not leave permissions to IAM: that the role may use the key
+/// through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
+#[must_use]
+pub fn key_policy<T: From<&'static str>>(role: T, through: T, access: AccessMode) -> Statement<T> {
+    let actions: &[_] = match access {
+        AccessMode::ReadOnly => &DECRYPT,
+        AccessMode::ReadWrite => &ENCRYPT,
+    };
+    // In a key's policy the resource is the key itself.
+    let statement = Statement::allow("LetCavaticaUseTheKeyThroughS3", actions, vec![T::from("*")]);
+    Statement { principal: Some(Principal::Aws(role)), ..statement }.only_if("StringEquals", "kms:ViaService", through)
 }
 
 /// What the statements are about, as ARNs.

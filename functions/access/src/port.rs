@@ -1,4 +1,5 @@
-//! What the domain needs from outside: IAM and time. Adapters implement these traits; the domain only calls them.
+//! What the domain needs from outside: an AWS account and time. Adapters implement these traits; the domain only calls
+//! them.
 
 use std::fmt;
 use std::future::Future;
@@ -8,11 +9,12 @@ use serde_json::Value;
 
 use crate::names::{AccountId, IamPath, PolicyArn, RoleArn, RoleName};
 use crate::owner::Tags;
+use crate::volume::{BucketName, Region};
 
-/// IAM in one account, and whose account it is.
+/// An AWS account: its IAM, its buckets, and whose it is.
 ///
-/// Each method is one AWS call, listed in [`Action`]; reads of something absent answer `None`.
-pub trait Iam: Sync {
+/// Each method is one AWS call, listed in [`Action`], but where it says otherwise; reads of something absent answer `None`.
+pub trait Account: Sync {
     /// The account that the function's own credentials belong to (`sts:GetCallerIdentity`).
     fn caller_account(&self) -> impl Future<Output = Result<AccountId, Failure>> + Send;
     /// A role by its name, under whatever path.
@@ -35,6 +37,23 @@ pub trait Iam: Sync {
         arn: &PolicyArn,
         usage: Usage,
     ) -> impl Future<Output = Result<Vec<Carrier>, Failure>> + Send;
+    /// What IAM's simulator says that a role may do.
+    fn simulate(
+        &self,
+        role: &RoleArn,
+        question: &Question,
+    ) -> impl Future<Output = Result<Vec<Verdict>, Failure>> + Send;
+    /// In which region a bucket of an account is; a second call where S3 refers to another region.
+    fn bucket_region(
+        &self,
+        name: &BucketName,
+        owner: &AccountId,
+    ) -> impl Future<Output = Result<Region, Failure>> + Send;
+    /// What a bucket encrypts new objects with, as it says it: a KMS key's ARN or ID or an alias. `None` for a key that
+    /// needs no permission of its own, S3's or the AWS managed one.
+    fn bucket_key(&self, bucket: &Bucket) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
+    /// A bucket's CORS rules.
+    fn cors(&self, bucket: &Bucket) -> impl Future<Output = Result<Vec<CorsRule>, Failure>> + Send;
     /// Changes something.
     fn apply(&self, change: &Change) -> impl Future<Output = Result<Receipt, Failure>> + Send;
 }
@@ -51,35 +70,39 @@ pub trait Clock: Sync {
     fn chance(&self) -> f64;
 }
 
-/// Defines [`Action`] with the name IAM has for each.
+/// Defines [`Action`] with the name that policies have for each.
 macro_rules! actions {
-    ($($action:ident),* $(,)?) => {
-        /// Every IAM call that the port can make. The provider role in the template is derived from this list.
+    ($($service:literal: [$($action:ident),* $(,)?]),* $(,)?) => {
+        /// Every call that the port can make and that needs a permission. The provider role in the template is derived
+        /// from this list.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[allow(missing_docs, reason = "the names are IAM's")]
-        pub enum Action { $($action),* }
+        #[allow(missing_docs, reason = "the names are those of policies")]
+        pub enum Action { $($($action),*),* }
 
         impl Action {
             /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$action),*];
+            pub const ALL: &[Self] = &[$($(Self::$action),*),*];
 
             /// The name in a policy, such as `iam:GetRole`.
             #[must_use]
-            pub fn iam_name(self) -> &'static str {
-                match self { $(Self::$action => concat!("iam:", stringify!($action))),* }
+            pub fn name(self) -> &'static str {
+                match self { $($(Self::$action => concat!($service, ":", stringify!($action))),*),* }
             }
         }
     };
 }
 
 actions! {
-    GetRole, GetPolicy,
-    ListAttachedRolePolicies, ListRolePolicies, ListInstanceProfilesForRole,
-    GetPolicyVersion, ListPolicyVersions, ListEntitiesForPolicy,
-    CreateRole, TagRole, UntagRole, UpdateRole, UpdateAssumeRolePolicy, PutRolePermissionsBoundary,
-    CreatePolicy, TagPolicy, UntagPolicy, CreatePolicyVersion,
-    AttachRolePolicy, DetachRolePolicy, DetachUserPolicy, DetachGroupPolicy, DeleteRolePolicy,
-    DeletePolicyVersion, DeletePolicy, DeleteRole,
+    "iam": [
+        GetRole, GetPolicy,
+        ListAttachedRolePolicies, ListRolePolicies, ListInstanceProfilesForRole,
+        GetPolicyVersion, ListPolicyVersions, ListEntitiesForPolicy, SimulatePrincipalPolicy,
+        CreateRole, TagRole, UntagRole, UpdateRole, UpdateAssumeRolePolicy, PutRolePermissionsBoundary,
+        CreatePolicy, TagPolicy, UntagPolicy, CreatePolicyVersion,
+        AttachRolePolicy, DetachRolePolicy, DetachUserPolicy, DetachGroupPolicy, DeleteRolePolicy,
+        DeletePolicyVersion, DeletePolicy, DeleteRole,
+    ],
+    "s3": [GetBucketLocation, GetEncryptionConfiguration, GetBucketCORS, PutBucketCORS],
 }
 
 /// A role as IAM shows it.
@@ -151,26 +174,135 @@ impl fmt::Display for Carrier {
     }
 }
 
+/// A bucket, and what calls on it have to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: BucketName,
+    /// Who has to own it: another owner's bucket of that name is denied.
+    pub owner: AccountId,
+    /// Where it is.
+    pub region: Region,
+}
+
+/// A rule of a bucket's CORS configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of S3's CORSRule")]
+pub struct CorsRule {
+    pub id: Option<String>,
+    pub allowed_origins: Vec<String>,
+    pub allowed_methods: Vec<String>,
+    pub allowed_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age_seconds: Option<i32>,
+}
+
+/// What IAM's simulator is asked: may the role do each of the actions on each of the resources?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Such as `s3:GetObject`.
+    pub actions: Vec<&'static str>,
+    /// ARNs.
+    pub resources: Vec<String>,
+    /// Condition keys and their values.
+    pub context: Vec<(&'static str, String)>,
+}
+
+/// What IAM's simulator says of one action on one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Such as `s3:GetObject`.
+    pub action: String,
+    /// An ARN.
+    pub resource: String,
+    /// Who forbids it; `None` when it is allowed.
+    pub forbidden_by: Option<Layer>,
+}
+
+/// What can forbid something to a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Nothing that the role has allows it.
+    Statement,
+    /// Its boundary does not allow it.
+    Boundary,
+    /// A statement denies it.
+    Deny,
+    /// A policy of the organisation does not allow it.
+    Organisation,
+}
+
 /// One change of an account: one AWS call. Doing it twice is the same as once, except for the error that says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are the parameters of the IAM call of that name")]
+#[allow(missing_docs, reason = "the fields are the parameters of the call of that name")]
 pub enum Change {
     CreateRole(Box<NewRole>),
-    TagRole { role: RoleName, tags: Tags },
-    UntagRole { role: RoleName, keys: Vec<String> },
-    UpdateRole { role: RoleName, description: String, max_session_duration: u32 },
-    UpdateTrust { role: RoleName, trust: String },
-    PutBoundary { role: RoleName, boundary: PolicyArn },
-    CreatePolicy { arn: PolicyArn, path: IamPath, document: String, tags: Tags },
-    TagPolicy { arn: PolicyArn, tags: Tags },
-    UntagPolicy { arn: PolicyArn, keys: Vec<String> },
-    CreatePolicyVersion { arn: PolicyArn, document: String },
-    Attach { role: RoleName, arn: PolicyArn },
-    Detach { from: Carrier, arn: PolicyArn },
-    DeleteInlinePolicy { role: RoleName, name: String },
-    DeletePolicyVersion { arn: PolicyArn, version: String },
-    DeletePolicy { arn: PolicyArn },
-    DeleteRole { role: RoleName },
+    TagRole {
+        role: RoleName,
+        tags: Tags,
+    },
+    UntagRole {
+        role: RoleName,
+        keys: Vec<String>,
+    },
+    UpdateRole {
+        role: RoleName,
+        description: String,
+        max_session_duration: u32,
+    },
+    UpdateTrust {
+        role: RoleName,
+        trust: String,
+    },
+    PutBoundary {
+        role: RoleName,
+        boundary: PolicyArn,
+    },
+    CreatePolicy {
+        arn: PolicyArn,
+        path: IamPath,
+        document: String,
+        tags: Tags,
+    },
+    TagPolicy {
+        arn: PolicyArn,
+        tags: Tags,
+    },
+    UntagPolicy {
+        arn: PolicyArn,
+        keys: Vec<String>,
+    },
+    CreatePolicyVersion {
+        arn: PolicyArn,
+        document: String,
+    },
+    Attach {
+        role: RoleName,
+        arn: PolicyArn,
+    },
+    Detach {
+        from: Carrier,
+        arn: PolicyArn,
+    },
+    DeleteInlinePolicy {
+        role: RoleName,
+        name: String,
+    },
+    DeletePolicyVersion {
+        arn: PolicyArn,
+        version: String,
+    },
+    DeletePolicy {
+        arn: PolicyArn,
+    },
+    DeleteRole {
+        role: RoleName,
+    },
+    /// Replaces a bucket's whole CORS configuration; without a rule it is removed.
+    PutCors {
+        bucket: Box<Bucket>,
+        rules: Vec<CorsRule>,
+    },
 }
 
 /// A role to be created.
@@ -217,6 +349,7 @@ impl Change {
             Self::DeletePolicyVersion { .. } => Action::DeletePolicyVersion,
             Self::DeletePolicy { .. } => Action::DeletePolicy,
             Self::DeleteRole { .. } => Action::DeleteRole,
+            Self::PutCors { .. } => Action::PutBucketCORS,
         }
     }
 
@@ -272,6 +405,7 @@ impl fmt::Display for Change {
             }
             Self::DeletePolicy { arn } => write!(f, "deleting policy {}", arn.name()),
             Self::DeleteRole { role } => write!(f, "deleting role {role}"),
+            Self::PutCors { bucket, .. } => write!(f, "setting the CORS rules of bucket {}", bucket.name),
         }
     }
 }
@@ -309,7 +443,7 @@ impl fmt::Display for Failure {
 /// What a failure means for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
-    /// `NoSuchEntity`.
+    /// `NoSuchEntity`, `NoSuchBucket`.
     NotFound,
     /// `EntityAlreadyExists`.
     AlreadyExists,

@@ -3,19 +3,29 @@
 //! Nothing is decided here but whether another round is worth it: when somebody else, or an earlier try of ours,
 //! changed what was looked at.
 
+mod cors;
+mod verify;
+
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join};
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, ready, try_join};
+use serde_json::Value;
 
 use crate::activity::Activities;
+use crate::checks::{Finding, preflight, told};
+use crate::document::same_meaning;
 use crate::names::AccountId;
 use crate::observe::{Observer, Remnant, Site};
 use crate::owner::Owner;
 use crate::plan::Plan;
-use crate::port::{Change, Clock, Failure, FailureKind, Iam, Receipt};
+use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
 use crate::refusal::Refusal;
+use crate::request::Checks;
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present};
+use verify::verify;
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
 const MOST_ROUNDS: u32 = 6;
@@ -32,6 +42,8 @@ const UNTIL_QUIET: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// What has to be left for one of them.
 const FOR_ONE_LOOK: Duration = Duration::from_secs(20);
+/// What has to be left for taking CORS rules out.
+const FOR_CORS_RULES: Duration = Duration::from_secs(20);
 
 /// What an event has to do with.
 pub struct Setting<'a, I, C> {
@@ -52,27 +64,70 @@ pub struct Done {
     pub applied: Vec<String>,
     /// What was seen and left alone.
     pub notes: Vec<String>,
+    /// What an administrator should know about the volume.
+    pub findings: Vec<Finding>,
+}
+
+/// What is there of what a request wants, and what is to be said of its buckets.
+struct Looked {
+    site: Site,
+    findings: Vec<Finding>,
+    /// What the policy said before; looked at only if something was found.
+    older: Vec<Value>,
 }
 
 /// Makes a request true.
-pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
-    let owner = &present.blueprint.owner;
+pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
+    let blueprint = &present.blueprint;
+    let owner = &blueprint.owner;
     let observer = setting.observer(owner);
+    let checks = blueprint.request.checks;
     // Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
     let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
-    let is_doubtful = |site: &Site, plan: &Plan| {
-        let misses_the_former = present.from.is_some() && site.from.is_none();
+    let is_doubtful = |looked: &Looked, plan: &Plan| {
+        let misses_the_former = present.from.is_some() && looked.site.from.is_none();
         misses_the_former || expected.as_ref().is_some_and(|it| it.as_ref().map_or(true, |it| plan.lacks(it)))
     };
-    let done = rounds(
-        setting,
-        owner,
-        || observer.site(present),
-        |site: &Site| Plan::for_present(present, site),
-        is_doubtful,
-        |site| site.role.as_ref().map(|role| role.id.clone()),
-    )
-    .await?;
+    // Looked at once, side by side with the first look at IAM.
+    let facts = async {
+        match checks {
+            Checks::Off => Vec::new(),
+            Checks::Enforce | Checks::Report => observer.facts(blueprint).await,
+        }
+    };
+    let facts = facts.shared();
+    let look = || async {
+        let (site, facts) = try_join(observer.site(present), facts.clone().map(Ok)).await?;
+        let findings = preflight::judge(blueprint, &facts);
+        let older = older(&observer, &site, &findings).await;
+        Ok(Looked { site, findings, older })
+    };
+    let decide = |looked: &Looked| {
+        let plan = Plan::for_present(present, &looked.site)?;
+        if is_enforced(present, &plan, &looked.older) {
+            refuse(&looked.findings)?;
+        }
+        Ok(plan)
+    };
+    let role_id = |looked: &Looked| looked.site.role.as_ref().map(|role| role.id.clone());
+    // Before the role, since the last step on that says which one is in use from then on.
+    let cors = OnceLock::new();
+    let prepare = || async {
+        let _ = cors.set(cors::establish(setting, present).await?);
+        Ok(())
+    };
+    let (mut done, looked, plan) = rounds(setting, owner, look, decide, is_doubtful, role_id, prepare).await?;
+    let (set, unset) = cors.into_inner().unwrap_or_default();
+    done.applied.extend(set);
+
+    let forbidden = match checks {
+        Checks::Off => Vec::new(),
+        Checks::Enforce | Checks::Report => verify(setting, blueprint, present.is_new || !plan.is_empty()).await,
+    };
+    if is_enforced(present, &plan, &older(&observer, &looked.site, &forbidden).await) {
+        refuse(&forbidden)?;
+    }
+    done.findings = [looked.findings, forbidden, unset].concat();
     if !done.notes.is_empty() {
         // A Delete that comes at once has to see who remembers what is left of older roles.
         setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
@@ -80,21 +135,51 @@ pub async fn establish<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, present: &
     Ok(done)
 }
 
+/// What the policy said before, if it matters.
+async fn older<I: Account, C: Clock>(observer: &Observer<'_, I, C>, site: &Site, findings: &[Finding]) -> Vec<Value> {
+    if findings.iter().any(Finding::is_failure) { observer.older_documents(site).await } else { Vec::new() }
+}
+
+/// Whether what was found makes the event fail: only where it opens something that was not open before. What goes back
+/// to how it was, as a rollback does, must not fail for what is no better and no worse than before.
+fn is_enforced(present: &Present, plan: &Plan, older: &[Value]) -> bool {
+    let is_older = |document: &str| {
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        older.iter().any(|older| same_meaning(older, &document))
+    };
+    let opens = |change: &Change| match change {
+        Change::CreateRole(_) => present.from.is_some(),
+        Change::CreatePolicyVersion { document, .. } => !is_older(document),
+        _ => false,
+    };
+    present.blueprint.request.checks == Checks::Enforce && (present.is_new || plan.changes().any(opens))
+}
+
+fn refuse(findings: &[Finding]) -> Result<(), Refusal> {
+    let failures: Vec<_> = findings.iter().filter(|finding| finding.is_failure()).cloned().collect();
+    if failures.is_empty() { Ok(()) } else { Err(Refusal::Unusable { found: told(&failures) }) }
+}
+
 /// Makes a role and its policy go and, where a Create may still be at work on them, stay away.
-pub async fn remove<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
+pub async fn remove<I: Account, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
     let mut done = remove_now(setting, absent).await?;
     let mut quiet = Duration::ZERO;
-    while absent.is_abandoned() && quiet < UNTIL_QUIET && setting.clock.remaining() > FOR_ONE_LOOK {
+    let reserve = if absent.cors_buckets.is_empty() { FOR_ONE_LOOK } else { FOR_ONE_LOOK + FOR_CORS_RULES };
+    while absent.is_abandoned() && quiet < UNTIL_QUIET && setting.clock.remaining() > reserve {
         let before = setting.clock.remaining();
         setting.clock.sleep(BETWEEN_LOOKS).await;
         let more = remove_now(setting, absent).await?;
         quiet = if more.applied.is_empty() { quiet + (before - setting.clock.remaining()) } else { Duration::ZERO };
         done.applied.extend(more.applied);
     }
+    // Whoever sets a rule makes a role after it: by now it shows.
+    let (taken_out, left) = cors::remove(setting, absent).await?;
+    done.applied.extend(taken_out);
+    done.findings.extend(left);
     Ok(done)
 }
 
-async fn remove_now<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
+async fn remove_now<I: Account, C: Clock>(setting: &Setting<'_, I, C>, absent: &Absent) -> Result<Done, Refusal> {
     let observer = setting.observer(&absent.owner);
     // What a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
     // that was taken back says of an older role, or of the role that a policy serves, decides what is removed.
@@ -105,32 +190,33 @@ async fn remove_now<I: Iam, C: Clock>(setting: &Setting<'_, I, C>, absent: &Abse
         }
         None => false,
     };
-    rounds(
-        setting,
-        &absent.owner,
-        || observer.remnants(absent),
-        |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants),
-        is_doubtful,
-        |_| None,
-    )
-    .await
+    let decide = |remnants: &Vec<Remnant>| Plan::for_absent(absent, remnants);
+    let look = || observer.remnants(absent);
+    let (done, ..) = rounds(setting, &absent.owner, look, decide, is_doubtful, |_| None, || ready(Ok(()))).await?;
+    Ok(done)
 }
 
-async fn rounds<I: Iam, C: Clock, S: Send, F>(
+/// Looks, decides and applies until nothing is left to do; what the first decision was about, and the decision. What has
+/// to be prepared is, between the first decision and the first change.
+async fn rounds<I: Account, C: Clock, S: Send, F, P>(
     setting: &Setting<'_, I, C>,
     owner: &Owner,
     look: impl Fn() -> F,
     decide: impl Fn(&S) -> Result<Plan, Refusal>,
     is_doubtful: impl Fn(&S, &Plan) -> bool,
     role_id: impl Fn(&S) -> Option<String>,
-) -> Result<Done, Refusal>
+    prepare: impl Fn() -> P,
+) -> Result<(Done, S, Plan), Refusal>
 where
     F: Future<Output = Result<S, Refusal>> + Send,
+    P: Future<Output = Result<(), Refusal>> + Send,
 {
     let mut done = Done::default();
+    let mut first: Option<(S, Plan)> = None;
     let mut last: Option<(Change, Failure)> = None;
     let mut same = 0;
-    for round in 0.. {
+    let mut round = 0;
+    loop {
         let observed = if round == 0 {
             let (caller, observed) = try_join(setting.observer(owner).caller(), look_again(&look)).await?;
             check_account(caller, owner)?;
@@ -141,6 +227,7 @@ where
         let plan = decide(&observed)?;
         if round == 0 && is_doubtful(&observed, &plan) {
             setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+            round += 1;
             continue;
         }
         done.role_id = role_id(&observed).or(done.role_id);
@@ -153,8 +240,13 @@ where
                 return Err(Refusal::while_changing(&change, failure));
             }
         }
-        match apply(setting, &plan, &mut done).await {
-            Ok(()) => break,
+        if first.is_none() {
+            prepare().await?;
+        }
+        let result = apply(setting, &plan, &mut done).await;
+        let (observed, plan) = first.take().unwrap_or((observed, plan));
+        match result {
+            Ok(()) => return Ok((done, observed, plan)),
             Err((change, failure)) if is_final(failure.kind) || round >= MOST_ROUNDS => {
                 return Err(Refusal::while_changing(&change, failure));
             }
@@ -167,8 +259,9 @@ where
                 last = Some((change, failure));
             }
         }
+        first = Some((observed, plan));
+        round += 1;
     }
-    Ok(done)
 }
 
 /// Looks; once more when something vanished between finding it and looking into it. Under a tag condition IAM calls
@@ -203,7 +296,7 @@ fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
 }
 
 /// Applies a plan; the changes of a stage go at once, and all of them end before the first failure is reported.
-async fn apply<I: Iam, C: Clock>(
+async fn apply<I: Account, C: Clock>(
     setting: &Setting<'_, I, C>,
     plan: &Plan,
     done: &mut Done,
@@ -240,7 +333,7 @@ async fn apply<I: Iam, C: Clock>(
     Ok(())
 }
 
-impl<'a, I: Iam, C: Clock> Setting<'a, I, C> {
+impl<'a, I: Account, C: Clock> Setting<'a, I, C> {
     fn observer<'o>(&'o self, owner: &'o Owner) -> Observer<'o, I, C> {
         Observer { iam: self.iam, clock: self.clock, activities: self.activities, owner }
     }

@@ -1,8 +1,10 @@
 //! Why a request cannot be done, in sentences for the administrator: what was tried, what stands in the way, what to do.
 
+use crate::limits;
 use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
 use crate::port::{Action, Carrier, Change, Failure, FailureKind, Usage};
+use crate::volume::BucketName;
 
 /// What ends an event with `FAILED`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +129,51 @@ pub enum Refusal {
         command: String,
     },
 
+    /// Cavatica could not use what was asked for.
+    #[error("{found} Checks is Enforce, so nothing was left like this. Mend it and try again, or set Checks to Report")]
+    Unusable {
+        /// What was found, as sentences.
+        found: String,
+    },
+
+    /// A bucket has as many CORS rules as S3 takes.
+    #[error(
+        "Bucket {bucket} already has {most} CORS rules, as many as S3 takes, so Cavatica's does not fit. They were left as they are. \
+         Remove one that is not needed, or set ConfigureCors to false",
+        most = limits::CORS_RULES
+    )]
+    CorsIsFull {
+        /// The bucket.
+        bucket: BucketName,
+    },
+
+    /// Somebody else changes a bucket's CORS configuration all the time.
+    #[error(
+        "Somebody else keeps changing the CORS rules of bucket {bucket} at the same time: S3 replaces all of them at once and offers \
+         no way to lock them, so each overwrites the other. Let the other side finish, then try again"
+    )]
+    CorsIsContested {
+        /// The bucket.
+        bucket: BucketName,
+    },
+
+    /// A bucket's CORS rule of ours could not be taken out.
+    #[error(
+        "{cause}. The role and its policy are gone, but the CORS rule {id} of bucket {bucket} may be left. Remove it in the S3 console \
+         (the bucket's Permissions, Cross-origin resource sharing), then delete the stack again; if that fails too, choose to retain \
+         {resource}: nothing else of it is left"
+    )]
+    CorsRuleStays {
+        /// Why.
+        cause: Box<Refusal>,
+        /// The rule's ID.
+        id: String,
+        /// The bucket.
+        bucket: BucketName,
+        /// The logical ID of the resource.
+        resource: String,
+    },
+
     /// AWS refused or did not answer.
     #[error("While {doing}, AWS answered {failure}. {advice}")]
     Aws {
@@ -243,14 +290,18 @@ fn by_hand(change: &Change) -> String {
         "Either another policy, such as an organisation's, forbids {} here, or it is an older policy that somebody attached \
          or detached, which the stack's own role may not undo. In the second case run this, then try again: aws iam {verb}-{kind}-policy {name} \
          --policy-arn {arn}",
-        change.action().iam_name()
+        change.action().name()
     )
 }
 
 /// What an administrator can do about a failure.
 fn advice(action: Option<Action>, failure: &Failure) -> String {
-    let action_name = action.map_or("sts:GetCallerIdentity", Action::iam_name);
+    let action_name = action.map_or("sts:GetCallerIdentity", Action::name);
     match failure.kind {
+        FailureKind::Denied if action_name.starts_with("s3:") => format!(
+            "The stack's own role allows {action_name} here, so a bucket policy or an organisation's policy forbids it, or the bucket \
+             is another account's by now: have it allowed, then try again"
+        ),
         FailureKind::Denied => format!(
             "The stack's own role allows {action_name} here, so another policy forbids it. The usual cause is an organisation's \
              policy that allows IAM changes only to some roles or only through CloudFormation: ask whoever keeps it for an \
@@ -295,10 +346,14 @@ pub enum Look {
     Versions(PolicyArn),
     Document(PolicyArn),
     Carriers(PolicyArn, Usage),
+    Simulation(RoleName),
+    BucketRegion(BucketName),
+    BucketKey(BucketName),
+    Cors(BucketName),
 }
 
 impl Look {
-    /// The IAM call it is; `None` for the one that is of STS.
+    /// The call it is; `None` for the one that is of STS.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         Some(match self {
@@ -311,6 +366,10 @@ impl Look {
             Self::Versions(_) => Action::ListPolicyVersions,
             Self::Document(_) => Action::GetPolicyVersion,
             Self::Carriers(..) => Action::ListEntitiesForPolicy,
+            Self::Simulation(_) => Action::SimulatePrincipalPolicy,
+            Self::BucketRegion(_) => Action::GetBucketLocation,
+            Self::BucketKey(_) => Action::GetEncryptionConfiguration,
+            Self::Cors(_) => Action::GetBucketCORS,
         })
     }
 }
@@ -328,6 +387,10 @@ impl std::fmt::Display for Look {
             Self::Document(arn) => write!(f, "reading the document of policy {}", arn.name()),
             Self::Carriers(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
             Self::Carriers(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
+            Self::Simulation(role) => write!(f, "asking IAM's simulator what role {role} may do"),
+            Self::BucketRegion(name) => write!(f, "asking where bucket {name} is"),
+            Self::BucketKey(name) => write!(f, "asking how bucket {name} encrypts"),
+            Self::Cors(name) => write!(f, "reading the CORS rules of bucket {name}"),
         }
     }
 }

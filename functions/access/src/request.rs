@@ -53,6 +53,37 @@ pub struct Request {
     pub restrict_listing: bool,
     /// Whether Cavatica gets nothing to do with objects' ACLs.
     pub omit_object_acls: bool,
+    /// What happens when it can be known that Cavatica could not use a volume.
+    pub checks: Checks,
+    /// Whether the buckets let browsers that show Cavatica read.
+    pub configure_cors: bool,
+}
+
+/// What happens when it can be known that Cavatica could not use a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// It fails.
+    #[default]
+    Enforce,
+    /// It is said, and nothing else.
+    Report,
+    /// It is not looked for.
+    Off,
+}
+
+impl Checks {
+    /// The rule in words.
+    pub const RULE: Rule = "Enforce, Report or Off, spelled like that";
+    /// All, as they are spelled in properties and parameters; the default first.
+    pub const ALL: [(Self, &str); 3] = [(Self::Enforce, "Enforce"), (Self::Report, "Report"), (Self::Off, "Off")];
+}
+
+impl std::str::FromStr for Checks {
+    type Err = Rule;
+
+    fn from_str(text: &str) -> Result<Self, Rule> {
+        Self::ALL.iter().find(|(_, name)| *name == text).map(|(checks, _)| *checks).ok_or(Self::RULE)
+    }
 }
 
 crate::names::text! {
@@ -81,6 +112,8 @@ impl std::str::FromStr for ExternalId {
 const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
 /// The rule for `Description` in words. Source: `CreateRole`.
 const FLAG_RULE: Rule = "true or false";
+/// Only its owner can change a bucket's configuration.
+const CORS_RULE: Rule = "false for a bucket of another account: its owner has to configure CORS there";
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
 /// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
 const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
@@ -108,6 +141,12 @@ impl Request {
         let tags = fields.optional_value("Tags", TAGS_RULE, tags).unwrap_or_default();
         let restrict_listing = fields.optional("RestrictListing", flag).unwrap_or_default();
         let omit_object_acls = fields.optional("OmitObjectAcls", flag).unwrap_or_default();
+        let checks = fields.optional("Checks", str::parse).unwrap_or_default();
+        let configure_cors = fields.optional("ConfigureCors", flag).unwrap_or_default();
+        let is_others = |volume: &Volume| volume.bucket_owner.is_some();
+        if configure_cors && volumes.as_ref().is_some_and(|volumes| volumes.iter().any(is_others)) {
+            fields.refuse("ConfigureCors", "true", CORS_RULE);
+        }
         let trusted_principal = match principal {
             Some(arn) => Some(arn),
             None => CAVATICA_PRINCIPAL.parse().ok(),
@@ -147,6 +186,8 @@ impl Request {
             tags,
             restrict_listing,
             omit_object_acls,
+            checks,
+            configure_cors,
         })
     }
 }
@@ -241,6 +282,8 @@ pub struct Former {
     pub permissions_boundary: Option<PolicyArn>,
     /// The keys of the tags they asked for.
     pub tag_keys: Vec<String>,
+    /// The buckets whose CORS configuration got a rule.
+    pub cors_buckets: Vec<BucketName>,
 }
 
 impl Former {
@@ -260,6 +303,13 @@ impl Former {
             },
             permissions_boundary: get(properties, "PermissionsBoundaryArn"),
             tag_keys: properties.get("Tags").and_then(tags).unwrap_or_default().into_keys().collect(),
+            cors_buckets: match get(properties, "ConfigureCors") {
+                Some(true) => {
+                    let volumes = properties.get("Volumes").and_then(Value::as_array).into_iter().flatten();
+                    volumes.filter_map(|volume| get(volume, "BucketName")).collect()
+                }
+                _ => Vec::new(),
+            },
         }
     }
 

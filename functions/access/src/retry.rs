@@ -18,6 +18,9 @@ const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(45);
 /// What was just created, detached or removed may not have reached every replica.
 const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
 
+/// A check may say that it could not be made.
+const UNTIL_UNCHECKED: Duration = Duration::from_secs(20);
+
 /// What is being tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
@@ -29,6 +32,10 @@ pub enum Attempt {
     Removal,
     /// Part of a clean-up that may fail.
     CleanUp,
+    /// A read that is only to be reported.
+    Check,
+    /// A read of a bucket, which does not come back when it is gone.
+    LookAtBucket,
 }
 
 /// How long a failure is worth trying again for a call that begins so long after the event came; `None` is permanent.
@@ -42,6 +49,8 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
             Attempt::CleanUp,
             F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
         ) => Some(UNTIL_REPLICATED),
+        (Attempt::Check, F::Throttled | F::Server | F::Connection) => Some(UNTIL_UNCHECKED),
+        (Attempt::Check | Attempt::LookAtBucket, F::NotFound) => None,
         // Passing by nature; only the deadline ends them.
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
             Some(Duration::MAX)

@@ -84,6 +84,56 @@ impl FromStr for BucketName {
 }
 
 text! {
+    /// An AWS region, such as `us-east-1`.
+    Region
+}
+
+impl Region {
+    /// The rule in words.
+    pub const RULE: Rule = "an AWS region, such as us-east-1";
+
+    /// The regions that every account has. All others, and every new one since March 2019, have to be opted in to, and S3's
+    /// global endpoint does not serve them. Source: "AWS Regions", Account Management Reference; S3, "Request redirection and
+    /// the REST API".
+    const OF_EVERY_ACCOUNT: [&str; 17] = [
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-south-1",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ca-central-1",
+        "eu-central-1",
+        "eu-north-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+    ];
+
+    /// Whether an account has to opt in to it.
+    #[must_use]
+    pub fn is_opt_in(&self) -> bool {
+        !Self::OF_EVERY_ACCOUNT.contains(&self.as_str())
+    }
+}
+
+impl FromStr for Region {
+    type Err = Rule;
+
+    fn from_str(text: &str) -> Result<Self, Rule> {
+        let is_word =
+            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let fits = text.split('-').count() >= 3 && text.split('-').all(is_word);
+        fits.then(|| Self(text.to_owned())).ok_or(Self::RULE)
+    }
+}
+
+text! {
     /// A folder in a bucket, without slashes at its ends and never empty.
     Prefix
 }
@@ -117,6 +167,14 @@ impl KmsKeyArn {
          arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab (an alias is not enough)";
     /// The rule as a pattern for CloudFormation, without anchors.
     pub const PATTERN: &str = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+";
+}
+
+impl KmsKeyArn {
+    /// The region it is in.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        self.0.split(':').nth(3).unwrap_or_default()
+    }
 }
 
 impl FromStr for KmsKeyArn {

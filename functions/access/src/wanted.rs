@@ -5,6 +5,7 @@ use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::owner::{Owner, Replaced};
 use crate::port::Role;
 use crate::request::Former;
+use crate::volume::BucketName;
 
 /// That a role and its policy are as a request says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Present {
     pub former: Former,
     /// The same as a whole, if it was valid.
     pub before: Option<Blueprint>,
+    /// Whether nothing of it was there before: when it fails, all of it is removed.
+    pub is_new: bool,
 }
 
 /// That a role and its policy are gone.
@@ -28,6 +31,8 @@ pub struct Absent {
     pub owner: Owner,
     /// Where they would be; `None` when nothing can have been made.
     pub target: Option<Target>,
+    /// The buckets whose CORS configuration may have a rule for it.
+    pub cors_buckets: Vec<BucketName>,
 }
 
 impl Absent {

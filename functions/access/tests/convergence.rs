@@ -274,7 +274,7 @@ fn any_properties() -> impl Strategy<Value = Value> {
             let tags: Vec<_> = tags.into_iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
             let mut properties = json!({
                 "RoleName": "vol", "PermissionsBoundaryArn": BOUNDARY, "Volumes": volumes, "Tags": tags,
-                "MaxSessionDuration": duration,
+                "MaxSessionDuration": duration, "Checks": "Report",
             });
             for (name, value) in [("ExternalId", external_id), ("Description", description)] {
                 if let Some(value) = value {

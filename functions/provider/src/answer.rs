@@ -15,6 +15,9 @@ const CUT: &str = " … (cut; the whole text is in the function's log)";
 /// Values for `Fn::GetAtt`.
 pub type Attributes = BTreeMap<&'static str, String>;
 
+/// The one attribute that may be cut: it is for people.
+pub const FINDINGS: &str = "Findings";
+
 /// One answer. Exactly one goes out for every event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -48,32 +51,43 @@ struct Body<'a> {
 }
 
 impl Answer {
-    /// The body of the PUT. The reason is cut where it does not fit; the attributes never are.
+    /// The body of the PUT. The reason, or what was found, is cut where it does not fit; the other attributes never are.
     #[must_use]
     pub fn body(&self, envelope: &Envelope) -> String {
-        let (status, reason, data) = match &self.outcome {
-            Outcome::Success(attributes) => ("SUCCESS", None, Some(attributes)),
-            Outcome::Failed(reason) => ("FAILED", Some(reason.as_str()), None),
+        let whole = self.write(envelope, None);
+        if whole.len() <= LARGEST {
+            return whole;
+        }
+        let text = match &self.outcome {
+            Outcome::Success(attributes) => attributes.get(FINDINGS).map_or("", String::as_str),
+            Outcome::Failed(reason) => reason,
         };
-        let write = |reason: Option<&str>| {
-            let body = Body {
-                status,
-                reason,
-                physical_resource_id: &self.physical_id,
-                stack_id: &envelope.stack_id,
-                request_id: &envelope.request_id,
-                logical_resource_id: &envelope.logical_id,
-                data: data.filter(|data| !data.is_empty()),
-            };
-            serde_json::to_string(&body).unwrap_or_default()
-        };
-        let whole = write(reason);
-        let Some(reason) = reason.filter(|_| whole.len() > LARGEST) else { return whole };
         // Escaping makes a character longer than one byte, so the longest beginning that fits is searched for.
-        let ends: Vec<usize> = reason.char_indices().map(|(at, _)| at).collect();
-        let fits = |end: usize| write(Some(&format!("{}{CUT}", &reason[..end]))).len() <= LARGEST;
-        let end = ends[..ends.partition_point(|end| fits(*end))].last().copied().unwrap_or(0);
-        write(Some(&format!("{}{CUT}", &reason[..end])))
+        let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        let cut = |end: usize| self.write(envelope, Some(&format!("{}{CUT}", &text[..end])));
+        let end = ends[..ends.partition_point(|end| cut(*end).len() <= LARGEST)].last().copied().unwrap_or(0);
+        cut(end)
+    }
+
+    /// The body, with another text in place of the reason or of what was found.
+    fn write(&self, envelope: &Envelope, cut: Option<&str>) -> String {
+        let (status, reason, mut data) = match &self.outcome {
+            Outcome::Success(attributes) => ("SUCCESS", None, attributes.clone()),
+            Outcome::Failed(reason) => ("FAILED", Some(cut.unwrap_or(reason)), Attributes::new()),
+        };
+        if let (Some(cut), Some(findings)) = (cut, data.get_mut(FINDINGS)) {
+            cut.clone_into(findings);
+        }
+        let body = Body {
+            status,
+            reason,
+            physical_resource_id: &self.physical_id,
+            stack_id: &envelope.stack_id,
+            request_id: &envelope.request_id,
+            logical_resource_id: &envelope.logical_id,
+            data: Some(&data).filter(|data| !data.is_empty()),
+        };
+        serde_json::to_string(&body).unwrap_or_default()
     }
 }
 
@@ -122,10 +136,15 @@ mod tests {
             ("PolicyName", "a".repeat(128)),
             ("ExternalId", "a".repeat(1_224)),
             ("AccountId", "a".repeat(12)),
+            (FINDINGS, "\u{e4}".repeat(4_000)),
         ]);
         let mut envelope = envelope();
         (envelope.stack_id, envelope.logical_id) = ("s".repeat(250), "l".repeat(255));
         let answer = Answer { outcome: Outcome::Success(attributes), physical_id: "p".repeat(29 + 64 + 64) };
-        assert!(answer.body(&envelope).len() <= LARGEST);
+        let body = answer.body(&envelope);
+        assert!(body.len() <= LARGEST && body.len() > LARGEST - 20, "{} bytes", body.len());
+        let findings =
+            serde_json::from_str::<Value>(&body).ok().and_then(|b| b["Data"][FINDINGS].as_str().map(str::to_owned));
+        assert!(findings.is_some_and(|findings| findings.len() > 500 && findings.ends_with(CUT)));
     }
 }

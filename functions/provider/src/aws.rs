@@ -1,7 +1,8 @@
-//! The account as it really is: IAM and STS behind the domain's port, over one connector.
+//! The account as it really is: IAM, S3 and STS behind the domain's port, over one connector.
 
 mod failure;
 mod iam;
+mod s3;
 
 use std::time::Duration;
 
@@ -25,9 +26,10 @@ const ATTEMPT: Duration = Duration::from_secs(8);
 pub struct AwsAccount {
     iam: aws_sdk_iam::Client,
     sts: aws_sdk_sts::Client,
+    buckets: s3::Buckets,
 }
 
-/// One connector for IAM, STS and the answer to CloudFormation: one TLS setup, one pool of connections.
+/// One connector for IAM, S3, STS and the answer to CloudFormation: one TLS setup, one pool of connections.
 #[must_use]
 pub fn connector() -> SharedHttpConnector {
     let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
@@ -53,7 +55,11 @@ impl AwsAccount {
     /// The account that the configuration's credentials belong to.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        Self { iam: aws_sdk_iam::Client::new(config), sts: aws_sdk_sts::Client::new(config) }
+        Self {
+            iam: aws_sdk_iam::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
+            buckets: s3::Buckets::new(config),
+        }
     }
 
     async fn caller(&self) -> Result<AccountId, Failure> {

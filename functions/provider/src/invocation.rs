@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
-use cavatica_access::port::Iam;
+use cavatica_access::port::Account;
 use lambda_runtime::tower::{Layer, Service};
 use lambda_runtime::{Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
 
@@ -18,7 +18,7 @@ use crate::provider::Provider;
 /// Serves invocations until Lambda ends the process.
 pub async fn run<I, P>(provider: Provider<I, P>) -> Result<(), Error>
 where
-    I: Iam + Send + 'static,
+    I: Account + Send + 'static,
     P: Post + Send + 'static,
 {
     let provider = Arc::new(provider);

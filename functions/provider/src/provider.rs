@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use cavatica_access::activity::Activities;
-use cavatica_access::port::Iam;
+use cavatica_access::checks;
+use cavatica_access::port::Account;
 use cavatica_access::reconcile::{self, Done, Setting};
 use cavatica_access::wanted::Present;
 use futures_util::FutureExt as _;
 
-use crate::answer::{Answer, Attributes, Outcome};
+use crate::answer::{Answer, Attributes, FINDINGS, Outcome};
 use crate::clock::Deadline;
 use crate::delivery::{Post, Undeliverable, deliver};
 use crate::envelope::Envelope;
@@ -30,7 +31,7 @@ pub struct Provider<I, P> {
     pub pins: Result<Pins, String>,
 }
 
-impl<I: Iam, P: Post> Provider<I, P> {
+impl<I: Account, P: Post> Provider<I, P> {
     /// Serves one event within the time there is. An error means that CloudFormation was not answered; Lambda then
     /// runs the event again.
     pub async fn serve(&self, event: &str, time: Duration) -> Result<(), Undeliverable> {
@@ -107,7 +108,8 @@ impl<I: Iam, P: Post> Provider<I, P> {
             Task::Remove(absent) if absent.target.is_none() => Done::default(),
             Task::Remove(absent) => reconcile::remove(&setting, absent).await?,
         };
-        tracing::info!(applied = ?done.applied, notes = ?done.notes, "reconciled");
+        let findings = checks::told(&done.findings);
+        tracing::info!(applied = ?done.applied, notes = ?done.notes, findings, "reconciled");
         Ok(done)
     }
 }
@@ -140,5 +142,6 @@ fn attributes(task: &Task, done: &Done) -> Attributes {
         ("PolicyName", blueprint.policy.name().to_owned()),
         ("ExternalId", external_id.unwrap_or_default()),
         ("AccountId", blueprint.role.account.to_string()),
+        (FINDINGS, checks::told(&done.findings)),
     ])
 }

@@ -70,7 +70,11 @@ impl Task {
         let owner = Owner { stack: pins.stack.clone(), resource: envelope.logical_id.clone() };
         match envelope.request_type.as_str() {
             // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
-            "Delete" => Ok(Self::Remove(Box::new(Absent { target: target(envelope, &owner), owner }))),
+            "Delete" => Ok(Self::Remove(Box::new(Absent {
+                target: target(envelope, &owner),
+                cors_buckets: Former::read(&envelope.properties).cors_buckets,
+                owner,
+            }))),
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
                 Err(Rejected::ResourceType(envelope.resource_type.clone()))
             }
@@ -91,6 +95,7 @@ fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, In
             _ => Former::default(),
         },
         pinned_principal: pins.principal.clone(),
+        is_new: envelope.request_type == "Create",
         from,
         blueprint,
     })

@@ -53,6 +53,7 @@ enum Key {
     TagKeys,
     Boundary,
     Policy,
+    ResourceAccount,
 }
 
 impl Authority {
@@ -91,7 +92,7 @@ impl Statement {
         if statement["Effect"] != "Allow" {
             return Err("only Allow is evaluated".into());
         }
-        let named = |name: &String| Action::ALL.iter().copied().find(|action| action.iam_name() == name);
+        let named = |name: &String| Action::ALL.iter().copied().find(|action| action.name() == name);
         let mut conditions = Vec::new();
         for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
             for (key, values) in keys.as_object().into_iter().flatten() {
@@ -133,6 +134,7 @@ impl Key {
             None if name == "aws:TagKeys" => Self::TagKeys,
             None if name == "iam:PermissionsBoundary" => Self::Boundary,
             None if name == "iam:PolicyARN" => Self::Policy,
+            None if name == "aws:ResourceAccount" => Self::ResourceAccount,
             _ => return Err(format!("{name} is not evaluated").into()),
         })
     }
@@ -145,6 +147,7 @@ impl Condition {
             Key::RequestTag(key) => question.request_tags.and_then(|tags| tags.get(key)).map(String::as_str),
             Key::Boundary => question.boundary,
             Key::Policy => question.policy,
+            Key::ResourceAccount => question.account,
             Key::TagKeys => {
                 let is_named = |key: &String| self.values.iter().any(|value| value.eq_ignore_ascii_case(key));
                 return !question.tag_keys.iter().any(is_named);

@@ -9,11 +9,11 @@ use super::history::{Act, Calls, Fault, Hand, History, Parameters, Posting, Stri
 use crate::cloudformation::Rollback;
 
 /// What an administrator may ask for; the first value of each is the default.
-const PARAMETERS: [(&str, &[&str]); 14] = [
+const PARAMETERS: [(&str, &[&str]); 16] = [
     ("RoleName", &["", "new", "third", "NEW"]),
     ("PolicyName", &["", "shared"]),
     ("IamPath", &["/", "/labs/"]),
-    ("BucketName", &["my-bucket", "other-bucket"]),
+    ("BucketName", &super::BUCKETS),
     ("Prefix", &["", "raw"]),
     ("AccessMode", &["ReadOnly", "ReadWrite"]),
     ("ExternalId", &["auto", "none", "lab-1234"]),
@@ -24,10 +24,12 @@ const PARAMETERS: [(&str, &[&str]); 14] = [
     ("PermissionsBoundaryArn", &["", super::ORGANISATIONS_BOUNDARY]),
     ("RestrictListing", &["false", "true"]),
     ("OmitObjectAcls", &["false", "true"]),
+    ("ConfigureCors", &["false", "true"]),
+    ("Checks", &["Enforce", "Report", "Off"]),
 ];
 
 /// How often each parameter is changed, out of 100 changes: names often, since renames are where the danger is.
-const WEIGHTS: [u32; 14] = [30, 8, 4, 10, 8, 12, 9, 6, 3, 2, 2, 2, 2, 2];
+const WEIGHTS: [u32; 16] = [28, 8, 4, 10, 6, 10, 7, 6, 3, 2, 2, 2, 1, 1, 8, 2];
 
 /// Names that somebody else may take.
 const NAMES: [&str; 3] = ["new", "third", "shared"];
@@ -43,6 +45,10 @@ pub fn history(seed: u64) -> History {
         acts.push(Act::Hand(foreign(&mut rng)));
     }
     let mut asked = Parameters::new();
+    if rng.u8(..3) > 0 {
+        // Checks only look; most histories do without so that there can be more of them.
+        asked.insert("Checks", "Off");
+    }
     change(&mut rng, &mut asked, has_hands);
     let mut troubles = troubles(&mut rng);
     if rng.u8(..24) == 0 {
@@ -155,7 +161,7 @@ fn foreign(rng: &mut Rng) -> Hand {
 }
 
 fn hand(rng: &mut Rng) -> Hand {
-    match rng.u8(..12) {
+    match rng.u8(..14) {
         0 | 1 => foreign(rng),
         2 => Hand::Detaches,
         3 => Hand::DeletesPolicy,
@@ -166,6 +172,8 @@ fn hand(rng: &mut Rng) -> Hand {
         8 => Hand::AttachesAnotherToOurs,
         9 => Hand::PutsInline,
         10 => Hand::PutsIntoProfile,
+        11 => Hand::ReplacesCors,
+        12 => Hand::DeletesBucket,
         _ => Hand::CapsWithOurs,
     }
 }

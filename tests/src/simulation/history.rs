@@ -188,6 +188,10 @@ pub enum Hand {
     PutsIntoProfile,
     /// Makes our policy the boundary of a role of theirs.
     CapsWithOurs,
+    /// Replaces every bucket's CORS configuration with one of theirs.
+    ReplacesCors,
+    /// Deletes a bucket.
+    DeletesBucket,
 }
 
 impl Act {

@@ -7,11 +7,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cavatica_access::blueprint::Blueprint;
-use cavatica_access::memory::{MemoryAccount, foreign_policy, foreign_role};
+use cavatica_access::memory::{
+    HeldBucket, MemoryAccount, foreign_cors_rule, foreign_policy, foreign_role, wide_boundary,
+};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Lineage, Owner, Tags};
-use cavatica_access::port::{Carrier, Change};
-use cavatica_access::request::Request;
+use cavatica_access::port::{Action, Carrier, Change, CorsRule};
+use cavatica_access::request::{Former, Request};
+use cavatica_access::volume::BucketName;
 use cavatica_connect::stack::{AssetLocation, Config, template};
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
@@ -22,7 +25,7 @@ use super::authority::{Authority, Record};
 use super::history::{Act, Hand, History, Parameters, Trouble};
 use super::watch::{Expected, Watch};
 use super::world::{Account, Desk, World};
-use super::{ORGANISATIONS_BOUNDARY, OWN_BOUNDARY};
+use super::{BUCKETS, ORGANISATIONS_BOUNDARY, OWN_BOUNDARY};
 use crate::cloudformation::{self, Asked, Operation, Stack, Status, Step};
 use crate::evaluation::Evaluation;
 use crate::{Error, events};
@@ -43,6 +46,9 @@ const REFUSED_BY_RULE: [&str; 4] = [
     "names are unique across paths",
     "this function was deployed to trust",
 ];
+
+/// What has to be allowed for a CORS rule to be seen.
+const LOOKS_AT_BUCKETS: [Action; 2] = [Action::GetBucketLocation, Action::GetBucketCORS];
 
 /// What a stack's other resources are.
 #[derive(Debug)]
@@ -133,7 +139,13 @@ pub fn play(history: &History, published: &Published, is_told: bool) -> Result<S
     runtime.block_on(async {
         let account = MemoryAccount::new("123456789012".parse()?);
         for arn in [OWN_BOUNDARY, ORGANISATIONS_BOUNDARY] {
-            account.by_hand(&foreign_policy(arn.parse()?))?;
+            account.by_hand(&wide_boundary(arn.parse()?))?;
+        }
+        for name in BUCKETS {
+            // The portal's rules are somebody else's.
+            let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
+            let cors = vec![foreign_cors_rule("portal")];
+            account.hold(name.parse()?, Some(HeldBucket { owner, region, key: None, cors }));
         }
         account.by_hand(&foreign_role("arn:aws:iam::123456789012:role/bystander".parse()?))?;
         let watch = account.read(|state| Ok::<_, Error>(Watch::over(owner()?, state)))?;
@@ -193,7 +205,8 @@ impl Player<'_> {
     /// the update that failed had made. README says so.
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
-        self.stack.is_open() || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy()))
+        self.stack.is_open()
+            || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy() || self.has_unnamed_rule()))
     }
 
     /// Whether there is a policy of ours that nothing names: its role was never made, and its name is not the role's.
@@ -204,6 +217,14 @@ impl Player<'_> {
                 state.role_named(role).is_none() && !arn.name().eq_ignore_ascii_case(role) && !role.is_empty()
             })
         })
+    }
+
+    /// Whether a bucket has a CORS rule of ours that the stack's properties do not tell of.
+    fn has_unnamed_rule(&self) -> bool {
+        let known = self.stack.now().map(|asked| Former::read(&asked.properties).cors_buckets).unwrap_or_default();
+        let is_ours = |rule: &CorsRule| rule.id.as_ref().is_some_and(|id| id.starts_with("cavatica-connect:"));
+        let has_one = |held: &HeldBucket| held.cors.iter().any(is_ours);
+        self.world.account.read(|state| state.buckets().any(|(name, held)| has_one(held) && !known.contains(name)))
     }
 
     /// Whether the policy's name that an event asks for is taken by what an update that failed left of ours under another
@@ -320,6 +341,9 @@ impl Player<'_> {
         let world = self.world;
         self.events += 1;
         world.begin(trouble);
+        if [trouble.denied, trouble.silent].iter().flatten().any(|action| LOOKS_AT_BUCKETS.contains(action)) {
+            world.watch(Watch::blind);
+        }
         world.watch(|watch| watch.event(event, self.expected(event)));
         world.tell(|| told(event));
         let sent = world.now();
@@ -555,6 +579,17 @@ impl Player<'_> {
             (Hand::MakesPolicy(name), _) => {
                 vec![foreign_policy(format!("arn:aws:iam::123456789012:policy/{name}").parse()?)]
             }
+            (Hand::ReplacesCors, _) => {
+                for (name, held) in world.account.read(|state| state.buckets().map(owned).collect::<Vec<_>>()) {
+                    let cors = vec![foreign_cors_rule("shop"), foreign_cors_rule("portal")];
+                    world.account.hold(name, Some(HeldBucket { cors, ..held }));
+                }
+                Vec::new()
+            }
+            (Hand::DeletesBucket, _) => {
+                world.account.hold(BUCKETS[1].parse()?, None);
+                Vec::new()
+            }
             (_, None) => Vec::new(),
             // Where a clean-up failed, the role in use is all that still tells of the older one.
             (Hand::UntagsRole | Hand::DeletesRole, Some(_)) if self.is_touched || self.has_leftovers()? => Vec::new(),
@@ -655,6 +690,10 @@ fn told(event: &Value) -> String {
 /// Whether a rule of ours refused what was asked for.
 fn is_by_rule(reason: &str) -> bool {
     REFUSED_BY_RULE.iter().any(|rule| reason.contains(rule))
+}
+
+fn owned((name, held): (&BucketName, &HeldBucket)) -> (BucketName, HeldBucket) {
+    (name.clone(), held.clone())
 }
 
 fn detach(role: &RoleName, arn: PolicyArn) -> Change {

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use cavatica_access::blueprint::Blueprint;
+use cavatica_access::cors;
 use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{Owner, TagKeys, Tags};
-use cavatica_access::port::{Carrier, Change};
+use cavatica_access::port::{Carrier, Change, CorsRule};
 use cavatica_access::request::Former;
 use serde_json::Value;
 
@@ -27,6 +28,8 @@ pub struct Watch {
     kept: Option<(RoleName, PolicyArn)>,
     event: Value,
     expected: Expected,
+    /// Whether S3 denied a look at a bucket: then a CORS rule may stay, or not be set, and it is said.
+    is_blind: bool,
     violations: Vec<String>,
 }
 
@@ -55,6 +58,7 @@ impl Watch {
             kept: None,
             event: Value::Null,
             expected: Expected::Nothing,
+            is_blind: false,
             violations: Vec::new(),
         }
     }
@@ -73,9 +77,14 @@ impl Watch {
         }
     }
 
+    /// From now on CORS rules need not be as asked.
+    pub fn blind(&mut self) {
+        self.is_blind = true;
+    }
+
     /// Somebody else did something: from now on that is how it has to stay.
     pub fn foreign_hand(&mut self, state: &State) {
-        self.foreign = state.without(|tags| self.owner.owns(tags));
+        self.foreign = self.others(state);
         self.kept = None;
     }
 
@@ -126,7 +135,7 @@ impl Watch {
             Expected::Nothing => None,
             Expected::AsAsked(blueprint) => {
                 let before = Former::read(&self.event["OldResourceProperties"]).tag_keys;
-                difference(state, blueprint, &before).map(|what| format!("(c, f) {what}"))
+                difference(state, blueprint, &before, self.is_blind).map(|what| format!("(c, f) {what}"))
             }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
@@ -139,12 +148,27 @@ impl Watch {
         }
     }
 
+    /// The account less what is ours.
+    fn others(&self, state: &State) -> State {
+        state.without(|tags| self.owner.owns(tags), |rule| self.is_our_rule(rule))
+    }
+
+    fn is_our_rule(&self, rule: &CorsRule) -> bool {
+        let ours = format!("cavatica-connect:{}:", self.owner.stack.uuid());
+        rule.id.as_ref().is_some_and(|id| id.starts_with(&ours))
+    }
+
     /// What is left of ours, or changed of others.
     fn left(&self, state: &State) -> Option<String> {
-        let rest = state.without(|tags| self.owner.owns(tags));
+        let rest = self.others(state);
         let role = state.roles().find(|role| self.owner.owns(&role.tags)).map(|role| role.arn.to_string());
         let policy = || state.policies().find(|(_, tags, _)| self.owner.owns(tags)).map(|(arn, ..)| arn.to_string());
-        let ours = role.or_else(policy).map(|arn| format!("{arn} is left"));
+        let rule = || {
+            let bucket = state.buckets().find(|(_, held)| held.cors.iter().any(|rule| self.is_our_rule(rule)))?;
+            Some(format!("a CORS rule of bucket {}", bucket.0))
+        };
+        let rule = || rule().filter(|_| !self.is_blind);
+        let ours = role.or_else(policy).or_else(rule).map(|what| format!("{what} is left"));
         ours.or_else(|| {
             (rest != self.foreign).then(|| format!("others' things changed: {:?} became {rest:?}", self.foreign))
         })
@@ -181,6 +205,11 @@ impl Watch {
             | Change::CreatePolicyVersion { arn, .. }
             | Change::DeletePolicyVersion { arn, .. }
             | Change::DeletePolicy { arn } => is_our_policy(arn),
+            Change::PutCors { bucket, rules } => {
+                let theirs = |rule: &&CorsRule| !self.is_our_rule(rule);
+                let held = before.buckets().find(|(name, _)| **name == bucket.name);
+                held.is_some_and(|(_, held)| rules.iter().filter(theirs).eq(held.cors.iter().filter(theirs)))
+            }
         };
         (!is_ours).then(|| "(e) something foreign was changed".to_owned())
     }
@@ -218,8 +247,17 @@ fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
         && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
 }
 
+/// Whether exactly the buckets asked for have the role's CORS rule. A bucket that somebody deleted has none.
+fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
+    let rule = cors::rule(&blueprint.owner.stack, &blueprint.role.name);
+    state.buckets().all(|(name, held)| {
+        let is_asked = blueprint.request.volumes.iter().any(|volume| volume.bucket == *name);
+        held.cors.contains(&rule) == (is_asked && blueprint.request.configure_cors)
+    })
+}
+
 /// What is not as asked. Of tags, others may have set more; those asked for before have to be gone.
-fn difference(state: &State, blueprint: &Blueprint, before: &[String]) -> Option<String> {
+fn difference(state: &State, blueprint: &Blueprint, before: &[String], is_blind: bool) -> Option<String> {
     let Some(role) = state.role_named(blueprint.role.name.as_str()).filter(|role| role.arn == blueprint.role) else {
         return Some(format!("there is no role {}", blueprint.role));
     };
@@ -241,6 +279,7 @@ fn difference(state: &State, blueprint: &Blueprint, before: &[String]) -> Option
         ("the policy's tags", are_as_asked(TagKeys::OfPolicy, tags, blueprint.policy_tags())),
         ("the policy's document", state.document(&blueprint.policy) == Some(&blueprint.permissions.to_value())),
         ("the attachment", is_attached(state, &role.arn.name, &blueprint.policy)),
+        ("the CORS configuration", is_blind || has_rules(state, blueprint)),
     ];
     let wrong = aspects.iter().find(|(_, is_right)| !is_right)?;
     Some(format!("{} of {} is not as asked", wrong.0, role.arn.name))

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cavatica_access::memory::{MemoryAccount, failure};
-use cavatica_access::names::{AccountId, PolicyArn, RoleName};
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::port::{
-    Action, Carrier, Change, Failure, FailureKind, Iam, Policy, Receipt, Role, Usage, Version,
+    Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, Receipt, Role,
+    Usage, Verdict, Version,
 };
+use cavatica_access::volume::{BucketName, Region};
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
 use fastrand::Rng;
@@ -332,7 +334,7 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Fai
 #[derive(Clone, Copy)]
 pub struct Account<'w>(pub &'w World);
 
-impl Iam for Account<'_> {
+impl Port for Account<'_> {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         let world = self.0;
         world.call(None, None, &|| "GetCallerIdentity".to_owned(), || at_once(world.account.caller_account())).await
@@ -378,6 +380,26 @@ impl Iam for Account<'_> {
         self.read(Action::ListEntitiesForPolicy, Subject::Policy(arn), read).await
     }
 
+    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        let read = || at_once(self.0.account.simulate(role, question));
+        self.read(Action::SimulatePrincipalPolicy, Subject::Role(&role.name), read).await
+    }
+
+    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
+        let read = || at_once(self.0.account.bucket_region(name, owner));
+        self.read(Action::GetBucketLocation, Subject::Bucket(name), read).await
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
+        let read = || at_once(self.0.account.bucket_key(bucket));
+        self.read(Action::GetEncryptionConfiguration, Subject::Bucket(&bucket.name), read).await
+    }
+
+    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
+        let read = || at_once(self.0.account.cors(bucket));
+        self.read(Action::GetBucketCORS, Subject::Bucket(&bucket.name), read).await
+    }
+
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         let world = self.0;
         let effect = || world.change(change);
@@ -395,6 +417,7 @@ impl Account<'_> {
         let what = || match subject {
             Subject::Role(name) => format!("{action:?} {name}"),
             Subject::Policy(arn) => format!("{action:?} {}", arn.name()),
+            Subject::Bucket(name) => format!("{action:?} {name}"),
             Subject::Change(change) => change.to_string(),
         };
         let world = self.0;

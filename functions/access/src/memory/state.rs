@@ -1,23 +1,26 @@
-//! Everything IAM holds of an account, and how a change changes it.
+//! Everything AWS holds of an account, and how a change changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::buckets::HeldBucket;
 use super::{failure, rules};
 use crate::limits;
 use crate::names::{PolicyArn, RoleName};
 use crate::owner::{TagKeys, Tags};
 use crate::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
+use crate::volume::BucketName;
 
-/// Everything IAM holds of an account. Two equal ones are the same account; a copy is cheap.
+/// Everything AWS holds of an account, as far as we have to do with it. Two equal ones are the same account; a copy is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub(super) roles: BTreeMap<String, Arc<HeldRole>>,
     pub(super) policies: BTreeMap<String, Arc<HeldPolicy>>,
     pub(super) attachments: BTreeSet<(Carrier, PolicyArn)>,
     pub(super) instance_profiles: BTreeSet<(String, RoleName)>,
+    pub(super) buckets: BTreeMap<BucketName, HeldBucket>,
     /// Principals of a trust policy that IAM would not find.
     pub(super) unknown_principals: BTreeSet<String>,
 }
@@ -139,6 +142,7 @@ impl State {
             Change::DeletePolicyVersion { arn, version } => self.delete_version(arn, version)?,
             Change::DeletePolicy { arn } => self.delete_policy(arn, seen)?,
             Change::DeleteRole { role } => self.delete_role(role, seen)?,
+            Change::PutCors { bucket, rules } => self.put_cors(bucket, rules, seen)?,
         }
         Ok(Receipt::default())
     }

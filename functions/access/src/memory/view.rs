@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::{State, key};
 use crate::names::PolicyArn;
 use crate::owner::Tags;
-use crate::port::{Carrier, Role};
+use crate::port::{Carrier, CorsRule, Role};
 
 impl State {
     /// Every role.
@@ -53,10 +53,11 @@ impl State {
         self.instance_profiles.iter().map(|(profile, role)| (profile.as_str(), role.as_str()))
     }
 
-    /// The same without what carries certain tags, and without what hangs on it.
+    /// The same without what carries certain tags, without what hangs on it, and without certain CORS rules.
     #[must_use]
-    pub fn without(&self, is_excluded: impl Fn(&Tags) -> bool) -> Self {
+    pub fn without(&self, is_excluded: impl Fn(&Tags) -> bool, is_excluded_rule: impl Fn(&CorsRule) -> bool) -> Self {
         let mut rest = self.clone();
+        rest.buckets.values_mut().for_each(|held| held.cors.retain(|rule| !is_excluded_rule(rule)));
         rest.roles.retain(|_, held| !is_excluded(&held.role.tags));
         rest.policies.retain(|_, held| !is_excluded(&held.tags));
         let is_excluded_policy = |arn: &PolicyArn| self.policy_tags(arn).is_some_and(&is_excluded);

@@ -4,7 +4,7 @@
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
-use cavatica_access::memory::{MemoryAccount, foreign_policy};
+use cavatica_access::memory::{MemoryAccount, wide_boundary};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
@@ -34,7 +34,8 @@ impl World {
     }
 
     pub fn with(account: MemoryAccount) -> Result<Self, Box<dyn std::error::Error>> {
-        account.by_hand(&foreign_policy(BOUNDARY.parse()?))?;
+        let account = account.with_bucket("my-bucket")?;
+        account.by_hand(&wide_boundary(BOUNDARY.parse()?))?;
         Ok(Self { account, activities: Activities::default(), owner: owner()? })
     }
 
@@ -92,6 +93,7 @@ pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>>
         from: None,
         former: Former::default(),
         before: None,
+        is_new: true,
     })
 }
 
@@ -100,6 +102,7 @@ pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<d
     let mut present = create(new)?;
     let from: RoleArn = physical.parse()?;
     present.from = Some(from).filter(|from| *from != present.blueprint.role);
+    present.is_new = false;
     present.former = Former::read(old);
     present.before = Request::parse(old).ok().and_then(|request| Blueprint::draw(request, owner().ok()?).ok());
     Ok(present)
@@ -114,6 +117,7 @@ pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
     Ok(Absent {
         owner: owner()?,
         target: Some(Target { name, arn: Some(arn), beside: None, path: Default::default(), policies, boundary }),
+        cors_buckets: vec!["my-bucket".parse()?],
     })
 }
 

@@ -5,16 +5,19 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use cavatica_access::port::{Failure, FailureKind};
 
-/// AWS's codes and what they mean for us. Source: "IAM common errors" and each call's own errors; the codes come with
-/// and without `Exception`.
+/// AWS's codes and what they mean for us. Source: "IAM common errors", S3's "Error responses" and each call's own errors;
+/// the codes come with and without `Exception`.
 const CODES: &[(&str, FailureKind)] = &[
     ("NoSuchEntity", FailureKind::NotFound),
+    ("NoSuchBucket", FailureKind::NotFound),
     ("EntityAlreadyExists", FailureKind::AlreadyExists),
     ("AccessDenied", FailureKind::Denied),
     ("UnauthorizedOperation", FailureKind::Denied),
     // Credentials of a role that was made a moment ago may not be known everywhere yet.
     ("InvalidClientTokenId", FailureKind::Denied),
+    ("InvalidAccessKeyId", FailureKind::Denied),
     ("ConcurrentModification", FailureKind::ConcurrentModification),
+    ("OperationAborted", FailureKind::ConcurrentModification),
     ("EntityTemporarilyUnmodifiable", FailureKind::TemporarilyUnmodifiable),
     ("DeleteConflict", FailureKind::DeleteConflict),
     ("LimitExceeded", FailureKind::LimitExceeded),

@@ -1,17 +1,21 @@
-//! The domain's IAM port on the AWS SDK. The only file that names `aws_sdk_iam`'s operations.
+//! The domain's port on the AWS SDK. The only file that names `aws_sdk_iam`'s operations.
 
-use aws_sdk_iam::types::{PolicyUsageType, Tag};
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType, PolicyUsageType, ResourceSpecificResult, Tag,
+};
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
-    Carrier, Change, Failure, FailureKind, Iam, POLICY_DESCRIPTION, Policy, Receipt, Role, Usage, Version,
+    Account, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Layer, POLICY_DESCRIPTION, Policy, Question,
+    Receipt, Role, Usage, Verdict, Version,
 };
+use cavatica_access::volume::{BucketName, Region};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{AwsAccount, failure};
 
-impl Iam for AwsAccount {
+impl Account for AwsAccount {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         self.caller().await
     }
@@ -94,6 +98,55 @@ impl Iam for AwsAccount {
         Ok(carriers)
     }
 
+    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        let mut call = self.iam.simulate_principal_policy().policy_source_arn(role.to_string());
+        call = call.set_action_names(Some(question.actions.iter().map(ToString::to_string).collect()));
+        call = call.set_resource_arns(Some(question.resources.clone()));
+        for (key, value) in &question.context {
+            let entry = ContextEntry::builder().context_key_name(*key).context_key_values(value);
+            call = call.context_entries(entry.context_key_type(ContextKeyTypeEnum::String).build());
+        }
+        let results = call.into_paginator().items().send().try_collect().await.map_err(failure::of)?;
+        // A result is about one action, on each resource or on all there are.
+        let verdicts = results.into_iter().flat_map(|result| {
+            let forbidden_by = forbidden_by(
+                &result.eval_decision,
+                result.organizations_decision_detail.as_ref().map(|detail| detail.allowed_by_organizations),
+                result.permissions_boundary_decision_detail.as_ref().map(|d| d.allowed_by_permissions_boundary),
+            );
+            let resource = result.eval_resource_name.unwrap_or_default();
+            let whole = Verdict { action: result.eval_action_name, resource, forbidden_by };
+            let specific = result.resource_specific_results.unwrap_or_default();
+            if specific.is_empty() {
+                return vec![whole];
+            }
+            let read = |result: ResourceSpecificResult| Verdict {
+                action: whole.action.clone(),
+                resource: result.eval_resource_name,
+                forbidden_by: self::forbidden_by(
+                    &result.eval_resource_decision,
+                    // It is said once for all resources.
+                    Some(whole.forbidden_by != Some(Layer::Organisation)),
+                    result.permissions_boundary_decision_detail.map(|d| d.allowed_by_permissions_boundary),
+                ),
+            };
+            specific.into_iter().map(read).collect()
+        });
+        Ok(verdicts.collect())
+    }
+
+    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
+        self.buckets.region(name, owner).await
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
+        self.buckets.key(bucket).await
+    }
+
+    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
+        self.buckets.cors(bucket).await
+    }
+
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         /// Sends a call whose answer says nothing.
         macro_rules! send {
@@ -167,8 +220,24 @@ impl Iam for AwsAccount {
             }
             Change::DeletePolicy { arn } => send!(iam.delete_policy().policy_arn(arn.as_str())),
             Change::DeleteRole { role } => send!(iam.delete_role().role_name(role.as_str())),
+            Change::PutCors { bucket, rules } => self.buckets.put_cors(bucket, rules).await?,
         }
         Ok(Receipt::default())
+    }
+}
+
+/// Who forbids what a decision does not allow.
+fn forbidden_by(
+    decision: &PolicyEvaluationDecisionType,
+    allowed_by_organisation: Option<bool>,
+    allowed_by_boundary: Option<bool>,
+) -> Option<Layer> {
+    match decision {
+        PolicyEvaluationDecisionType::Allowed => None,
+        _ if allowed_by_organisation == Some(false) => Some(Layer::Organisation),
+        PolicyEvaluationDecisionType::ExplicitDeny => Some(Layer::Deny),
+        _ if allowed_by_boundary == Some(false) => Some(Layer::Boundary),
+        _ => Some(Layer::Statement),
     }
 }
 

@@ -1,0 +1,54 @@
+//! Whether Cavatica will be able to use what was asked for, as far as AWS lets anyone know.
+//!
+//! [`preflight`] judges the buckets before anything is made, [`verification`] the role afterwards. Neither sees a bucket
+//! policy, a resource control policy, a key policy or Cavatica's own side.
+
+pub mod preflight;
+pub mod verification;
+
+/// Something that an administrator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it does to a stack whose checks are enforced.
+    pub weight: Weight,
+    /// What was found and what to do.
+    pub sentence: String,
+}
+
+/// What a finding does to a stack whose checks are enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// It fails: Cavatica cannot work like this.
+    Fails,
+    /// It is only reported: it need not be so, or only others can tell.
+    Reported,
+}
+
+impl Finding {
+    fn fails(sentence: String) -> Self {
+        Self { weight: Weight::Fails, sentence }
+    }
+
+    pub(crate) fn reported(sentence: String) -> Self {
+        Self { weight: Weight::Reported, sentence }
+    }
+
+    /// Whether a stack whose checks are enforced fails for it.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        self.weight == Weight::Fails
+    }
+}
+
+/// All of them as one text.
+#[must_use]
+pub fn told(findings: &[Finding]) -> String {
+    match findings {
+        [] => "none".to_owned(),
+        [single] => format!("{}.", single.sentence),
+        several => {
+            let numbered = several.iter().enumerate().map(|(i, finding)| format!("{}) {}.", i + 1, finding.sentence));
+            numbered.collect::<Vec<_>>().join(" ")
+        }
+    }
+}

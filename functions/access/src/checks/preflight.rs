@@ -1,0 +1,221 @@
+//! What the buckets say before anything is made: whether they exist, whose they are, where they are, how they encrypt.
+
+use crate::blueprint::Blueprint;
+use crate::checks::Finding;
+use crate::port::{Failure, FailureKind};
+use crate::volume::{BucketName, KmsKeyArn, Region, Volume};
+
+/// What could be found out about a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Which bucket.
+    pub bucket: BucketName,
+    /// Where it is.
+    pub region: Result<Region, Failure>,
+    /// What it encrypts new objects with, if that needs a permission; an ARN, an ID or an alias.
+    pub key: Result<Option<String>, Failure>,
+}
+
+/// What is to be said about the buckets of a request.
+#[must_use]
+pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
+    let volumes = &blueprint.request.volumes;
+    facts
+        .iter()
+        .flat_map(|facts| {
+            let of_it: Vec<_> = volumes.iter().filter(|volume| volume.bucket == facts.bucket).collect();
+            let mut findings = Vec::new();
+            findings.extend(existence(blueprint, facts, &of_it));
+            if let Ok(region) = &facts.region {
+                findings.extend(place(facts, region));
+                findings.extend(encryption(blueprint, facts, region, &of_it));
+            }
+            findings
+        })
+        .collect()
+}
+
+/// Whether it is there, and whose it is.
+fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Option<Finding> {
+    let bucket = &facts.bucket;
+    let role = &blueprint.role;
+    let owner = volumes.iter().find_map(|volume| volume.bucket_owner.as_ref());
+    match (&facts.region, owner) {
+        (Ok(_), None) => None,
+        (Ok(_), Some(owner)) => Some(Finding::reported(format!(
+            "Bucket {bucket} belongs to account {owner}, whose bucket policy has to allow {role} what the role's policy does; it \
+             cannot be seen from here whether it does"
+        ))),
+        (Err(failure), _) if failure.kind == FailureKind::NotFound => Some(Finding::fails(format!(
+            "Bucket {bucket} does not exist. Check BucketName letter by letter against the list of buckets in the S3 console"
+        ))),
+        (Err(failure), Some(owner)) if failure.kind == FailureKind::Denied => Some(Finding::reported(format!(
+            "Bucket {bucket} could not be looked at from here: if account {owner} owns it, its bucket policy has to allow {role} what \
+             the role's policy does; if not, correct BucketOwnerAccountId"
+        ))),
+        (Err(failure), None) if failure.kind == FailureKind::Denied => Some(Finding::fails(format!(
+            "Bucket {bucket} is not one that this account may use: most likely it belongs to another account. Check BucketName; if \
+             another account shares it with you, set BucketOwnerAccountId to that account's ID and have its owner allow {role} in \
+             the bucket policy; if it is yours, a bucket policy or your organisation forbids s3:GetBucketLocation"
+        ))),
+        (Err(failure), _) => Some(Finding::reported(format!("Bucket {bucket} could not be checked: {failure}"))),
+    }
+}
+
+/// Whether Cavatica gets to where it is.
+fn place(facts: &Facts, region: &Region) -> Option<Finding> {
+    let bucket = &facts.bucket;
+    region.is_opt_in().then(|| {
+        Finding::fails(format!(
+            "Bucket {bucket} is in {region}, a region that accounts have to opt in to: S3's global endpoint, which Cavatica's volumes \
+             use, does not serve it. Use a bucket in another region; or, if Cavatica's support confirms that it works, set Checks \
+             to Report and give the volume the endpoint s3.{region}.amazonaws.com"
+        ))
+    })
+}
+
+/// Whether the role may use the key that the bucket encrypts with.
+fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[&Volume]) -> Vec<Finding> {
+    let bucket = &facts.bucket;
+    let named: Vec<&KmsKeyArn> = volumes.iter().filter_map(|volume| volume.kms_key.as_ref()).collect();
+    let mut findings: Vec<_> = named
+        .iter()
+        .filter(|key| key.region() != region.as_str())
+        .map(|key| {
+            Finding::fails(format!(
+                "KmsKeyArn {key} is in {}, but bucket {bucket} is in {region}, and S3 uses only keys of a bucket's own region: set \
+                 KmsKeyArn to the key there",
+                key.region()
+            ))
+        })
+        .collect();
+    findings.extend(match &facts.key {
+        Ok(Some(key)) => unnamed(blueprint, facts, region, key, &named),
+        Ok(None) => named.first().map(|key| {
+            Finding::reported(format!(
+                "Bucket {bucket} does not encrypt new objects with {key}: that is right only if the key is named for each object"
+            ))
+        }),
+        // Another account's is not shown.
+        Err(_) if volumes.iter().any(|volume| volume.bucket_owner.is_some()) => None,
+        Err(failure) => Some(Finding::reported(format!(
+            "How bucket {bucket} encrypts could not be found out ({failure}): if it is with a KMS key, KmsKeyArn has to be its ARN"
+        ))),
+    });
+    findings
+}
+
+/// Says which key is missing, with the value to set.
+fn unnamed(blueprint: &Blueprint, facts: &Facts, region: &Region, key: &str, named: &[&KmsKeyArn]) -> Option<Finding> {
+    let bucket = &facts.bucket;
+    let account = &blueprint.role.account;
+    let partition = &blueprint.role.partition;
+    let id = key.rsplit_once("key/").map_or(key, |(_, id)| id);
+    if named.iter().any(|named| named.as_str().ends_with(&format!(":key/{id}"))) {
+        return None;
+    }
+    let says = format!("Bucket {bucket} encrypts new objects with the KMS key {key}, which Cavatica may not use");
+    Some(Finding::fails(if key.contains("alias/") {
+        format!(
+            "{says}. It is an alias: set KmsKeyArn to what this prints: aws kms describe-key --region {region} --key-id {key} --query \
+             KeyMetadata.Arn --output text"
+        )
+    } else if key.starts_with("arn:") {
+        format!("{says}: set KmsKeyArn to {key}")
+    } else {
+        format!("{says}: set KmsKeyArn to arn:{partition}:kms:{region}:{account}:key/{key}")
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::checks::told;
+    use crate::owner::Owner;
+    use crate::request::Request;
+
+    type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+    const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    fn failure(kind: FailureKind) -> Failure {
+        Failure { kind, code: "Code".to_owned(), message: "message".to_owned(), request_id: None }
+    }
+
+    fn judged(
+        volume: Value,
+        region: Result<&str, FailureKind>,
+        key: Result<Option<&str>, FailureKind>,
+    ) -> Result<(bool, String), Box<dyn std::error::Error>> {
+        let mut volume = volume;
+        volume["BucketName"] = json!("my-bucket");
+        let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
+        let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
+        let blueprint = Blueprint::draw(Request::parse(&json!({"RoleName": "cavatica", "Volumes": [volume]}))?, owner)?;
+        let facts = Facts {
+            bucket: "my-bucket".parse()?,
+            region: match region {
+                Ok(region) => Ok(region.parse()?),
+                Err(kind) => Err(failure(kind)),
+            },
+            key: key.map(|key| key.map(str::to_owned)).map_err(failure),
+        };
+        let findings = judge(&blueprint, &[facts]);
+        Ok((findings.iter().any(Finding::is_failure), told(&findings)))
+    }
+
+    #[test]
+    fn each_finding_names_the_thing_and_the_remedy() -> Outcome {
+        type Row<'a> = (Value, Result<&'a str, FailureKind>, Result<Option<&'a str>, FailureKind>, bool, &'a [&'a str]);
+        let here = Ok("us-east-1");
+        let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
+        let shared = json!({"BucketOwnerAccountId": "210987654321"});
+        let with_key = json!({"KmsKeyArn": KEY});
+        let table: &[Row] = &[
+            (json!({}), here, Ok(None), false, &["none"]),
+            (json!({}), Err(FailureKind::NotFound), Ok(None), true, &["my-bucket does not exist", "Check BucketName"]),
+            (
+                json!({}),
+                Err(FailureKind::Denied),
+                Ok(None),
+                true,
+                &["another account", "BucketOwnerAccountId", "bucket policy"],
+            ),
+            (
+                shared.clone(),
+                here,
+                Ok(None),
+                false,
+                &["210987654321", "bucket policy has to allow arn:aws:iam::123456789012:role/cavatica"],
+            ),
+            (shared.clone(), Err(FailureKind::Denied), Ok(None), false, &["bucket policy", "BucketOwnerAccountId"]),
+            (shared, here, Err(FailureKind::Denied), false, &["bucket policy has to allow"]),
+            (json!({}), Err(FailureKind::Connection), Ok(None), false, &["could not be checked", "Code: message"]),
+            (json!({}), Ok("me-south-1"), Ok(None), true, &["me-south-1", "opt in", "s3.me-south-1.amazonaws.com"]),
+            (json!({}), here, Ok(Some(KEY)), true, &[&format!("set KmsKeyArn to {KEY}")]),
+            (json!({}), here, Ok(Some(id)), true, &[&format!("set KmsKeyArn to {KEY}")]),
+            (
+                json!({}),
+                here,
+                Ok(Some("alias/lab")),
+                true,
+                &["It is an alias", "aws kms describe-key --region us-east-1 --key-id alias/lab"],
+            ),
+            (with_key.clone(), here, Ok(Some(KEY)), false, &["none"]),
+            (with_key.clone(), here, Ok(Some(id)), false, &["none"]),
+            (with_key.clone(), here, Ok(None), false, &["does not encrypt new objects with"]),
+            (with_key, Ok("eu-west-1"), Ok(Some(KEY)), true, &["is in us-east-1", "bucket my-bucket is in eu-west-1"]),
+            (json!({}), here, Err(FailureKind::Denied), false, &["could not be found out", "KmsKeyArn"]),
+        ];
+        for (volume, region, key, fails, parts) in table {
+            let (is_failure, said) = judged(volume.clone(), *region, *key)?;
+            assert_eq!(is_failure, *fails, "{said}");
+            for part in *parts {
+                assert!(said.contains(part), "{part} is not in: {said}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What IAM's simulator says that the role may do, asked for each action on each volume.
+//!
+//! The simulator does not evaluate an organisation's policies that have conditions, and is known to err there: what it
+//! blames on the organisation is only reported. Source: "IAM policy testing with the IAM policy simulator".
+
+use crate::blueprint::Blueprint;
+use crate::checks::Finding;
+use crate::document::Statement;
+use crate::port::{Layer, Question, Verdict};
+
+/// The object that is asked about where a statement is about all objects under a prefix. It need not exist.
+const SOME_OBJECT: &str = "cavatica-connect";
+
+/// What has to be asked: one question a statement of the role's policy.
+#[must_use]
+pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
+    blueprint.permissions.statements().iter().map(question).collect()
+}
+
+fn question(statement: &Statement) -> Question {
+    let mut context: Vec<_> = statement
+        .condition
+        .iter()
+        .filter_map(|condition| Some((condition.key, condition.values.first()?.clone())))
+        .collect();
+    // The boundary lets a key be used through S3 only.
+    let regions = statement.resource.iter().filter_map(|arn| arn.split(':').nth(3).filter(|_| arn.contains(":kms:")));
+    context.extend(regions.take(1).map(|region| ("kms:ViaService", format!("s3.{region}.amazonaws.com"))));
+    let some =
+        |arn: &String| arn.strip_suffix('*').map_or_else(|| arn.clone(), |under| format!("{under}{SOME_OBJECT}"));
+    Question { actions: statement.action.clone(), resources: statement.resource.iter().map(some).collect(), context }
+}
+
+/// Whether a moment may mend it: what was just made need not be known to the simulator.
+#[must_use]
+pub fn may_pass<'v>(mut verdicts: impl Iterator<Item = &'v Verdict>) -> bool {
+    verdicts.any(|verdict| matches!(verdict.forbidden_by, Some(Layer::Statement | Layer::Boundary)))
+}
+
+/// What is to be said about what is forbidden: a sentence for each layer that forbids something.
+#[must_use]
+pub fn judge(blueprint: &Blueprint, verdicts: &[Verdict]) -> Vec<Finding> {
+    let layers = [Layer::Statement, Layer::Boundary, Layer::Deny, Layer::Organisation];
+    layers
+        .into_iter()
+        .filter_map(|layer| {
+            let forbidden: Vec<_> = verdicts
+                .iter()
+                .filter(|verdict| verdict.forbidden_by == Some(layer))
+                .map(|verdict| format!("{} on {}", verdict.action, verdict.resource.replace(SOME_OBJECT, "*")))
+                .collect();
+            (!forbidden.is_empty()).then(|| finding(blueprint, layer, &forbidden.join(", ")))
+        })
+        .collect()
+}
+
+fn finding(blueprint: &Blueprint, layer: Layer, forbidden: &str) -> Finding {
+    let role = &blueprint.role.name;
+    let boundary = blueprint.request.permissions_boundary.as_ref().map_or("none", |arn| arn.as_str());
+    match layer {
+        Layer::Statement => Finding::fails(format!(
+            "Role {role} is not allowed {forbidden}: its policy lacks it, which is a mistake of this release or of whoever changed the \
+             policy since. Update the stack again; if it stays, report it"
+        )),
+        Layer::Boundary => Finding::fails(format!(
+            "The boundary {boundary} does not allow role {role} {forbidden}. Have it allow that, or leave PermissionsBoundaryArn empty \
+             for the stack's own"
+        )),
+        Layer::Deny => Finding::fails(format!(
+            "A policy denies role {role} {forbidden}. Look at what else is attached to the role, and at its boundary {boundary}, for \
+             a statement with the effect Deny"
+        )),
+        Layer::Organisation => Finding::reported(format!(
+            "IAM's simulator says that a service control policy of your organisation forbids role {role} {forbidden}. It does not know \
+             conditions and may err: ask whoever keeps the organisation's policies"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::checks::told;
+    use crate::owner::Owner;
+    use crate::request::Request;
+
+    fn blueprint() -> Result<Blueprint, Box<dyn std::error::Error>> {
+        let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
+        let request = Request::parse(&json!({"RoleName": "cavatica", "RestrictListing": "true", "Volumes": [{
+            "BucketName": "my-bucket", "Prefix": "raw", "AccessMode": "ReadWrite",
+            "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/abc"}]}))?;
+        Ok(Blueprint::draw(request, Owner { stack, resource: "VolumeAccess".to_owned() })?)
+    }
+
+    #[test]
+    fn each_statement_is_asked_about_with_what_its_conditions_need() -> Result<(), Box<dyn std::error::Error>> {
+        let questions = questions(&blueprint()?);
+        let about = |action| questions.iter().find(|question| question.actions.contains(&action)).ok_or(action);
+        assert_eq!(about("s3:GetObject")?.resources, ["arn:aws:s3:::my-bucket/raw/cavatica-connect"]);
+        assert_eq!(about("s3:ListBucket")?.context, [("s3:prefix", "raw".to_owned())]);
+        assert_eq!(about("kms:Decrypt")?.context, [("kms:ViaService", "s3.eu-west-1.amazonaws.com".to_owned())]);
+        let actions: Vec<_> = questions.iter().flat_map(|question| &question.actions).collect();
+        assert_eq!(actions.len(), 12, "{actions:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_forbidden_is_said_with_action_resource_and_layer() -> Result<(), Box<dyn std::error::Error>> {
+        let verdict = |action: &str, forbidden_by| Verdict {
+            action: action.to_owned(),
+            resource: "arn:aws:s3:::my-bucket/raw/cavatica-connect".to_owned(),
+            forbidden_by,
+        };
+        for (layer, fails, part) in [
+            (Layer::Statement, true, "its policy lacks it"),
+            (Layer::Boundary, true, "leave PermissionsBoundaryArn empty"),
+            (Layer::Deny, true, "effect Deny"),
+            (Layer::Organisation, false, "service control policy"),
+        ] {
+            let verdicts = [verdict("s3:GetObject", Some(layer)), verdict("s3:PutObject", None)];
+            let findings = judge(&blueprint()?, &verdicts);
+            let said = told(&findings);
+            assert_eq!(findings.iter().any(Finding::is_failure), fails, "{said}");
+            assert!(said.contains(part) && said.contains("s3:GetObject on arn:aws:s3:::my-bucket/raw/*"), "{said}");
+            assert!(!said.contains("s3:PutObject"), "{said}");
+        }
+        assert!(judge(&blueprint()?, &[verdict("s3:GetObject", None)]).is_empty());
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The account's buckets, and what IAM's simulator would say: as much of both as the port asks for.
+
+use serde_json::Value;
+
+use super::failure;
+use super::state::State;
+use crate::limits;
+use crate::names::{AccountId, RoleArn};
+use crate::port::{Bucket, Carrier, CorsRule, Failure, FailureKind, Layer, Question, Verdict};
+use crate::volume::{BucketName, Region};
+
+/// A bucket as S3 holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBucket {
+    /// Whose it is.
+    pub owner: AccountId,
+    /// Where it is.
+    pub region: Region,
+    /// What it encrypts with, if that is a KMS key.
+    pub key: Option<String>,
+    /// Its CORS rules.
+    pub cors: Vec<CorsRule>,
+}
+
+impl State {
+    /// A bucket, if it is there and the owner's.
+    pub(super) fn bucket(&self, name: &BucketName, owner: &AccountId) -> Result<&HeldBucket, Failure> {
+        match self.buckets.get(name) {
+            None => Err(failure(FailureKind::NotFound, &format!("The bucket {name} does not exist"))),
+            Some(held) if held.owner != *owner => Err(failure(FailureKind::Denied, "Access Denied")),
+            Some(held) => Ok(held),
+        }
+    }
+
+    pub(super) fn put_cors(&mut self, bucket: &Bucket, rules: &[CorsRule], seen: &Self) -> Result<(), Failure> {
+        seen.bucket(&bucket.name, &bucket.owner)?;
+        if rules.len() > limits::CORS_RULES {
+            return Err(failure(
+                FailureKind::Other,
+                "The number of CORS rules should not exceed allowed limit of 100 rules",
+            ));
+        }
+        self.bucket(&bucket.name, &bucket.owner)?;
+        if let Some(held) = self.buckets.get_mut(&bucket.name) {
+            held.cors = rules.to_vec();
+        }
+        Ok(())
+    }
+
+    /// What the role's attached policies and its boundary say. Statements' conditions are taken to hold.
+    pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        let held = &self.role(&role.name)?.role;
+        let carrier = Carrier::Role(held.arn.name.to_string());
+        let attached = self.attachments.iter().filter(|(holder, _)| *holder == carrier);
+        let documents: Vec<&Value> = attached.filter_map(|(_, arn)| self.document(arn)).collect();
+        let boundary = held.boundary.as_ref().and_then(|arn| self.document(arn));
+        let verdict = |action: &str, resource: &str| Verdict {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            forbidden_by: if !documents.iter().any(|document| allows(document, action, resource)) {
+                Some(Layer::Statement)
+            } else if boundary.is_some_and(|document| !allows(document, action, resource)) {
+                Some(Layer::Boundary)
+            } else {
+                None
+            },
+        };
+        let of_action = |action: &&'static str| {
+            let action = *action;
+            question.resources.iter().map(move |resource| (action, resource))
+        };
+        Ok(question.actions.iter().flat_map(of_action).map(|(action, resource)| verdict(action, resource)).collect())
+    }
+
+    /// Every bucket.
+    pub fn buckets(&self) -> impl Iterator<Item = (&BucketName, &HeldBucket)> {
+        self.buckets.iter()
+    }
+}
+
+fn allows(document: &Value, action: &str, resource: &str) -> bool {
+    let statements = document["Statement"].as_array().into_iter().flatten();
+    let has = |value: &Value, text: &str| match value {
+        Value::String(pattern) => matches(pattern, text),
+        Value::Array(patterns) => patterns.iter().filter_map(Value::as_str).any(|pattern| matches(pattern, text)),
+        _ => false,
+    };
+    statements
+        .filter(|statement| statement["Effect"] == "Allow")
+        .any(|statement| has(&statement["Action"], action) && has(&statement["Resource"], resource))
+}
+
+/// Whether a pattern with at most one `*`, at its end, matches.
+fn matches(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
+}
+
+/// Somebody else's CORS rule.
+#[must_use]
+pub fn foreign_cors_rule(id: &str) -> CorsRule {
+    CorsRule {
+        id: Some(id.to_owned()),
+        allowed_origins: vec!["https://portal.example.org".to_owned()],
+        allowed_methods: vec!["GET".to_owned(), "PUT".to_owned()],
+        allowed_headers: vec!["*".to_owned()],
+        expose_headers: Vec::new(),
+        max_age_seconds: None,
+    }
+}

@@ -1,0 +1,48 @@
+//! Asks IAM's simulator what the role may do now, with patience for what was just made.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::Setting;
+use crate::blueprint::Blueprint;
+use crate::checks::{Finding, verification};
+use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
+
+/// How long what was just made may be unknown to the simulator.
+const UNTIL_KNOWN: Duration = Duration::from_secs(20);
+/// First wait until it is asked again; doubles from there.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// What is to be said of what the role may do.
+pub(super) async fn verify<I: Account, C: Clock>(
+    setting: &Setting<'_, I, C>,
+    blueprint: &Blueprint,
+    is_recent: bool,
+) -> Vec<Finding> {
+    let observer = setting.observer(&blueprint.owner);
+    let questions = verification::questions(blueprint);
+    let begun = setting.clock.elapsed();
+    let mut wait = FIRST_WAIT;
+    loop {
+        let answers = join_all(questions.iter().map(|question| observer.verdicts(blueprint, question))).await;
+        let answers: Result<Vec<Vec<Verdict>>, Failure> = answers.into_iter().collect();
+        let may_pass = match &answers {
+            Ok(verdicts) => verification::may_pass(verdicts.iter().flatten()),
+            Err(failure) => failure.kind == FailureKind::NotFound,
+        };
+        let spent = setting.clock.elapsed().saturating_sub(begun);
+        if may_pass && is_recent && spent + wait <= UNTIL_KNOWN && wait < setting.clock.remaining() {
+            setting.clock.sleep(wait).await;
+            wait *= 2;
+            continue;
+        }
+        return match answers {
+            Ok(verdicts) => verification::judge(blueprint, &verdicts.concat()),
+            Err(failure) => vec![Finding::reported(format!(
+                "What role {} may do could not be asked of IAM's simulator: {failure}",
+                blueprint.role.name
+            ))],
+        };
+    }
+}

@@ -1,0 +1,135 @@
+//! What the checks do to an event: before anything is made, afterwards, and when an update is taken back.
+
+mod support;
+
+use cavatica_access::checks::told;
+use cavatica_access::memory::{HeldBucket, foreign_policy};
+use cavatica_access::port::{Action, Change};
+use cavatica_access::volume::BucketName;
+use serde_json::{Value, json};
+use support::*;
+
+/// An account with a second bucket.
+fn world() -> Result<World, Box<dyn std::error::Error>> {
+    let world = World::new()?;
+    world.account.hold("other-bucket".parse()?, Some(bucket(None)?));
+    Ok(world)
+}
+
+fn bucket(key: Option<&str>) -> Result<HeldBucket, Box<dyn std::error::Error>> {
+    let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
+    Ok(HeldBucket { owner, region, key: key.map(str::to_owned), cors: Vec::new() })
+}
+
+fn on(name: &str) -> Value {
+    with(properties("vol"), "Volumes", json!([{"BucketName": name}]))
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_fails_a_create_before_anything_is_made() -> Outcome {
+    let world = world()?;
+    let before = world.account.snapshot();
+    let refused = world.establish(&create(&on("my-bukcet"))?).await.err().map(|refusal| refusal.to_string());
+    assert!(refused.as_ref().is_some_and(|said| said.contains("Bucket my-bukcet does not exist")), "{refused:?}");
+    assert!(refused.is_some_and(|said| said.contains("Checks is Enforce")));
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reported_findings_fail_nothing_and_without_checks_nothing_is_looked_at() -> Outcome {
+    for (checks, finds) in [("Report", true), ("Off", false)] {
+        let world = world()?;
+        let done = world.establish(&create(&with(on("my-bukcet"), "Checks", json!(checks)))?).await?;
+        assert_eq!(told(&done.findings).contains("does not exist"), finds, "{checks}");
+        let looked = [Action::GetBucketLocation, Action::GetEncryptionConfiguration, Action::SimulatePrincipalPolicy];
+        let has_looked = world.account.calls().iter().any(|call| looked.contains(call));
+        assert_eq!(has_looked, finds, "{checks}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_to_a_bucket_that_is_not_there_is_refused_and_taken_back() -> Outcome {
+    let world = world()?;
+    let (old, new) = (on("my-bucket"), on("my-bukcet"));
+    world.establish(&create(&old)?).await?;
+    let working = world.account.snapshot();
+    assert!(world.establish(&update(&role_arn("vol"), &old, &new)?).await.is_err());
+    world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert_eq!(world.account.snapshot(), working);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -> Outcome {
+    for new in [on("other-bucket"), with(on("other-bucket"), "RoleName", json!("new"))] {
+        let world = world()?;
+        let old = on("my-bucket");
+        let name = new["RoleName"].as_str().unwrap_or_default();
+        world.establish(&create(&old)?).await?;
+        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        world.account.hold("my-bucket".parse::<BucketName>()?, None);
+        let done = world.establish(&update(&role_arn(name), &new, &old)?).await?;
+        assert!(told(&done.findings).contains("Bucket my-bucket does not exist"), "{:?}", done.findings);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_touch_access_does_not_fail_for_what_is_no_worse_than_before() -> Outcome {
+    let world = world()?;
+    let old = on("my-bucket");
+    world.establish(&create(&old)?).await?;
+    world.account.hold("my-bucket".parse::<BucketName>()?, None);
+    let described = with(old.clone(), "Description", json!("For the lab"));
+    let done = world.establish(&update(&role_arn("vol"), &old, &described)?).await?;
+    assert!(told(&done.findings).contains("does not exist"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_named_fails_with_the_value_to_set() -> Outcome {
+    let world = world()?;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd";
+    world.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
+    let refused = world.establish(&create(&on("my-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    assert!(refused.is_some_and(|said| said.contains(&format!("set KmsKeyArn to {key}"))));
+    let named = with(properties("vol"), "Volumes", json!([{"BucketName": "my-bucket", "KmsKeyArn": key}]));
+    assert_eq!(told(&world.establish(&create(&named)?).await?.findings), "none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boundary_that_forbids_s3_fails_a_create_and_its_delete_leaves_nothing() -> Outcome {
+    let world = world()?;
+    let cap = policy_arn("cap")?;
+    world.account.by_hand(&foreign_policy(cap.clone()))?;
+    let before = world.account.snapshot();
+    let capped = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
+    let refused = world.establish(&create(&capped)?).await.err().map(|refusal| refusal.to_string());
+    let says = |part: &str| refused.as_ref().is_some_and(|said| said.contains(part));
+    assert!(says("The boundary arn:aws:iam::123456789012:policy/cap does not allow role vol"), "{refused:?}");
+    assert!(says("s3:GetObject on arn:aws:s3:::my-bucket/*") && !says("s3:ListBucket on"), "{refused:?}");
+    world.remove(&delete("vol")?).await?;
+    assert_eq!(world.account.snapshot(), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome {
+    let world = world()?;
+    let cap = policy_arn("wide")?;
+    world.account.by_hand(&cavatica_access::memory::wide_boundary(cap.clone()))?;
+    let old = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
+    let new = with(old.clone(), "Volumes", json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite"}]));
+    world.establish(&create(&old)?).await?;
+    let forbids = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:*","Resource":"*"}]}"#;
+    world.account.by_hand(&Change::CreatePolicyVersion { arn: cap, document: forbids.to_owned() })?;
+    let refused =
+        world.establish(&update(&role_arn("vol"), &old, &new)?).await.err().map(|refusal| refusal.to_string());
+    assert!(refused.is_some_and(|said| said.contains("does not allow role vol")));
+    let done = world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
+    Ok(())
+}
