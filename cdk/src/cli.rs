@@ -27,7 +27,8 @@ pub enum Command {
     Synth(SynthArgs),
     /// Print the permission and trust policies that the stack would create
     ///
-    /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}.
+    /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}, and with
+    /// --kms-key-arn also what the key's policy has to say where it does not leave permissions to IAM.
     Documents(DocumentsArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),

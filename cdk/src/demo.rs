@@ -152,8 +152,11 @@ impl<'a> Demo<'a> {
         ));
 
         console.part("Create: read-only, the whole bucket");
-        let mut definition =
-            Definition { template_url, parameters: vec![("BucketName".to_owned(), BUCKET.to_owned())] };
+        let mut definition = Definition {
+            template_url,
+            parameters: vec![("BucketName".to_owned(), BUCKET.to_owned())],
+            names_iam: false,
+        };
         let mut seen = Seen::default();
         let stack = self.stacks.create(STACK, &definition).await?;
         self.follow(&stack, &mut seen, "CREATE_COMPLETE").await?;

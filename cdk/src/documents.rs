@@ -4,6 +4,7 @@ use cavatica_access::blueprint;
 use cavatica_access::limits;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::owner::Tags;
+use cavatica_access::permissions;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId, Request};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 use serde_json::{Value, json};
@@ -57,7 +58,8 @@ pub enum DocumentsError {
     Constant(&'static str),
 }
 
-/// `{"permissions": …, "trust": …}`.
+/// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a
+/// key's policy needs where it does not leave permissions to IAM.
 pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
     let constant = |name| move |_| DocumentsError::Constant(name);
     let request = Request {
@@ -102,7 +104,20 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
             return Err(DocumentsError::TooLarge { what, size, limit });
         }
     }
-    Ok(json!({"permissions": permissions, "trust": trust}))
+    let mut documents = json!({"permissions": permissions, "trust": trust});
+    let statements: Vec<_> = request.volumes.iter().filter_map(key_policy_statement).collect();
+    if !statements.is_empty() {
+        documents["keyPolicyStatements"] = Value::from(statements);
+    }
+    Ok(documents)
+}
+
+/// What the policy of a volume's key has to say. The role has no ARN yet.
+fn key_policy_statement(volume: &Volume) -> Option<Value> {
+    let key = volume.kms_key.as_ref()?;
+    let through = format!("s3.{}.amazonaws.com", key.region());
+    let statement = permissions::key_policy("ARN-OF-THE-ROLE".to_owned(), through, volume.access);
+    Some(json!({"key": key.as_str(), "statement": statement}))
 }
 
 /// Reads `BUCKET[/PREFIX][:ro|:rw]`.

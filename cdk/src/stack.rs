@@ -9,13 +9,17 @@
 //! logical IDs of function and custom resource, and the boundary's name (CloudFormation's choice) and description.
 
 mod boundary;
+pub mod native;
 mod outputs;
 mod parameters;
 mod provider_role;
 
+use cavatica_access::document::Document;
 use cavatica_access::request::{self, RESOURCE_TYPE};
 use cavatica_access::volume::{BucketName, Prefix};
+use serde_json::Value;
 
+use self::outputs::Made;
 use crate::cfn::{Expr as E, Function};
 use crate::cfn::{Expr, Resource, Rule, Template};
 
@@ -30,6 +34,9 @@ const SERVICE_TIMEOUT: i64 = 3 * FUNCTION_TIMEOUT + 180;
 /// Oldest event that Lambda may still run, in seconds: none may run after CloudFormation has given up, for a late
 /// Create would undo a Delete.
 const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
+
+/// The rule that CORS is configured only in buckets of one's own.
+const CORS_RULE: &str = "CorsOfOwnBucketOnly";
 
 /// Regions of partitions from which Cavatica's role, which lives in `aws`, cannot be trusted.
 const OTHER_PARTITIONS: [&str; 4] = ["us-gov-west-1", "us-gov-east-1", "cn-north-1", "cn-northwest-1"];
@@ -69,7 +76,7 @@ pub fn template(config: &Config) -> Template {
             log_group(),
             boundary::resource(),
         ],
-        outputs: outputs::outputs(),
+        outputs: Made::by_function().outputs(),
     }
 }
 
@@ -94,7 +101,7 @@ fn rules() -> Vec<Rule> {
                        use a commercial region.",
         },
         Rule {
-            name: "CorsOfOwnBucketOnly",
+            name: CORS_RULE,
             assertion: E::negated(E::both(
                 E::equals(E::reference("ConfigureCors"), E::text("true")),
                 E::negated(E::equals(E::reference("BucketOwnerAccountId"), E::text(""))),
@@ -124,6 +131,19 @@ fn conditions() -> Vec<(&'static str, Expr)> {
     ]
 }
 
+/// A policy document whose statements are expressions.
+fn document(statements: Vec<Expr>) -> Expr {
+    let mut document = E::json(&Document::<Expr>::new(Vec::new()));
+    if let E::Json(Value::Object(document)) = &mut document {
+        document.insert("Statement".to_owned(), serde_json::to_value(statements).unwrap_or_default());
+    }
+    document
+}
+
+fn s3_arn(resource: &str) -> Expr {
+    E::sub(format!("arn:${{AWS::Partition}}:s3:::{resource}"))
+}
+
 /// The UUID at the end of the stack's ID.
 fn stack_uuid() -> Expr {
     E::select(2, E::split("/", E::reference("AWS::StackId")))
@@ -143,9 +163,15 @@ fn policy_name() -> Expr {
     E::when("HasPolicyName", E::reference("PolicyName"), role_name())
 }
 
+/// The external ID, or nothing when there is to be none.
 fn external_id() -> Expr {
     let given = E::when("HasExternalId", E::reference("ExternalId"), E::no_value());
     E::when("HasAutoExternalId", stack_uuid(), given)
+}
+
+/// The external ID where there is one.
+fn given_external_id() -> Expr {
+    E::when("HasAutoExternalId", stack_uuid(), E::reference("ExternalId"))
 }
 
 /// What caps the volume role.

@@ -28,6 +28,14 @@ pub struct Definition {
     pub template_url: String,
     /// Values; the others take their defaults.
     pub parameters: Vec<(String, String)>,
+    /// Whether it names roles or policies itself, which has to be acknowledged.
+    pub names_iam: bool,
+}
+
+impl Definition {
+    fn capability(&self) -> Capability {
+        if self.names_iam { Capability::CapabilityNamedIam } else { Capability::CapabilityIam }
+    }
 }
 
 /// Something that happened to a stack or a resource in it.
@@ -88,7 +96,7 @@ impl Stacks {
     /// Begins to create a stack; returns its ID. A failed one stays, so that its events can be read.
     pub async fn create(&self, name: &str, definition: &Definition) -> Result<String, StackError> {
         let call = self.client.create_stack().stack_name(name).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(Capability::CapabilityIam);
+        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
         let answer = call.send().await.map_err(refused("creating the stack"))?;
         answer.stack_id.ok_or_else(|| StackError::Absent(name.to_owned()))
     }
@@ -96,7 +104,7 @@ impl Stacks {
     /// Begins to update a stack. `false` when there is nothing to change.
     pub async fn update(&self, id: &str, definition: &Definition) -> Result<bool, StackError> {
         let call = self.client.update_stack().stack_name(id).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(Capability::CapabilityIam);
+        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
         match call.send().await {
             Ok(_) => Ok(true),
             Err(error) if error.message().is_some_and(|m| m.contains("No updates are to be performed")) => Ok(false),

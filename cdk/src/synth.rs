@@ -51,10 +51,12 @@ fn out(folder: &Path) -> String {
 /// The templates, in both notations.
 #[must_use]
 pub fn generate(config: &Config) -> Vec<File> {
-    let template = stack::template(config);
+    let (template, native) = (stack::template(config), stack::native::template());
     vec![
         File { name: "cavatica-volume.template.json", text: template.to_json() },
         File { name: "cavatica-volume.template.yaml", text: template.to_yaml() },
+        File { name: "cavatica-volume-native.template.json", text: native.to_json() },
+        File { name: "cavatica-volume-native.template.yaml", text: native.to_yaml() },
     ]
 }
 

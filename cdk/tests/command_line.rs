@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
-use cavatica_access::blueprint;
 use cavatica_access::request::Request;
+use cavatica_access::{blueprint, permissions};
 use serde_json::{Value, json};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -57,10 +57,15 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
         );
         properties["RoleName"] = json!("any");
         let request = Request::parse(&properties)?;
-        let expected = json!({
+        let mut expected = json!({
             "permissions": blueprint::permissions(&request, &"aws".parse()?).to_value(),
             "trust": blueprint::trust(&request).to_value(),
         });
+        if let Some(key) = &request.volumes[0].kms_key {
+            let through = format!("s3.{}.amazonaws.com", key.region());
+            let statement = permissions::key_policy("ARN-OF-THE-ROLE".to_owned(), through, request.volumes[0].access);
+            expected["keyPolicyStatements"] = json!([{"key": key.as_str(), "statement": statement}]);
+        }
         assert_eq!(serde_json::from_str::<Value>(&stdout(&output))?, expected, "{arguments:?}");
     }
     let elsewhere = ["documents", "--bucket", "my-bucket", "--partition", "aws-us-gov"];
@@ -123,11 +128,11 @@ fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
 }
 
 #[test]
-fn synth_writes_both_templates_and_then_finds_them_as_they_should_be() -> Outcome {
+fn synth_writes_all_templates_and_then_finds_them_as_they_should_be() -> Outcome {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("new").display().to_string();
     let written = run(&["synth", "--out", &out])?;
-    assert!(written.status.success() && stdout(&written).lines().count() == 2, "{}", stdout(&written));
+    assert!(written.status.success() && stdout(&written).lines().count() == 4, "{}", stdout(&written));
     assert!(run(&["synth", "--check", "--out", &out])?.status.success());
     Ok(())
 }

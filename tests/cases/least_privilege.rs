@@ -8,7 +8,7 @@ use std::time::Duration;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
 use cavatica_access::{permissions, request};
-use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_connect::stack::{AssetLocation, Config, native, template};
 use cavatica_tests::cloudformation::Rollback;
 use cavatica_tests::evaluation::Evaluation;
 use cavatica_tests::identity::{Identity, Request};
@@ -234,6 +234,23 @@ fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
             ),
         ),
     ];
+    // On S3: another account's CORS, and everything but that and two questions.
+    for (action, bucket, owner) in [
+        ("PutBucketCORS", "their-bucket", "210987654321"),
+        ("GetBucketCORS", "their-bucket", "210987654321"),
+        ("GetEncryptionConfiguration", "other-bucket", "123456789012"),
+        ("PutEncryptionConfiguration", "my-bucket", "123456789012"),
+        ("PutBucketPolicy", "my-bucket", "123456789012"),
+        ("PutBucketAcl", "my-bucket", "123456789012"),
+        ("PutBucketPublicAccessBlock", "my-bucket", "123456789012"),
+        ("ListBucket", "my-bucket", "123456789012"),
+        ("DeleteBucket", "my-bucket", "123456789012"),
+    ] {
+        let request = Request::new(&format!("s3:{action}"), &format!("arn:aws:s3:::{bucket}"));
+        paths.push(("more of S3 than the checks and CORS need", request.with("aws:ResourceAccount", owner)));
+    }
+    let object = Request::new("s3:GetObject", "arn:aws:s3:::my-bucket/raw/a");
+    paths.push(("the volume's own data", object.with("aws:ResourceAccount", "123456789012")));
     for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES] {
         paths.push(("our own tag taken off the role", removes(ours(on("UntagRole", ROLE)), key)));
         paths.push(("our own tag taken off the policy", removes(ours(on("UntagPolicy", POLICY)), &key.to_uppercase())));
@@ -381,6 +398,41 @@ fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_v
     let cap = Identity::new(&organisations(), None)?;
     for wish in wishes() {
         assert_eq!(role.may(&wish)?, cap.may(&wish)?, "{wish:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Outcome {
+    for (access, tight) in [("ReadOnly", "false"), ("ReadWrite", "false"), ("ReadOnly", "true"), ("ReadWrite", "true")]
+    {
+        let given = [
+            ("BucketName", "my-bucket"),
+            ("Prefix", "raw"),
+            ("AccessMode", access),
+            ("KmsKeyArn", KEY),
+            ("RestrictListing", tight),
+            ("OmitObjectAcls", tight),
+        ];
+        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+        let by_function = Evaluation::of(&template(&Config { asset: Some(asset) }), &given);
+        let request = request::Request::parse(&by_function.custom_resource()?)?;
+        let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
+        let wanted = Blueprint::draw(request, owner)?.permissions.to_value();
+        let made = Identity::new(&wanted, Some(&by_function.property("Boundary", "/PolicyDocument")?))?;
+        let native = Evaluation::of(&native::template(), &given);
+        let policy = native.property("VolumePolicy", "/PolicyDocument")?;
+        let native = Identity::new(&policy, Some(&native.property("Boundary", "/PolicyDocument")?))?;
+        let prefixes = ["", "raw", "raw/", "raw/2026", "rawer"];
+        let listings =
+            prefixes.map(|prefix| Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix));
+        let mut allowed = 0;
+        for wish in wishes().into_iter().chain(listings) {
+            let answer = made.may(&wish)?;
+            assert_eq!(native.may(&wish)?, answer, "{wish:?}");
+            allowed += usize::from(answer);
+        }
+        assert!(allowed > 5, "{allowed} wishes are granted");
     }
     Ok(())
 }

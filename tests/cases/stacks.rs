@@ -1,5 +1,10 @@
 //! The whole system: the published template through the local engine's CloudFormation, our Lambda behind it.
 
+use aws_sdk_s3::types::{
+    CreateBucketConfiguration, ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule,
+};
+use cavatica_access::document::same_meaning;
 use cavatica_tests::Outcome;
 use cavatica_tests::system::System;
 
@@ -171,6 +176,73 @@ async fn the_template_refuses_what_its_patterns_can_see() -> Outcome {
         assert!(said.contains(name), "{name}={value}: {said}");
     }
     assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_native_template_makes_the_same_role_and_goes_without_a_trace() -> Outcome {
+    let system = System::start().await?;
+    let before = system.account().await?;
+    let asked = [BUCKET, ("Prefix", "raw/2026"), ("AccessMode", "ReadWrite"), ("ExternalId", "lab-1234")];
+    let named = |role: &'static str| [&asked[..], &[("RoleName", role)]].concat();
+    let by_function = system.create(&named("by-function")).await?;
+    let native = system.create_native(&named("native")).await?;
+    assert_eq!((&*by_function.status, &*native.status), ("CREATE_COMPLETE", "CREATE_COMPLETE"), "{}", native.cause);
+    let account = system.account().await?;
+    let of = |kind: &str, name: &str| account.get(&format!("arn:aws:iam::123456789012:{kind}/{name}")).cloned();
+    let (policy, role) = (of("policy", "native").unwrap_or_default(), of("role", "native").unwrap_or_default());
+    assert!(
+        same_meaning(&policy["document"], &of("policy", "by-function").unwrap_or_default()["document"]),
+        "{policy}"
+    );
+    assert!(same_meaning(&role["trust"], &of("role", "by-function").unwrap_or_default()["trust"]), "{role}");
+    assert_eq!(role["attached"], serde_json::json!(["arn:aws:iam::123456789012:policy/native"]));
+    let outputs = system.stacks.outputs(&native.id).await?;
+    assert_eq!(outputs["RoleArn"], "arn:aws:iam::123456789012:role/native");
+    let request: serde_json::Value = serde_json::from_str(&outputs["CreateVolumeRequest"])?;
+    assert_eq!(request["service"]["credentials"]["external_id"], "lab-1234");
+    for id in [by_function.id, native.id] {
+        assert_eq!(system.delete(&id).await?.status, "DELETE_COMPLETE");
+    }
+    assert_eq!(system.account().await?, before);
+    system.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outcome {
+    const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let system = System::start().await?;
+    let place = CreateBucketConfiguration::builder().location_constraint("me-south-1".into()).build();
+    system.s3.create_bucket().bucket("far-away").create_bucket_configuration(place).send().await?;
+    system.s3.create_bucket().bucket("encrypted").send().await?;
+    let default = ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(ServerSideEncryption::AwsKms)
+        .kms_master_key_id(KEY)
+        .build()?;
+    let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default).build();
+    let configuration = ServerSideEncryptionConfiguration::builder().rules(rule).build()?;
+    let call = system.s3.put_bucket_encryption().bucket("encrypted");
+    call.server_side_encryption_configuration(configuration).send().await?;
+    for (asked, said) in [
+        (vec![("BucketName", "genomics-lab-dta")], "Bucket genomics-lab-dta does not exist. Check BucketName"),
+        (
+            vec![("BucketName", "far-away")],
+            "Bucket far-away is in me-south-1, a region that accounts have to opt in to",
+        ),
+        (vec![("BucketName", "encrypted")], "set KmsKeyArn to arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
+    ] {
+        let failed = system.create(&asked).await?;
+        println!("{}", failed.cause);
+        assert!(failed.cause.contains(said), "{said}: {} {}", failed.status, failed.cause);
+        system.delete(&failed.id).await?;
+    }
+    // What a parameter's pattern sees is refused before there is a stack.
+    let alias = ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:alias/lab");
+    let refused = system.create(&[BUCKET, alias]).await.err().map(|error| error.to_string()).unwrap_or_default();
+    println!("{refused}");
+    assert!(refused.contains("KmsKeyArn") && refused.contains("an alias is not enough"), "{refused}");
     system.engine.stop().await?;
     Ok(())
 }

@@ -1,15 +1,11 @@
-//! The committed templates: what the generator makes, small enough, sound to the field's checker, and understood by the
-//! Lambda.
-
-use std::process::Command;
+//! The committed templates: what the generator makes, small enough, and understood by the Lambda.
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
 use cavatica_access::owner::Owner;
 use cavatica_access::request::Request;
 use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
-use cavatica_connect::engine::python;
-use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_connect::stack::{AssetLocation, Config, native, template};
 use cavatica_connect::synth;
 use cavatica_connect::workspace::Workspace;
 use cavatica_tests::evaluation::Evaluation;
@@ -50,22 +46,6 @@ fn both_templates_can_be_passed_inline() {
     for file in synth::generate(&Config::default()) {
         assert!(file.text.len() < INLINE_TEMPLATE, "{} has {} bytes", file.name, file.text.len());
     }
-}
-
-#[test]
-fn the_fields_checker_finds_nothing() -> Outcome {
-    let workspace = Workspace::locate()?;
-    let tools = python::environment(&workspace, "checkers", include_str!("../requirements.txt"))?;
-    let folder = tempfile::tempdir()?;
-    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
-    let mut paths = synth::write(&synth::generate(&Config { asset: Some(asset) }), folder.path())?;
-    paths.extend(
-        synth::generate(&Config::default()).iter().map(|file| workspace.root.join("templates").join(file.name)),
-    );
-    let checked = Command::new(tools.bin("cfn-lint")).args(["--include-checks", "I", "--"]).args(&paths).output()?;
-    let said = String::from_utf8_lossy(&checked.stdout);
-    assert!(checked.status.success(), "{said}{}", String::from_utf8_lossy(&checked.stderr));
-    Ok(())
 }
 
 /// Parameters that a stack may be created with, from none given to all.
@@ -128,6 +108,43 @@ fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
         assert_eq!(request.max_session_duration, asked("MaxSessionDuration").map_or(Ok(3_600), str::parse)?);
     }
     Ok(())
+}
+
+#[test]
+fn the_native_template_makes_the_same_documents_and_names() -> Outcome {
+    let (by_function, native) = (published(), native::template());
+    for given in GIVEN {
+        let given: Vec<_> = given.iter().copied().filter(|(name, _)| !BY_FUNCTION_ONLY.contains(name)).collect();
+        let evaluation = Evaluation::of(&native, &given);
+        let request = request(&Evaluation::of(&by_function, &given))?;
+        let owner = Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() };
+        let wanted = Blueprint::draw(request, owner)?;
+        let of_role = |name: &str| evaluation.property("VolumeRole", name);
+        let permissions = evaluation.property("VolumePolicy", "/PolicyDocument")?;
+        assert!(same_meaning(&permissions, &wanted.permissions.to_value()), "{permissions:#}");
+        let trust = of_role("/AssumeRolePolicyDocument")?;
+        assert!(same_meaning(&trust, &wanted.trust.to_value()), "{trust:#}");
+        assert_eq!(of_role("/RoleName")?, wanted.role.name.as_str());
+        assert_eq!(of_role("/Path")?, wanted.role.path.as_str());
+        assert_eq!(evaluation.property("VolumePolicy", "/ManagedPolicyName")?, wanted.policy.name());
+        let boundary = wanted.request.permissions_boundary.as_ref().map(ToString::to_string);
+        assert_eq!(of_role("/PermissionsBoundary")?.as_str(), boundary.as_deref());
+    }
+    Ok(())
+}
+
+/// Parameters that mean something only to a function.
+const BY_FUNCTION_ONLY: [&str; 2] = ["Tags", "BucketOwnerAccountId"];
+
+#[test]
+fn the_native_template_has_the_parameters_that_make_sense_without_a_function_and_no_others() {
+    let (by_function, native) = (published(), native::template());
+    let names = |template: &Template| template.parameters().map(|parameter| parameter.name).collect::<Vec<_>>();
+    let native = names(&native);
+    let left_out: Vec<_> = names(&by_function).into_iter().filter(|name| !native.contains(name)).collect();
+    let expected =
+        ["BucketOwnerAccountId", "Tags", "Checks", "ConfigureCors", "LogRetentionDays", "AssetBucket", "AssetKey"];
+    assert_eq!(left_out, expected);
 }
 
 #[test]

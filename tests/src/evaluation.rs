@@ -42,6 +42,8 @@ impl Evaluation {
             "AWS::StackName" => json!("my-volume"),
             "AWS::NoValue" => Value::Null,
             "Boundary" => json!("arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C4D5E6F"),
+            "VolumePolicy" => json!("arn:aws:iam::123456789012:policy/of-the-volume"),
+            "VolumeRole" => json!("role-of-the-volume"),
             "ProviderLogGroup" => json!("my-volume-ProviderLogGroup-1A2B3C"),
             "ProviderFunction" => json!("my-volume-ProviderFunction-1A2B3C"),
             name => {
@@ -64,6 +66,22 @@ impl Evaluation {
             "Fn::And" => arguments.iter().try_fold(true, |all, one| Ok::<_, Error>(all && self.condition(one)?))?,
             other => return Err(format!("{other} is not evaluated").into()),
         })
+    }
+
+    /// The template as it is once every function is evaluated, for checkers that do not know them all.
+    pub fn resources(&self) -> Result<Value, Error> {
+        let mut resources = serde_json::Map::new();
+        for (name, resource) in self.template["Resources"].as_object().into_iter().flatten() {
+            let is_made = match resource["Condition"].as_str() {
+                Some(condition) => self.condition(&self.template["Conditions"][condition])?,
+                None => true,
+            };
+            if is_made {
+                let properties = self.value(&resource["Properties"])?;
+                resources.insert(name.clone(), json!({"Type": resource["Type"], "Properties": properties}));
+            }
+        }
+        Ok(json!({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}))
     }
 
     /// The value at a pointer into a resource's properties.

@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_iam::Client as IamClient;
+use aws_sdk_s3::Client as S3Client;
+use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3::types::CorsRule;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
 use cavatica_access::owner::{self, Lineage, Owner, Tags};
@@ -39,35 +42,50 @@ const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 /// What a cell stands for.
 const LEGEND: &str = "< before the call took effect, > after it; a killed function is run again, as Lambda does.
 A cell with a time passed: exactly one answer, within 120 s; FAILED naming the action where it stayed denied, SUCCESS
-everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.";
+everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.
+What is only to be reported (a check, or a CORS rule that cannot be looked at any more) does not fail where it is denied.";
 
 /// A stack's life: what is done with it, and what its events are called.
 struct Life {
     operations: &'static [Done],
     /// The events in order; those without a name are not spoilt, because another life has them.
     events: &'static [Option<&'static str>],
+    /// Which calls are spoilt: those that only this life has, or all.
+    only: &'static [&'static str],
 }
+
+/// The calls of the checks and of the CORS configuration.
+const ON_BUCKETS: [&str; 5] =
+    ["GetBucketLocation", "GetEncryptionConfiguration", "GetBucketCORS", "PutBucketCORS", "SimulatePrincipalPolicy"];
 
 /// What is done with a stack.
 #[derive(Debug, Clone, Copy)]
 enum Done {
     Create,
+    CreateWithChecks,
     CreateAndFail,
     Change,
     Rename,
     Delete,
 }
 
-const LIVES: [Life; 3] = [
+const LIVES: [Life; 4] = [
     Life {
         operations: &[Done::Create, Done::Change, Done::Delete],
         events: &[Some("Create"), Some("Update in place"), Some("Delete")],
+        only: &[],
     },
     Life {
         operations: &[Done::Create, Done::Rename, Done::Delete],
         events: &[None, Some("Update that renames"), Some("Delete of the clean-up"), None],
+        only: &[],
     },
-    Life { operations: &[Done::CreateAndFail], events: &[None, Some("Delete after a failed Create")] },
+    Life { operations: &[Done::CreateAndFail], events: &[None, Some("Delete after a failed Create")], only: &[] },
+    Life {
+        operations: &[Done::CreateWithChecks, Done::Delete],
+        events: &[Some("Create with checks and CORS"), Some("Delete with CORS")],
+        only: &ON_BUCKETS,
+    },
 ];
 
 /// One call of one event, spoilt in one way.
@@ -146,10 +164,10 @@ pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Res
     let before = account(&IamClient::new(&engines[0].sdk_config())).await?;
 
     let mut cells = Vec::new();
-    for (life, Life { events, .. }) in LIVES.iter().enumerate() {
+    for (life, Life { events, only, .. }) in LIVES.iter().enumerate() {
         let calls = Player::start(&engines[0], &binary, &format!("calm-{life}")).await?.live(life, None).await?.calls;
         for (event, calls) in calls.into_iter().enumerate().filter(|(event, _)| events[*event].is_some()) {
-            for call in calls {
+            for call in calls.into_iter().filter(|(action, _)| only.is_empty() || only.contains(&action.as_str())) {
                 cells.extend(Fault::ALL.iter().map(|(fault, _)| Cell {
                     life,
                     event,
@@ -245,9 +263,20 @@ async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) ->
     lived.took.ok_or_else(|| "the call was not made".into())
 }
 
+/// Whether an event goes on without a call that stays denied, and says so.
+fn is_optional(cell: &Cell) -> bool {
+    let is_delete = LIVES[cell.life].events[cell.event].is_some_and(|name| name.starts_with("Delete"));
+    match cell.call.0.as_str() {
+        "SimulatePrincipalPolicy" | "GetEncryptionConfiguration" => true,
+        "GetBucketLocation" | "GetBucketCORS" => is_delete,
+        _ => false,
+    }
+}
+
 /// Plays a life with names of its own.
 struct Player<'e> {
     iam: IamClient,
+    s3: S3Client,
     proxy: Proxy,
     mailbox: Mailbox,
     binary: &'e PathBuf,
@@ -269,6 +298,7 @@ impl<'e> Player<'e> {
         let mailbox = Mailbox::start().await?;
         Ok(Self {
             iam: IamClient::new(&engine.sdk_config()),
+            s3: S3Client::new(&engine.sdk_config()),
             proxy: Proxy::start(engine.url()).await?,
             stack: Stack::new(&mailbox.response_url()),
             mailbox,
@@ -279,6 +309,7 @@ impl<'e> Player<'e> {
 
     async fn live(mut self, life: usize, cell: Option<&Cell>) -> Result<Lived, Error> {
         let mut lived = Lived::default();
+        self.s3.create_bucket().bucket(&self.name).send().await?;
         for done in LIVES[life].operations {
             let operation = self.operation(*done)?;
             self.operate(operation, cell, &mut lived).await?;
@@ -294,6 +325,11 @@ impl<'e> Player<'e> {
         for name in [self.name.clone(), format!("{}-renamed", self.name)] {
             self.check_gone(&name).await?;
         }
+        let is_blind = cell.is_some_and(|cell| cell.fault == Fault::Denied && is_optional(cell));
+        if !is_blind && self.has_rule().await? {
+            return Err("the CORS rule is still there".into());
+        }
+        self.s3.delete_bucket().bucket(&self.name).send().await?;
         Ok(lived)
     }
 
@@ -306,8 +342,14 @@ impl<'e> Player<'e> {
             // Not empty: the engine does not take a description away again.
             properties["Description"] = json!("as it was");
             properties["Tags"] = json!(["stage=first"]);
+            properties["Volumes"][0]["BucketName"] = json!(self.name);
+            properties["Checks"] = json!("Off");
         };
         named(&mut properties, &self.name);
+        if matches!(done, Done::CreateWithChecks) {
+            properties["Checks"] = json!("Enforce");
+            properties["ConfigureCors"] = json!("true");
+        }
         if matches!(done, Done::Change) {
             properties["Volumes"][0]["AccessMode"] = json!("ReadWrite");
             properties["ExternalId"] = json!("another-secret");
@@ -319,7 +361,7 @@ impl<'e> Player<'e> {
         }
         let asked = Arc::new(Asked { properties, deployment: () });
         Ok(match done {
-            Done::Create => Operation::Create { asked, sibling_fails: false },
+            Done::Create | Done::CreateWithChecks => Operation::Create { asked, sibling_fails: false },
             Done::CreateAndFail => Operation::Create { asked, sibling_fails: true },
             Done::Change | Done::Rename => {
                 Operation::Update { asked, sibling_fails: false, rollback: Rollback::default() }
@@ -393,7 +435,7 @@ impl<'e> Player<'e> {
         }
         let is_denied = cell.fault == Fault::Denied;
         match answer.failure {
-            None if !is_denied => Ok(()),
+            None if !is_denied || is_optional(cell) => Ok(()),
             None => Err(format!("succeeded without {}", cell.call.0).into()),
             Some(reason) if is_denied && reason.contains("AccessDenied") && reason.contains(&cell.call.0) => Ok(()),
             Some(reason) => Err(format!("failed: {reason}").into()),
@@ -443,9 +485,24 @@ impl<'e> Player<'e> {
             ("the boundary", boundary.as_deref() == Some(BOUNDARY)),
             ("the generation", lineage.generation <= 2),
         ];
+        if self.has_rule().await? != wanted.request.configure_cors {
+            return Err("the CORS configuration is not as asked".into());
+        }
         match aspects.iter().find(|(_, is_right)| !is_right) {
             Some((what, _)) => Err(format!("{what} of {name} is not as asked").into()),
             None => Ok(()),
+        }
+    }
+
+    /// Whether the bucket has a CORS rule of ours.
+    async fn has_rule(&self) -> Result<bool, Error> {
+        match self.s3.get_bucket_cors().bucket(&self.name).send().await {
+            Ok(answer) => {
+                let is_ours = |rule: &CorsRule| rule.id().is_some_and(|id| id.starts_with("cavatica-connect:"));
+                Ok(answer.cors_rules().iter().any(is_ours))
+            }
+            Err(error) if error.code() == Some("NoSuchCORSConfiguration") => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -81,7 +81,16 @@ impl System {
         Definition {
             template_url: format!("{}/{ASSETS}/cavatica-volume.template.{notation}", self.engine.url()),
             parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            names_iam: false,
         }
+    }
+
+    /// Creates a stack of the native template and waits for its end.
+    pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+        let template_url = format!("{}/{ASSETS}/cavatica-volume-native.template.yaml", self.engine.url());
+        let definition = Definition { template_url, names_iam: true, ..self.definition("yaml", parameters) };
+        let id = self.stacks.create("my-native-volume", &definition).await?;
+        self.end(id).await
     }
 
     /// Creates a stack and waits for its end.

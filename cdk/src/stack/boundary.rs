@@ -3,9 +3,8 @@
 //! Whoever steals the provider's credentials cannot make more than a volume role of it. An organisation's own boundary
 //! takes its place when one is given.
 
-use cavatica_access::document::{Document, Statement};
+use cavatica_access::document::Statement;
 use cavatica_access::permissions;
-use serde_json::Value;
 
 use crate::cfn::Expr as E;
 use crate::cfn::Resource;
@@ -26,32 +25,36 @@ pub(super) fn resource() -> Resource {
 }
 
 fn document() -> E {
-    let arn = |resource: &str| E::sub(format!("arn:${{AWS::Partition}}:s3:::{resource}"));
-    let objects = || vec![arn("${BucketName}/*")];
     let through_s3 =
         |statement: Statement<E>| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com"));
+    let buckets = E::json(&permissions::read_buckets(vec![bucket()]));
+    super::document([vec![buckets], on_objects(&super::s3_arn("${BucketName}/*"), through_s3)].concat())
+}
+
+/// The statements about objects and keys, which the role's own policy in the native template has too.
+pub(super) fn on_objects(objects: &E, limit_keys: impl Fn(Statement<E>) -> Statement<E>) -> Vec<E> {
+    let objects = || vec![objects.clone()];
     let key = || vec![E::reference("KmsKeyArn")];
     let copy_sources = permissions::read_copy_sources(vec![
-        E::when("CopiesFromUsEast1", arn("sbg-main/*"), E::no_value()),
-        E::when("CopiesFromUsWest2", arn("sbg-main-us-west-2/*"), E::no_value()),
+        E::when("CopiesFromUsEast1", super::s3_arn("sbg-main/*"), E::no_value()),
+        E::when("CopiesFromUsWest2", super::s3_arn("sbg-main-us-west-2/*"), E::no_value()),
     ]);
     let keys = E::when(
         "IsReadWrite",
-        E::json(&through_s3(permissions::use_keys(key()))),
-        E::json(&through_s3(permissions::decrypt_with_keys(key(), false))),
+        E::json(&limit_keys(permissions::use_keys(key()))),
+        E::json(&limit_keys(permissions::decrypt_with_keys(key(), false))),
     );
     let write = |omit_acls| E::json(&permissions::write_objects(objects(), omit_acls));
     let writes = E::when("OmitsObjectAcls", write(true), write(false));
-    let statements = vec![
-        E::json(&permissions::read_buckets(vec![arn("${BucketName}")])),
+    vec![
         E::json(&permissions::read_objects(objects())),
         E::when("IsReadWrite", writes, E::no_value()),
         E::when("IsReadWrite", E::json(&copy_sources), E::no_value()),
         E::when("HasKmsKey", keys, E::no_value()),
-    ];
-    let mut document = E::json(&Document::<E>::new(Vec::new()));
-    if let E::Json(Value::Object(document)) = &mut document {
-        document.insert("Statement".to_owned(), serde_json::to_value(statements).unwrap_or_default());
-    }
-    document
+    ]
+}
+
+/// The stack's bucket.
+pub(super) fn bucket() -> E {
+    super::s3_arn("${BucketName}")
 }

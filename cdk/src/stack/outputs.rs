@@ -8,71 +8,100 @@ use crate::cfn::Output;
 
 use super::stack_uuid;
 
-pub(super) fn outputs() -> Vec<Output> {
-    let attribute = |name| E::GetAtt("VolumeAccess", name);
-    let output = |name, description, value| Output { name, description, condition: None, value };
-    vec![
-        output("RoleArn", "Paste into Cavatica as Role ARN.", attribute("RoleArn")),
-        Output {
-            condition: Some("HasExternalId"),
-            ..output("ExternalId", "Paste into Cavatica as External ID.", attribute("ExternalId"))
-        },
-        output("PolicyArn", "The policy that says what Cavatica may do.", attribute("PolicyArn")),
-        output("RoleName", "The role that Cavatica assumes.", attribute("RoleName")),
-        output(
-            "CreateVolumeRequest",
-            "The same for Cavatica's API: the body of POST https://cavatica-api.sbgenomics.com/v2/storage/volumes.",
-            create_volume_request(),
-        ),
-        output(
-            "Findings",
-            "What may keep Cavatica from using the bucket, as far as AWS lets anyone know.",
-            attribute("Findings"),
-        ),
-        Output {
-            condition: Some("HasKmsKey"),
-            ..output(
-                "KeyPolicyStatement",
-                "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
-                key_policy_statement(),
-            )
-        },
-        output("NextSteps", "What to do now, and before deleting this stack.", next_steps()),
-        output("Release", "The code that made the role.", E::reference("AssetKey")),
-    ]
+/// Where what was made is told.
+pub(super) struct Made {
+    pub(super) role_arn: E,
+    pub(super) role_name: E,
+    pub(super) policy_arn: E,
+    pub(super) external_id: E,
+    /// Whether a function made it, which tells what it found and of which release it is.
+    pub(super) is_by_function: bool,
 }
 
-/// The body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the stack's ID.
-fn create_volume_request() -> E {
-    let body = concat!(
-        r#"{"name":"volume_${Id}","description":"s3://${BucketName}/${Prefix}","access_mode":"${Mode}","#,
-        r#""service":{"type":"s3","bucket":"${BucketName}","prefix":"${Prefix}","endpoint":"s3.amazonaws.com","#,
-        r#""credentials":{"role_arn":"${VolumeAccess.RoleArn}"${ExternalIdField}},"#,
-        r#""properties":{"sse_algorithm":${Encryption}}}}"#,
-    );
-    let external_id = E::sub(r#","external_id":"${VolumeAccess.ExternalId}""#);
-    let kms = E::sub(r#""aws:kms","sse_aws_kms_key_id":"${KmsKeyArn}""#);
-    E::Sub(
-        body.to_owned(),
-        vec![
-            ("Id", E::select(0, E::split("-", stack_uuid()))),
-            ("Mode", E::when("IsReadWrite", "RW".into(), "RO".into())),
-            ("ExternalIdField", E::when("HasExternalId", external_id, "".into())),
-            ("Encryption", E::when("HasKmsKey", kms, r#""AES256""#.into())),
-        ],
-    )
-}
+impl Made {
+    /// By the custom resource.
+    pub(super) fn by_function() -> Self {
+        let attribute = |name| E::GetAtt("VolumeAccess", name);
+        Self {
+            role_arn: attribute("RoleArn"),
+            role_name: attribute("RoleName"),
+            policy_arn: attribute("PolicyArn"),
+            external_id: attribute("ExternalId"),
+            is_by_function: true,
+        }
+    }
 
-/// The key policy's part of the permission, as text to paste.
-fn key_policy_statement() -> E {
-    let statement = |ability| {
-        let role = "${VolumeAccess.RoleArn}".to_owned();
-        let region = "${Region}".to_owned();
-        let statement = permissions::key_policy(role, format!("s3.{region}.amazonaws.com"), ability);
-        let text = serde_json::to_string(&statement).unwrap_or_default();
-        E::Sub(text, vec![("Region", E::select(3, E::split(":", E::reference("KmsKeyArn"))))])
-    };
-    E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
+    pub(super) fn outputs(&self) -> Vec<Output> {
+        let output = |name, description, value| Output { name, description, condition: None, value };
+        let mut outputs = vec![
+            output("RoleArn", "Paste into Cavatica as Role ARN.", self.role_arn.clone()),
+            Output {
+                condition: Some("HasExternalId"),
+                ..output("ExternalId", "Paste into Cavatica as External ID.", self.external_id.clone())
+            },
+            output("PolicyArn", "The policy that says what Cavatica may do.", self.policy_arn.clone()),
+            output("RoleName", "The role that Cavatica assumes.", self.role_name.clone()),
+            output(
+                "CreateVolumeRequest",
+                "The same for Cavatica's API: the body of POST https://cavatica-api.sbgenomics.com/v2/storage/volumes.",
+                self.create_volume_request(),
+            ),
+            Output {
+                condition: Some("HasKmsKey"),
+                ..output(
+                    "KeyPolicyStatement",
+                    "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
+                    self.key_policy_statement(),
+                )
+            },
+            output("NextSteps", "What to do now, and before deleting this stack.", next_steps()),
+        ];
+        if self.is_by_function {
+            outputs.extend([
+                output(
+                    "Findings",
+                    "What may keep Cavatica from using the bucket, as far as AWS lets anyone know.",
+                    E::GetAtt("VolumeAccess", "Findings"),
+                ),
+                output("Release", "The code that made the role.", E::reference("AssetKey")),
+            ]);
+        }
+        outputs
+    }
+
+    /// The body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the stack's ID.
+    fn create_volume_request(&self) -> E {
+        let body = concat!(
+            r#"{"name":"volume_${Id}","description":"s3://${BucketName}/${Prefix}","access_mode":"${Mode}","#,
+            r#""service":{"type":"s3","bucket":"${BucketName}","prefix":"${Prefix}","endpoint":"s3.amazonaws.com","#,
+            r#""credentials":{"role_arn":"${RoleArn}"${ExternalIdField}},"#,
+            r#""properties":{"sse_algorithm":${Encryption}}}}"#,
+        );
+        let external_id = E::Sub(r#","external_id":"${Given}""#.to_owned(), vec![("Given", self.external_id.clone())]);
+        let kms = E::sub(r#""aws:kms","sse_aws_kms_key_id":"${KmsKeyArn}""#);
+        E::Sub(
+            body.to_owned(),
+            vec![
+                ("Id", E::select(0, E::split("-", stack_uuid()))),
+                ("Mode", E::when("IsReadWrite", "RW".into(), "RO".into())),
+                ("RoleArn", self.role_arn.clone()),
+                ("ExternalIdField", E::when("HasExternalId", external_id, "".into())),
+                ("Encryption", E::when("HasKmsKey", kms, r#""AES256""#.into())),
+            ],
+        )
+    }
+
+    /// The key policy's part of the permission, as text to paste.
+    fn key_policy_statement(&self) -> E {
+        let statement = |access| {
+            let through = "s3.${Region}.amazonaws.com".to_owned();
+            let statement = permissions::key_policy("${RoleArn}".to_owned(), through, access);
+            let region = E::select(3, E::split(":", E::reference("KmsKeyArn")));
+            let text = serde_json::to_string(&statement).unwrap_or_default();
+            E::Sub(text, vec![("RoleArn", self.role_arn.clone()), ("Region", region)])
+        };
+        E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
+    }
 }
 
 fn next_steps() -> E {

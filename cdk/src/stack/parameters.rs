@@ -38,6 +38,26 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
     ]
 }
 
+/// Those of the template without a function: the ones that only a function can do something with are left out.
+pub(super) fn native_groups() -> Vec<Group> {
+    let only_trust = internals(&Config::default()).into_iter().filter(|it| it.name == "TrustedPrincipalArn").collect();
+    let without = |parameters: Vec<Parameter>, left_out: &str| -> Vec<Parameter> {
+        parameters.into_iter().filter(|parameter| parameter.name != left_out).collect()
+    };
+    vec![
+        Group { label: "1. Your bucket", parameters: bucket() },
+        Group {
+            label: "2. Only if your bucket is encrypted with a key of yours",
+            parameters: without(encryption_and_owner(), "BucketOwnerAccountId"),
+        },
+        // CloudFormation takes no text for tags; those of the stack go to the role by themselves.
+        Group { label: "3. Names, if you want your own", parameters: without(names(), "Tags") },
+        Group { label: "4. How Cavatica gets in", parameters: entry() },
+        Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
+        Group { label: "6. Leave as it is", parameters: only_trust },
+    ]
+}
+
 fn bucket() -> Vec<Parameter> {
     vec![
         text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)

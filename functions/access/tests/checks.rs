@@ -117,6 +117,28 @@ async fn a_boundary_that_forbids_s3_fails_a_create_and_its_delete_leaves_nothing
 }
 
 #[tokio::test]
+async fn a_boundary_that_is_not_there_is_named() -> Outcome {
+    let world = world()?;
+    let absent = with(on("my-bucket"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/absent"));
+    let refused = world.establish(&create(&absent)?).await.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+    assert!(refused.contains("policy/absent") && refused.contains("check PermissionsBoundaryArn"), "{refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_account_is_said_to_be_that() -> Outcome {
+    let world = world()?;
+    let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
+    world.account.hold("their-bucket".parse()?, Some(theirs));
+    let refused = world.establish(&create(&on("their-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    assert!(refused.is_some_and(|said| said.contains("most likely it belongs to another account")));
+    let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
+    let done = world.establish(&create(&with(properties("vol"), "Volumes", shared))?).await?;
+    assert!(told(&done.findings).contains("whose bucket policy has to allow arn:aws:iam::123456789012:role/vol"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome {
     let world = world()?;
     let cap = policy_arn("wide")?;

@@ -45,7 +45,7 @@ pub fn history(seed: u64) -> History {
         acts.push(Act::Hand(foreign(&mut rng)));
     }
     let mut asked = Parameters::new();
-    if rng.u8(..3) > 0 {
+    if rng.u8(..4) > 0 {
         // Checks only look; most histories do without so that there can be more of them.
         asked.insert("Checks", "Off");
     }

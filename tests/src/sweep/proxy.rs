@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -183,7 +183,8 @@ impl Shared {
         let (head, body) = request.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
         let text = String::from_utf8_lossy(&body).into_owned();
-        let action = text.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default().to_owned();
+        let action = text.split('&').find_map(|pair| pair.strip_prefix("Action="));
+        let action = action.or_else(|| bucket_action(&head.method, head.uri.query()?)).unwrap_or_default().to_owned();
         let deed = self.lock().deed(&action);
         let pass = || async {
             let uri = format!("{}{}", self.engine, head.uri).parse().ok()?;
@@ -200,7 +201,7 @@ impl Shared {
         };
         match deed {
             Deed::Pass => pass().await,
-            Deed::Answer(status, code) => Some(error(status, code)),
+            Deed::Answer(status, code) => Some(error(status, code, head.method == Method::POST)),
             Deed::Reset => reset(),
             Deed::PassAndReset => {
                 pass().await;
@@ -221,6 +222,19 @@ impl Shared {
             }
         }
     }
+}
+
+/// What a policy calls a request to S3.
+fn bucket_action(method: &Method, query: &str) -> Option<&'static str> {
+    let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
+    let table = [
+        ("location", Method::GET, "GetBucketLocation"),
+        ("encryption", Method::GET, "GetEncryptionConfiguration"),
+        ("cors", Method::GET, "GetBucketCORS"),
+        ("cors", Method::PUT, "PutBucketCORS"),
+        ("cors", Method::DELETE, "PutBucketCORS"),
+    ];
+    table.into_iter().find(|(name, its, _)| asks(name) && its == method).map(|(.., action)| action)
 }
 
 impl Inner {
@@ -249,11 +263,16 @@ impl Inner {
     }
 }
 
-/// An error as IAM and STS write it.
-fn error(status: u16, code: &str) -> Response<Full<Bytes>> {
-    let body = format!(
-        r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>{code}</Code><Message>spoilt by the sweep</Message></Error><RequestId>5c0ffee5-0000-4000-8000-000000000001</RequestId></ErrorResponse>"#
-    );
+/// An error as IAM and STS write it, which are called by POST, or as S3 does.
+fn error(status: u16, code: &str, is_query: bool) -> Response<Full<Bytes>> {
+    let error = format!("<Code>{code}</Code><Message>spoilt by the sweep</Message>");
+    let request = "<RequestId>5c0ffee5-0000-4000-8000-000000000001</RequestId>";
+    let body = if is_query {
+        let space = "https://iam.amazonaws.com/doc/2010-05-08/";
+        format!(r#"<ErrorResponse xmlns="{space}"><Error><Type>Sender</Type>{error}</Error>{request}</ErrorResponse>"#)
+    } else {
+        format!("<Error>{error}{request}</Error>")
+    };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::BAD_REQUEST);
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("text/xml"));

@@ -54,9 +54,10 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
              the role's policy does; if not, correct BucketOwnerAccountId"
         ))),
         (Err(failure), None) if failure.kind == FailureKind::Denied => Some(Finding::fails(format!(
-            "Bucket {bucket} is not one that this account may use: most likely it belongs to another account. Check BucketName; if \
-             another account shares it with you, set BucketOwnerAccountId to that account's ID and have its owner allow {role} in \
-             the bucket policy; if it is yours, a bucket policy or your organisation forbids s3:GetBucketLocation"
+            "Bucket {bucket} is not one that this account may use (s3:GetBucketLocation was answered with {failure}): most likely it \
+             belongs to another account. Check BucketName; if another account shares it with you, set BucketOwnerAccountId to that \
+             account's ID and have its owner allow {role} in the bucket policy; if it is yours, a bucket policy or your organisation \
+             forbids the function that look"
         ))),
         (Err(failure), _) => Some(Finding::reported(format!("Bucket {bucket} could not be checked: {failure}"))),
     }

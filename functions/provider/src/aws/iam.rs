@@ -272,3 +272,24 @@ fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>, Failure> {
 fn seconds(duration: u32) -> i32 {
     i32::try_from(duration).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_forbids_what_the_simulator_does_not_allow() {
+        use PolicyEvaluationDecisionType as D;
+        for (decision, by_organisation, by_boundary, layer) in [
+            (D::Allowed, Some(true), Some(true), None),
+            (D::ImplicitDeny, None, None, Some(Layer::Statement)),
+            (D::ImplicitDeny, Some(true), Some(true), Some(Layer::Statement)),
+            (D::ImplicitDeny, Some(true), Some(false), Some(Layer::Boundary)),
+            (D::ExplicitDeny, None, Some(false), Some(Layer::Deny)),
+            (D::ExplicitDeny, Some(false), Some(true), Some(Layer::Organisation)),
+            (D::ImplicitDeny, Some(false), Some(false), Some(Layer::Organisation)),
+        ] {
+            assert_eq!(forbidden_by(&decision, by_organisation, by_boundary), layer, "{decision:?}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What the field's static checkers say of templates and documents. Every finding is answered here in writing; one that
+//! is not, and an answer to one that is not found any more, fails.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cavatica_connect::cfn::Template;
+use cavatica_connect::engine::python;
+use cavatica_connect::stack::{AssetLocation, Config, native, template};
+use cavatica_connect::synth;
+use cavatica_connect::workspace::Workspace;
+use cavatica_tests::evaluation::Evaluation;
+use cavatica_tests::{Error, Outcome};
+use serde_json::Value;
+
+/// A finding: what is said of what.
+type Found = (String, String);
+
+/// What checkov finds, and why it stays.
+const CHECKOV: &[(&str, &str, &str)] = &[
+    (
+        "CKV_AWS_115",
+        "ProviderFunction",
+        "Reserved concurrency comes out of an account's quota, which small accounts cannot spare; the function runs for one stack's \
+         events, one at a time.",
+    ),
+    (
+        "CKV_AWS_116",
+        "ProviderFunction",
+        "A dead letter queue would keep events, and with them their ResponseURL; CloudFormation itself notices an answer that does \
+         not come.",
+    ),
+    (
+        "CKV_AWS_117",
+        "ProviderFunction",
+        "In a VPC it would need a NAT gateway or endpoints to reach IAM; it holds no data.",
+    ),
+    (
+        "CKV_AWS_158",
+        "ProviderLogGroup",
+        "CloudWatch Logs encrypts at rest with its own key; the log holds no secrets (tests/cases/function.rs searches it).",
+    ),
+    ("CKV_AWS_173", "ProviderFunction", "The environment holds the stack's ID and the trusted role's ARN: no secrets."),
+];
+
+/// What cfripper finds, and why it stays.
+const CFRIPPER: &[(&str, &str, &str)] = &[
+    (
+        "PrivilegeEscalationRule",
+        "ProviderRole",
+        "It makes and changes a role and a policy: that is its work. Exact names, the stack's tag and the boundary keep it to that role, \
+         which tests/cases/least_privilege.rs tries path by path.",
+    ),
+    (
+        "WildcardResourceRule",
+        "ProviderRole",
+        "Whether a name is taken has to be looked up under any path, and what is removed after a rename has a name that the role does not \
+         know any more: there the stack's tag is the limit, not the name.",
+    ),
+];
+
+/// What parliament finds, and why it stays.
+const PARLIAMENT: &[(&str, &str, &str)] = &[(
+    "UNKNOWN_CONDITION_FOR_ACTION",
+    "ProviderRole",
+    "Its data do not have iam:PermissionsBoundary for UpdateRole and UpdateAssumeRolePolicy; the Service Authorization Reference has.",
+)];
+
+/// Stacks to be looked at with every function evaluated.
+const GIVEN: [&[(&str, &str)]; 2] = [
+    &[("BucketName", "my-bucket")],
+    &[
+        ("BucketName", "my-bucket"),
+        ("Prefix", "raw"),
+        ("AccessMode", "ReadWrite"),
+        ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+        ("RestrictListing", "true"),
+    ],
+];
+
+fn published() -> Config {
+    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
+    Config { asset: Some(asset) }
+}
+
+fn templates() -> [(&'static str, Template); 2] {
+    [("by-function", template(&published())), ("native", native::template())]
+}
+
+/// Runs a checker from an environment of its own; what it prints. That it finds something is no failure of its own.
+fn run(name: &str, requirements: &str, arguments: &[&str], files: &[PathBuf]) -> Result<String, Error> {
+    let tools = python::environment(&Workspace::locate()?, name, requirements)?;
+    let checked = Command::new(tools.bin(name)).args(arguments).args(files).output()?;
+    let said = String::from_utf8(checked.stdout)?;
+    if said.trim().is_empty() && !checked.status.success() {
+        return Err(format!("{name}: {}", String::from_utf8_lossy(&checked.stderr)).into());
+    }
+    Ok(said)
+}
+
+/// Every finding has an answer, and every answer a finding.
+fn answered(found: &BTreeSet<Found>, answers: &[(&str, &str, &str)]) {
+    let known: BTreeSet<Found> = answers.iter().map(|(what, of, _)| ((*what).to_owned(), (*of).to_owned())).collect();
+    let unanswered: Vec<_> = found.difference(&known).collect();
+    let stale: Vec<_> = known.difference(found).collect();
+    assert!(unanswered.is_empty() && stale.is_empty(), "unanswered: {unanswered:#?}, not found any more: {stale:#?}");
+}
+
+fn write(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, Error> {
+    let path = folder.join(name);
+    std::fs::write(&path, value.to_string())?;
+    Ok(path)
+}
+
+/// The files of a release, and those in the checkout.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let committed = Workspace::locate()?.root.join("templates");
+    let mut files = synth::write(&synth::generate(&published()), folder)?;
+    files.extend(synth::generate(&Config::default()).iter().map(|file| committed.join(file.name)));
+    Ok(files)
+}
+
+#[test]
+fn cfn_lint_finds_nothing() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let requirements = include_str!("../checkers/cfn-lint.txt");
+    let said = run("cfn-lint", requirements, &["--include-checks", "I", "--"], &files(folder.path())?)?;
+    assert!(said.trim().is_empty(), "{said}");
+    Ok(())
+}
+
+#[test]
+fn each_finding_of_checkov_is_answered() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let written = synth::write(&synth::generate(&published()), folder.path())?;
+    let json: Vec<_> = written.into_iter().filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
+    let requirements = include_str!("../checkers/checkov.txt");
+    let arguments = ["--compact", "--framework", "cloudformation", "-o", "json", "-f"];
+    let report: Value = serde_json::from_str(&run("checkov", requirements, &arguments, &json)?)?;
+    assert!(report["summary"]["resource_count"].as_u64().is_some_and(|count| count >= 9), "{report:#}");
+    let failed = report["results"]["failed_checks"].as_array().ok_or("no results")?;
+    let found = failed.iter().map(|check| {
+        let resource = check["resource"].as_str().unwrap_or_default();
+        (text(&check["check_id"]), resource.rsplit('.').next().unwrap_or_default().to_owned())
+    });
+    answered(&found.collect(), CHECKOV);
+    Ok(())
+}
+
+#[test]
+fn each_finding_of_cfripper_is_answered() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let mut found = BTreeSet::new();
+    for (name, template) in templates() {
+        for (number, given) in GIVEN.iter().enumerate() {
+            let evaluated = Evaluation::of(&template, given).resources()?;
+            let file = write(folder.path(), &format!("{name}-{number}.json"), &evaluated)?;
+            let requirements = include_str!("../checkers/cfripper.txt");
+            let said = run("cfripper", requirements, &["--format", "json", "--resolve"], &[file])?;
+            let report: Value =
+                serde_json::from_str(said.get(said.find('{').unwrap_or_default()..).unwrap_or_default())?;
+            for failure in report["failures"].as_array().ok_or("no failures")? {
+                let resources = failure["resource_ids"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+                found.insert((text(&failure["rule"]), resources.join(" ")));
+            }
+        }
+    }
+    answered(&found, CFRIPPER);
+    Ok(())
+}
+
+#[test]
+fn each_finding_of_parliament_is_answered() -> Outcome {
+    let mut found = BTreeSet::new();
+    for (name, template) in templates() {
+        for given in GIVEN {
+            let evaluation = Evaluation::of(&template, given);
+            let documents: &[_] = if name == "native" {
+                &[("VolumePolicy", "/PolicyDocument"), ("Boundary", "/PolicyDocument")]
+            } else {
+                &[("ProviderRole", "/Policies/0/PolicyDocument"), ("Boundary", "/PolicyDocument")]
+            };
+            for (resource, pointer) in documents {
+                let document = evaluation.property(resource, pointer)?;
+                let requirements = include_str!("../checkers/parliament.txt");
+                let said = run("parliament", requirements, &["--json", "--string", &document.to_string()], &[])?;
+                for line in said.lines().filter(|line| !line.trim().is_empty()) {
+                    let finding: Value = serde_json::from_str(line)?;
+                    // What is answered is about these; nothing else may hide behind the answer.
+                    let detail = text(&finding["detail"]);
+                    let is_known = ["iam:UpdateRole", "iam:UpdateAssumeRolePolicy"].iter().any(|action| {
+                        detail == format!("Unknown condition iam:PermissionsBoundary for action {action}")
+                    });
+                    let issue = text(&finding["issue"]);
+                    found.insert((if is_known { issue } else { format!("{issue}: {detail}") }, (*resource).to_owned()));
+                }
+            }
+        }
+    }
+    answered(&found, PARLIAMENT);
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
