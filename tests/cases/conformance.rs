@@ -10,6 +10,7 @@ const RANDOM: u64 = 300;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_in_memory_is_honest() -> Outcome {
     let mut all = sequences::by_rule()?;
+    all.extend(sequences::about_buckets()?);
     for seed in 0..RANDOM {
         all.push(sequences::random(seed)?);
     }

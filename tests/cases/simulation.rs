@@ -6,7 +6,7 @@ use cavatica_access::port::Action;
 use cavatica_tests::Outcome;
 use cavatica_tests::cloudformation::Rollback;
 use cavatica_tests::simulation::campaign;
-use cavatica_tests::simulation::history::{Act, Hand, History, Parameters, Trouble, Weather};
+use cavatica_tests::simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
 use cavatica_tests::simulation::play::{Published, play};
 
 /// How many histories the ordinary test plays.
@@ -276,6 +276,16 @@ fn a_cancelled_create_leaves_no_cors_rule() -> Outcome {
 fn a_create_delivered_twice_waits_twice_for_what_the_simulator_does_not_know_yet() -> Outcome {
     let twice = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };
     holds(&lagging(), &[with(create(&[]), &[twice])])
+}
+
+#[test]
+fn one_slow_answer_of_the_simulator_does_not_make_an_older_one_final() -> Outcome {
+    let slow = |nth| Strike { call: Calls::Of(Action::SimulatePrincipalPolicy), nth, fault: Fault::SilenceAfter };
+    for first in 1..6 {
+        let strikes = vec![slow(first), slow(first + 1), slow(first + 2)];
+        holds(&lagging(), &[with(create(&[]), &[Trouble { strikes, ..Trouble::default() }])])?;
+    }
+    Ok(())
 }
 
 #[test]

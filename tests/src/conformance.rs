@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::Client as IamClient;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
-use cavatica_access::memory::MemoryAccount;
-use cavatica_access::port::{Account, Carrier, Failure};
+use aws_sdk_s3::Client as S3Client;
+use cavatica_access::memory::{HeldBucket, MemoryAccount};
+use cavatica_access::port::{Account, Carrier, Failure, Question};
 use cavatica_connect::engine::{Engine, python};
 use cavatica_connect::workspace::Workspace;
 use cavatica_provider::aws::{AwsAccount, connector};
@@ -109,6 +110,11 @@ async fn memory(sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
                     match hand {
                         Hand::PutInline(role) => account.put_inline_by_hand(role, "inline"),
                         Hand::Profile(role) => account.set_instance_profile_by_hand("profile", role, true),
+                        Hand::MakeBucket(name) => {
+                            let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
+                            let held = HeldBucket { owner, region, key: None, cors: Vec::new() };
+                            account.hold(name.clone(), Some(held));
+                        }
                         Hand::AttachUser(arn) => account.attach_by_hand(Carrier::User("u".to_owned()), arn.clone()),
                         Hand::AttachGroup(arn) => account.attach_by_hand(Carrier::Group("g".to_owned()), arn.clone()),
                     }
@@ -126,12 +132,13 @@ async fn memory(sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
 struct Server {
     account: AwsAccount,
     iam: IamClient,
+    s3: S3Client,
     reset: String,
 }
 
 impl Server {
     fn new(config: &SdkConfig, reset: String) -> Self {
-        Self { account: AwsAccount::new(config), iam: IamClient::new(config), reset }
+        Self { account: AwsAccount::new(config), iam: IamClient::new(config), s3: S3Client::new(config), reset }
     }
 
     async fn play(&self, sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
@@ -167,6 +174,10 @@ impl Server {
                 iam.create_instance_profile().instance_profile_name("profile").send().await?;
                 let call = iam.add_role_to_instance_profile().instance_profile_name("profile");
                 call.role_name(role.as_str()).send().await?;
+            }
+            Hand::MakeBucket(name) => {
+                // Emulators keep buckets over a reset or not.
+                let _ = self.s3.create_bucket().bucket(name.as_str()).send().await;
             }
             Hand::AttachUser(arn) => {
                 iam.create_user().user_name("u").send().await?;
@@ -220,6 +231,20 @@ async fn ask<I: Account>(account: &I, step: &Step) -> String {
             }
             Step::Read(Read::Document(arn, version)) => canonical(&account.policy_document(arn, version).await?),
             Step::Read(Read::Carriers(arn, usage)) => sorted(account.policy_carriers(arn, *usage).await?),
+            Step::Read(Read::Region(name, owner)) => account.bucket_region(name, owner).await?.to_string(),
+            Step::Read(Read::Key(bucket)) => format!("{:?}", account.bucket_key(bucket).await?),
+            Step::Read(Read::Cors(bucket)) => format!("{:?}", account.cors(bucket).await?),
+            Step::Read(Read::Simulation(role)) => {
+                let resources = ["arn:aws:s3:::b/object", "arn:aws:s3:::other/object"].map(str::to_owned).to_vec();
+                let question = Question { actions: vec!["s3:GetObject"], resources, context: Vec::new() };
+                let mut verdicts = account.simulate(role, &question).await?;
+                verdicts.sort_by(|one, other| one.resource.cmp(&other.resource));
+                verdicts
+                    .iter()
+                    .map(|it| format!("{} {:?}", it.resource, it.forbidden_by))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            }
             Step::Hand(_) => String::new(),
         })
     }

@@ -150,7 +150,7 @@ fn entry() -> Vec<Parameter> {
             "PermissionsBoundaryArn",
             "Permissions boundary",
             "Leave empty for the stack's own, which caps Cavatica's role at this bucket. If your organisation demands a \
-             boundary, its ARN: it is then set on Cavatica's role and on the function's, in place of the stack's own.",
+             boundary, its ARN: it is then set on every role of the stack, in place of the stack's own.",
             &optional(PolicyArn::PATTERN),
         )
         .must_be(PolicyArn::RULE),

@@ -69,6 +69,8 @@ const ATTACH: &str = "IAM API Reference, AttachRolePolicy, Errors: NoSuchEntity"
 const ABSENT: &str = "IAM API Reference, ListEntitiesForPolicy and ListInstanceProfilesForRole, Errors: NoSuchEntity";
 const FILTER: &str = "IAM API Reference, ListEntitiesForPolicy: PolicyUsageFilter tells permissions from boundaries";
 const DESCRIPTION: &str = "IAM API Reference, UpdateRole: Description has no least length; an empty one is set";
+const OWNER: &str = "S3 User Guide, verifying bucket ownership with bucket owner condition: another owner's is answered with AccessDenied";
+const SIMULATE: &str = "IAM API Reference, SimulatePrincipalPolicy, Errors: NoSuchEntity; each resource is simulated";
 
 use Side::{Engine, Moto};
 
@@ -89,6 +91,23 @@ pub const DIFFERENCES: &[Difference] = &[
     row(Engine, "DeletePolicy", "DeleteConflict", "done", DELETE_POLICY),
     row(Engine, "AttachRolePolicy", "NoSuchEntity", "done", ATTACH),
     row(Engine, "Role", "…} \"\" 3600 None", "…} \"described\" 3600 None", DESCRIPTION),
+    row(Engine, "Region", "AccessDenied", "us-east-1", OWNER),
+    row(Engine, "Key", "AccessDenied", "None", OWNER),
+    row(Engine, "Cors", "AccessDenied", "[]", OWNER),
+    row(Engine, "PutBucketCORS", "AccessDenied", "done", OWNER),
+    row(Engine, "Simulation", "NoSuchEntity", "arn:aws:s3:::b/object Some(Statement)", SIMULATE),
+    row(
+        Engine,
+        "Simulation",
+        "arn:aws:s3:::b/object …, arn:aws:s3:::other/object …",
+        "arn:aws:s3:::b/object …",
+        SIMULATE,
+    ),
+    row(Moto, "Region", "AccessDenied", "us-east-1", OWNER),
+    row(Moto, "Key", "AccessDenied", "None", OWNER),
+    row(Moto, "Cors", "AccessDenied", "[]", OWNER),
+    row(Moto, "PutBucketCORS", "AccessDenied", "done", OWNER),
+    row(Moto, "Simulation", "…", "UnknownError", "moto's server does not have SimulatePrincipalPolicy"),
     row(Moto, "CreateRole", "EntityAlreadyExists", "done with an ID", UNIQUE),
     row(Moto, "CreatePolicy", "EntityAlreadyExists", "done", UNIQUE),
     row(Moto, "CreatePolicy", "LimitExceeded", "done", QUOTAS),

@@ -1,8 +1,10 @@
 //! What is asked: short sequences that each probe a rule, and random ones from a seed.
 
-use cavatica_access::names::{PolicyArn, RoleName};
+use cavatica_access::memory::foreign_cors_rule;
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, Change, NewRole, Usage};
+use cavatica_access::port::{Bucket, Carrier, Change, NewRole, Usage};
+use cavatica_access::volume::BucketName;
 use fastrand::Rng;
 
 use crate::Error;
@@ -30,6 +32,11 @@ pub enum Read {
     Versions(PolicyArn),
     Document(PolicyArn, String),
     Carriers(PolicyArn, Usage),
+    Region(BucketName, AccountId),
+    Key(Bucket),
+    Cors(Bucket),
+    /// What the simulator says of `s3:GetObject` on an object that [`DOCUMENT`] is about, and on one that it is not about.
+    Simulation(RoleArn),
 }
 
 /// What somebody does by other means; it is done only to what is there.
@@ -39,6 +46,8 @@ pub enum Hand {
     PutInline(RoleName),
     /// Makes an instance profile that holds a role.
     Profile(RoleName),
+    /// Makes a bucket.
+    MakeBucket(BucketName),
     /// Attaches a policy to a user, who is made for it.
     AttachUser(PolicyArn),
     /// Attaches a policy to a group, which is made for it.
@@ -81,6 +90,47 @@ const MALFORMED: [(&str, &str); 6] = [
 
 /// The boundary that is there from the beginning.
 pub const CAP: &str = "arn:aws:iam::123456789012:policy/cap";
+
+/// Sequences about a bucket, and about what a role may do.
+pub fn about_buckets() -> Result<Vec<Sequence>, Error> {
+    let bucket = |owner: &str| {
+        let (name, owner, region) = ("lab-data".parse()?, owner.parse()?, "us-east-1".parse()?);
+        Ok::<_, Error>(Bucket { name, owner, region })
+    };
+    let (ours, theirs) = (bucket("123456789012")?, bucket("210987654321")?);
+    let make = || Step::Hand(Hand::MakeBucket(ours.name.clone()));
+    let region = |of: &Bucket| Step::Read(Read::Region(of.name.clone(), of.owner.clone()));
+    let cors = |of: &Bucket| Step::Read(Read::Cors(of.clone()));
+    let key = |of: &Bucket| Step::Read(Read::Key(of.clone()));
+    let put = |of: &Bucket, ids: &[&str]| {
+        let rules = ids.iter().map(|id| foreign_cors_rule(id)).collect();
+        Step::Change(Change::PutCors { bucket: Box::new(of.clone()), rules })
+    };
+    let of_role = || Ok::<_, Error>(Step::Read(Read::Simulation("arn:aws:iam::123456789012:role/r".parse()?)));
+    let set = |ids: &[&str]| [put(&ours, ids), cors(&ours)];
+    let changes = [set(&["one", "two"]), set(&["two"]), set(&[]), set(&[])].concat();
+    let asked = |of: &Bucket| vec![region(of), key(of), cors(of), put(of, &["one"]), put(of, &[])];
+    let named = |name: &str, steps| Sequence { name: name.to_owned(), steps };
+    Ok(vec![
+        named(
+            "CORS rules come, change and go",
+            [vec![make(), region(&ours), key(&ours), cors(&ours)], changes].concat(),
+        ),
+        named("a bucket that is not there", asked(&ours)),
+        named("a bucket of another owner", [vec![make()], asked(&theirs)].concat()),
+        named(
+            "what a role may do",
+            vec![
+                of_role()?,
+                Step::Change(create_role("r")?),
+                of_role()?,
+                Step::Change(create_policy("p", DOCUMENT)?),
+                Step::Change(attach("r", "p")?),
+                of_role()?,
+            ],
+        ),
+    ])
+}
 
 /// The policy that is there from the beginning.
 pub fn cap() -> Result<Change, Error> {

@@ -26,7 +26,10 @@ impl State {
     /// A bucket, if it is there and the owner's.
     pub(super) fn bucket(&self, name: &BucketName, owner: &AccountId) -> Result<&HeldBucket, Failure> {
         match self.buckets.get(name) {
-            None => Err(failure(FailureKind::NotFound, &format!("The bucket {name} does not exist"))),
+            None => Err(Failure {
+                code: "NoSuchBucket".to_owned(),
+                ..failure(FailureKind::NotFound, &format!("The bucket {name} does not exist"))
+            }),
             Some(held) if held.owner != *owner => Err(failure(FailureKind::Denied, "Access Denied")),
             Some(held) => Ok(held),
         }

@@ -115,8 +115,8 @@ impl State {
                 held.versions.insert(held.last, document);
             }
             Change::Attach { role, arn } => {
-                let carrier = Carrier::Role(seen.role(role)?.role.arn.name.to_string());
-                self.role(role)?;
+                seen.role(role)?;
+                let carrier = Carrier::Role(self.role(role)?.role.arn.name.to_string());
                 let is_ours_to_know = arn.account() != "aws";
                 if is_ours_to_know {
                     seen.held_policy(arn)?;

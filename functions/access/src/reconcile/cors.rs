@@ -20,7 +20,7 @@ struct Wish {
     bucket: BucketName,
     /// Our rule, or none of ours.
     wanted: Option<CorsRule>,
-    /// The IDs that are ours.
+    /// The IDs that are ours, that of the role meant last.
     ours: Vec<String>,
     /// Whether it was asked for like this before too.
     is_as_before: bool,
@@ -71,7 +71,7 @@ pub(super) async fn remove<I: Account, C: Clock>(
     absent: &Absent,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let Some(target) = &absent.target else { return Ok(Default::default()) };
-    let roles = [&target.name].into_iter().chain(target.beside.as_ref().map(|beside| &beside.role));
+    let roles = target.beside.iter().map(|beside| &beside.role).chain([&target.name]);
     let ours: Vec<_> = roles.map(|role| rule_id(&absent.owner.stack, role)).collect();
     let wish = |bucket: &BucketName| Wish {
         bucket: bucket.clone(),

@@ -9,8 +9,8 @@ use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
 use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
 
-/// How long what was just made may be unknown to the simulator.
-const UNTIL_KNOWN: Duration = Duration::from_secs(20);
+/// How long what was just made may be unknown to the simulator. What it says of a question asked before that is not final.
+const UNTIL_KNOWN: Duration = Duration::from_secs(15);
 /// First wait until it is asked again; doubles from there.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
@@ -25,14 +25,14 @@ pub(super) async fn verify<I: Account, C: Clock>(
     let begun = setting.clock.elapsed();
     let mut wait = FIRST_WAIT;
     loop {
+        let asked = setting.clock.elapsed().saturating_sub(begun);
         let answers = join_all(questions.iter().map(|question| observer.verdicts(blueprint, question))).await;
         let answers: Result<Vec<Vec<Verdict>>, Failure> = answers.into_iter().collect();
         let may_pass = match &answers {
             Ok(verdicts) => verification::may_pass(verdicts.iter().flatten()),
             Err(failure) => failure.kind == FailureKind::NotFound,
         };
-        let spent = setting.clock.elapsed().saturating_sub(begun);
-        if may_pass && is_recent && spent + wait <= UNTIL_KNOWN && wait < setting.clock.remaining() {
+        if may_pass && is_recent && asked < UNTIL_KNOWN && wait < setting.clock.remaining() {
             setting.clock.sleep(wait).await;
             wait *= 2;
             continue;
