@@ -44,6 +44,8 @@ struct Inner {
     past: Vec<(Duration, Arc<State>)>,
     calls: Vec<Action>,
     faults: Vec<(Action, FailureKind)>,
+    /// How many of the next CORS configurations somebody else overwrites at once.
+    rivals: u32,
     made: u64,
 }
 
@@ -116,6 +118,12 @@ impl MemoryAccount {
         self.lock().faults.push((action, kind));
     }
 
+    /// Lets somebody else, who read before, write right after each of the next CORS configurations: what was there
+    /// before, and a rule of theirs.
+    pub fn overwrite_next_cors(&self, times: u32) {
+        self.lock().rivals = times;
+    }
+
     /// Makes a change, as a call does.
     pub fn change(&self, change: &Change) -> Result<Receipt, Failure> {
         let now = self.clock.now();
@@ -124,7 +132,15 @@ impl MemoryAccount {
         inner.remember(now);
         inner.made += 1;
         let made = inner.made;
-        Arc::make_mut(&mut inner.state).change(change, &seen, made)
+        let before = Arc::clone(&inner.state);
+        let receipt = Arc::make_mut(&mut inner.state).change(change, &seen, made)?;
+        if let Change::PutCors { bucket, .. } = change
+            && inner.rivals > 0
+        {
+            inner.rivals -= 1;
+            Arc::make_mut(&mut inner.state).overwrite_cors(&bucket.name, &before, made);
+        }
+        Ok(receipt)
     }
 
     /// Somebody else's hand: makes a change that no fault and no rule of ownership concerns.

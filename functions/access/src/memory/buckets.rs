@@ -50,6 +50,15 @@ impl State {
         Ok(())
     }
 
+    /// Somebody else writes what they read before, with a rule of theirs.
+    pub(super) fn overwrite_cors(&mut self, name: &BucketName, before: &Self, number: u64) {
+        let earlier = before.buckets.get(name).map(|held| held.cors.clone()).unwrap_or_default();
+        if let Some(held) = self.buckets.get_mut(name) {
+            held.cors = earlier;
+            held.cors.push(foreign_cors_rule(&format!("rival-{number}")));
+        }
+    }
+
     /// What the role's attached policies and its boundary say. Statements' conditions are taken to hold.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let held = &self.role(&role.name)?.role;

@@ -1,0 +1,98 @@
+//! CORS rules in a bucket that others configure too: theirs stay, ours comes and goes alone.
+
+mod support;
+
+use cavatica_access::checks::told;
+use cavatica_access::memory::{HeldBucket, foreign_cors_rule};
+use cavatica_access::port::{Action, CorsRule, FailureKind};
+use serde_json::{Value, json};
+use support::*;
+
+fn cors(role: &str) -> Value {
+    with(properties(role), "ConfigureCors", json!("true"))
+}
+
+/// An account whose bucket has these rules of others.
+fn world(others: &[CorsRule]) -> Result<World, Box<dyn std::error::Error>> {
+    let world = World::new()?;
+    let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
+    world.account.hold("my-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: others.to_vec() }));
+    Ok(world)
+}
+
+/// The IDs of the bucket's rules; ours as its role's name.
+fn ids(world: &World) -> Vec<String> {
+    let ids = |held: &HeldBucket| held.cors.iter().filter_map(|rule| rule.id.clone()).collect::<Vec<_>>();
+    let ids: Vec<_> = world.account.read(|state| state.buckets().flat_map(|(_, held)| ids(held)).collect());
+    let own =
+        |id: &String| id.strip_prefix("cavatica-connect:5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f:").map(str::to_owned);
+    ids.into_iter().map(|id| own(&id).unwrap_or(id)).collect()
+}
+
+#[tokio::test]
+async fn a_rule_goes_in_beside_others_and_out_alone() -> Outcome {
+    for others in [&[][..], &[foreign_cors_rule("web"), foreign_cors_rule("viewer")]] {
+        let world = world(others)?;
+        let before = world.account.snapshot();
+        world.establish(&create(&cors("vol"))?).await?;
+        assert_eq!(ids(&world).last().map(String::as_str), Some("vol"));
+        world.remove(&delete("vol")?).await?;
+        assert_eq!(world.account.snapshot(), before);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rules_that_somebody_writes_at_the_same_time_are_merged_again() -> Outcome {
+    let world = world(&[foreign_cors_rule("web")])?;
+    world.account.overwrite_next_cors(2);
+    world.establish(&create(&cors("vol"))?).await?;
+    let ids = ids(&world);
+    assert!(ids.len() == 4 && ids[0] == "web" && ids[3] == "vol", "{ids:?}");
+    world.account.overwrite_next_cors(1);
+    world.remove(&delete("vol")?).await?;
+    assert!(!self::ids(&world).contains(&"vol".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_theirs_too() -> Outcome {
+    let contested = world(&[])?;
+    contested.account.overwrite_next_cors(u32::MAX);
+    let full = world(&vec![foreign_cors_rule("theirs"); 100])?;
+    for (world, said) in [(contested, "Somebody else keeps changing"), (full, "already has 100 CORS rules")] {
+        let refused = world.establish(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
+        assert!(refused.as_ref().is_some_and(|refused| refused.contains(said)), "{refused:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_rename_set_is_taken_out_when_the_rename_is_taken_back() -> Outcome {
+    let world = world(&[])?;
+    let (old, new) = (properties("vol"), cors("new"));
+    world.establish(&create(&old)?).await?;
+    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert_eq!(ids(&world), ["new"]);
+    world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert_eq!(ids(&world), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_looked_at_any_more_stops_no_update_and_no_delete() -> Outcome {
+    for action in [Action::GetBucketLocation, Action::GetBucketCORS] {
+        let deny = |world: &World| (0..200).for_each(|_| world.account.fail_next(action, FailureKind::Denied));
+        let world = world(&[])?;
+        let old = with(cors("vol"), "Checks", json!("Off"));
+        world.establish(&create(&old)?).await?;
+        deny(&world);
+        let new = with(old.clone(), "ExternalId", json!("lab-5678"));
+        let done = world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        let said = told(&done.findings);
+        assert!(said.contains("by hand: it should be there"), "{action:?}: {said}");
+        let done = world.remove(&delete("vol")?).await?;
+        assert!(told(&done.findings).contains("by hand: it should be gone"), "{action:?}");
+    }
+    Ok(())
+}
