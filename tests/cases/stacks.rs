@@ -234,14 +234,12 @@ async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outc
         (vec![("BucketName", "encrypted")], "set KmsKeyArn to arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
     ] {
         let failed = system.create(&asked).await?;
-        println!("{}", failed.cause);
         assert!(failed.cause.contains(said), "{said}: {} {}", failed.status, failed.cause);
         system.delete(&failed.id).await?;
     }
     // What a parameter's pattern sees is refused before there is a stack.
     let alias = ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:alias/lab");
     let refused = system.create(&[BUCKET, alias]).await.err().map(|error| error.to_string()).unwrap_or_default();
-    println!("{refused}");
     assert!(refused.contains("KmsKeyArn") && refused.contains("an alias is not enough"), "{refused}");
     system.engine.stop().await?;
     Ok(())
