@@ -362,8 +362,8 @@ impl Parameter {
     pub fn check(&self, value: &str) -> Result<(), String> {
         let fits = match &self.kind {
             Kind::Text { pattern, longest } => {
-                let pattern = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
-                pattern.is_ok_and(|pattern| pattern.is_match(value))
+                let pattern = fancy_regex::Regex::new(&format!("^(?:{pattern})$"));
+                pattern.is_ok_and(|pattern| pattern.is_match(value).unwrap_or_default())
                     && longest.is_none_or(|longest| value.chars().count() <= longest)
             }
             Kind::OneOf(values) => values.iter().any(|known| known == value),

@@ -8,7 +8,7 @@ use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Project
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::documents::{Subject, read_volume};
-use crate::launch_url::Launch;
+use crate::launch_url::{self, Launch};
 use crate::synth;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
@@ -51,7 +51,7 @@ pub struct SynthArgs {
 #[derive(Debug, Args)]
 pub struct DocumentsArgs {
     /// Name of the S3 bucket
-    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present = "volume")]
+    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present_any = ["volume", "operator"])]
     bucket: Option<BucketName>,
     /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
@@ -78,6 +78,16 @@ pub struct DocumentsArgs {
     /// AWS partition of the buckets; another than aws needs a --trusted-principal there
     #[arg(long, default_value = "aws", value_parser = ruled::<Partition>)]
     partition: Partition,
+    /// Print instead the policy for whoever creates, updates and deletes the stack: nobody needs more rights for that
+    #[arg(long, conflicts_with_all = ["bucket", "prefix", "access", "volume", "location", "kms_key_arn", "external_id",
+          "trusted_principal", "partition", "restrict_listing", "omit_object_acls"])]
+    pub operator: bool,
+    /// With --operator: for the template without a function; names of your own for role and policy have to be added
+    #[arg(long, requires = "operator")]
+    pub native: bool,
+    /// With --operator: what the names of the stacks begin with
+    #[arg(long, value_name = "NAME", default_value = launch_url::STACK_NAME, requires = "operator")]
+    pub stack_name: String,
     /// Let Cavatica list only names that begin with the prefix; goes beyond Cavatica's own policy
     #[arg(long)]
     restrict_listing: bool,
@@ -96,7 +106,7 @@ pub struct LaunchUrlArgs {
     #[arg(long)]
     region: String,
     /// Name of the stack
-    #[arg(long, default_value = "cavatica-volume")]
+    #[arg(long, default_value = launch_url::STACK_NAME)]
     stack_name: String,
     /// Parameter to fill in; can be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]

@@ -53,6 +53,14 @@ pub enum DocumentsError {
         /// Where it would have to be.
         partition: Partition,
     },
+    /// A prefix that was copied with its bucket.
+    #[error("the prefix {prefix} must be {rule}")]
+    Prefix {
+        /// As it was given.
+        prefix: Prefix,
+        /// What it breaks.
+        rule: &'static str,
+    },
     /// Never, as long as the constants of this program are right.
     #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
     Constant(&'static str),
@@ -61,6 +69,12 @@ pub enum DocumentsError {
 /// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a
 /// key's policy needs where it does not leave permissions to IAM.
 pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
+    for volume in &subject.volumes {
+        if let Some(prefix) = &volume.prefix {
+            let wrong = |rule| DocumentsError::Prefix { prefix: prefix.clone(), rule };
+            prefix.check_beside(&volume.bucket).map_err(wrong)?;
+        }
+    }
     let constant = |name| move |_| DocumentsError::Constant(name);
     let request = Request {
         // Neither name is in the documents.
@@ -126,6 +140,8 @@ pub fn read_volume(text: &str) -> Result<Volume, String> {
         None => (text, AccessMode::ReadOnly),
         Some((place, "ro")) => (place, AccessMode::ReadOnly),
         Some((place, "rw")) => (place, AccessMode::ReadWrite),
+        // A colon further in front belongs to the prefix.
+        Some((_, rest)) if rest.contains('/') => (text, AccessMode::ReadOnly),
         Some((_, other)) => return Err(format!("after the colon stands {other}, but only ro and rw can")),
     };
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));

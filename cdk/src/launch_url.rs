@@ -12,6 +12,9 @@ use crate::stack;
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// What a stack is called unless somebody wants another name.
+pub const STACK_NAME: &str = "cavatica-volume";
+
 /// What a link opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
@@ -95,8 +98,16 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         if parameter.no_echo {
             return Err(LaunchError::NoEcho(name.clone()));
         }
-        let checked = parameter.check(value).and_then(|()| stack::check(name, value));
+        let checked = stack::check(name, value).and_then(|()| parameter.check(value));
         checked.map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
+    }
+    let given = |wanted: &str| launch.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    if let (Some(bucket), Some(prefix)) = (given("BucketName"), given("Prefix")) {
+        stack::check_prefix_beside(bucket, prefix).map_err(|rule| LaunchError::Value {
+            name: "Prefix".to_owned(),
+            value: prefix.clone(),
+            rule,
+        })?;
     }
 
     let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
@@ -144,8 +155,9 @@ fn is_commercial_region(region: &str) -> bool {
     is_region_shaped(region) && !is_other
 }
 
-/// Source: `CreateStack`, parameter `StackName`.
-fn is_stack_name(name: &str) -> bool {
+/// Whether CloudFormation takes a stack of that name. Source: `CreateStack`, parameter `StackName`.
+#[must_use]
+pub fn is_stack_name(name: &str) -> bool {
     name.len() <= 128
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
@@ -188,6 +200,10 @@ mod tests {
     fn what_the_console_would_refuse_or_drop_is_refused() {
         let template = template(&Config::default());
         let said = |launch: Launch| launch_url(&template, &launch).map_err(|e| e.to_string()).err().unwrap_or_default();
+        let with_bucket = |prefix: &str| Launch {
+            parameters: [launch().parameters, with("Prefix", prefix).parameters].concat(),
+            ..launch()
+        };
         let twice = Launch {
             parameters: [with("Prefix", "a").parameters, with("Prefix", "b").parameters].concat(),
             ..launch()
@@ -197,6 +213,9 @@ mod tests {
             (with("bucketname", "x"), "write BucketName"),
             (with("BucketName", "192.168.1.1"), "not an IP address"),
             (with("Prefix", "raw/"), "without a slash at either end"),
+            (with("Prefix", "s3://my-bucket/raw"), "leave out s3://"),
+            (with("Prefix", "arn:aws:s3:::my-bucket/raw"), "leave out the ARN"),
+            (with_bucket("my-bucket/raw"), "leave out the bucket's name"),
             (with("Tags", "team"), "Key=Value pairs"),
             (with("Tags", "cavatica-connect:stack=x"), "Key=Value pairs"),
             (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),

@@ -17,6 +17,7 @@ pub mod demo;
 pub mod documents;
 pub mod engine;
 pub mod launch_url;
+pub mod operator;
 pub mod stack;
 pub mod stacks;
 pub mod synth;

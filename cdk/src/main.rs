@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstream::eprintln;
+use cavatica_access::document::in_ascii;
 use cavatica_connect::cli::{Cli, Command};
 use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::demo;
 use cavatica_connect::documents::{Subject, documents};
-use cavatica_connect::launch_url::{Launch, launch_url};
+use cavatica_connect::launch_url::{Launch, LaunchError, is_stack_name, launch_url};
+use cavatica_connect::operator;
 use cavatica_connect::stack::{Config, template};
 use cavatica_connect::synth;
 use clap::Parser as _;
@@ -54,6 +56,13 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 written.iter().map(|path| format!("wrote {}", path.display())).collect::<Vec<_>>().join("\n")
             }
         }
+        Command::Documents(args) if args.operator => {
+            if !is_stack_name(&args.stack_name) {
+                return Err(LaunchError::StackName(args.stack_name).into());
+            }
+            let policy = operator::policy(&args.stack_name, args.native);
+            format!("{:#}", policy.to_value())
+        }
         Command::Documents(args) => {
             let subject = Subject::from(args);
             let is_open = subject.external_id.is_none();
@@ -61,7 +70,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             if is_open {
                 eprintln!("note: no external ID, so Cavatica need not give one; --external-id is strongly recommended");
             }
-            format!("{documents:#}")
+            in_ascii(&format!("{documents:#}"))
         }
         Command::LaunchUrl(args) => launch_url(&template(&Config::default()), &Launch::from(args))?,
         Command::Demo => return watch_demo(),

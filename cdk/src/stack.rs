@@ -23,9 +23,9 @@ use self::outputs::Made;
 use crate::cfn::{Expr as E, Function};
 use crate::cfn::{Expr, Resource, Rule, Template};
 
-/// Longest run of the function, in seconds. IAM takes up to 45 s to put a changed provider role in force, and an
-/// uncontended event takes two.
-const FUNCTION_TIMEOUT: i64 = 120;
+/// Longest run of the function, in seconds. A changed provider role is waited for up to 100 s, and an uncontended event
+/// takes two.
+const FUNCTION_TIMEOUT: i64 = 180;
 
 /// How long CloudFormation waits for an answer, in seconds: three runs of the function (Lambda retries twice) and the
 /// one and two minutes that Lambda waits in between.
@@ -38,8 +38,22 @@ const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
 /// The rule that CORS is configured only in buckets of one's own.
 const CORS_RULE: &str = "CorsOfOwnBucketOnly";
 
-/// Regions of partitions from which Cavatica's role, which lives in `aws`, cannot be trusted.
-const OTHER_PARTITIONS: [&str; 4] = ["us-gov-west-1", "us-gov-east-1", "cn-north-1", "cn-northwest-1"];
+/// Regions of partitions from which Cavatica's role, which lives in `aws`, cannot be trusted. All that AWS's SDKs know, as
+/// a test compares: of pseudo parameters CloudFormation's documents show only the region in rules, not the partition.
+pub const OTHER_PARTITIONS: [&str; 12] = [
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eusc-de-east-1",
+    "us-iso-east-1",
+    "us-iso-west-1",
+    "us-isob-east-1",
+    "us-isob-west-1",
+    "eu-isoe-west-1",
+    "us-isof-east-1",
+    "us-isof-south-1",
+];
 
 /// What a template is made for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,14 +105,29 @@ pub fn check(parameter: &str, value: &str) -> Result<(), String> {
     }
 }
 
+/// Checks a prefix beside the bucket it is in, by the domain's own rule.
+pub fn check_prefix_beside(bucket: &str, prefix: &str) -> Result<(), String> {
+    match (bucket.parse(), Prefix::read(prefix)) {
+        (Ok(bucket), Ok(Some(prefix))) => prefix.check_beside(&bucket).map_err(|rule| format!("must be {rule}")),
+        _ => Ok(()),
+    }
+}
+
 fn rules() -> Vec<Rule> {
     let regions = E::List(OTHER_PARTITIONS.map(E::text).to_vec());
     vec![
         Rule {
             name: "CommercialPartition",
             assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
-            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud or China: \
+            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
+                       the European Sovereign Cloud or ISO: \
                        use a commercial region.",
+        },
+        // More than its equality to the bucket's name no rule can see; the function and the command line do.
+        Rule {
+            name: "PrefixWithoutBucket",
+            assertion: E::negated(E::equals(E::reference("Prefix"), E::reference("BucketName"))),
+            sentence: "Prefix must be the folder alone: leave out the bucket's name, or leave it empty for the whole bucket.",
         },
         Rule {
             name: CORS_RULE,

@@ -68,6 +68,9 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
         }
         assert_eq!(serde_json::from_str::<Value>(&stdout(&output))?, expected, "{arguments:?}");
     }
+    let beyond_ascii = run(&["documents", "--bucket", "my-bucket", "--prefix", "日本/ä"])?;
+    let said = stdout(&beyond_ascii);
+    assert!(said.is_ascii() && said.contains(r"my-bucket/\u65e5\u672c/\u00e4/*"), "{said}");
     let elsewhere = ["documents", "--bucket", "my-bucket", "--partition", "aws-us-gov"];
     let trusted = ["--trusted-principal", "arn:aws-us-gov:iam::999999999999:role/x"];
     assert!(stdout(&run(&[&elsewhere[..], &trusted].concat())?).contains("arn:aws-us-gov:s3:::my-bucket/*"));
@@ -77,13 +80,32 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
 }
 
 #[test]
+fn the_operators_policy_is_a_document_ready_to_attach() -> Outcome {
+    for (arguments, role) in [
+        (vec!["documents", "--operator"], "arn:aws:iam::*:role/cavatica-volume*"),
+        (vec!["documents", "--operator", "--native", "--stack-name", "lab"], "arn:aws:iam::*:role/lab*"),
+    ] {
+        let output = run(&arguments)?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+        let policy: Value = serde_json::from_str(&stdout(&output))?;
+        let statements = policy["Statement"].as_array().ok_or("no statements")?;
+        let roles = statements.iter().find(|it| it["Sid"] == "MakeTheRole").ok_or("no rights on roles")?;
+        assert_eq!(roles["Resource"][0], role);
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Outcome {
     let url = "https://b.s3.amazonaws.com/k";
-    let table: [(&[&str], &str); 12] = [
+    let table: [(&[&str], &str); 15] = [
         (&[], "Usage"),
         (&["documents"], "--bucket"),
         (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
         (&["documents", "--bucket", "my-bucket", "--prefix", "a*"], "IAM would read them as patterns"),
+        (&["documents", "--bucket", "my-bucket", "--prefix", "s3://my-bucket/raw"], "leave out s3://"),
+        (&["documents", "--volume", "my-bucket/arn:aws:s3:::my-bucket/a"], "leave out the ARN"),
+        (&["documents", "--operator", "--bucket", "my-bucket"], "cannot be used with"),
         (&["documents", "--bucket", "my-bucket", "--access", "readonly"], "read-only, read-write"),
         (&["documents", "--bucket", "my-bucket", "--external-id", "12345"], "6 to 1224 characters"),
         (&["documents", "--bucket", "my-bucket", "--location", "eu-west-1"], "us-east-1 or us-west-2"),
@@ -114,6 +136,8 @@ fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
     for (arguments, said) in [
         (vec!["synth", "--check", "--out", &missing], "cargo connect synth"),
         (many, "fewer volumes at once"),
+        (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "leave out the bucket's name"),
+        (vec!["documents", "--operator", "--stack-name", "*"], "cannot be a stack's name"),
         (launch("https://example.org/k", "BucketName=my-bucket"), "not the https address of an object in S3"),
         (launch(in_s3, "Bucket=my-bucket"), "no parameter \"Bucket\""),
         (launch(in_s3, "BucketName=My-Bucket"), "cannot be \"My-Bucket\""),

@@ -181,9 +181,13 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
     let aws = Mailbox::start().await?;
     let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(aws.address())).await?;
     let too_long = "r".repeat(65);
+    let long_boundary = format!("arn:aws:iam::123456789012:policy/{}/b", "p".repeat(216));
     for (pointer, value, property, rule) in [
         ("/Volumes/0/BucketName", "Genomics-Lab", "Volumes[0].BucketName", "lower case letters"),
         ("/Volumes/0/Prefix", "raw/*", "Volumes[0].Prefix", "IAM would read them as patterns"),
+        ("/Volumes/0/Prefix", "s3://genomics-lab-data/raw", "Volumes[0].Prefix", "leave out s3://"),
+        ("/Volumes/0/Prefix", "genomics-lab-data/raw", "Volumes[0].Prefix", "leave out the bucket's name"),
+        ("/PermissionsBoundaryArn", long_boundary.as_str(), "PermissionsBoundaryArn", "at most 250 characters"),
         ("/Buckets", "genomics-lab-data", "Buckets", "is not a property of Custom::CavaticaVolumeAccess"),
         ("/Volumes/0/AccessMode", "read-only", "Volumes[0].AccessMode", "ReadOnly or ReadWrite"),
         ("/ExternalId", "12345", "ExternalId", "6 to 1224 characters"),
@@ -193,7 +197,7 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
         let create = with(event("create", &mailbox.response_url())?, pointer, json!(value));
         let refused = answer_in(&mut function, &mailbox, &create).await?;
         let said = reason(&refused);
-        let names_value = said.contains(value) || pointer == "/Buckets";
+        let names_value = said.contains(value.get(..100).unwrap_or(value)) || pointer == "/Buckets";
         assert!(said.contains(property) && names_value && said.contains(rule), "{said}");
         assert_eq!(refused["PhysicalResourceId"], "cavatica-connect-nothing-was-made");
 
@@ -209,6 +213,17 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
     ] {
         let refused = answer_to(&mut function, fixture).await?;
         assert!(refused["Status"] == "FAILED" && reason(&refused).contains(said), "{refused}");
+    }
+    for (fixture, status) in [("create", "FAILED"), ("update-in-place", "FAILED"), ("delete", "SUCCESS")] {
+        for no_id in [json!(null), json!("")] {
+            let mailbox = Mailbox::start().await?;
+            let mut nameless = event(fixture, &mailbox.response_url())?;
+            nameless["LogicalResourceId"] = no_id;
+            function.invoke(nameless.to_string(), TIME).await?;
+            let answer = mailbox.only_answer()?;
+            assert_eq!(answer["Status"], status, "{answer}");
+            assert!(status == "SUCCESS" || reason(&answer).contains("no LogicalResourceId"), "{answer}");
+        }
     }
     let deleted = answer_to(&mut function, "delete-after-nothing-was-made").await?;
     assert_eq!(deleted["Status"], "SUCCESS", "{deleted}");

@@ -2,6 +2,7 @@
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
+use cavatica_access::limits;
 use cavatica_access::owner::Owner;
 use cavatica_access::request::Request;
 use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
@@ -172,15 +173,22 @@ fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_acti
 fn the_longest_names_still_fit_the_provider_roles_inline_policy() -> Outcome {
     /// Inline policies of one role together, in characters without white space. Source: "IAM and AWS STS quotas".
     const INLINE_POLICIES: usize = 10_240;
+    let bucket = "b".repeat(63);
     let (role, policy, path) = ("r".repeat(64), "p".repeat(128), format!("/{}/", "x".repeat(62)));
-    let boundary = format!("arn:aws:iam::123456789012:policy/{}", "b".repeat(128));
+    let start = format!("arn:aws:iam::123456789012:policy/{}/", "x".repeat(88));
+    let boundary = format!("{start}{}", "b".repeat(limits::BOUNDARY_ARN - start.len()));
     let given = [
-        ("BucketName", "my-bucket"),
+        ("BucketName", bucket.as_str()),
         ("RoleName", role.as_str()),
         ("PolicyName", policy.as_str()),
         ("IamPath", path.as_str()),
         ("PermissionsBoundaryArn", boundary.as_str()),
     ];
+    for (name, value) in given {
+        let longest = published().parameters().find(|parameter| parameter.name == name).ok_or(name)?.clone();
+        longest.check(value)?;
+        assert!(longest.check(&format!("{value}{value}")).is_err(), "{name} can be longer");
+    }
     let evaluation = Evaluation::of(&published(), &given);
     let document = evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?;
     let size = document.to_string().chars().filter(|c| !c.is_whitespace()).count();
@@ -196,7 +204,7 @@ fn no_queued_retry_can_run_after_cloudformation_has_given_up() {
     let number = |resource: &str, name: &str| resources[resource]["Properties"][name].as_i64().unwrap_or_default();
     let timeout = number("ProviderFunction", "Timeout");
     let patience = number("VolumeAccess", "ServiceTimeout");
-    assert!(timeout >= 120 && patience >= 3 * timeout + 180);
+    assert!(timeout >= 180 && patience >= 3 * timeout + 180);
     assert_eq!(number("ProviderInvokeConfig", "MaximumEventAgeInSeconds"), patience - timeout);
     assert_eq!(resources["VolumeAccess"]["DependsOn"], json!(["ProviderInvokeConfig"]));
 }

@@ -19,10 +19,21 @@ impl Evaluation {
     /// Of a template with parameters.
     #[must_use]
     pub fn of(template: &Template, given: &[(&str, &str)]) -> Self {
-        let mut parameters: BTreeMap<_, _> =
-            template.parameters().map(|p| (p.name.to_owned(), p.default.clone().unwrap_or_default())).collect();
+        Self::of_value(template.to_value(), given)
+    }
+
+    /// Of a template as it was read, with parameters.
+    #[must_use]
+    pub fn of_value(template: Value, given: &[(&str, &str)]) -> Self {
+        let default = |parameter: &Value| match &parameter["Default"] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let declared = template["Parameters"].as_object().into_iter().flatten();
+        let mut parameters: BTreeMap<_, _> = declared.map(|(name, it)| (name.clone(), default(it))).collect();
         parameters.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { template: Arc::new(template.to_value()), parameters }
+        Self { template: Arc::new(template), parameters }
     }
 
     /// The same with further parameters.

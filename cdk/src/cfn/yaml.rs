@@ -27,8 +27,9 @@ pub(super) fn render(template: &Value) -> String {
             None => block(&mut text, value, 0, section.len() + 1),
             Some(entries) => {
                 for (i, (name, value)) in entries.iter().enumerate() {
+                    let name = scalar(name, false);
                     text.push_str(if i == 0 { "\n  " } else { "\n\n  " });
-                    text.push_str(name);
+                    text.push_str(&name);
                     text.push(':');
                     block(&mut text, value, 2, name.len() + 3);
                 }
@@ -123,16 +124,25 @@ fn call(value: &Value) -> Option<(&str, Value)> {
     }
 }
 
-/// A text with the quotes it needs.
+/// A text with the quotes it needs: CloudFormation reads YAML 1.1, the YAML library writes 1.2.
 fn scalar(text: &str, in_flow: bool) -> String {
     let plain = yaml_serde::to_string(text).unwrap_or_default().trim_end().to_owned();
-    // YAML 1.1, which some of CloudFormation's readers still speak, takes 2012-10-17 for a date.
-    let is_date = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
     let is_flow_syntax = in_flow && text.contains([',', '[', ']', '{', '}']);
-    if !plain.starts_with(['\'', '"']) && (is_date || is_flow_syntax) {
+    if !plain.starts_with(['\'', '"']) && (is_flow_syntax || is_other_than_text(text)) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     plain
+}
+
+/// Whether a reader of YAML 1.1 takes an unquoted text for something else. Source: the types `bool`, `null`, `int`,
+/// `float`, `timestamp`, `merge` and `value` of "YAML 1.1 language-independent types"; numbers and dates are told by
+/// the characters they consist of, which quotes a few texts more than need be.
+fn is_other_than_text(text: &str) -> bool {
+    const WORDS: [&str; 15] =
+        ["y", "yes", "n", "no", "true", "false", "on", "off", "null", "~", "", "=", "<<", ".nan", ".inf"];
+    let is_number_or_date = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        && text.chars().all(|c| c.is_ascii_hexdigit() || "xoinftzXOINFTZ_:.+- \t".contains(c));
+    is_number_or_date || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -163,6 +173,20 @@ mod tests {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             scalar => serde_json::to_value(scalar).unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn what_a_reader_of_yaml_1_1_takes_for_something_else_is_quoted() {
+        let words = ["y", "N", "yes", "No", "oFF", "on", "True", "NULL", "~", "", "=", "<<", ".NaN", "-.inf"];
+        let numbers = ["1", "-1", "0o17", "017", "0xFF", "1_000", "12:30", "190:20:30", "1e3", "+1.5E-3", ".5", "1."];
+        let dates = ["2012-10-17", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.10 -5"];
+        for text in words.iter().chain(&numbers).chain(&dates) {
+            let written = super::scalar(text, false);
+            assert!(written.starts_with(['\'', '"']), "{written}");
+        }
+        for text in ["Report", "Offset", "us-east-1", "1. Your bucket", "nobody", "-s3alias", "s3:GetObject"] {
+            assert_eq!(super::scalar(text, true), text);
         }
     }
 

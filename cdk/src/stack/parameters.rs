@@ -3,7 +3,7 @@
 
 use cavatica_access::limits;
 use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
-use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId};
+use cavatica_access::request::{BOUNDARY_RULE, CAVATICA_PRINCIPAL, Checks, ExternalId};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, ProjectLocation};
 
 use super::{AssetLocation, Config};
@@ -11,7 +11,15 @@ use crate::cfn::{Group, Kind, Parameter};
 
 /// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
 /// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is.
-const PREFIX_PATTERN: &str = r#"|[^/*?$"\\\x00-\x1f]([^*?$"\\\x00-\x1f]*[^/*?$"\\\x00-\x1f])?"#;
+const FOLDER: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f]([^*?$"\\\x00-\x1f]*[^/*?$"\\\x00-\x1f])?"#;
+
+/// The same of printable ASCII characters. IAM takes no others in a document as they are; the function escapes them,
+/// CloudFormation does not. Source: `CreatePolicy`, parameter `PolicyDocument`.
+const ASCII_FOLDER: &str =
+    r"|(?![sS]3:/|[aA][rR][nN]:)[ !#%-)+-.0->@-\[\]-~]([ !#%-)+->@-\[\]-~]*[ !#%-)+-.0->@-\[\]-~])?";
+
+/// What a folder must be, in words.
+const FOLDER_RULE: &str = r#"a folder such as raw/2026: without s3://, ARN or bucket in front, without a slash at either end, and without * ? $ " and \"#;
 
 /// Days that CloudWatch Logs keeps events. Source: `PutRetentionPolicy`, parameter `retentionInDays`.
 const RETENTION_DAYS: [u32; 22] =
@@ -19,7 +27,7 @@ const RETENTION_DAYS: [u32; 22] =
 
 pub(super) fn groups(config: &Config) -> Vec<Group> {
     vec![
-        Group { label: "1. Your bucket", parameters: bucket() },
+        Group { label: "1. Your bucket", parameters: bucket(FOLDER, "") },
         Group {
             label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account",
             parameters: encryption_and_owner(),
@@ -45,7 +53,14 @@ pub(super) fn native_groups() -> Vec<Group> {
         parameters.into_iter().filter(|parameter| parameter.name != left_out).collect()
     };
     vec![
-        Group { label: "1. Your bucket", parameters: bucket() },
+        Group {
+            label: "1. Your bucket",
+            parameters: bucket(
+                ASCII_FOLDER,
+                ". Only printable ASCII characters: IAM takes no others from CloudFormation. For a folder with others use the \
+                 template with the function, cavatica-volume.template, which writes them as IAM wants them",
+            ),
+        },
         Group {
             label: "2. Only if your bucket is encrypted with a key of yours",
             parameters: without(encryption_and_owner(), "BucketOwnerAccountId"),
@@ -58,16 +73,17 @@ pub(super) fn native_groups() -> Vec<Group> {
     ]
 }
 
-fn bucket() -> Vec<Parameter> {
+/// The three that matter; what the folder may be depends on who writes the documents.
+fn bucket(folder: &str, further_rule: &str) -> Vec<Parameter> {
     vec![
         text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
             .required(),
         text("Prefix", "Folder", "Folder whose objects Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
-             visible to Cavatica.", PREFIX_PATTERN)
+             visible to Cavatica.", folder)
             .longest(limits::PREFIX)
-            .must_be(r#"a folder such as raw/2026: without a slash at either end, and without * ? $ " and \"#),
+            .must_be(&format!("{FOLDER_RULE}{further_rule}")),
         text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
@@ -153,7 +169,8 @@ fn entry() -> Vec<Parameter> {
              boundary, its ARN: it is then set on every role of the stack, in place of the stack's own.",
             &optional(PolicyArn::PATTERN),
         )
-        .must_be(PolicyArn::RULE),
+        .longest(limits::BOUNDARY_ARN)
+        .must_be(BOUNDARY_RULE),
     ]
 }
 

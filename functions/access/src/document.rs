@@ -161,22 +161,24 @@ impl Document {
     /// character set ends at U+00FF, so anything beyond is escaped).
     #[must_use]
     pub fn to_json(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_default();
-        if json.is_ascii() {
-            return json;
-        }
-        let mut ascii = String::with_capacity(json.len() + 16);
-        for c in json.chars() {
-            if c.is_ascii() {
-                ascii.push(c);
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(ascii, "\\u{unit:04x}");
-                }
+        in_ascii(&serde_json::to_string(self).unwrap_or_default())
+    }
+}
+
+/// JSON text with everything beyond ASCII escaped, as IAM takes it.
+#[must_use]
+pub fn in_ascii(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(ascii, "\\u{unit:04x}");
             }
         }
-        ascii
     }
+    ascii
 }
 
 /// Whether two documents mean the same: the order of statements and lists, and a list of one written as a single

@@ -110,6 +110,8 @@ impl std::str::FromStr for ExternalId {
 
 /// The rule for `MaxSessionDuration` in words. Source: `CreateRole`.
 const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
+/// The rule for a boundary's ARN in words, beside [`PolicyArn::RULE`]. Ours, see [`limits::BOUNDARY_ARN`].
+pub const BOUNDARY_RULE: Rule = "the ARN of a managed policy of at most 250 characters";
 /// The rule for `Description` in words. Source: `CreateRole`.
 const FLAG_RULE: Rule = "true or false";
 /// Only its owner can change a bucket's configuration.
@@ -135,7 +137,7 @@ impl Request {
             .list_of_scalars("ProjectLocations", ProjectLocation::RULE, |text| text.trim().parse::<ProjectLocation>());
         let principal = fields.optional("TrustedPrincipalArn", str::parse);
         let external_id = fields.optional("ExternalId", str::parse);
-        let permissions_boundary = fields.optional("PermissionsBoundaryArn", str::parse);
+        let permissions_boundary = fields.optional("PermissionsBoundaryArn", permissions_boundary);
         let duration = fields.optional("MaxSessionDuration", session_duration);
         let description = fields.optional("Description", description);
         let tags = fields.optional_value("Tags", TAGS_RULE, tags).unwrap_or_default();
@@ -200,10 +202,20 @@ fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Finding>> {
     let access = fields.optional("AccessMode", str::parse).unwrap_or(AccessMode::ReadOnly);
     let kms_key = fields.optional("KmsKeyArn", str::parse::<KmsKeyArn>);
     let bucket_owner = fields.optional("BucketOwnerAccountId", str::parse::<AccountId>);
+    if let (Some(bucket), Some(prefix)) = (&bucket, &prefix)
+        && let Err(rule) = prefix.check_beside(bucket)
+    {
+        fields.refuse("Prefix", &format!("\"{prefix}\""), rule);
+    }
     match (bucket, fields.finish()) {
         (Some(bucket), Ok(())) => Ok(Volume { bucket, prefix, access, kms_key, bucket_owner }),
         _ => Err(fields.into_findings()),
     }
+}
+
+fn permissions_boundary(text: &str) -> Result<PolicyArn, Rule> {
+    let arn: PolicyArn = text.parse()?;
+    if text.len() > limits::BOUNDARY_ARN { Err(BOUNDARY_RULE) } else { Ok(arn) }
 }
 
 fn session_duration(text: &str) -> Result<u32, Rule> {

@@ -142,8 +142,12 @@ impl Prefix {
     /// The rule in words. IAM would read `*`, `?` and `${` in a resource as patterns and open more than one folder.
     pub const RULE: Rule = "a folder of the bucket without *, ? and ${ (IAM would read them as patterns) \
          and without control characters, at most 1,024 bytes";
-    /// The part of the rule that a pattern can see, for CloudFormation, without anchors.
-    pub const PATTERN: &str = r"([^*?$]|\$+[^*?${])*\$*";
+    /// What a URI copied from the console breaks.
+    pub const NOT_A_URI: Rule = "the folder alone: leave out s3:// and the bucket's name";
+    /// What an ARN breaks.
+    pub const NOT_AN_ARN: Rule = "the folder alone: leave out the ARN up to and with the bucket's name";
+    /// What a path with the bucket in front breaks.
+    pub const NOT_WITH_BUCKET: Rule = "the folder alone: leave out the bucket's name";
 
     /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket.
     pub fn read(text: &str) -> Result<Option<Self>, Rule> {
@@ -152,7 +156,20 @@ impl Prefix {
         if is_pattern || trimmed.len() > limits::PREFIX || trimmed.chars().any(char::is_control) {
             return Err(Self::RULE);
         }
+        let begun = text.trim_start_matches('/');
+        let begins_with = |start: &str| begun.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+        if begins_with("s3:/") {
+            return Err(Self::NOT_A_URI);
+        }
+        if begins_with("arn:") {
+            return Err(Self::NOT_AN_ARN);
+        }
         Ok((!trimmed.is_empty()).then(|| Self(trimmed.to_owned())))
+    }
+
+    /// Refuses a prefix that begins with its bucket's own name, as one does that was copied with it.
+    pub fn check_beside(&self, bucket: &BucketName) -> Result<(), Rule> {
+        if self.0.split('/').next() == Some(bucket.as_str()) { Err(Self::NOT_WITH_BUCKET) } else { Ok(()) }
     }
 }
 
@@ -170,6 +187,12 @@ impl KmsKeyArn {
 }
 
 impl KmsKeyArn {
+    /// The account that holds it.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
+
     /// The region it is in.
     #[must_use]
     pub fn region(&self) -> &str {
@@ -270,6 +293,29 @@ mod tests {
             assert_eq!(Prefix::read(text), Err(Prefix::RULE), "{text}");
         }
         assert!(Prefix::read("cost$/2026").is_ok());
+    }
+
+    #[test]
+    fn what_was_copied_with_the_bucket_is_told_what_to_leave_out() -> Result<(), Rule> {
+        for (text, rule) in [
+            ("s3://my-bucket/raw", Prefix::NOT_A_URI),
+            ("S3://my-bucket", Prefix::NOT_A_URI),
+            ("s3:/raw", Prefix::NOT_A_URI),
+            ("arn:aws:s3:::my-bucket/raw", Prefix::NOT_AN_ARN),
+            ("ARN:aws:s3:::my-bucket", Prefix::NOT_AN_ARN),
+        ] {
+            assert_eq!(Prefix::read(text), Err(rule), "{text}");
+        }
+        let bucket = "my-bucket".parse()?;
+        for (text, rule) in [
+            ("my-bucket", Err(Prefix::NOT_WITH_BUCKET)),
+            ("/my-bucket/raw/", Err(Prefix::NOT_WITH_BUCKET)),
+            ("my-bucket-2/raw", Ok(())),
+            ("raw/my-bucket", Ok(())),
+        ] {
+            assert_eq!(Prefix::read(text)?.map(|prefix| prefix.check_beside(&bucket)), Some(rule), "{text}");
+        }
+        Ok(())
     }
 
     #[test]

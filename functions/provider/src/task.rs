@@ -49,6 +49,9 @@ pub enum Rejected {
     /// It wants something else.
     #[error("The request type {0} is none of Create, Update and Delete. Nothing was done")]
     RequestType(String),
+    /// It does not say which resource it is about, and so not whose what is made would be.
+    #[error("The event has no LogicalResourceId, which says whose the role is. Nothing was done")]
+    NoLogicalId,
     /// The properties are not valid.
     #[error("{0} Nothing was done")]
     Invalid(#[from] Invalid),
@@ -70,11 +73,16 @@ impl Task {
         let owner = Owner { stack: pins.stack.clone(), resource: envelope.logical_id.clone() };
         match envelope.request_type.as_str() {
             // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
+            // One that does not say whose it is means nothing that can have been made.
+            "Delete" if owner.resource.is_empty() => {
+                Ok(Self::Remove(Box::new(Absent { target: None, cors_buckets: Vec::new(), owner })))
+            }
             "Delete" => Ok(Self::Remove(Box::new(Absent {
                 target: target(envelope, &owner),
                 cors_buckets: Former::read(&envelope.properties).cors_buckets,
                 owner,
             }))),
+            "Create" | "Update" if owner.resource.is_empty() => Err(Rejected::NoLogicalId),
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
                 Err(Rejected::ResourceType(envelope.resource_type.clone()))
             }

@@ -1,9 +1,12 @@
 //! What the buckets say before anything is made: whether they exist, whose they are, where they are, how they encrypt.
 
+use std::time::Duration;
+
 use crate::blueprint::Blueprint;
 use crate::checks::Finding;
+use crate::permissions;
 use crate::port::{Failure, FailureKind};
-use crate::volume::{BucketName, KmsKeyArn, Region, Volume};
+use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
 
 /// What could be found out about a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,23 +19,57 @@ pub struct Facts {
     pub key: Result<Option<String>, Failure>,
 }
 
+impl Facts {
+    /// Of a bucket of which nothing could be found out in the time there was.
+    #[must_use]
+    pub fn unknown(bucket: &BucketName, limit: Duration) -> Self {
+        let late = Failure {
+            kind: FailureKind::Connection,
+            code: "TimedOut".to_owned(),
+            message: format!("S3 took longer than {} s", limit.as_secs()),
+            request_id: None,
+        };
+        Self { bucket: bucket.clone(), region: Err(late), key: Ok(None) }
+    }
+}
+
 /// What is to be said about the buckets of a request.
 #[must_use]
 pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
     let volumes = &blueprint.request.volumes;
-    facts
-        .iter()
-        .flat_map(|facts| {
-            let of_it: Vec<_> = volumes.iter().filter(|volume| volume.bucket == facts.bucket).collect();
-            let mut findings = Vec::new();
-            findings.extend(existence(blueprint, facts, &of_it));
-            if let Ok(region) = &facts.region {
-                findings.extend(place(facts, region));
-                findings.extend(encryption(blueprint, facts, region, &of_it));
-            }
-            findings
-        })
-        .collect()
+    let of_buckets = facts.iter().flat_map(|facts| {
+        let of_it: Vec<_> = volumes.iter().filter(|volume| volume.bucket == facts.bucket).collect();
+        let mut findings = Vec::new();
+        findings.extend(existence(blueprint, facts, &of_it));
+        if let Ok(region) = &facts.region {
+            findings.extend(place(facts, region));
+            findings.extend(encryption(blueprint, facts, region, &of_it));
+        }
+        findings
+    });
+    of_buckets.chain(foreign_keys(blueprint)).collect()
+}
+
+/// What has to be said of keys that another account holds: nobody here can see what it allows.
+fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
+    let volumes = &blueprint.request.volumes;
+    let is_foreign = |key: &&KmsKeyArn| key.account() != blueprint.role.account.as_str();
+    let mut keys: Vec<_> = volumes.iter().filter_map(|volume| volume.kms_key.as_ref()).filter(is_foreign).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let finding = |key: &KmsKeyArn| {
+        let with_it = volumes.iter().filter(|volume| volume.kms_key.as_ref() == Some(key));
+        let access = with_it.map(|volume| volume.access).max().unwrap_or(AccessMode::ReadOnly);
+        let through = format!("s3.{}.amazonaws.com", key.region());
+        let statement = permissions::key_policy(blueprint.role.to_string(), through, access);
+        Finding::reported(format!(
+            "KMS key {key} is account {}'s, and only there can be seen whether its key policy lets the role in. It has to have this \
+             statement: {}",
+            key.account(),
+            serde_json::to_string(&statement).unwrap_or_default()
+        ))
+    };
+    keys.into_iter().map(finding).collect()
 }
 
 /// Whether it is there, and whose it is.
@@ -141,6 +178,8 @@ mod tests {
 
     const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
+    const FOREIGN_KEY: &str = "arn:aws:kms:us-east-1:210987654321:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
     fn failure(kind: FailureKind) -> Failure {
         Failure { kind, code: "Code".to_owned(), message: "message".to_owned(), request_id: None }
     }
@@ -209,6 +248,17 @@ mod tests {
             (with_key.clone(), here, Ok(None), false, &["does not encrypt new objects with"]),
             (with_key, Ok("eu-west-1"), Ok(Some(KEY)), true, &["is in us-east-1", "bucket my-bucket is in eu-west-1"]),
             (json!({}), here, Err(FailureKind::Denied), false, &["could not be found out", "KmsKeyArn"]),
+            (
+                json!({"KmsKeyArn": FOREIGN_KEY}),
+                here,
+                Ok(Some(FOREIGN_KEY)),
+                false,
+                &[
+                    "account 210987654321's",
+                    r#""Principal":{"AWS":"arn:aws:iam::123456789012:role/cavatica"}"#,
+                    "kms:Decrypt",
+                ],
+            ),
         ];
         for (volume, region, key, fails, parts) in table {
             let (is_failure, said) = judged(volume.clone(), *region, *key)?;

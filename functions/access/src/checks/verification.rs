@@ -14,21 +14,35 @@ const SOME_OBJECT: &str = "cavatica-connect";
 /// What has to be asked: one question a statement of the role's policy.
 #[must_use]
 pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
-    blueprint.permissions.statements().iter().map(question).collect()
+    // The simulator sees no key policy, and without one it denies what is another account's.
+    let is_seen = |arn: &&String| !is_key(arn) || account(arn) == Some(blueprint.role.account.as_str());
+    let statements = blueprint.permissions.statements().iter();
+    let seen = statements.map(|statement| (statement, statement.resource.iter().filter(is_seen).collect::<Vec<_>>()));
+    seen.filter(|(_, resources)| !resources.is_empty())
+        .map(|(statement, resources)| question(statement, &resources))
+        .collect()
 }
 
-fn question(statement: &Statement) -> Question {
+fn is_key(arn: &str) -> bool {
+    arn.split(':').nth(2) == Some("kms")
+}
+
+fn account(arn: &str) -> Option<&str> {
+    arn.split(':').nth(4)
+}
+
+fn question(statement: &Statement, resources: &[&String]) -> Question {
     let mut context: Vec<_> = statement
         .condition
         .iter()
         .filter_map(|condition| Some((condition.key, condition.values.first()?.clone())))
         .collect();
     // The boundary lets a key be used through S3 only.
-    let regions = statement.resource.iter().filter_map(|arn| arn.split(':').nth(3).filter(|_| arn.contains(":kms:")));
+    let regions = resources.iter().filter_map(|arn| arn.split(':').nth(3).filter(|_| is_key(arn)));
     context.extend(regions.take(1).map(|region| ("kms:ViaService", format!("s3.{region}.amazonaws.com"))));
     let some =
-        |arn: &String| arn.strip_suffix('*').map_or_else(|| arn.clone(), |under| format!("{under}{SOME_OBJECT}"));
-    Question { actions: statement.action.clone(), resources: statement.resource.iter().map(some).collect(), context }
+        |arn: &&String| arn.strip_suffix('*').map_or_else(|| (*arn).clone(), |under| format!("{under}{SOME_OBJECT}"));
+    Question { actions: statement.action.clone(), resources: resources.iter().map(some).collect(), context }
 }
 
 /// Whether a moment may mend it: what was just made need not be known to the simulator.
@@ -103,6 +117,23 @@ mod tests {
         assert_eq!(about("kms:Decrypt")?.context, [("kms:ViaService", "s3.eu-west-1.amazonaws.com".to_owned())]);
         let actions: Vec<_> = questions.iter().flat_map(|question| &question.actions).collect();
         assert_eq!(actions.len(), 12, "{actions:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_is_asked_about_the_key_of_another_account() -> Result<(), Box<dyn std::error::Error>> {
+        let mut blueprint = blueprint()?;
+        let mut elsewhere = blueprint.request.volumes[0].clone();
+        elsewhere.kms_key = Some("arn:aws:kms:eu-west-1:210987654321:key/def".parse()?);
+        let questions_of = |request: Request, owner: &Owner| -> Result<Vec<String>, Box<dyn std::error::Error>> {
+            let questions = questions(&Blueprint::draw(request, owner.clone())?);
+            Ok(questions.into_iter().flat_map(|question| question.resources).filter(|arn| is_key(arn)).collect())
+        };
+        let owner = blueprint.owner.clone();
+        blueprint.request.volumes.push(elsewhere.clone());
+        assert_eq!(questions_of(blueprint.request.clone(), &owner)?, ["arn:aws:kms:eu-west-1:123456789012:key/abc"]);
+        blueprint.request.volumes = vec![elsewhere];
+        assert_eq!(questions_of(blueprint.request, &owner)?, [""; 0]);
         Ok(())
     }
 

@@ -122,16 +122,24 @@ fn read_region(location: Option<&BucketLocationConstraint>) -> Result<Region, Fa
     name.parse().map_err(|_| failure::unexpected("a bucket's location that is no region"))
 }
 
-/// The region that S3 refers to instead of answering: by a header, or in words where a region has to be opted in to.
+/// The region that S3 refers to instead of answering: in a header or, where that is missing, in words.
 /// Source: S3, "Request redirection and the REST API"; "Error responses", `IllegalLocationConstraintException`.
 fn referred(failure: &Failure, header: Option<&str>) -> Option<Region> {
     let in_words = match failure.code.as_str() {
-        "IllegalLocationConstraintException" => failure.message.split(' ').find_map(|word| word.parse().ok()),
-        "AuthorizationHeaderMalformed" => failure.message.rsplit('\'').nth(1).and_then(|word| word.parse().ok()),
-        _ => None,
+        "PermanentRedirect" | "TemporaryRedirect" | "Redirect" => None,
+        "IllegalLocationConstraintException" => {
+            failure.message.strip_prefix("The ").and_then(|text| text.split(' ').next())
+        }
+        "AuthorizationHeaderMalformed" => failure.message.rsplit('\'').nth(1),
+        _ => return None,
     };
-    let is_redirect = matches!(failure.code.as_str(), "PermanentRedirect" | "TemporaryRedirect" | "Redirect");
-    in_words.or_else(|| header.filter(|_| is_redirect)?.parse().ok())
+    let said = |name: &str| match name {
+        // What S3 calls a location that it leaves out elsewhere.
+        "unspecified" => UNSAID.parse(),
+        old if old == OLD_EU.0 => OLD_EU.1.parse(),
+        name => name.parse(),
+    };
+    header.and_then(|header| header.parse().ok()).or_else(|| said(in_words?).ok())
 }
 
 fn read_rule(rule: SdkRule) -> CorsRule {
@@ -176,6 +184,30 @@ mod tests {
                 "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
                 None,
                 Some("eu-west-1"),
+            ),
+            (
+                "IllegalLocationConstraintException",
+                "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.",
+                None,
+                Some("us-east-1"),
+            ),
+            (
+                "IllegalLocationConstraintException",
+                "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.",
+                Some("us-west-2"),
+                Some("us-west-2"),
+            ),
+            (
+                "IllegalLocationConstraintException",
+                "The EU location constraint is incompatible.",
+                None,
+                Some("eu-west-1"),
+            ),
+            (
+                "AuthorizationHeaderMalformed",
+                "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+                Some("eu-west-3"),
+                Some("eu-west-3"),
             ),
             ("PermanentRedirect", "The bucket must be addressed elsewhere.", Some("eu-north-1"), Some("eu-north-1")),
             ("AccessDenied", "Access Denied", Some("eu-north-1"), None),

@@ -1,0 +1,218 @@
+//! The rights of whoever creates, updates and deletes the stack, as a policy document ready to attach.
+//!
+//! CloudFormation makes the stack's resources with the rights of whoever asks it to. What it calls for each resource type
+//! is in that type's schema, under `handlers`; a test compares this document with them, action by action. The volume role
+//! is not in it where the function makes it: the function has those rights.
+
+use cavatica_access::document::{Document, Statement};
+
+/// What the names of the volume role and its policy begin with, unless others are asked for.
+const VOLUME: &str = "cavatica-volume-";
+
+/// Longest part of a stack's name that the names of all its resources have: CloudFormation cuts it where they are limited.
+const KEPT: usize = 24;
+
+/// What a statement is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    Stack,
+    Everything,
+    PublishedObjects,
+    Role,
+    Policy,
+    Function,
+    LogGroup,
+}
+
+/// Which of the two templates a statement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Both,
+    ByFunction,
+    Native,
+}
+
+/// Every statement: its ID, which template it is for, what it is about, and the actions.
+const RIGHTS: &[(&str, For, On, &[&str])] = &[
+    (
+        "RunTheStack",
+        For::Both,
+        On::Stack,
+        &[
+            "cloudformation:CreateStack",
+            "cloudformation:UpdateStack",
+            "cloudformation:DeleteStack",
+            "cloudformation:CancelUpdateStack",
+            "cloudformation:ContinueUpdateRollback",
+            "cloudformation:CreateChangeSet",
+            "cloudformation:DescribeChangeSet",
+            "cloudformation:ExecuteChangeSet",
+            "cloudformation:DeleteChangeSet",
+            "cloudformation:DescribeStacks",
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStackResources",
+            "cloudformation:ListStackResources",
+            "cloudformation:GetTemplate",
+        ],
+    ),
+    (
+        "ReadTemplatesBeforeThereIsAStack",
+        For::Both,
+        On::Everything,
+        &["cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate"],
+    ),
+    ("FetchTemplateAndCode", For::Both, On::PublishedObjects, &["s3:GetObject", "s3:GetObjectVersion"]),
+    (
+        "MakeTheRole",
+        For::Both,
+        On::Role,
+        &[
+            "iam:CreateRole",
+            "iam:DeleteRole",
+            "iam:GetRole",
+            "iam:UpdateRole",
+            "iam:UpdateRoleDescription",
+            "iam:UpdateAssumeRolePolicy",
+            "iam:PutRolePolicy",
+            "iam:GetRolePolicy",
+            "iam:DeleteRolePolicy",
+            "iam:ListRolePolicies",
+            "iam:ListAttachedRolePolicies",
+            "iam:DetachRolePolicy",
+            "iam:PutRolePermissionsBoundary",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:TagRole",
+            "iam:UntagRole",
+            "iam:ListRoleTags",
+        ],
+    ),
+    ("AttachThePolicy", For::Native, On::Role, &["iam:AttachRolePolicy"]),
+    (
+        "MakeThePolicy",
+        For::Both,
+        On::Policy,
+        &[
+            "iam:CreatePolicy",
+            "iam:DeletePolicy",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+            "iam:ListPolicyVersions",
+            "iam:ListEntitiesForPolicy",
+            "iam:CreatePolicyVersion",
+            "iam:DeletePolicyVersion",
+        ],
+    ),
+    ("GiveTheFunctionItsRole", For::ByFunction, On::Role, &["iam:PassRole"]),
+    (
+        "MakeAndInvokeTheFunction",
+        For::ByFunction,
+        On::Function,
+        &[
+            "lambda:CreateFunction",
+            "lambda:DeleteFunction",
+            "lambda:GetFunction",
+            "lambda:UpdateFunctionCode",
+            "lambda:UpdateFunctionConfiguration",
+            "lambda:InvokeFunction",
+            "lambda:PutFunctionEventInvokeConfig",
+            "lambda:GetFunctionEventInvokeConfig",
+            "lambda:UpdateFunctionEventInvokeConfig",
+            "lambda:DeleteFunctionEventInvokeConfig",
+            "lambda:GetFunctionCodeSigningConfig",
+            "lambda:GetFunctionRecursionConfig",
+            "lambda:GetFunctionScalingConfig",
+            "lambda:GetRuntimeManagementConfig",
+            "lambda:TagResource",
+            "lambda:UntagResource",
+            "lambda:ListTags",
+        ],
+    ),
+    (
+        "MakeAndReadItsLog",
+        For::ByFunction,
+        On::LogGroup,
+        &[
+            "logs:CreateLogGroup",
+            "logs:DeleteLogGroup",
+            "logs:PutRetentionPolicy",
+            "logs:DeleteRetentionPolicy",
+            "logs:GetDataProtectionPolicy",
+            "logs:DescribeIndexPolicies",
+            "logs:TagResource",
+            "logs:UntagResource",
+            "logs:ListTagsForResource",
+            "logs:DescribeLogStreams",
+            "logs:FilterLogEvents",
+            "logs:GetLogEvents",
+        ],
+    ),
+    // CloudWatch Logs takes no single log group for these.
+    ("FindTheLogGroup", For::ByFunction, On::Everything, &["logs:DescribeLogGroups", "logs:DescribeResourcePolicies"]),
+];
+
+/// The rights for stacks whose names begin like this, of the template with the function or the native one.
+#[must_use]
+pub fn policy(stack_name: &str, is_native: bool) -> Document {
+    let is_for = |which: For| match which {
+        For::Both => true,
+        For::ByFunction => !is_native,
+        For::Native => is_native,
+    };
+    let rights = RIGHTS.iter().filter(|(_, which, ..)| is_for(*which));
+    let statement = |(sid, _, on, actions): &(&'static str, For, On, &[&'static str])| {
+        let statement = Statement::allow(sid, actions, resources(*on, stack_name, is_native));
+        match *actions {
+            ["iam:PassRole"] => {
+                statement.only_if("StringEquals", "iam:PassedToService", "lambda.amazonaws.com".to_owned())
+            }
+            _ => statement,
+        }
+    };
+    Document::new(rights.map(statement).collect())
+}
+
+fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
+    let kept: String = stack_name.chars().take(KEPT).collect();
+    let in_iam = |kind: &str| {
+        let of_stack = format!("arn:aws:iam::*:{kind}/{kept}*");
+        let of_volume = format!("arn:aws:iam::*:{kind}/{VOLUME}*");
+        if is_native && !VOLUME.starts_with(&kept) { vec![of_stack, of_volume] } else { vec![of_stack] }
+    };
+    match on {
+        On::Stack => vec![format!("arn:aws:cloudformation:*:*:stack/{stack_name}*/*")],
+        On::Everything => vec!["*".to_owned()],
+        On::PublishedObjects => {
+            let template = "arn:aws:s3:::*/cavatica-volume*.template.*".to_owned();
+            let code = "arn:aws:s3:::*/cavatica-connect/*".to_owned();
+            if is_native { vec![template] } else { vec![template, code] }
+        }
+        On::Role => in_iam("role"),
+        On::Policy => in_iam("policy"),
+        On::Function => vec![format!("arn:aws:lambda:*:*:function:{kept}*")],
+        On::LogGroup => vec![format!("arn:aws:logs:*:*:log-group:{kept}*")],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cavatica_access::limits;
+
+    use super::*;
+
+    #[test]
+    fn both_fit_a_managed_policy_and_name_no_service_that_their_template_does_not_use() {
+        for is_native in [false, true] {
+            let text = policy(&"s".repeat(128), is_native).to_json();
+            assert!(text.len() <= limits::MANAGED_POLICY, "{}", text.len());
+            assert_eq!(text.contains("lambda:") || text.contains("logs:"), !is_native, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_native_templates_own_names_are_in_it_whatever_the_stack_is_called() {
+        let text = policy("lab", true).to_json();
+        assert!(text.contains("role/lab*") && text.contains("policy/cavatica-volume-*"), "{text}");
+        assert!(!policy("cavatica-volume", true).to_json().contains("cavatica-volume-*"));
+        assert!(!policy("lab", false).to_json().contains("cavatica-volume-*"));
+    }
+}
