@@ -345,6 +345,19 @@ fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
 }
 
 #[test]
+fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back() -> Outcome {
+    let cors = create(&[("ConfigureCors", "true")]);
+    for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
+        let again = Some(Duration::from_millis(357));
+        let unanswered = Trouble { silent: Some(action), duplicate: again, ..Trouble::default() };
+        let rename = taken_back(with(update(NEW), &[fine(), unanswered]));
+        holds(&calm(), &[cors.clone(), rename.clone()])?;
+        holds(&calm(), &[cors.clone(), resource_first(rename)])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_create_that_is_cancelled_while_it_runs_leaves_nothing() -> Outcome {
     let published = Published::new();
     let slow = Weather { authority: Duration::from_secs(35), ..lagging() };

@@ -96,6 +96,8 @@ pub struct Answer {
     pub failure: Option<String>,
     /// What the resource is called from now on.
     pub physical_id: String,
+    /// What the attribute `Findings` says; empty when there is none.
+    pub findings: String,
 }
 
 /// What an event that was sent is part of.
@@ -372,5 +374,6 @@ pub fn read(event: &Value, body: &str) -> Result<Answer, String> {
         (Some("FAILED"), Some(reason)) if !reason.is_empty() => Some(reason.to_owned()),
         _ => return broken("no Status, or FAILED without a Reason,"),
     };
-    Ok(Answer { failure, physical_id })
+    let findings = answer["Data"]["Findings"].as_str().unwrap_or_default().to_owned();
+    Ok(Answer { failure, physical_id, findings })
 }

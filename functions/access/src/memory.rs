@@ -53,7 +53,7 @@ impl MemoryAccount {
     /// An empty account.
     #[must_use]
     pub fn new(id: AccountId) -> Self {
-        Self { id, clock: VirtualClock::new(Duration::from_secs(100)), inner: Mutex::default() }
+        Self { id, clock: VirtualClock::new(Duration::from_secs(170)), inner: Mutex::default() }
     }
 
     /// The same with a bucket of its own in `us-east-1`, encrypted by S3.

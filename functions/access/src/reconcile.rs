@@ -3,6 +3,7 @@
 //! Nothing is decided here but whether another round is worth it: when somebody else, or an earlier try of ours,
 //! changed what was looked at.
 
+mod budget;
 mod cors;
 mod verify;
 
@@ -25,6 +26,8 @@ use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present};
+use budget::Budget;
+pub(crate) use budget::within;
 use verify::verify;
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
@@ -36,8 +39,8 @@ const UNTIL_SHOWN: Duration = Duration::from_secs(5);
 const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 
 /// How long nothing must have shown of a Create that CloudFormation gave up before it answered. It may run still: a
-/// function that waits for its role to be in force does so for 45 seconds, and then it has some calls to make.
-const UNTIL_QUIET: Duration = Duration::from_secs(60);
+/// function that waits for its role to be in force does so for 100 seconds, and then it has some calls to make.
+const UNTIL_QUIET: Duration = Duration::from_secs(115);
 /// Time between two looks for it.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 /// What has to be left for one of them.
@@ -82,6 +85,10 @@ pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, presen
     let owner = &blueprint.owner;
     let observer = setting.observer(owner);
     let checks = blueprint.request.checks;
+    let asks_anew = (blueprint.request.configure_cors && !present.knows_cors())
+        || blueprint.request.volumes.iter().any(|volume| !present.knows_bucket(volume));
+    let budget =
+        if asks_anew { Budget::of_new_buckets(setting.clock) } else { Budget::of_known_buckets(setting.clock) };
     // Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
     let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
     let is_doubtful = |looked: &Looked, plan: &Plan| {
@@ -92,7 +99,9 @@ pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, presen
     let facts = async {
         match checks {
             Checks::Off => Vec::new(),
-            Checks::Enforce | Checks::Report => observer.facts(blueprint).await,
+            Checks::Enforce | Checks::Report => {
+                budget.spend(|limit| observer.facts(present, limit, budget.denied)).await
+            }
         }
     };
     let facts = facts.shared();
@@ -113,7 +122,7 @@ pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, presen
     // Before the role, since the last step on that says which one is in use from then on.
     let cors = OnceLock::new();
     let prepare = || async {
-        let _ = cors.set(cors::establish(setting, present).await?);
+        let _ = cors.set(cors::establish(setting, present, &budget).await?);
         Ok(())
     };
     let (mut done, looked, plan) = rounds(setting, owner, look, decide, is_doubtful, role_id, prepare).await?;
@@ -173,7 +182,8 @@ pub async fn remove<I: Account, C: Clock>(setting: &Setting<'_, I, C>, absent: &
         done.applied.extend(more.applied);
     }
     // Whoever sets a rule makes a role after it: by now it shows.
-    let (taken_out, left) = cors::remove(setting, absent).await?;
+    let budget = Budget::of_the_rest(setting.clock);
+    let (taken_out, left) = cors::remove(setting, absent, &budget).await?;
     done.applied.extend(taken_out);
     done.findings.extend(left);
     Ok(done)

@@ -1,5 +1,7 @@
 //! Why a request cannot be done, in sentences for the administrator: what was tried, what stands in the way, what to do.
 
+use std::time::Duration;
+
 use crate::limits;
 use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
@@ -155,6 +157,19 @@ pub enum Refusal {
     CorsIsContested {
         /// The bucket.
         bucket: BucketName,
+    },
+
+    /// S3 was too slow, or did not answer.
+    #[error(
+        "S3 did not finish with the CORS rules of bucket {bucket} in the {} s that there are for them. Try again: S3's health is at \
+         https://health.aws.amazon.com",
+        limit.as_secs()
+    )]
+    CorsTookTooLong {
+        /// The bucket.
+        bucket: BucketName,
+        /// What there was.
+        limit: Duration,
     },
 
     /// A bucket's CORS rule of ours could not be taken out.

@@ -13,13 +13,16 @@ use crate::port::{Clock, Failure, FailureKind};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait. IAM changes spread within seconds, so a longer one would only lose time.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// A provider role that was changed a second before the event may not be in force yet.
-const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(45);
+/// A provider role that was changed a second before the event may not be in force yet. IAM promises no bound; after
+/// CloudFormation's express mode, which does not wait for IAM, others were denied for longer than a minute.
+const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(100);
 /// What was just created, detached or removed may not have reached every replica.
 const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
 
 /// A check may say that it could not be made.
 const UNTIL_UNCHECKED: Duration = Duration::from_secs(20);
+/// What is about buckets is an extra: when S3 does not answer in this time, that is said, and IAM is changed all the same.
+pub const FOR_BUCKETS: Duration = Duration::from_secs(15);
 
 /// What is being tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +35,22 @@ pub enum Attempt {
     Removal,
     /// Part of a clean-up that may fail.
     CleanUp,
-    /// A read that is only to be reported.
+    /// A read that is only to be reported, of what the provider role could look at before.
     Check,
-    /// A read of a bucket, which does not come back when it is gone.
-    LookAtBucket,
+    /// A call on a bucket, which does not come back when it is gone.
+    Bucket {
+        /// How long it may be denied. Another account's bucket may be denied for ever.
+        denied: Duration,
+        /// How long it may fail in ways that pass.
+        failing: Duration,
+    },
+}
+
+/// How long a call that begins so long after the event came may be denied before that is believed: later on in the event
+/// it can only be a tag that does not show yet.
+#[must_use]
+pub fn until_allowed(elapsed: Duration) -> Duration {
+    UNTIL_POLICY_IN_FORCE.saturating_sub(elapsed).max(UNTIL_REPLICATED)
 }
 
 /// How long a failure is worth trying again for a call that begins so long after the event came; `None` is permanent.
@@ -50,13 +65,18 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
             F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
         ) => Some(UNTIL_REPLICATED),
         (Attempt::Check, F::Throttled | F::Server | F::Connection) => Some(UNTIL_UNCHECKED),
-        (Attempt::Check | Attempt::LookAtBucket, F::NotFound) => None,
+        (Attempt::Check, F::Denied) => Some(UNTIL_REPLICATED),
+        (Attempt::Bucket { denied, .. }, F::Denied) => Some(denied),
+        (
+            Attempt::Bucket { failing, .. },
+            F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable,
+        ) => Some(failing),
+        (Attempt::Check | Attempt::Bucket { .. }, F::NotFound) => None,
         // Passing by nature; only the deadline ends them.
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
             Some(Duration::MAX)
         }
-        // Later on in the event, it can only be a tag that does not show yet.
-        (_, F::Denied) => Some(UNTIL_POLICY_IN_FORCE.saturating_sub(elapsed).max(UNTIL_REPLICATED)),
+        (_, F::Denied) => Some(until_allowed(elapsed)),
         // Right after our own create.
         (Attempt::Look | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
         // Right after our own detach.

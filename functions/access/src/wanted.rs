@@ -5,7 +5,7 @@ use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::owner::{Owner, Replaced};
 use crate::port::Role;
 use crate::request::Former;
-use crate::volume::BucketName;
+use crate::volume::{BucketName, Volume};
 
 /// That a role and its policy are as a request says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,21 @@ pub struct Present {
     pub before: Option<Blueprint>,
     /// Whether nothing of it was there before: when it fails, all of it is removed.
     pub is_new: bool,
+}
+
+impl Present {
+    /// Whether the bucket was asked for before too, as the same account's.
+    #[must_use]
+    pub fn knows_bucket(&self, volume: &Volume) -> bool {
+        let before = self.before.iter().flat_map(|before| &before.request.volumes);
+        before.into_iter().any(|known| known.bucket == volume.bucket && known.bucket_owner == volume.bucket_owner)
+    }
+
+    /// Whether CORS rules were asked for before too.
+    #[must_use]
+    pub fn knows_cors(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.request.configure_cors)
+    }
 }
 
 /// That a role and its policy are gone.

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use cavatica_access::checks::told;
 use cavatica_access::memory::{HeldBucket, foreign_cors_rule};
 use cavatica_access::port::{Action, CorsRule, FailureKind};
@@ -64,6 +66,41 @@ async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_their
         let refused = world.establish(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
         assert!(refused.as_ref().is_some_and(|refused| refused.contains(said)), "{refused:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> Outcome {
+    let full = || vec![foreign_cors_rule("theirs"); 100];
+    let report = with(cors("vol"), "Checks", json!("Report"));
+    let done = world(&full())?.establish(&create(&report)?).await?;
+    assert!(told(&done.findings).contains("already has 100 CORS rules"), "{:?}", done.findings);
+
+    let world = world(&full())?;
+    let without = properties("vol");
+    world.establish(&create(&without)?).await?;
+    let done = world.establish(&update(&role_arn("vol"), &without, &cors("vol"))?).await?;
+    let said = told(&done.findings);
+    assert!(said.contains("already has 100 CORS rules") && said.contains("vol of bucket my-bucket by hand"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() -> Outcome {
+    let world = world(&[])?;
+    let old = cors("vol");
+    world.establish(&create(&old)?).await?;
+    for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
+        (0..200).for_each(|_| world.account.fail_next(action, FailureKind::Server));
+    }
+    let begun = world.account.clock().now();
+    let new = with(old.clone(), "RoleName", json!("new"));
+    let done = world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert!(told(&done.findings).contains("by hand: it should be there"), "{:?}", done.findings);
+    let spent = world.account.clock().now() - begun;
+    // The second look at a rename, and the simulator.
+    let besides = Duration::from_secs(10);
+    assert!(spent <= Duration::from_secs(30) + besides, "{spent:?}");
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub struct Watch {
     kept: Option<(RoleName, PolicyArn)>,
     event: Value,
     expected: Expected,
-    /// Whether S3 denied a look at a bucket: then a CORS rule may stay, or not be set, and it is said.
+    /// Whether it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
     is_blind: bool,
     violations: Vec<String>,
 }
@@ -124,7 +124,10 @@ impl Watch {
         }
         match cloudformation::read(&self.event, body) {
             Err(broken) => self.violation(format!("(a) {broken}")),
-            Ok(answer) if answer.failure.is_none() => self.claims(state),
+            Ok(answer) if answer.failure.is_none() => {
+                self.is_blind |= answer.findings.contains("Look after the CORS rule");
+                self.claims(state);
+            }
             Ok(_) => {}
         }
     }

@@ -1,5 +1,7 @@
 //! Looking at buckets, and at what the role may do with them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
 use super::Observer;
@@ -7,28 +9,43 @@ use crate::blueprint::Blueprint;
 use crate::checks::preflight::Facts;
 use crate::names::AccountId;
 use crate::port::{Account, Bucket, Clock, CorsRule, Failure, Question, Verdict};
+use crate::reconcile::within;
 use crate::refusal::Look;
-use crate::retry::{Attempt, persist};
+use crate::retry::{Attempt, FOR_BUCKETS, persist};
 use crate::volume::{BucketName, Volume};
+use crate::wanted::Present;
 
 impl<I: Account, C: Clock> Observer<'_, I, C> {
-    /// What can be found out about the buckets of a request: two round trips.
-    pub async fn facts(&self, blueprint: &Blueprint) -> Vec<Facts> {
+    /// What can be found out about the buckets of a request in the time there is: two round trips. One that was not asked
+    /// for before may be denied for a while, because the provider role is not in force yet.
+    pub async fn facts(&self, present: &Present, limit: Duration, denied: Duration) -> Vec<Facts> {
+        let blueprint = &present.blueprint;
         let mut buckets: Vec<&Volume> = Vec::new();
         for volume in &blueprint.request.volumes {
             if !buckets.iter().any(|known| known.bucket == volume.bucket) {
                 buckets.push(volume);
             }
         }
-        let owner = |volume: &Volume| volume.bucket_owner.as_ref().unwrap_or(&blueprint.role.account).clone();
-        join_all(buckets.into_iter().map(|volume| self.facts_of(&volume.bucket, owner(volume)))).await
+        let denied = |volume: &Volume| match (&volume.bucket_owner, present.knows_bucket(volume)) {
+            // May well be denied for ever: then that is said at once.
+            (Some(_), true) => Duration::ZERO,
+            (Some(_), false) | (None, true) => FOR_BUCKETS,
+            (None, false) => denied,
+        };
+        let facts = buckets.into_iter().map(|volume| async move {
+            let owner = volume.bucket_owner.as_ref().unwrap_or(&blueprint.role.account);
+            let facts =
+                self.facts_of(&volume.bucket, owner, Attempt::Bucket { denied: denied(volume), failing: FOR_BUCKETS });
+            within(self.clock, limit, facts).await.unwrap_or_else(|| Facts::unknown(&volume.bucket, limit))
+        });
+        join_all(facts).await
     }
 
-    async fn facts_of(&self, name: &BucketName, owner: AccountId) -> Facts {
-        let (region, key) = match self.bucket(name, owner, Attempt::Check).await {
+    async fn facts_of(&self, name: &BucketName, owner: &AccountId, attempt: Attempt) -> Facts {
+        let (region, key) = match self.bucket(name, owner.clone(), attempt).await {
             Ok(bucket) => {
                 let look = Look::BucketKey(name.clone());
-                let key = check!(self, Attempt::Check, look, self.iam.bucket_key(&bucket));
+                let key = check!(self, attempt, look, self.iam.bucket_key(&bucket));
                 (Ok(bucket.region), key)
             }
             Err(failure) => (Err(failure), Ok(None)),
@@ -44,8 +61,8 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
     }
 
     /// A bucket's CORS rules.
-    pub async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        check!(self, Attempt::LookAtBucket, Look::Cors(bucket.name.clone()), self.iam.cors(bucket))
+    pub async fn cors(&self, bucket: &Bucket, attempt: Attempt) -> Result<Vec<CorsRule>, Failure> {
+        check!(self, attempt, Look::Cors(bucket.name.clone()), self.iam.cors(bucket))
     }
 
     /// What IAM's simulator says of a role.

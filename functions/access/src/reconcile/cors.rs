@@ -1,13 +1,17 @@
 //! Buckets' CORS rules as an event wants them: read, merge, write, and read back.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 
+use super::budget::{Budget, within};
 use super::{Setting, UNTIL_SHOWN};
 use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
 use crate::owner::Owner;
-use crate::port::{Account, Change, Clock, CorsRule, FailureKind};
+use crate::port::{Account, Change, Clock, CorsRule, Failure, FailureKind};
 use crate::refusal::{Look, Refusal};
+use crate::request::Checks;
 use crate::retry::Attempt;
 use crate::volume::BucketName;
 use crate::wanted::{Absent, Present};
@@ -24,22 +28,33 @@ struct Wish {
     ours: Vec<String>,
     /// Whether it was asked for like this before too.
     is_as_before: bool,
-    /// Whether it is asked for the first time.
-    is_new: bool,
-    /// Whether nothing more comes after this event.
-    is_last: bool,
+    at_stake: AtStake,
 }
 
-/// What went wrong, and whether anything can have been changed.
+/// What a failure does. A rule gives nobody a right, so it ends only what can be tried again and loses nothing by that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtStake {
+    /// The event fails: nothing was made yet.
+    Creation,
+    /// It is reported: an update that goes back to what was must not end here.
+    Update,
+    /// The event fails, to be tried again, unless nobody may look at the bucket any more.
+    Deletion,
+}
+
+/// What went wrong.
 enum Trouble {
-    Looking(Refusal),
-    Changing(Refusal),
+    /// The function may not look at the bucket, so nobody here can ever tell.
+    Hidden(Refusal),
+    /// Anything else.
+    Passing(Refusal),
 }
 
 /// Sets the rules that a request wants, and takes out those of the one before; what was done, and what could not be.
 pub(super) async fn establish<I: Account, C: Clock>(
     setting: &Setting<'_, I, C>,
     present: &Present,
+    budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let blueprint = &present.blueprint;
     let owner = &blueprint.owner;
@@ -59,16 +74,19 @@ pub(super) async fn establish<I: Account, C: Clock>(
         wanted: wanted.contains(&bucket).then(|| rule(stack, role)),
         ours: ours.clone(),
         is_as_before: is_same_role && wanted.contains(&bucket) && former.contains(bucket),
-        is_new: present.is_new,
-        is_last: false,
+        at_stake: match blueprint.request.checks {
+            Checks::Enforce if present.is_new => AtStake::Creation,
+            _ => AtStake::Update,
+        },
     });
-    settle_all(setting, owner, wishes.collect()).await
+    settle_all(setting, owner, wishes.collect(), budget).await
 }
 
 /// Takes the rules of a role out; what was done, and what could not be.
 pub(super) async fn remove<I: Account, C: Clock>(
     setting: &Setting<'_, I, C>,
     absent: &Absent,
+    budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let Some(target) = &absent.target else { return Ok(Default::default()) };
     let roles = target.beside.iter().map(|beside| &beside.role).chain([&target.name]);
@@ -78,37 +96,43 @@ pub(super) async fn remove<I: Account, C: Clock>(
         wanted: None,
         ours: ours.clone(),
         is_as_before: false,
-        is_new: false,
-        is_last: true,
+        at_stake: AtStake::Deletion,
     };
-    settle_all(setting, &absent.owner, absent.cors_buckets.iter().map(wish).collect()).await
+    settle_all(setting, &absent.owner, absent.cors_buckets.iter().map(wish).collect(), budget).await
 }
 
 async fn settle_all<I: Account, C: Clock>(
     setting: &Setting<'_, I, C>,
     owner: &Owner,
     wishes: Vec<Wish>,
+    budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let (mut applied, mut findings) = (Vec::new(), Vec::new());
-    let results = join_all(wishes.iter().map(|wish| settle(setting, owner, wish))).await;
-    for (wish, result) in wishes.iter().zip(results) {
-        let id = wish.ours.last().cloned().unwrap_or_default();
-        match result {
-            Ok(done) => applied.extend(done),
-            Err(Trouble::Changing(cause)) if wish.is_last => {
-                let (cause, bucket) = (Box::new(cause), wish.bucket.clone());
-                return Err(Refusal::CorsRuleStays { cause, id, bucket, resource: owner.resource.clone() });
+    let attempt = budget.attempt();
+    let settled = |limit: Duration| {
+        join_all(wishes.iter().map(move |wish| async move {
+            let late = || Err(Trouble::Passing(Refusal::CorsTookTooLong { bucket: wish.bucket.clone(), limit }));
+            within(setting.clock, limit, settle(setting, owner, wish, attempt)).await.unwrap_or_else(late)
+        }))
+    };
+    for (wish, result) in wishes.iter().zip(budget.spend(settled).await) {
+        let (id, bucket) = (wish.ours.last().cloned().unwrap_or_default(), wish.bucket.clone());
+        match (result, wish.at_stake) {
+            (Ok(done), _) => applied.extend(done),
+            (Err(Trouble::Hidden(cause) | Trouble::Passing(cause)), AtStake::Creation) => return Err(cause),
+            (Err(Trouble::Passing(cause)), AtStake::Deletion) => {
+                return Err(Refusal::CorsRuleStays {
+                    cause: Box::new(cause),
+                    id,
+                    bucket,
+                    resource: owner.resource.clone(),
+                });
             }
-            // A rule gives nobody a right. Neither a rollback nor a Delete may be stuck for one that cannot be looked at, be
-            // it that a bucket policy forbids it by now, or that it was never set because of that.
-            Err(Trouble::Looking(cause)) if !wish.is_new => {
-                let bucket = &wish.bucket;
-                findings.push(Finding::reported(format!(
+            (Err(Trouble::Hidden(cause) | Trouble::Passing(cause)), AtStake::Deletion | AtStake::Update) => findings
+                .push(Finding::reported(format!(
                     "{cause}. Look after the CORS rule {id} of bucket {bucket} by hand: it should {}",
                     if wish.wanted.is_some() { "be there" } else { "be gone" }
-                )));
-            }
-            Err(Trouble::Looking(cause) | Trouble::Changing(cause)) => return Err(cause),
+                ))),
         }
     }
     Ok((applied, findings))
@@ -119,11 +143,17 @@ async fn settle<I: Account, C: Clock>(
     setting: &Setting<'_, I, C>,
     owner: &Owner,
     wish: &Wish,
+    attempt: Attempt,
 ) -> Result<Option<String>, Trouble> {
     let observer = setting.observer(owner);
     let name = &wish.bucket;
-    let looking = |look: Look| move |failure| Trouble::Looking(Refusal::while_looking(&look, failure));
-    let bucket = match observer.bucket(name, owner.stack.account.clone(), Attempt::LookAtBucket).await {
+    let looking = |look: Look| {
+        move |failure: Failure| match failure.kind {
+            FailureKind::Denied => Trouble::Hidden(Refusal::while_looking(&look, failure)),
+            _ => Trouble::Passing(Refusal::while_looking(&look, failure)),
+        }
+    };
+    let bucket = match observer.bucket(name, owner.stack.account.clone(), attempt).await {
         // With a bucket goes its configuration; that it should be there, the preflight says.
         Err(failure) if failure.kind == FailureKind::NotFound => return Ok(None),
         bucket => bucket.map_err(looking(Look::BucketRegion(name.clone())))?,
@@ -132,12 +162,12 @@ async fn settle<I: Account, C: Clock>(
     let mut is_doubtful = !wish.is_as_before;
     let mut written: Option<Vec<CorsRule>> = None;
     for _ in 0..2 * MOST_WRITES {
-        let there = match observer.cors(&bucket).await {
+        let there = match observer.cors(&bucket, attempt).await {
             Err(failure) if failure.kind == FailureKind::NotFound => return Ok(applied),
             there => there.map_err(looking(Look::Cors(name.clone())))?,
         };
         let rules = merged(&there, wish.wanted.as_ref(), &wish.ours)
-            .map_err(|_| Trouble::Changing(Refusal::CorsIsFull { bucket: name.clone() }))?;
+            .map_err(|_| Trouble::Passing(Refusal::CorsIsFull { bucket: name.clone() }))?;
         if rules == there {
             // What an earlier try or the update that is taken back did may not show yet.
             if written.is_some() || !is_doubtful {
@@ -155,11 +185,11 @@ async fn settle<I: Account, C: Clock>(
             continue;
         }
         let change = Change::PutCors { bucket: Box::new(bucket.clone()), rules };
-        match setting.apply(&change, Attempt::Change).await {
+        match setting.apply(&change, attempt).await {
             Ok(_) => applied = Some(change.to_string()),
-            Err(failure) => return Err(Trouble::Changing(Refusal::while_changing(&change, failure))),
+            Err(failure) => return Err(Trouble::Passing(Refusal::while_changing(&change, failure))),
         }
         written = Some(there);
     }
-    Err(Trouble::Changing(Refusal::CorsIsContested { bucket: bucket.name }))
+    Err(Trouble::Passing(Refusal::CorsIsContested { bucket: bucket.name }))
 }
