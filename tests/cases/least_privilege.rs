@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use cavatica_access::asked_tags::ASKED;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
 use cavatica_access::{permissions, request};
@@ -106,7 +107,9 @@ fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken
             [("AccessMode", "ReadWrite"), ("ExternalId", "none"), ("Description", "changed"), ("Tags", "other=1")];
         let renamed = [("RoleName", "new"), ("PolicyName", "shared")];
         for resource_first in [false, true] {
-            for hand in [Hand::AttachesOursElsewhere, Hand::AttachesAnotherToOurs, Hand::PutsInline] {
+            for hand in
+                [Hand::AttachesOursToARole, Hand::AttachesOursToPeople, Hand::AttachesAnotherToOurs, Hand::PutsInline]
+            {
                 lives.push(vec![
                     create.clone(),
                     update(&changed, false, resource_first),
@@ -251,7 +254,7 @@ fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
     }
     let object = Request::new("s3:GetObject", "arn:aws:s3:::my-bucket/raw/a");
     paths.push(("the volume's own data", object.with("aws:ResourceAccount", "123456789012")));
-    for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES] {
+    for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, ASKED] {
         paths.push(("our own tag taken off the role", removes(ours(on("UntagRole", ROLE)), key)));
         paths.push(("our own tag taken off the policy", removes(ours(on("UntagPolicy", POLICY)), &key.to_uppercase())));
     }

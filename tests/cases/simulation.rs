@@ -345,6 +345,23 @@ fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
 }
 
 #[test]
+fn a_policy_that_moved_on_with_a_rename_stays_with_whom_somebody_gave_it() -> Outcome {
+    // Checks would take the time in which the rename does not show yet.
+    let own_policy = [("PolicyName", "shared"), ("Checks", "Off")];
+    let rename = update(&[&own_policy[..], NEW].concat());
+    let acts = [create(&own_policy), Act::Hand(Hand::AttachesOursToPeople), rename];
+    holds_often(200, &lagging(), &acts)
+}
+
+#[test]
+fn tags_of_an_earlier_life_go_when_a_role_comes_back_into_use() -> Outcome {
+    let tagged = create(&[("Tags", "team=genomics")]);
+    let unfinished = with(update(NEW), &[fine(), denied(Action::DeleteRole)]);
+    holds(&calm(), &[tagged.clone(), unfinished.clone(), update(&[])])?;
+    holds(&calm(), &[tagged, unfinished, update(&[("Tags", "Team=other,cost centre=42")])])
+}
+
+#[test]
 fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back() -> Outcome {
     let cors = create(&[("ConfigureCors", "true")]);
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {

@@ -31,7 +31,7 @@ use crate::mailbox::Mailbox;
 use crate::{Error, cloudformation, events, system};
 
 /// How long the function may run, as the template says.
-const FUNCTION_TIMEOUT: Duration = Duration::from_secs(120);
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(180);
 /// Engines that share the work; each is one process.
 const ENGINES: usize = 3;
 /// Cells at a time: most of them wait.
@@ -41,7 +41,7 @@ const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 
 /// What a cell stands for.
 const LEGEND: &str = "< before the call took effect, > after it; a killed function is run again, as Lambda does.
-A cell with a time passed: exactly one answer, within 120 s; FAILED naming the action where it stayed denied, SUCCESS
+A cell with a time passed: exactly one answer, within 180 s; FAILED naming the action where it stayed denied, SUCCESS
 everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.
 What is only to be reported (a check, or a CORS rule that cannot be looked at any more) does not fail where it is denied.";
 

@@ -4,6 +4,7 @@
 //! where something is made, by our tag where something is changed or removed. Tags and not names for the latter, because
 //! a rename updates this role first and sends the Delete for the old name last.
 
+use cavatica_access::asked_tags::ASKED;
 use cavatica_access::document::{Document, Principal, Statement};
 use cavatica_access::owner;
 use cavatica_access::port::Action;
@@ -164,8 +165,9 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
         Grant::Tag => only(statement, ASKED_AS_OURS).only_if("StringEqualsIfExists", OURS, stack()),
         Grant::TagOurRole => only(only(statement, ASKED_AS_OURS), OURS),
         Grant::Untag => {
-            let ours =
-                [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES].map(E::text).to_vec();
+            let ours = [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, ASKED]
+                .map(E::text)
+                .to_vec();
             only(statement, OURS).only_if("ForAllValues:StringNotEqualsIgnoreCase", "aws:TagKeys", E::List(ours))
         }
         Grant::ChangeRole => capped(only(statement, OURS)),

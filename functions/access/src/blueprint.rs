@@ -1,9 +1,10 @@
 //! What a request means in IAM: names, documents and tags, computed before any call is made.
 
+use crate::asked_tags;
 use crate::document::Document;
 use crate::limits;
 use crate::names::{Partition, PolicyArn, RoleArn};
-use crate::owner::{self, Owner, Tags};
+use crate::owner::{self, Owner, TagKeys, Tags};
 use crate::permissions::{self, Grants};
 use crate::request::{Finding, Invalid, Request};
 use crate::volume::{AccessMode, Volume};
@@ -54,16 +55,25 @@ impl Blueprint {
     /// The tags that the role has to have, less [`owner::REPLACES`], which depends on what is there.
     #[must_use]
     pub fn role_tags(&self) -> Tags {
-        let mut tags = self.request.tags.clone();
+        let mut tags = self.asked_tags(TagKeys::OfRole);
         tags.extend(self.owner.tags());
         tags.insert(owner::POLICY.to_owned(), owner::policy_tag(self.request.policy_name.as_str()));
+        tags
+    }
+
+    /// The tags that were asked for, with the note of that.
+    fn asked_tags(&self, of: TagKeys) -> Tags {
+        let mut tags = self.request.tags.clone();
+        if !tags.is_empty() {
+            tags.insert(asked_tags::ASKED.to_owned(), asked_tags::note(of, self.request.tags.keys()));
+        }
         tags
     }
 
     /// The tags that the policy has to have.
     #[must_use]
     pub fn policy_tags(&self) -> Tags {
-        let mut tags = self.request.tags.clone();
+        let mut tags = self.asked_tags(TagKeys::OfPolicy);
         tags.extend(self.owner.tags());
         tags.insert(owner::ROLE.to_owned(), owner::role_tag(&self.role.name));
         tags

@@ -14,7 +14,9 @@
 //! ```
 
 pub mod activity;
+pub mod asked_tags;
 pub mod blueprint;
+mod budget;
 pub mod checks;
 pub mod cors;
 pub mod document;

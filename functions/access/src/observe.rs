@@ -98,10 +98,11 @@ impl Remnant {
         self.policies.is_empty() && ours.is_some_and(|role| owner::tagged_policy(&role.tags).is_some())
     }
 
-    /// Whether a policy of it is carried by another role too, as one that has moved on is.
+    /// Whether somebody else carries a policy of it too: the role that it has moved on to, or whoever was given it, who
+    /// keeps it if it has moved on.
     #[must_use]
     pub fn shares_policy(&self) -> bool {
-        let is_other = |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if *name != self.name.as_str());
+        let is_other = |carrier: &Carrier| !matches!(carrier, Carrier::Role(name) if *name == self.name.as_str());
         self.policies.iter().any(|held| held.carriers.iter().any(is_other))
     }
 }

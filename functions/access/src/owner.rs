@@ -53,8 +53,8 @@ pub const POLICY: &str = "cavatica-connect:policy";
 /// It is changed, never removed: the provider may set our tags but never take one off.
 pub const REPLACES: &str = "cavatica-connect:replaces";
 
-/// How many of a role's tags can be ours.
-pub const OUR_TAGS: usize = 4;
+/// How many of a role's tags can be ours: these, and the note of those that were asked for.
+pub const OUR_TAGS: usize = 5;
 
 /// The custom resource that owns a role and its policy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Nothing is decided here but whether another round is worth it: when somebody else, or an earlier try of ours,
 //! changed what was looked at.
 
-mod budget;
 mod cors;
 mod verify;
 
@@ -15,6 +14,7 @@ use futures_util::future::{join_all, ready, try_join};
 use serde_json::Value;
 
 use crate::activity::Activities;
+use crate::budget::Budget;
 use crate::checks::{Finding, preflight, told};
 use crate::document::same_meaning;
 use crate::names::AccountId;
@@ -26,8 +26,6 @@ use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present};
-use budget::Budget;
-pub(crate) use budget::within;
 use verify::verify;
 
 /// Most rounds of looking and applying. Two of us at once converge in three.
@@ -99,9 +97,7 @@ pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, presen
     let facts = async {
         match checks {
             Checks::Off => Vec::new(),
-            Checks::Enforce | Checks::Report => {
-                budget.spend(|limit| observer.facts(present, limit, budget.denied)).await
-            }
+            Checks::Enforce | Checks::Report => budget.spend(|share| observer.facts(present, share)).await,
         }
     };
     let facts = facts.shared();
@@ -262,7 +258,10 @@ where
             }
             Err((change, failure)) => {
                 same += 1;
-                if matches!(failure.kind, FailureKind::AlreadyExists | FailureKind::LimitExceeded) {
+                if matches!(
+                    failure.kind,
+                    FailureKind::AlreadyExists | FailureKind::LimitExceeded | FailureKind::DeleteConflict
+                ) {
                     // What IAM has but does not show yet needs a moment, and then a longer one.
                     setting.clock.sleep((UNTIL_SHOWN * same).min(setting.clock.remaining())).await;
                 }

@@ -119,7 +119,7 @@ const CORS_RULE: Rule = "false for a bucket of another account: its owner has to
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
 /// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
 const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
-     keys distinct ignoring case and not under aws: or cavatica-connect:, at most 46 of them";
+     keys distinct ignoring case and not under aws: or cavatica-connect:, at most 45 of them";
 
 impl Request {
     /// Reads the properties of a Create or Update.

@@ -19,10 +19,10 @@ const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(100);
 /// What was just created, detached or removed may not have reached every replica.
 const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
 
+/// What we detached ourselves shows within moments.
+const UNTIL_DETACHED: Duration = Duration::from_secs(2);
 /// A check may say that it could not be made.
 const UNTIL_UNCHECKED: Duration = Duration::from_secs(20);
-/// What is about buckets is an extra: when S3 does not answer in this time, that is said, and IAM is changed all the same.
-pub const FOR_BUCKETS: Duration = Duration::from_secs(15);
 
 /// What is being tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub enum Attempt {
     Check,
     /// A call on a bucket, which does not come back when it is gone.
     Bucket {
-        /// How long it may be denied. Another account's bucket may be denied for ever.
+        /// Until when it may be denied, from when the event came. Another account's bucket may be denied for ever.
         denied: Duration,
-        /// How long it may fail in ways that pass.
+        /// Until when it may fail in ways that pass.
         failing: Duration,
     },
 }
@@ -66,11 +66,11 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
         ) => Some(UNTIL_REPLICATED),
         (Attempt::Check, F::Throttled | F::Server | F::Connection) => Some(UNTIL_UNCHECKED),
         (Attempt::Check, F::Denied) => Some(UNTIL_REPLICATED),
-        (Attempt::Bucket { denied, .. }, F::Denied) => Some(denied),
+        (Attempt::Bucket { denied, .. }, F::Denied) => Some(denied.saturating_sub(elapsed)),
         (
             Attempt::Bucket { failing, .. },
             F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable,
-        ) => Some(failing),
+        ) => Some(failing.saturating_sub(elapsed)),
         (Attempt::Check | Attempt::Bucket { .. }, F::NotFound) => None,
         // Passing by nature; only the deadline ends them.
         (_, F::Throttled | F::Server | F::Connection | F::ConcurrentModification | F::TemporarilyUnmodifiable) => {
@@ -79,8 +79,8 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
         (_, F::Denied) => Some(until_allowed(elapsed)),
         // Right after our own create.
         (Attempt::Look | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
-        // Right after our own detach.
-        (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_REPLICATED),
+        // Right after our own detach. One that stays is a reason to look again.
+        (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_DETACHED),
         (
             _,
             F::NotFound | F::DeleteConflict | F::AlreadyExists | F::LimitExceeded | F::MalformedDocument | F::Other,

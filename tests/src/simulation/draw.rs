@@ -87,7 +87,7 @@ fn weather(rng: &mut Rng) -> Weather {
     Weather {
         lag: millis(&[0, 0, 500, 2_000, 4_000], rng),
         latency: millis(&[50, 50, 500, 3_000], rng),
-        authority: millis(&[0, 0, 5_000, 35_000], rng),
+        authority: millis(&[0, 0, 5_000, 35_000, 90_000], rng),
     }
 }
 
@@ -161,14 +161,15 @@ fn foreign(rng: &mut Rng) -> Hand {
 }
 
 fn hand(rng: &mut Rng) -> Hand {
-    match rng.u8(..14) {
+    match rng.u8(..15) {
         0 | 1 => foreign(rng),
         2 => Hand::Detaches,
         3 => Hand::DeletesPolicy,
         4 => Hand::DeletesRole,
         5 => Hand::UntagsPolicy,
         6 => Hand::UntagsRole,
-        7 => Hand::AttachesOursElsewhere,
+        7 => Hand::AttachesOursToARole,
+        14 => Hand::AttachesOursToPeople,
         8 => Hand::AttachesAnotherToOurs,
         9 => Hand::PutsInline,
         10 => Hand::PutsIntoProfile,

@@ -178,8 +178,10 @@ pub enum Hand {
     UntagsPolicy,
     /// Removes all tags of our role.
     UntagsRole,
-    /// Attaches our policy to a role, a user and a group of theirs.
-    AttachesOursElsewhere,
+    /// Attaches our policy to a role of theirs.
+    AttachesOursToARole,
+    /// Attaches our policy to a user and a group of theirs.
+    AttachesOursToPeople,
     /// Attaches a policy of AWS to our role.
     AttachesAnotherToOurs,
     /// Puts an inline policy on our role.

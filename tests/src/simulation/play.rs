@@ -347,6 +347,7 @@ impl Player<'_> {
             world.watch(Watch::blind);
         }
         world.watch(|watch| watch.event(event, self.expected(event)));
+        world.watch(|watch| watch.goes_on_with(self.in_use(event)));
         world.tell(|| told(event));
         let sent = world.now();
         self.deliver(event, trouble).await?;
@@ -380,6 +381,16 @@ impl Player<'_> {
             world.watch(|watch| watch.violation(format!("(a) {broken}")));
         }
         Ok(failure)
+    }
+
+    /// The role that the stack goes on with after an event that is not the last one.
+    fn in_use(&self, event: &Value) -> Option<RoleName> {
+        let own: Option<RoleArn> = self.stack.physical_id().parse().ok();
+        match event["RequestType"].as_str()? {
+            "Update" => event["ResourceProperties"]["RoleName"].as_str()?.parse().ok(),
+            "Delete" => own.filter(|own| event["PhysicalResourceId"] != own.to_string().as_str()).map(|own| own.name),
+            _ => None,
+        }
     }
 
     fn expected(&self, event: &Value) -> Expected {
@@ -611,12 +622,12 @@ impl Player<'_> {
                 world.account.set_role_tags_by_hand(&role, Tags::new());
                 Vec::new()
             }
-            (Hand::AttachesOursElsewhere, Some((_, arn))) => {
-                for carrier in [
-                    Carrier::Role("bystander".to_owned()),
-                    Carrier::User("u".to_owned()),
-                    Carrier::Group("g".to_owned()),
-                ] {
+            (Hand::AttachesOursToARole, Some((_, arn))) => {
+                world.account.attach_by_hand(Carrier::Role("bystander".to_owned()), arn);
+                Vec::new()
+            }
+            (Hand::AttachesOursToPeople, Some((_, arn))) => {
+                for carrier in [Carrier::User("u".to_owned()), Carrier::Group("g".to_owned())] {
                     world.account.attach_by_hand(carrier, arn.clone());
                 }
                 Vec::new()

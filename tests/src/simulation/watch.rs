@@ -8,9 +8,8 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::cors;
 use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::{Owner, TagKeys, Tags};
+use cavatica_access::owner::{self, Owner, TagKeys, Tags};
 use cavatica_access::port::{Carrier, Change, CorsRule};
-use cavatica_access::request::Former;
 use serde_json::Value;
 
 use crate::cloudformation;
@@ -26,6 +25,8 @@ pub struct Watch {
     trusts: Vec<Value>,
     /// The role that has to keep its policy in this operation.
     kept: Option<(RoleName, PolicyArn)>,
+    /// The role that the stack goes on with after the event.
+    in_use: Option<RoleName>,
     event: Value,
     expected: Expected,
     /// Whether it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
@@ -56,6 +57,7 @@ impl Watch {
             permissions: Vec::new(),
             trusts: Vec::new(),
             kept: None,
+            in_use: None,
             event: Value::Null,
             expected: Expected::Nothing,
             is_blind: false,
@@ -137,8 +139,7 @@ impl Watch {
         let broken = match &self.expected {
             Expected::Nothing => None,
             Expected::AsAsked(blueprint) => {
-                let before = Former::read(&self.event["OldResourceProperties"]).tag_keys;
-                difference(state, blueprint, &before, self.is_blind).map(|what| format!("(c, f) {what}"))
+                difference(state, blueprint, self.is_blind).map(|what| format!("(c, f) {what}"))
             }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
@@ -177,6 +178,11 @@ impl Watch {
         })
     }
 
+    /// The event is of a stack that goes on with this role.
+    pub fn goes_on_with(&mut self, role: Option<RoleName>) {
+        self.in_use = role;
+    }
+
     /// A change took effect.
     pub fn saw(&mut self, change: &Change, before: &State, after: &State) {
         let broken =
@@ -201,7 +207,8 @@ impl Watch {
             | Change::DeleteRole { role } => is_our_role(role.as_str()),
             Change::Attach { role, arn } => is_our_role(role.as_str()) && is_our_policy(arn),
             Change::Detach { from, arn } => {
-                is_our_policy(arn) || matches!(from, Carrier::Role(name) if is_our_role(name))
+                let is_on_ours = matches!(from, Carrier::Role(name) if is_our_role(name));
+                is_on_ours || (is_our_policy(arn) && !self.is_in_use(arn, before))
             }
             Change::TagPolicy { arn, .. }
             | Change::UntagPolicy { arn, .. }
@@ -215,6 +222,12 @@ impl Watch {
             }
         };
         (!is_ours).then(|| "(e) something foreign was changed".to_owned())
+    }
+
+    /// Whether a policy serves the role that stays: then whoever else somebody attached it to keeps it.
+    fn is_in_use(&self, policy: &PolicyArn, state: &State) -> bool {
+        let serves = |role: &RoleName| state.policy_tags(policy).is_some_and(|tags| owner::serves(tags, role));
+        self.in_use.as_ref().is_some_and(|role| serves(role) && is_attached(state, role, policy))
     }
 
     /// (d): no role of ours allows more than the wider of old and new, to anyone else, or without a boundary.
@@ -259,8 +272,8 @@ fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
     })
 }
 
-/// What is not as asked. Of tags, others may have set more; those asked for before have to be gone.
-fn difference(state: &State, blueprint: &Blueprint, before: &[String], is_blind: bool) -> Option<String> {
+/// What is not as asked. Nobody else sets tags here, so those asked for in whatever earlier life have to be gone.
+fn difference(state: &State, blueprint: &Blueprint, is_blind: bool) -> Option<String> {
     let Some(role) = state.role_named(blueprint.role.name.as_str()).filter(|role| role.arn == blueprint.role) else {
         return Some(format!("there is no role {}", blueprint.role));
     };
@@ -270,8 +283,8 @@ fn difference(state: &State, blueprint: &Blueprint, before: &[String], is_blind:
     };
     let are_as_asked = |of: TagKeys, tags: &Tags, asked: Tags| {
         let (tags, asked) = (of.normal_tags(tags), of.normal_tags(&asked));
-        let is_left = |key: &String| tags.contains_key(&of.normal(key)) && !asked.contains_key(&of.normal(key));
-        asked.iter().all(|(key, value)| tags.get(key) == Some(value)) && !before.iter().any(is_left)
+        asked.iter().all(|(key, value)| tags.get(key) == Some(value))
+            && tags.keys().all(|key| asked.contains_key(key) || key.starts_with(owner::RESERVED))
     };
     let aspects = [
         ("the trust policy", role.trust == blueprint.trust.to_value()),

@@ -13,6 +13,8 @@ use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
 pub struct Facts {
     /// Which bucket.
     pub bucket: BucketName,
+    /// Whether it was asked for before too: a look that is denied now tells nothing new of whose it is.
+    pub is_known: bool,
     /// Where it is.
     pub region: Result<Region, Failure>,
     /// What it encrypts new objects with, if that needs a permission; an ARN, an ID or an alias.
@@ -29,7 +31,7 @@ impl Facts {
             message: format!("S3 took longer than {} s", limit.as_secs()),
             request_id: None,
         };
-        Self { bucket: bucket.clone(), region: Err(late), key: Ok(None) }
+        Self { bucket: bucket.clone(), is_known: false, region: Err(late), key: Ok(None) }
     }
 }
 
@@ -90,12 +92,14 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
             "Bucket {bucket} could not be looked at from here: if account {owner} owns it, its bucket policy has to allow {role} what \
              the role's policy does; if not, correct BucketOwnerAccountId"
         ))),
-        (Err(failure), None) if failure.kind == FailureKind::Denied => Some(Finding::fails(format!(
-            "Bucket {bucket} is not one that this account may use (s3:GetBucketLocation was answered with {failure}): most likely it \
+        (Err(failure), None) if failure.kind == FailureKind::Denied && !facts.is_known => {
+            Some(Finding::fails(format!(
+                "Bucket {bucket} is not one that this account may use (s3:GetBucketLocation was answered with {failure}): most likely it \
              belongs to another account. Check BucketName; if another account shares it with you, set BucketOwnerAccountId to that \
              account's ID and have its owner allow {role} in the bucket policy; if it is yours, a bucket policy or your organisation \
              forbids the function that look"
-        ))),
+            )))
+        }
         (Err(failure), _) => Some(Finding::reported(format!("Bucket {bucket} could not be checked: {failure}"))),
     }
 }
@@ -190,12 +194,17 @@ mod tests {
         key: Result<Option<&str>, FailureKind>,
     ) -> Result<(bool, String), Box<dyn std::error::Error>> {
         let mut volume = volume;
-        volume["BucketName"] = json!("my-bucket");
+        if volume["BucketName"].is_null() {
+            volume["BucketName"] = json!("my-bucket");
+        }
+        let bucket = volume["BucketName"].as_str().unwrap_or_default().parse()?;
         let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
         let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
-        let blueprint = Blueprint::draw(Request::parse(&json!({"RoleName": "cavatica", "Volumes": [volume]}))?, owner)?;
+        let request = Request::parse(&json!({"RoleName": "cavatica", "Volumes": [volume.clone()]}))?;
+        let blueprint = Blueprint::draw(request, owner)?;
         let facts = Facts {
-            bucket: "my-bucket".parse()?,
+            bucket,
+            is_known: volume["BucketName"] == "known-bucket",
             region: match region {
                 Ok(region) => Ok(region.parse()?),
                 Err(kind) => Err(failure(kind)),
@@ -222,6 +231,13 @@ mod tests {
                 Ok(None),
                 true,
                 &["another account", "BucketOwnerAccountId", "bucket policy"],
+            ),
+            (
+                json!({"BucketName": "known-bucket"}),
+                Err(FailureKind::Denied),
+                Ok(None),
+                false,
+                &["known-bucket could not be checked"],
             ),
             (
                 shared.clone(),

@@ -1,24 +1,22 @@
 //! Looking at buckets, and at what the role may do with them.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
 use super::Observer;
 use crate::blueprint::Blueprint;
+use crate::budget::{Share, within};
 use crate::checks::preflight::Facts;
 use crate::names::AccountId;
 use crate::port::{Account, Bucket, Clock, CorsRule, Failure, Question, Verdict};
-use crate::reconcile::within;
 use crate::refusal::Look;
-use crate::retry::{Attempt, FOR_BUCKETS, persist};
+use crate::retry::{Attempt, persist};
 use crate::volume::{BucketName, Volume};
 use crate::wanted::Present;
 
 impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// What can be found out about the buckets of a request in the time there is: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
-    pub async fn facts(&self, present: &Present, limit: Duration, denied: Duration) -> Vec<Facts> {
+    pub(crate) async fn facts(&self, present: &Present, share: Share) -> Vec<Facts> {
         let blueprint = &present.blueprint;
         let mut buckets: Vec<&Volume> = Vec::new();
         for volume in &blueprint.request.volumes {
@@ -26,17 +24,17 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
                 buckets.push(volume);
             }
         }
-        let denied = |volume: &Volume| match (&volume.bucket_owner, present.knows_bucket(volume)) {
-            // May well be denied for ever: then that is said at once.
-            (Some(_), true) => Duration::ZERO,
-            (Some(_), false) | (None, true) => FOR_BUCKETS,
-            (None, false) => denied,
+        let attempt = |volume: &Volume| match (&volume.bucket_owner, present.knows_bucket(volume)) {
+            (Some(_), true) => share.foreign(),
+            (Some(_), false) | (None, true) => share.known(),
+            (None, false) => share.unknown(),
         };
         let facts = buckets.into_iter().map(|volume| async move {
             let owner = volume.bucket_owner.as_ref().unwrap_or(&blueprint.role.account);
-            let facts =
-                self.facts_of(&volume.bucket, owner, Attempt::Bucket { denied: denied(volume), failing: FOR_BUCKETS });
-            within(self.clock, limit, facts).await.unwrap_or_else(|| Facts::unknown(&volume.bucket, limit))
+            let facts = self.facts_of(&volume.bucket, owner, attempt(volume));
+            let facts = within(self.clock, share.limit, facts).await;
+            let facts = facts.unwrap_or_else(|| Facts::unknown(&volume.bucket, share.limit));
+            Facts { is_known: present.knows_bucket(volume), ..facts }
         });
         join_all(facts).await
     }
@@ -50,7 +48,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
             }
             Err(failure) => (Err(failure), Ok(None)),
         };
-        Facts { bucket: name.clone(), region, key }
+        Facts { bucket: name.clone(), is_known: false, region, key }
     }
 
     /// A bucket of an account.

@@ -3,6 +3,7 @@
 //! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
 //! the attachment, then the note of which role is in use, then what is left of older roles, and last that they are gone.
 
+use crate::asked_tags;
 use crate::document::same_meaning;
 use crate::limits;
 use crate::names::{PolicyArn, PolicyName, RoleName};
@@ -225,15 +226,21 @@ fn change_policy(present: &Present, site: &Site, policy: &Policy) -> Vec<Change>
     steps
 }
 
-/// Keys to remove and tags to set. Only what was asked for before is removed: others may tag too.
+/// Keys to remove and tags to set. Only what was asked for before, or in an earlier life, is removed: others may tag too.
 ///
 /// Our stack's tag goes with every call, since that is what the provider role's condition looks at.
 fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
     let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&wanted));
     let before: Vec<String> = present.former.tag_keys.iter().map(|key| of.normal(key)).collect();
-    let is_unset = |key: &&String| before.contains(&of.normal(key)) && !is_wanted.contains_key(&of.normal(key));
+    let was_asked = |key: &String| before.contains(&of.normal(key)) || asked_tags::has_asked(of, there, key);
+    let is_unset = |key: &&String| was_asked(key) && !is_wanted.contains_key(&of.normal(key));
     let unset: Vec<String> = there.keys().filter(is_unset).cloned().collect();
 
+    let mut wanted = wanted;
+    if there.contains_key(asked_tags::ASKED) {
+        // It may be changed and never be taken off.
+        wanted.entry(asked_tags::ASKED.to_owned()).or_default();
+    }
     let is_set = |(key, value): &(String, String)| is_there.get(&of.normal(key)) != Some(value);
     let mut set: Tags = wanted.into_iter().filter(is_set).collect();
     if !set.is_empty() {

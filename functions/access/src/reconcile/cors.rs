@@ -1,11 +1,9 @@
 //! Buckets' CORS rules as an event wants them: read, merge, write, and read back.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
-use super::budget::{Budget, within};
 use super::{Setting, UNTIL_SHOWN};
+use crate::budget::{Budget, Share, within};
 use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
 use crate::owner::Owner;
@@ -108,11 +106,16 @@ async fn settle_all<I: Account, C: Clock>(
     budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let (mut applied, mut findings) = (Vec::new(), Vec::new());
-    let attempt = budget.attempt();
-    let settled = |limit: Duration| {
+    let settled = |share: Share| {
         join_all(wishes.iter().map(move |wish| async move {
-            let late = || Err(Trouble::Passing(Refusal::CorsTookTooLong { bucket: wish.bucket.clone(), limit }));
-            within(setting.clock, limit, settle(setting, owner, wish, attempt)).await.unwrap_or_else(late)
+            let attempt = match wish.at_stake {
+                AtStake::Creation => share.decisive(),
+                AtStake::Update if !wish.is_as_before => share.unknown(),
+                AtStake::Update | AtStake::Deletion => share.known(),
+            };
+            let (bucket, limit) = (wish.bucket.clone(), share.limit);
+            let late = || Err(Trouble::Passing(Refusal::CorsTookTooLong { bucket, limit }));
+            within(setting.clock, share.limit, settle(setting, owner, wish, attempt)).await.unwrap_or_else(late)
         }))
     };
     for (wish, result) in wishes.iter().zip(budget.spend(settled).await) {
