@@ -368,8 +368,14 @@ fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back
         let again = Some(Duration::from_millis(357));
         let unanswered = Trouble { silent: Some(action), duplicate: again, ..Trouble::default() };
         let rename = taken_back(with(update(NEW), &[fine(), unanswered]));
-        holds(&calm(), &[cors.clone(), rename.clone()])?;
-        holds(&calm(), &[cors.clone(), resource_first(rename)])?;
+        let delete = Act::Delete { retain: false, troubles: Vec::new() };
+        for rename in [rename.clone(), resource_first(rename)] {
+            let acts = [cors.clone(), rename, delete.clone()];
+            holds(&calm(), &acts)?;
+            let seen = play(&History { dice: 1, weather: calm(), acts: acts.to_vec() }, &Published::new(), true)?;
+            let failed: Vec<_> = seen.story.iter().filter(|line| line.contains("\"FAILED\"")).collect();
+            assert!(failed.is_empty(), "{action:?}: {failed:?}");
+        }
     }
     Ok(())
 }

@@ -161,9 +161,12 @@ async fn the_template_refuses_what_its_patterns_can_see() -> Outcome {
     let system = System::start().await?;
     let before = system.account().await?;
     let too_long = "r".repeat(65);
+    let long_boundary = format!("arn:aws:iam::123456789012:policy/{}/b", "p".repeat(216));
     for (name, value) in [
         ("BucketName", "Genomics-Lab"),
         ("Prefix", "raw/*"),
+        ("Prefix", "s3://genomics-lab-data/raw"),
+        ("PermissionsBoundaryArn", long_boundary.as_str()),
         ("AccessMode", "read-only"),
         ("ExternalId", "12345"),
         ("RoleName", too_long.as_str()),
@@ -231,12 +234,26 @@ async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outc
             vec![("BucketName", "far-away")],
             "Bucket far-away is in me-south-1, a region that accounts have to opt in to",
         ),
+        (
+            vec![BUCKET, ("Prefix", "genomics-lab-data/raw")],
+            "but must be the folder alone: leave out the bucket's name",
+        ),
         (vec![("BucketName", "encrypted")], "set KmsKeyArn to arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
     ] {
         let failed = system.create(&asked).await?;
         assert!(failed.cause.contains(said), "{said}: {} {}", failed.status, failed.cause);
         system.delete(&failed.id).await?;
     }
+    // Nothing of it fails a stack whose checks are off, and a key of another account fails none at all.
+    let off = system.create(&[("BucketName", "genomics-lab-dta"), ("Checks", "Off")]).await?;
+    assert_eq!(off.status, "CREATE_COMPLETE", "{}", off.cause);
+    system.delete(&off.id).await?;
+    let central = KEY.replace("123456789012", "210987654321");
+    let foreign = system.create(&[BUCKET, ("KmsKeyArn", &central)]).await?;
+    assert_eq!(foreign.status, "CREATE_COMPLETE", "{}", foreign.cause);
+    let findings = &system.stacks.outputs(&foreign.id).await?["Findings"];
+    assert!(findings.contains(&format!("KMS key {central} is account 210987654321's")), "{findings}");
+    system.delete(&foreign.id).await?;
     // What a parameter's pattern sees is refused before there is a stack.
     let alias = ("KmsKeyArn", "arn:aws:kms:us-east-1:123456789012:alias/lab");
     let refused = system.create(&[BUCKET, alias]).await.err().map(|error| error.to_string()).unwrap_or_default();

@@ -149,6 +149,27 @@ fn the_native_template_has_the_parameters_that_make_sense_without_a_function_and
 }
 
 #[test]
+fn a_prefix_that_one_template_cannot_take_is_told_which_can() -> Outcome {
+    let of = |template: &Template| template.parameters().find(|parameter| parameter.name == "Prefix").cloned();
+    let (by_function, native) = (of(&published()).ok_or("no Prefix")?, of(&native::template()).ok_or("no Prefix")?);
+    for prefix in ["日本", "Zürich/2026", "\u{80}"] {
+        by_function.check(prefix)?;
+        let said = native.check(prefix).err().unwrap_or_default();
+        assert!(said.contains("printable ASCII") && said.contains("template with the function"), "{prefix}: {said}");
+    }
+    for prefix in ["raw", "raw/2026 (old)/a+b=c", "~", "s3/x", "arnold", "!#%&'()+,-.:;<=>@[]^_`{|}"] {
+        by_function.check(prefix)?;
+        native.check(prefix)?;
+    }
+    for prefix in
+        ["s3://b/raw", "S3://b", "arn:aws:s3:::b/raw", "/raw", "raw/", "a*", "a?", "${x}", "a\\b", "a\"b", "a\nb"]
+    {
+        assert!(by_function.check(prefix).is_err() && native.check(prefix).is_err(), "{prefix}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_action() -> Outcome {
     let template = published();
     for given in GIVEN.iter().filter(|given| !given.iter().any(|(name, _)| *name == "PermissionsBoundaryArn")) {

@@ -35,7 +35,7 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(180);
 /// Engines that share the work; each is one process.
 const ENGINES: usize = 3;
 /// Cells at a time: most of them wait.
-const AT_A_TIME: usize = 48;
+const AT_A_TIME: usize = 96;
 /// A policy of somebody else's that caps the role.
 const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 

@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use cavatica_access::checks::told;
 use cavatica_access::memory::{HeldBucket, foreign_policy};
-use cavatica_access::port::{Action, Change};
+use cavatica_access::port::{Action, Change, FailureKind};
 use cavatica_access::volume::BucketName;
+use cavatica_access::wanted::Present;
 use serde_json::{Value, json};
 use support::*;
 
@@ -97,6 +100,47 @@ async fn a_key_that_nobody_named_fails_with_the_value_to_set() -> Outcome {
     assert!(refused.is_some_and(|said| said.contains(&format!("set KmsKeyArn to {key}"))));
     let named = with(properties("vol"), "Volumes", json!([{"BucketName": "my-bucket", "KmsKeyArn": key}]));
     assert_eq!(told(&world.establish(&create(&named)?).await?.findings), "none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_of_another_account_fails_nothing_and_its_key_policy_is_said() -> Outcome {
+    let world = world()?;
+    let key = "arn:aws:kms:us-east-1:210987654321:key/1234abcd";
+    world.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
+    let central = json!([{"BucketName": "my-bucket", "KmsKeyArn": key, "AccessMode": "ReadWrite"}, {"BucketName": "other-bucket"}]);
+    let said = told(&world.establish(&create(&with(properties("vol"), "Volumes", central))?).await?.findings);
+    assert!(said.starts_with(&format!("KMS key {key} is account 210987654321's")), "{said}");
+    assert!(said.contains(r#""kms:GenerateDataKey""#) && said.contains("s3.us-east-1.amazonaws.com"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_accounts_bucket_is_waited_for_briefly_and_on_an_update_that_changes_nothing_about_it_never() -> Outcome
+{
+    let world = world()?;
+    let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
+    world.account.hold("their-bucket".parse()?, Some(theirs));
+    (0..1_000).for_each(|_| world.account.fail_next(Action::GetBucketLocation, FailureKind::Denied));
+    let took = async |present: &Present| {
+        let begun = world.account.clock().now();
+        let done = world.establish(present).await;
+        (world.account.clock().now() - begun, done.map(|done| told(&done.findings)))
+    };
+    let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
+    let old = with(properties("vol"), "Volumes", shared);
+    let (first, said) = took(&create(&old)?).await;
+    assert!((Duration::from_secs(10)..=Duration::from_secs(15)).contains(&first), "{first:?}");
+    assert!(said?.contains("could not be looked at from here"));
+
+    let described = with(old.clone(), "Description", json!("For the lab"));
+    let (again, _) = took(&update(&role_arn("vol"), &old, &described)?).await;
+    assert_eq!(again, Duration::ZERO);
+
+    // One's own may have to wait for the provider role to be in force.
+    let (own, said) = took(&create(&with(on("other-bucket"), "RoleName", json!("own")))?).await;
+    assert!(own >= Duration::from_secs(60), "{own:?}");
+    assert!(said.err().is_some_and(|refused| refused.to_string().contains("not one that this account may use")));
     Ok(())
 }
 

@@ -178,6 +178,18 @@ async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome 
 }
 
 #[tokio::test]
+async fn a_delete_conflict_that_stays_is_looked_into_instead_of_knocked_at() -> Outcome {
+    let world = World::new()?;
+    world.establish(&create(&properties("vol"))?).await?;
+    (0..12).for_each(|_| world.account.fail_next(Action::DeletePolicy, FailureKind::DeleteConflict));
+    world.remove(&delete("vol")?).await?;
+    let calls = world.account.calls();
+    let knocks = calls.split(|call| *call != Action::DeletePolicy).map(<[_]>::len).max();
+    assert!(knocks.is_some_and(|knocks| (2..=6).contains(&knocks)), "{knocks:?} in a row: {calls:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_denial_that_stays_is_explained_with_the_usual_cause() -> Outcome {
     let world = World::new()?;
     for _ in 0..100 {

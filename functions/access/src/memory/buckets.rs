@@ -59,7 +59,9 @@ impl State {
         }
     }
 
-    /// What the role's attached policies and its boundary say. Statements' conditions are taken to hold.
+    /// What the role's attached policies and its boundary say. Statements' conditions are taken to hold. A KMS key of another
+    /// account is denied, since its key policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`;
+    /// "Policy evaluation logic", cross-account requests.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let held = &self.role(&role.name)?.role;
         let carrier = Carrier::Role(held.arn.name.to_string());
@@ -69,7 +71,9 @@ impl State {
         let verdict = |action: &str, resource: &str| Verdict {
             action: action.to_owned(),
             resource: resource.to_owned(),
-            forbidden_by: if !documents.iter().any(|document| allows(document, action, resource)) {
+            forbidden_by: if is_foreign_key(resource, role)
+                || !documents.iter().any(|document| allows(document, action, resource))
+            {
                 Some(Layer::Statement)
             } else if boundary.is_some_and(|document| !allows(document, action, resource)) {
                 Some(Layer::Boundary)
@@ -88,6 +92,10 @@ impl State {
     pub fn buckets(&self) -> impl Iterator<Item = (&BucketName, &HeldBucket)> {
         self.buckets.iter()
     }
+}
+
+fn is_foreign_key(resource: &str, role: &RoleArn) -> bool {
+    resource.contains(":kms:") && !resource.contains(&format!(":{}:key/", role.account))
 }
 
 fn allows(document: &Value, action: &str, resource: &str) -> bool {
