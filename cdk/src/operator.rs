@@ -137,7 +137,6 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "logs:PutRetentionPolicy",
             "logs:DeleteRetentionPolicy",
             "logs:GetDataProtectionPolicy",
-            "logs:DescribeIndexPolicies",
             "logs:TagResource",
             "logs:UntagResource",
             "logs:ListTagsForResource",
@@ -147,7 +146,12 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         ],
     ),
     // CloudWatch Logs takes no single log group for these.
-    ("FindTheLogGroup", For::ByFunction, On::Everything, &["logs:DescribeLogGroups", "logs:DescribeResourcePolicies"]),
+    (
+        "FindTheLogGroup",
+        For::ByFunction,
+        On::Everything,
+        &["logs:DescribeLogGroups", "logs:DescribeResourcePolicies", "logs:DescribeIndexPolicies"],
+    ),
 ];
 
 /// The rights for stacks whose names begin like this, of the template with the function or the native one.
