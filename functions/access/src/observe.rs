@@ -154,7 +154,7 @@ pub struct Observer<'a, I, C> {
 macro_rules! look {
     ($self:ident, $look:expr, $call:expr) => {{
         let look = $look;
-        persist($self.clock, $self.activities, Attempt::Look, &look, || $call)
+        persist($self.clock, $self.activities, attempt(&look), &look, || $call)
             .await
             .map_err(|failure| Refusal::while_looking(&look, failure))
     }};
@@ -169,6 +169,13 @@ macro_rules! check {
 }
 
 mod buckets;
+
+fn attempt(look: &Look) -> Attempt {
+    match look {
+        Look::Caller | Look::Role(_) | Look::Policy(_) => Attempt::Look,
+        _ => Attempt::LookInto,
+    }
+}
 
 impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// The function's own account.

@@ -24,12 +24,13 @@ use crate::plan::Plan;
 use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
 use crate::refusal::Refusal;
 use crate::request::Checks;
-use crate::retry::{Attempt, persist};
+use crate::retry::{Attempt, may_come_into_force, persist};
 use crate::wanted::{Absent, Present};
 use verify::verify;
 
-/// Most rounds of looking and applying. Two of us at once converge in three.
-const MOST_ROUNDS: u32 = 6;
+/// Most rounds of looking and applying. Two of us at once converge in three; a removal that is denied, because the provider
+/// role is not in force or because it is done, is looked at again every 15 seconds.
+const MOST_ROUNDS: u32 = 8;
 /// How long IAM may take to show what was done, as far as we wait for it. IAM promises no bound; what is known of it is
 /// seconds. When IAM says that something is there and does not show it, the second and third wait are longer.
 const UNTIL_SHOWN: Duration = Duration::from_secs(5);
@@ -224,11 +225,12 @@ where
     let mut round = 0;
     loop {
         let observed = if round == 0 {
-            let (caller, observed) = try_join(setting.observer(owner).caller(), look_again(&look)).await?;
+            let (caller, observed) =
+                try_join(setting.observer(owner).caller(), look_again(setting.clock, &look)).await?;
             check_account(caller, owner)?;
             observed
         } else {
-            look_again(&look).await?
+            look_again(setting.clock, &look).await?
         };
         let plan = decide(&observed)?;
         if round == 0 && is_doubtful(&observed, &plan) {
@@ -240,9 +242,12 @@ where
         done.notes.clone_from(&plan.notes);
         if let Some((change, failure)) = last.take() {
             let is_still_due = plan.changes().any(|due| *due == change);
-            if is_still_due
-                && (round >= MOST_ROUNDS || same >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(&change, failure.kind))
-            {
+            let is_in_force = !may_come_into_force(setting.clock.elapsed());
+            let is_enough = match failure.kind {
+                FailureKind::Denied => !change.is_removal() || is_in_force,
+                kind => same >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(&change, kind),
+            };
+            if is_still_due && (round >= MOST_ROUNDS || is_enough) {
                 return Err(Refusal::while_changing(&change, failure));
             }
         }
@@ -273,14 +278,21 @@ where
     }
 }
 
-/// Looks; once more when something vanished between finding it and looking into it. Under a tag condition IAM calls
-/// what vanished denied.
-async fn look_again<S, F: Future<Output = Result<S, Refusal>>>(look: impl Fn() -> F) -> Result<S, Refusal> {
-    match look().await {
-        Err(Refusal::Aws { failure, .. }) if matches!(failure.kind, FailureKind::NotFound | FailureKind::Denied) => {
-            look().await
+/// Looks; again when something vanished between finding it and looking into it. Under a tag condition IAM calls what
+/// vanished denied.
+async fn look_again<C: Clock, S, F>(clock: &C, look: impl Fn() -> F) -> Result<S, Refusal>
+where
+    F: Future<Output = Result<S, Refusal>>,
+{
+    let mut is_first = true;
+    loop {
+        match look().await {
+            Err(Refusal::Aws { failure, .. })
+                if (is_first && failure.kind == FailureKind::NotFound)
+                    || (failure.kind == FailureKind::Denied && (is_first || may_come_into_force(clock.elapsed()))) => {}
+            result => return result,
         }
-        result => result,
+        is_first = false;
     }
 }
 

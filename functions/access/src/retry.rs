@@ -27,8 +27,10 @@ const UNTIL_UNCHECKED: Duration = Duration::from_secs(20);
 /// What is being tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// A read.
+    /// A read of whether something is there.
     Look,
+    /// A read of what is in something that was just seen to be there: denied, it is gone or its tags do not show yet.
+    LookInto,
     /// A change that needs what it changes to be there.
     Change,
     /// A removal.
@@ -65,7 +67,8 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
             F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
         ) => Some(UNTIL_REPLICATED),
         (Attempt::Check, F::Throttled | F::Server | F::Connection) => Some(UNTIL_UNCHECKED),
-        (Attempt::Check, F::Denied) => Some(UNTIL_REPLICATED),
+        // Somebody else may have removed it since, which under a tag condition is a denial too: then another look tells.
+        (Attempt::Check | Attempt::LookInto | Attempt::Removal, F::Denied) => Some(UNTIL_REPLICATED),
         (Attempt::Bucket { denied, .. }, F::Denied) => Some(denied.saturating_sub(elapsed)),
         (
             Attempt::Bucket { failing, .. },
@@ -78,7 +81,7 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
         }
         (_, F::Denied) => Some(until_allowed(elapsed)),
         // Right after our own create.
-        (Attempt::Look | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
+        (Attempt::Look | Attempt::LookInto | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
         // Right after our own detach. One that stays is a reason to look again.
         (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_DETACHED),
         (
@@ -86,6 +89,12 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
             F::NotFound | F::DeleteConflict | F::AlreadyExists | F::LimitExceeded | F::MalformedDocument | F::Other,
         ) => None,
     }
+}
+
+/// Whether a denial may still be that of a provider role which is not in force yet, so long after the event came.
+#[must_use]
+pub fn may_come_into_force(elapsed: Duration) -> bool {
+    elapsed < UNTIL_POLICY_IN_FORCE
 }
 
 /// Makes a call until it succeeds, its failure is permanent, or time is up. What it waits for is listed meanwhile.

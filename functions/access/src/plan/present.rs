@@ -71,10 +71,11 @@ fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
             }
         }
     }
-    if let Some(role) = site.role.as_ref().filter(|_| is_whole && present.from.is_none()) {
-        let lineage = noted(present, site, role).unwrap_or_else(|| Lineage::of(&role.tags));
+    if is_whole && present.from.is_none() {
+        let own = site.role.as_ref().map(|role| Lineage::of(&role.tags)).unwrap_or_default();
+        let lineage = noted(present, site, &own).unwrap_or(own);
         if !lineage.replaced.is_empty() {
-            plan.clean_up.push(vec![set_lineage(present, &role.arn.name, &lineage.cleared())]);
+            plan.clean_up.push(vec![set_lineage(present, &present.blueprint.role.name, &lineage.cleared())]);
         }
     }
 }
@@ -175,8 +176,7 @@ fn check_principal(present: &Present, role: Option<&Role>) -> Result<(), Refusal
 fn create_role(present: &Present, site: &Site) -> Change {
     let blueprint = &present.blueprint;
     let mut tags = blueprint.role_tags();
-    if let Some((from, its_lineage)) = replaced(present, site) {
-        let lineage = Lineage::default().replacing(from, &its_lineage);
+    if let Some(lineage) = noted(present, site, &Lineage::default()) {
         tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     }
     Change::CreateRole(Box::new(NewRole {
@@ -264,14 +264,14 @@ fn replaced(present: &Present, site: &Site) -> Option<(Replaced, Lineage)> {
 ///
 /// The last of the steps that have to succeed: until then a Delete of the other role may take this one along.
 fn note_replaced(present: &Present, site: &Site, role: &Role) -> Option<Change> {
-    let lineage = noted(present, site, role).filter(|lineage| *lineage != Lineage::of(&role.tags))?;
+    let own = Lineage::of(&role.tags);
+    let lineage = noted(present, site, &own).filter(|lineage| *lineage != own)?;
     Some(set_lineage(present, &role.arn.name, &lineage))
 }
 
-/// What a role that was there before should say of others: the one that it replaces now or, when no Delete will come for
+/// What a role should say of others besides what it says: the one that it replaces now or, when no Delete will come for
 /// it, the one that the old properties name.
-fn noted(present: &Present, site: &Site, role: &Role) -> Option<Lineage> {
-    let lineage = Lineage::of(&role.tags);
+fn noted(present: &Present, site: &Site, lineage: &Lineage) -> Option<Lineage> {
     if let Some((from, its_lineage)) = replaced(present, site) {
         return Some(lineage.replacing(from, &its_lineage));
     }
