@@ -46,6 +46,7 @@ pub enum Function {
     And,
     Contains,
     Equals,
+    FindInMap,
     If,
     Join,
     Not,
@@ -123,6 +124,12 @@ impl Expr {
         Self::Call(Function::Join, vec![Self::text(separator), list])
     }
 
+    /// The value of a mapping for the region of the stack.
+    #[must_use]
+    pub fn of_this_region(mapping: &str, key: &str) -> Self {
+        Self::Call(Function::FindInMap, vec![Self::text(mapping), Self::reference("AWS::Region"), Self::text(key)])
+    }
+
     /// An object, in order.
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
         Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
@@ -181,6 +188,8 @@ pub struct Template {
     pub groups: Vec<Group>,
     /// What spans parameters.
     pub rules: Vec<Rule>,
+    /// What depends on the region.
+    pub mappings: Vec<Mapping>,
     /// Named conditions.
     pub conditions: Vec<(&'static str, Expr)>,
     /// In the order a person would explain them.
@@ -245,7 +254,16 @@ pub struct Rule {
     /// What has to hold.
     pub assertion: Expr,
     /// What is said when it does not.
-    pub sentence: &'static str,
+    pub sentence: String,
+}
+
+/// Values by region. Every region has every key: `Fn::FindInMap` is resolved even where its value is not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// Its name.
+    pub name: &'static str,
+    /// For each region its keys and values.
+    pub regions: Vec<(String, Vec<(&'static str, String)>)>,
 }
 
 /// A resource.
@@ -294,7 +312,7 @@ impl Template {
             })).collect::<Vec<_>>(),
             "ParameterLabels": object(self.parameters().map(|p| (p.name, value!({"default": p.label})))),
         });
-        value!({
+        let mut template = value!({
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": self.description,
             "Metadata": {"AWS::CloudFormation::Interface": interface},
@@ -302,10 +320,16 @@ impl Template {
             "Rules": object(self.rules.iter().map(|rule| (rule.name, value!({
                 "Assertions": [{"Assert": rule.assertion, "AssertDescription": rule.sentence}],
             })))),
+            "Mappings": object(self.mappings.iter().map(|mapping| (mapping.name, mapping.to_value()))),
             "Conditions": object(self.conditions.iter().map(|(name, condition)| (*name, value!(condition)))),
             "Resources": object(self.resources.iter().map(|resource| (resource.logical_id, resource.to_value()))),
             "Outputs": object(self.outputs.iter().map(|output| (output.name, output.to_value()))),
-        })
+        });
+        // CloudFormation takes no empty section.
+        if let Some(sections) = template.as_object_mut().filter(|_| self.mappings.is_empty()) {
+            sections.remove("Mappings");
+        }
+        template
     }
 
     /// The template as JSON text.
@@ -323,6 +347,13 @@ impl Template {
 
 fn object<'a>(entries: impl Iterator<Item = (&'a str, Value)>) -> Value {
     entries.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+impl Mapping {
+    fn to_value(&self) -> Value {
+        let keys = |values: &[(&'static str, String)]| object(values.iter().map(|(key, text)| (*key, value!(text))));
+        object(self.regions.iter().map(|(region, values)| (region.as_str(), keys(values))))
+    }
 }
 
 impl Parameter {

@@ -45,6 +45,9 @@ pub struct SynthArgs {
     /// Write nothing; fail if a file differs from what would be written
     #[arg(long)]
     pub check: bool,
+    /// Role that may assume the volume roles, for a platform other than Cavatica on the same engine [default: Cavatica's]
+    #[arg(long, value_name = "ARN", value_parser = commercial_role)]
+    pub trusted_principal: Option<RoleArn>,
 }
 
 /// Arguments of `documents`.
@@ -69,9 +72,10 @@ pub struct DocumentsArgs {
     /// ARN of the KMS key that encrypts the bucket
     #[arg(long, value_name = "ARN", value_parser = ruled::<KmsKeyArn>, requires = "bucket")]
     kms_key_arn: Option<KmsKeyArn>,
-    /// External ID that Cavatica has to give, at least 6 characters (strongly recommended)
-    #[arg(long, value_name = "ID", value_parser = ruled::<ExternalId>)]
-    external_id: Option<ExternalId>,
+    /// External ID that Cavatica has to give, at least 6 characters, or none (not recommended: it is what keeps other users
+    /// of Cavatica out) [default: a random one]
+    #[arg(long, value_name = "ID|none", value_parser = external_id)]
+    pub external_id: Option<GivenExternalId>,
     /// Role that may assume yours [default: Cavatica's]
     #[arg(long, value_name = "ARN", value_parser = ruled::<RoleArn>)]
     trusted_principal: Option<RoleArn>,
@@ -122,22 +126,29 @@ enum Access {
     ReadWrite,
 }
 
+/// An external ID, or none by choice.
+#[derive(Debug, Clone)]
+pub struct GivenExternalId(Option<ExternalId>);
+
 /// A prefix, or the whole bucket when nothing but slashes was given.
 #[derive(Debug, Clone)]
 struct OptionalPrefix(Option<Prefix>);
 
-impl From<DocumentsArgs> for Subject {
-    fn from(args: DocumentsArgs) -> Self {
+impl DocumentsArgs {
+    /// What the documents are about; an external ID that was not given is this one.
+    #[must_use]
+    pub fn subject(self, otherwise: ExternalId) -> Subject {
+        let args = self;
         let access = match args.access {
             Access::ReadOnly => AccessMode::ReadOnly,
             Access::ReadWrite => AccessMode::ReadWrite,
         };
         let (prefix, kms_key) = (args.prefix.and_then(|prefix| prefix.0), args.kms_key_arn);
         let single = args.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
-        Self {
+        Subject {
             volumes: single.into_iter().chain(args.volume).collect(),
             locations: args.location,
-            external_id: args.external_id,
+            external_id: args.external_id.map_or(Some(otherwise), |given| given.0),
             trusted_principal: args.trusted_principal,
             partition: args.partition,
             restrict_listing: args.restrict_listing,
@@ -158,8 +169,24 @@ fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, Stri
     text.parse().map_err(|rule| format!("must be {rule}"))
 }
 
+/// Reads a role that can be trusted from where the templates can be launched.
+fn commercial_role(text: &str) -> Result<RoleArn, String> {
+    let role: RoleArn = ruled(text)?;
+    match role.partition.as_str() {
+        "aws" => Ok(role),
+        other => Err(format!("must be in the partition aws, where the templates can be launched, not in {other}")),
+    }
+}
+
 fn prefix(text: &str) -> Result<OptionalPrefix, String> {
     Prefix::read(text).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
+}
+
+fn external_id(text: &str) -> Result<GivenExternalId, String> {
+    match text {
+        "none" => Ok(GivenExternalId(None)),
+        text => ruled(text).map(|id| GivenExternalId(Some(id))),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

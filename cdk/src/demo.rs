@@ -15,7 +15,7 @@ use crate::artifact::{self, ArtifactError, Asset, Progress};
 use crate::console::Console;
 use crate::documents::{DocumentsError, Subject, documents, read_volume};
 use crate::engine::{Engine, EngineError};
-use crate::stack::{AssetLocation, Config, template};
+use crate::stack::{Config, Release, template};
 use crate::stacks::{Definition, Seen, StackError, Stacks, first_cause};
 use crate::synth;
 use crate::workspace::{Workspace, WorkspaceError};
@@ -241,10 +241,10 @@ impl<'a> Demo<'a> {
     async fn publish(&self, asset: Asset) -> Result<String, DemoError> {
         let doing = "uploading zip and template";
         self.s3.create_bucket().bucket(ASSETS).send().await.map_err(refused(doing))?;
-        let location = AssetLocation { bucket: ASSETS.to_owned(), key: asset.key };
         let put = |key: &str, body: Vec<u8>| self.s3.put_object().bucket(ASSETS).key(key).body(body.into()).send();
-        put(&location.key, asset.bytes).await.map_err(refused(doing))?;
-        for file in synth::generate(&Config { asset: Some(location) }) {
+        let release = Release::in_one(Engine::REGION, ASSETS, &asset.key);
+        put(&release.key, asset.bytes).await.map_err(refused(doing))?;
+        for file in synth::generate(&Config::published(release)) {
             put(file.name, file.text.into_bytes()).await.map_err(refused(doing))?;
         }
         self.console.say(&format!("zip and template in {ASSETS}"));

@@ -9,6 +9,17 @@ use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId, Request};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 use serde_json::{Value, json};
 
+/// Random bytes of an external ID that is made here. It is written in twice as many hexadecimal digits.
+const RANDOM_BYTES: usize = 16;
+
+/// An external ID that nobody can guess.
+pub fn random_external_id() -> Result<ExternalId, DocumentsError> {
+    let mut bytes = [0; RANDOM_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| DocumentsError::NoRandomness(error.to_string()))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.parse().map_err(|_| DocumentsError::Constant("a random external ID"))
+}
+
 /// What the documents are about.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -61,6 +72,9 @@ pub enum DocumentsError {
         /// What it breaks.
         rule: &'static str,
     },
+    /// The system gives no random numbers.
+    #[error("this system gives no random numbers ({0}): make an external ID elsewhere and pass it with --external-id")]
+    NoRandomness(String),
     /// Never, as long as the constants of this program are right.
     #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
     Constant(&'static str),

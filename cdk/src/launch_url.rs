@@ -166,7 +166,7 @@ pub fn is_stack_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{AssetLocation, Config, template};
+    use crate::stack::{Config, Release, native, template};
 
     fn launch() -> Launch {
         Launch {
@@ -221,7 +221,11 @@ mod tests {
             (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),
             (with("Prefix", "raw/*"), "parameter Prefix"),
             (with("AccessMode", "readonly"), "\"ReadOnly\" or \"ReadWrite\""),
-            (with("ExternalId", "12345"), "auto, none, or 6"),
+            (
+                with("ExternalId", "lab-1234"),
+                "parameter ExternalId is hidden (NoEcho), and the console drops it from links",
+            ),
+            (with("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/x"), "no parameter \"TrustedPrincipalArn\""),
             (with("RoleName", &"r".repeat(65)), "1 to 64"),
             (with("MaxSessionDuration", "60"), "3600 to 43200"),
             (
@@ -240,9 +244,10 @@ mod tests {
 
     #[test]
     fn a_hidden_parameter_is_refused_because_the_console_would_drop_it() {
-        let mut template = template(&Config::default());
-        template.groups[0].parameters[0].no_echo = true;
-        assert_eq!(launch_url(&template, &launch()), Err(LaunchError::NoEcho("BucketName".to_owned())));
+        for template in [template(&Config::default()), native::template(&Config::default())] {
+            let refused = launch_url(&template, &with("ExternalId", "none"));
+            assert_eq!(refused, Err(LaunchError::NoEcho("ExternalId".to_owned())));
+        }
     }
 
     #[test]
@@ -266,8 +271,8 @@ mod tests {
 
     #[test]
     fn every_default_fits_its_own_parameter_and_only_the_bucket_has_none_once_published() {
-        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b.zip".to_owned() };
-        for parameter in template(&Config { asset: Some(asset) }).parameters() {
+        let release = Release::in_one("us-east-1", "releases", "cavatica-connect/0a1b.zip");
+        for parameter in template(&Config::published(release)).parameters() {
             assert_eq!(parameter.default.is_none(), parameter.name == "BucketName", "{}", parameter.name);
             let default = parameter.default.as_ref();
             assert_eq!(default.map_or(Ok(()), |default| parameter.check(default)), Ok(()), "{}", parameter.name);

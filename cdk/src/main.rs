@@ -10,7 +10,7 @@ use cavatica_access::document::in_ascii;
 use cavatica_connect::cli::{Cli, Command};
 use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::demo;
-use cavatica_connect::documents::{Subject, documents};
+use cavatica_connect::documents::{documents, random_external_id};
 use cavatica_connect::launch_url::{Launch, LaunchError, is_stack_name, launch_url};
 use cavatica_connect::operator;
 use cavatica_connect::stack::{Config, template};
@@ -47,7 +47,7 @@ fn chain(error: &dyn Error) -> String {
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     let output = match command {
         Command::Synth(args) => {
-            let files = synth::generate(&Config::default());
+            let files = synth::generate(&Config { release: None, trusted_principal: args.trusted_principal });
             if args.check {
                 synth::check(&files, &args.out)?;
                 format!("{} is as the generator makes it", args.out.display())
@@ -64,11 +64,18 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             format!("{:#}", policy.to_value())
         }
         Command::Documents(args) => {
-            let subject = Subject::from(args);
+            let is_given = args.external_id.is_some();
+            let subject = args.subject(random_external_id()?);
             let is_open = subject.external_id.is_none();
             let documents = documents(subject)?;
             if is_open {
-                eprintln!("note: no external ID, so Cavatica need not give one; --external-id is strongly recommended");
+                eprintln!(
+                    "note: without an external ID any user of Cavatica who knows the role's ARN can use the bucket"
+                );
+            } else if !is_given {
+                eprintln!(
+                    "note: the external ID in the trust policy was made at random: enter the same one in Cavatica"
+                );
             }
             in_ascii(&format!("{documents:#}"))
         }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Frozen for ever, since old code, old role and old properties meet new ones during an update and its rollback: the
-//! logical IDs of function and custom resource, and the boundary's name (CloudFormation's choice) and description.
+//! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name (CloudFormation's choice) and description.
 
 mod boundary;
 pub mod native;
@@ -15,13 +15,14 @@ mod parameters;
 mod provider_role;
 
 use cavatica_access::document::Document;
-use cavatica_access::request::{self, RESOURCE_TYPE};
+use cavatica_access::names::RoleArn;
+use cavatica_access::request::{self, CAVATICA_PRINCIPAL, RESOURCE_TYPE};
 use cavatica_access::volume::{BucketName, Prefix};
 use serde_json::Value;
 
 use self::outputs::Made;
 use crate::cfn::{Expr as E, Function};
-use crate::cfn::{Expr, Resource, Rule, Template};
+use crate::cfn::{Expr, Mapping, Resource, Rule, Template};
 
 /// Longest run of the function, in seconds. A changed provider role is waited for up to 100 s, and an uncontended event
 /// takes two.
@@ -55,20 +56,64 @@ pub const OTHER_PARTITIONS: [&str; 12] = [
     "us-isof-south-1",
 ];
 
+/// The mapping that says where the Lambda's zip is, and its keys.
+const RELEASE: &str = "Release";
+const RELEASE_BUCKET: &str = "Bucket";
+const RELEASE_KEY: &str = "Key";
+
 /// What a template is made for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where the Lambda's zip is, once it is published.
-    pub asset: Option<AssetLocation>,
+    /// Where the Lambda's zip is; `None` leaves it to parameters, for whoever hosts it.
+    pub release: Option<Release>,
+    /// Who may assume the volume role; Cavatica when absent. Not a parameter: a link could override it.
+    pub trusted_principal: Option<RoleArn>,
 }
 
-/// Where the Lambda's zip is.
+/// A published Lambda. Its place is in the template and in no parameter, so that no link can put other code in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AssetLocation {
-    /// A bucket in the stack's region.
-    pub bucket: String,
-    /// A key that says what is in it.
+pub struct Release {
+    /// The key of its zip, which says what is in it.
     pub key: String,
+    /// The regions it is published in, each with the bucket there: Lambda takes code only from its own region.
+    pub buckets: Vec<(String, String)>,
+}
+
+impl Release {
+    /// One that is published in a single region.
+    #[must_use]
+    pub fn in_one(region: &str, bucket: &str, key: &str) -> Self {
+        Self { key: key.to_owned(), buckets: vec![(region.to_owned(), bucket.to_owned())] }
+    }
+}
+
+impl Config {
+    /// What a release is made for.
+    #[must_use]
+    pub fn published(release: Release) -> Self {
+        Self { release: Some(release), ..Self::default() }
+    }
+
+    /// The role that may assume the volume role.
+    fn principal(&self) -> Expr {
+        E::text(self.trusted_principal.as_ref().map_or_else(|| CAVATICA_PRINCIPAL.to_owned(), ToString::to_string))
+    }
+
+    /// The bucket of the function's code.
+    fn code_bucket(&self) -> Expr {
+        match self.release {
+            Some(_) => E::of_this_region(RELEASE, RELEASE_BUCKET),
+            None => E::reference("AssetBucket"),
+        }
+    }
+
+    /// The key of the function's code, which names the release.
+    fn code_key(&self) -> Expr {
+        match self.release {
+            Some(_) => E::of_this_region(RELEASE, RELEASE_KEY),
+            None => E::reference("AssetKey"),
+        }
+    }
 }
 
 /// Makes the template.
@@ -80,17 +125,18 @@ pub fn template(config: &Config) -> Template {
                       them when the stack is deleted."
                 .to_owned(),
         groups: parameters::groups(config),
-        rules: rules(),
-        conditions: conditions(),
+        rules: rules(config),
+        mappings: config.release.iter().map(mapping).collect(),
+        conditions: by_function_conditions(),
         resources: vec![
-            volume_access(),
-            function(),
+            volume_access(config),
+            function(config),
             provider_role::resource(),
             invoke_config(),
             log_group(),
             boundary::resource(),
         ],
-        outputs: Made::by_function().outputs(),
+        outputs: Made::by_function(config.code_key()).outputs(),
     }
 }
 
@@ -113,21 +159,43 @@ pub fn check_prefix_beside(bucket: &str, prefix: &str) -> Result<(), String> {
     }
 }
 
-fn rules() -> Vec<Rule> {
-    let regions = E::List(OTHER_PARTITIONS.map(E::text).to_vec());
-    vec![
+fn mapping(release: &Release) -> Mapping {
+    let values = |bucket: &String| vec![(RELEASE_BUCKET, bucket.clone()), (RELEASE_KEY, release.key.clone())];
+    let regions = release.buckets.iter().map(|(region, bucket)| (region.clone(), values(bucket)));
+    Mapping { name: RELEASE, regions: regions.collect() }
+}
+
+fn rules(config: &Config) -> Vec<Rule> {
+    let is_one_of =
+        |regions: Vec<Expr>| E::Call(Function::Contains, vec![E::List(regions), E::reference("AWS::Region")]);
+    let published = config.release.iter().map(|release| {
+        let regions: Vec<_> = release.buckets.iter().map(|(region, _)| region.as_str()).collect();
+        Rule {
+            name: "PublishedRegion",
+            assertion: is_one_of(regions.iter().copied().map(E::text).collect()),
+            sentence: format!(
+                "This release is not published in this region: launch the stack in {}. Its role works for buckets in other \
+                 regions too.",
+                regions.join(" or ")
+            ),
+        }
+    });
+    let always = [
         Rule {
             name: "CommercialPartition",
-            assertion: E::negated(E::Call(Function::Contains, vec![regions, E::reference("AWS::Region")])),
-            sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
-                       the European Sovereign Cloud or ISO: \
-                       use a commercial region.",
+            assertion: E::negated(is_one_of(OTHER_PARTITIONS.map(E::text).to_vec())),
+            sentence:
+                "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
+                       the European Sovereign Cloud or ISO: use a commercial region."
+                    .to_owned(),
         },
         // More than its equality to the bucket's name no rule can see; the function and the command line do.
         Rule {
             name: "PrefixWithoutBucket",
             assertion: E::negated(E::equals(E::reference("Prefix"), E::reference("BucketName"))),
-            sentence: "Prefix must be the folder alone: leave out the bucket's name, or leave it empty for the whole bucket.",
+            sentence:
+                "Prefix must be the folder alone: leave out the bucket's name, or leave it empty for the whole bucket."
+                    .to_owned(),
         },
         Rule {
             name: CORS_RULE,
@@ -135,9 +203,24 @@ fn rules() -> Vec<Rule> {
                 E::equals(E::reference("ConfigureCors"), E::text("true")),
                 E::negated(E::equals(E::reference("BucketOwnerAccountId"), E::text(""))),
             )),
-            sentence: "ConfigureCors must be false for a bucket of another account: its owner has to configure CORS there.",
+            sentence:
+                "ConfigureCors must be false for a bucket of another account: its owner has to configure CORS there."
+                    .to_owned(),
         },
-    ]
+    ];
+    always.into_iter().chain(published).collect()
+}
+
+/// Those that only the template with the function has a use for.
+fn by_function_conditions() -> Vec<(&'static str, Expr)> {
+    let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
+    let mut conditions = conditions();
+    conditions.extend([
+        ("HasBucketOwner", E::negated(is("BucketOwnerAccountId", ""))),
+        ("HasAutoExternalId", is("ExternalId", "auto")),
+        ("ConfiguresCors", is("ConfigureCors", "true")),
+    ]);
+    conditions
 }
 
 fn conditions() -> Vec<(&'static str, Expr)> {
@@ -148,10 +231,8 @@ fn conditions() -> Vec<(&'static str, Expr)> {
         ("HasPrefix", is_given("Prefix")),
         ("IsReadWrite", is("AccessMode", "ReadWrite")),
         ("HasKmsKey", is_given("KmsKeyArn")),
-        ("HasBucketOwner", is_given("BucketOwnerAccountId")),
         ("HasRoleName", is_given("RoleName")),
         ("HasPolicyName", is_given("PolicyName")),
-        ("HasAutoExternalId", is("ExternalId", "auto")),
         ("HasExternalId", E::negated(is("ExternalId", "none"))),
         ("HasOwnBoundary", is("PermissionsBoundaryArn", "")),
         ("OmitsObjectAcls", is("OmitObjectAcls", "true")),
@@ -193,14 +274,13 @@ fn policy_name() -> Expr {
 }
 
 /// The external ID, or nothing when there is to be none.
+///
+/// The automatic one is the unique ID of the provider role: 17 random characters that stay the same for the stack's whole
+/// life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of them out;
+/// the stack's own ID is no secret, since it stands in every ARN of the stack and is made of the time.
 fn external_id() -> Expr {
     let given = E::when("HasExternalId", E::reference("ExternalId"), E::no_value());
-    E::when("HasAutoExternalId", stack_uuid(), given)
-}
-
-/// The external ID where there is one.
-fn given_external_id() -> Expr {
-    E::when("HasAutoExternalId", stack_uuid(), E::reference("ExternalId"))
+    E::when("HasAutoExternalId", E::GetAtt("ProviderRole", "RoleId"), given)
 }
 
 /// What caps the volume role.
@@ -213,7 +293,7 @@ fn if_given(condition: &'static str, parameter: &str) -> Expr {
     E::when(condition, E::reference(parameter), E::no_value())
 }
 
-fn volume_access() -> Resource {
+fn volume_access(config: &Config) -> Resource {
     let volume = E::map([
         ("BucketName", E::reference("BucketName")),
         ("Prefix", if_given("HasPrefix", "Prefix")),
@@ -236,7 +316,7 @@ fn volume_access() -> Resource {
             ("Path", E::reference("IamPath")),
             ("Volumes", E::List(vec![volume])),
             ("ProjectLocations", E::split(",", E::reference("ProjectLocations"))),
-            ("TrustedPrincipalArn", E::reference("TrustedPrincipalArn")),
+            ("TrustedPrincipalArn", config.principal()),
             ("ExternalId", external_id()),
             ("PermissionsBoundaryArn", boundary_arn()),
             ("MaxSessionDuration", E::reference("MaxSessionDuration")),
@@ -246,15 +326,15 @@ fn volume_access() -> Resource {
             ("OmitObjectAcls", E::reference("OmitObjectAcls")),
             ("Checks", E::reference("Checks")),
             ("ConfigureCors", E::reference("ConfigureCors")),
-            ("Release", E::reference("AssetKey")),
+            ("Release", config.code_key()),
         ],
     }
 }
 
-fn function() -> Resource {
+fn function(config: &Config) -> Resource {
     let environment = E::map([
         ("CAVATICA_STACK_ID", E::reference("AWS::StackId")),
-        ("CAVATICA_TRUSTED_PRINCIPAL_ARN", E::reference("TrustedPrincipalArn")),
+        ("CAVATICA_TRUSTED_PRINCIPAL_ARN", config.principal()),
     ]);
     Resource {
         logical_id: "ProviderFunction",
@@ -270,7 +350,7 @@ fn function() -> Resource {
             ("Runtime", E::text("provided.al2023")),
             ("Architectures", E::List(vec![E::text("x86_64")])),
             ("Handler", E::text("bootstrap")),
-            ("Code", E::map([("S3Bucket", E::reference("AssetBucket")), ("S3Key", E::reference("AssetKey"))])),
+            ("Code", E::map([("S3Bucket", config.code_bucket()), ("S3Key", config.code_key())])),
             ("Role", E::GetAtt("ProviderRole", "Arn")),
             ("MemorySize", E::Number(128)),
             ("Timeout", E::Number(FUNCTION_TIMEOUT)),

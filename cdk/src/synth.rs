@@ -51,7 +51,7 @@ fn out(folder: &Path) -> String {
 /// The templates, in both notations.
 #[must_use]
 pub fn generate(config: &Config) -> Vec<File> {
-    let (template, native) = (stack::template(config), stack::native::template());
+    let (template, native) = (stack::template(config), stack::native::template(config));
     vec![
         File { name: "cavatica-volume.template.json", text: template.to_json() },
         File { name: "cavatica-volume.template.yaml", text: template.to_yaml() },

@@ -48,8 +48,9 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
         ),
     ];
     for (arguments, mut properties) in table {
-        let output = run(&[&["documents"], arguments].concat())?;
         let has_external_id = arguments.contains(&"--external-id");
+        let without: &[&str] = if has_external_id { &[] } else { &["--external-id", "none"] };
+        let output = run(&[&["documents"], arguments, without].concat())?;
         assert!(
             output.status.success() && output.stderr.is_empty() == has_external_id,
             "{arguments:?}: {}",
@@ -76,6 +77,37 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
     assert!(stdout(&run(&[&elsewhere[..], &trusted].concat())?).contains("arn:aws-us-gov:s3:::my-bucket/*"));
     let refused = run(&elsewhere)?;
     assert!(refused.status.code() == Some(1) && stderr(&refused).contains("not in the partition aws-us-gov"));
+    Ok(())
+}
+
+#[test]
+fn an_external_id_that_was_not_given_is_made_at_random() -> Outcome {
+    let made = || -> Result<String, Box<dyn std::error::Error>> {
+        let output = run(&["documents", "--bucket", "my-bucket"])?;
+        assert!(stderr(&output).contains("made at random: enter the same one in Cavatica"), "{}", stderr(&output));
+        let documents: Value = serde_json::from_str(&stdout(&output))?;
+        let id = &documents["trust"]["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"];
+        Ok(id.as_str().ok_or("no external ID")?.to_owned())
+    };
+    let (one, other) = (made()?, made()?);
+    assert!(one.len() == 32 && one != other, "{one} {other}");
+    let none = run(&["documents", "--bucket", "my-bucket", "--external-id", "none"])?;
+    assert!(!stdout(&none).contains("ExternalId") && stderr(&none).contains("any user of Cavatica who knows"));
+    Ok(())
+}
+
+#[test]
+fn a_template_for_a_sibling_platform_trusts_its_role_and_none_elsewhere() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().display().to_string();
+    let sibling = "arn:aws:iam::999999999999:role/sibling";
+    assert!(run(&["synth", "--out", &out, "--trusted-principal", sibling])?.status.success());
+    for entry in std::fs::read_dir(folder.path())? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        assert!(text.contains(sibling) && !text.contains("151136852077"));
+    }
+    let elsewhere = run(&["synth", "--out", &out, "--trusted-principal", "arn:aws-cn:iam::999999999999:role/x"])?;
+    assert!(elsewhere.status.code() == Some(2) && stderr(&elsewhere).contains("must be in the partition aws"));
     Ok(())
 }
 

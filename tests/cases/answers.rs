@@ -14,12 +14,12 @@ use cavatica_tests::staged::{Posted, Stage, Staged};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
-const URL: &str = "https://bucket.s3.amazonaws.com/answer";
+const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
 
 fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
     let pins = Pins { stack: STACK.parse()?, principal: CAVATICA_PRINCIPAL.parse()? };
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
-    Ok(Provider { iam: Staged { account, stage }, post: Posted::default(), pins: Ok(pins) })
+    Ok(Provider { iam: Staged { account, stage }, post: Posted::default(), pins: Ok(pins), is_local: false })
 }
 
 fn only(provider: &Provider<Staged, Posted>) -> Result<Value, Error> {
@@ -40,7 +40,7 @@ async fn a_panic_in_any_call_is_answered_with_what_was_being_done() -> Outcome {
         let provider = provider(Box::new(move |called| {
             Box::pin(async move { assert!(called != action, "a panic that the test asked for") })
         }))?;
-        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
+        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(180)).await?;
         let answer = only(&provider)?;
         let reason = answer["Reason"].as_str().unwrap_or_default();
         assert!(answer["Status"] == "FAILED" && reason.contains("mistake of its own"), "{answer}");
@@ -62,11 +62,11 @@ async fn when_time_runs_out_the_answer_comes_before_the_end_and_says_what_was_wa
             Box::pin(async move { tokio::time::sleep(Duration::from_secs(if hangs { 3_600 } else { 0 })).await })
         }))?;
         let begun = tokio::time::Instant::now();
-        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
-        assert!(begun.elapsed() <= Duration::from_secs(110), "ten seconds are kept back for the answer");
+        provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(180)).await?;
+        assert!(begun.elapsed() <= Duration::from_secs(170), "ten seconds are kept back for the answer");
         let answer = only(&provider)?;
         let reason = answer["Reason"].as_str().unwrap_or_default();
-        assert!(reason.contains("Time ran out after 120 s") && reason.contains(doing), "{answer}");
+        assert!(reason.contains("Time ran out after 180 s") && reason.contains(doing), "{answer}");
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ async fn two_of_the_same_event_at_once_are_both_answered_with_success_and_leave_
     }))?;
     for name in ["create", "update-in-place", "delete"] {
         let event = event(name, URL)?.to_string();
-        let time = Duration::from_secs(120);
+        let time = Duration::from_secs(180);
         let (one, other) = tokio::join!(provider.serve(&event, time), provider.serve(&event, time));
         one.and(other)?;
     }
@@ -97,7 +97,7 @@ async fn two_of_the_same_event_at_once_are_both_answered_with_success_and_leave_
 async fn a_function_without_its_environment_says_so_to_cloudformation() -> Outcome {
     let mut provider = provider(Box::new(|_| Box::pin(async {})))?;
     provider.pins = Err("The function's environment lacks CAVATICA_STACK_ID".to_owned());
-    provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(120)).await?;
+    provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(180)).await?;
     let answer = only(&provider)?;
     assert!(answer["Reason"].as_str().is_some_and(|reason| reason.contains("lacks CAVATICA_STACK_ID")), "{answer}");
     assert!(provider.iam.account.calls().is_empty());
@@ -114,7 +114,7 @@ async fn a_change_of_letter_case_keeps_its_id_whatever_goes_wrong() -> Outcome {
                 tokio::time::sleep(Duration::from_secs(if strikes { 3_600 } else { 0 })).await;
             })
         }))?;
-        provider.serve(&event("update-letter-case-alone", URL)?.to_string(), Duration::from_secs(120)).await?;
+        provider.serve(&event("update-letter-case-alone", URL)?.to_string(), Duration::from_secs(180)).await?;
         let answer = only(&provider)?;
         // With the new ID CloudFormation would send a Delete for it, and IAM would take that for the role in use.
         assert_eq!(answer["PhysicalResourceId"], format!("arn:aws:iam::123456789012:role/{ROLE}"), "{answer}");

@@ -9,9 +9,9 @@ use cavatica_access::asked_tags::ASKED;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
 use cavatica_access::{permissions, request};
-use cavatica_connect::stack::{AssetLocation, Config, native, template};
+use cavatica_connect::stack::{Config, native, template};
 use cavatica_tests::cloudformation::Rollback;
-use cavatica_tests::evaluation::Evaluation;
+use cavatica_tests::evaluation::{self, Evaluation};
 use cavatica_tests::identity::{Identity, Request};
 use cavatica_tests::simulation::authority::Record;
 use cavatica_tests::simulation::history::{Act, Hand, History, Parameters, Weather};
@@ -40,7 +40,6 @@ fn organisations() -> Value {
 
 /// The stack as CloudFormation would make it.
 fn stack(boundary: &str) -> Evaluation {
-    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
     let parameters = [
         ("BucketName", "my-bucket"),
         ("Prefix", "raw"),
@@ -49,7 +48,7 @@ fn stack(boundary: &str) -> Evaluation {
         ("RoleName", "vol"),
         ("PermissionsBoundaryArn", boundary),
     ];
-    Evaluation::of(&template(&Config { asset: Some(asset) }), &parameters)
+    Evaluation::of(&template(&evaluation::published()), &parameters)
 }
 
 /// The provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
@@ -141,7 +140,7 @@ fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken
 /// Privilege Escalation - Methods and Mitigation"; Bishop Fox, "IAM Vulnerable".
 fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
     let ours = |request: Request| request.with(STACK_KEY, events::STACK);
-    let as_ours = |request: Request| request.with(ASKED_KEY, events::STACK);
+    let as_ours = |request: Request| request.with(ASKED_KEY, events::STACK).with("aws:TagKeys", owner::STACK);
     let capped = |request: Request| request.with("iam:PermissionsBoundary", boundary);
     let on = |action: &str, resource: &str| Request::new(&format!("iam:{action}"), resource);
     let other_role = &format!("{ACCOUNT}:role/admin");
@@ -150,7 +149,17 @@ fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
     let profile = &format!("{ACCOUNT}:instance-profile/web");
     let with_policy = |request: Request, policy: &str| request.with("iam:PolicyARN", policy);
     let removes = |request: Request, key: &str| request.with("aws:TagKeys", key);
+    // IAM takes the tag for ours in a condition, whatever its letter case; the function would not.
+    let in_other_case =
+        |request: Request| request.with(ASKED_KEY, events::STACK).with("aws:TagKeys", "Cavatica-Connect:Stack");
     let mut paths = vec![
+        ("a role with our tag in other letter case", in_other_case(capped(on("CreateRole", ROLE)))),
+        ("a policy with our tag in other letter case", in_other_case(on("CreatePolicy", POLICY))),
+        ("our tag in other letter case on a policy", in_other_case(on("TagPolicy", POLICY))),
+        (
+            "the CORS configuration of another bucket, without ConfigureCors",
+            Request::new("s3:PutBucketCORS", "arn:aws:s3:::other-bucket").with("aws:ResourceAccount", "123456789012"),
+        ),
         ("a new version of another policy", on("CreatePolicyVersion", other_policy)),
         ("a new version of another policy that carries our tag", ours(on("CreatePolicyVersion", other_policy))),
         ("a new version of the boundary", on("CreatePolicyVersion", boundary)),
@@ -280,7 +289,9 @@ fn the_paths_are_refused_for_what_they_are_and_not_for_a_slip_in_the_request() -
         let ours = |action: &str, resource: &str| {
             Request::new(action, resource).with(STACK_KEY, events::STACK).with("iam:PermissionsBoundary", boundary)
         };
-        let new = |action: &str, resource: &str| Request::new(action, resource).with(ASKED_KEY, events::STACK);
+        let new = |action: &str, resource: &str| {
+            Request::new(action, resource).with(ASKED_KEY, events::STACK).with("aws:TagKeys", owner::STACK)
+        };
         for request in [
             ours("iam:AttachRolePolicy", ROLE).with("iam:PolicyARN", POLICY),
             ours("iam:UpdateAssumeRolePolicy", ROLE),
@@ -291,6 +302,7 @@ fn the_paths_are_refused_for_what_they_are_and_not_for_a_slip_in_the_request() -
             new("iam:CreatePolicy", POLICY),
             new("iam:TagRole", ROLE),
             new("iam:TagRole", &format!("{ACCOUNT}:role/older")).with(STACK_KEY, events::STACK),
+            Request::new("s3:PutBucketCORS", "arn:aws:s3:::my-bucket").with("aws:ResourceAccount", "123456789012"),
             ours("iam:DeleteRole", ROLE),
             ours("iam:ListAttachedRolePolicies", &format!("{ACCOUNT}:role/labs/older")),
             Request::new("iam:DetachUserPolicy", &format!("{ACCOUNT}:user/me")).with("iam:PolicyARN", POLICY),
@@ -417,13 +429,12 @@ fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Ou
             ("RestrictListing", tight),
             ("OmitObjectAcls", tight),
         ];
-        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
-        let by_function = Evaluation::of(&template(&Config { asset: Some(asset) }), &given);
+        let by_function = Evaluation::of(&template(&evaluation::published()), &given);
         let request = request::Request::parse(&by_function.custom_resource()?)?;
         let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
         let wanted = Blueprint::draw(request, owner)?.permissions.to_value();
         let made = Identity::new(&wanted, Some(&by_function.property("Boundary", "/PolicyDocument")?))?;
-        let native = Evaluation::of(&native::template(), &given);
+        let native = Evaluation::of(&native::template(&Config::default()), &given);
         let policy = native.property("VolumePolicy", "/PolicyDocument")?;
         let native = Identity::new(&policy, Some(&native.property("Boundary", "/PolicyDocument")?))?;
         let prefixes = ["", "raw", "raw/", "raw/2026", "rawer"];

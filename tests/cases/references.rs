@@ -40,7 +40,7 @@ fn read_as_yaml_1_1() -> Result<Vec<Value>, Error> {
 fn a_reader_of_yaml_1_1_sees_in_both_notations_the_same_template() -> Outcome {
     let read = read_as_yaml_1_1()?;
     assert_eq!(read.len(), 2);
-    for (yaml, template) in read.iter().zip([template(&Config::default()), native::template()]) {
+    for (yaml, template) in read.iter().zip([template(&Config::default()), native::template(&Config::default())]) {
         let json: Value = serde_json::from_str(&template.to_json())?;
         assert!(*yaml == json, "{}", difference(yaml, &json, "").unwrap_or_default());
         assert_eq!(
@@ -66,7 +66,7 @@ fn difference(one: &Value, other: &Value, place: &str) -> Option<String> {
 
 #[test]
 fn each_value_that_the_yaml_allows_can_be_chosen() -> Outcome {
-    let templates = [template(&Config::default()), native::template()];
+    let templates = [template(&Config::default()), native::template(&Config::default())];
     let mut tried = 0;
     for (yaml, template) in read_as_yaml_1_1()?.iter().zip(&templates) {
         for (name, parameter) in yaml["Parameters"].as_object().ok_or("no parameters")? {
@@ -106,7 +106,7 @@ fn every_region_outside_the_commercial_partition_is_refused() -> Outcome {
     let others = partitions.iter().filter(|(partition, _)| *partition != "aws").flat_map(|(_, regions)| regions);
     let others: BTreeSet<&str> = others.map(String::as_str).collect();
     assert_eq!(others, BTreeSet::from(OTHER_PARTITIONS));
-    for template in [template(&Config::default()), native::template()] {
+    for template in [template(&Config::default()), native::template(&Config::default())] {
         let rule = template.to_value()["Rules"]["CommercialPartition"].to_string();
         assert!(others.iter().all(|region| rule.contains(&format!("\"{region}\""))), "{rule}");
     }
@@ -176,7 +176,7 @@ const NATIVE_ONLY: &str = "iam:AttachRolePolicy";
 #[test]
 fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
     let mut excused: BTreeSet<&str> = BTreeSet::new();
-    for (is_native, template) in [(false, template(&Config::default())), (true, native::template())] {
+    for (is_native, template) in [(false, template(&Config::default())), (true, native::template(&Config::default()))] {
         let kinds: BTreeSet<_> = template.resources.iter().map(|resource| resource.kind.to_owned()).collect();
         let kinds: Vec<_> = kinds.into_iter().filter(|kind| kind.starts_with("AWS::")).collect();
         let handlers: BTreeMap<String, BTreeMap<String, Vec<String>>> =

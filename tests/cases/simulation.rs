@@ -7,7 +7,7 @@ use cavatica_tests::Outcome;
 use cavatica_tests::cloudformation::Rollback;
 use cavatica_tests::simulation::campaign;
 use cavatica_tests::simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
-use cavatica_tests::simulation::play::{Published, play};
+use cavatica_tests::simulation::play::{Published, TRUSTS_SIBLING, play};
 
 /// How many histories the ordinary test plays.
 const HISTORIES: u64 = 100_000;
@@ -185,7 +185,7 @@ fn an_update_is_taken_back_although_the_account_still_shows_how_it_was() -> Outc
     }
     // Whom the function may trust is not taken back yet, so that nothing could be expected.
     let shared: &[(&str, &str)] = &[("PolicyName", "shared")];
-    let sibling = ("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/sibling");
+    let sibling = (TRUSTS_SIBLING, "sibling");
     let moved = update(&[shared[0], NEW[0], sibling]);
     holds(&lagging(), &[create(shared), resource_first(taken_back(moved))])?;
     // What a rename leaves to be noted must not pass for what is to be taken back.
@@ -359,6 +359,23 @@ fn tags_of_an_earlier_life_go_when_a_role_comes_back_into_use() -> Outcome {
     let unfinished = with(update(NEW), &[fine(), denied(Action::DeleteRole)]);
     holds(&calm(), &[tagged.clone(), unfinished.clone(), update(&[])])?;
     holds(&calm(), &[tagged, unfinished, update(&[("Tags", "Team=other,cost centre=42")])])
+}
+
+#[test]
+fn a_role_that_is_made_again_remembers_what_the_rename_before_it_left() -> Outcome {
+    let rename = with(update(NEW), &[too_late(), denied(Action::DeleteRole)]);
+    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    holds(&calm(), &[create(&[]), Act::Hand(Hand::DeletesRole), rename, delete])
+}
+
+#[test]
+fn two_deletes_at_once_do_not_wait_long_for_what_the_other_removed() -> Outcome {
+    let slow = Weather { latency: Duration::from_secs(3), authority: Duration::from_secs(35), ..Weather::default() };
+    let again = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };
+    let lost = Strike { call: Calls::Of(Action::DeletePolicy), nth: 1, fault: Fault::LostAfter };
+    let twice = Trouble { strikes: vec![lost], ..again };
+    holds(&slow, &[with(create(&[]), &[too_late(), twice.clone()])])?;
+    holds(&slow, &[create(&[]), Act::Delete { retain: false, troubles: vec![twice] }])
 }
 
 #[test]

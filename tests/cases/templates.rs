@@ -6,17 +6,16 @@ use cavatica_access::limits;
 use cavatica_access::owner::Owner;
 use cavatica_access::request::Request;
 use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
-use cavatica_connect::stack::{AssetLocation, Config, native, template};
+use cavatica_connect::stack::{Config, native, template};
 use cavatica_connect::synth;
 use cavatica_connect::workspace::Workspace;
-use cavatica_tests::evaluation::Evaluation;
-use cavatica_tests::events::STACK;
+use cavatica_tests::evaluation::{self, Evaluation};
+use cavatica_tests::events::{PROVIDER_ROLE_ID, STACK};
 use cavatica_tests::{Error, Outcome};
 use serde_json::json;
 
 fn published() -> Template {
-    let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
-    template(&Config { asset: Some(asset) })
+    template(&evaluation::published())
 }
 
 fn request(evaluation: &Evaluation) -> Result<Request, Error> {
@@ -78,7 +77,6 @@ const GIVEN: [&[(&str, &str)]; 6] = [
         ("PolicyName", "lab-policy"),
         ("IamPath", "/labs/"),
         ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/org/Boundary"),
-        ("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/sibling"),
         ("MaxSessionDuration", "43200"),
         ("Description", "For the lab"),
         ("Tags", "team=genomics,cost centre=42"),
@@ -99,7 +97,7 @@ fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
         assert_eq!(request.role_name.as_str(), asked("RoleName").unwrap_or("cavatica-volume-5e1b8ce0"));
         assert_eq!(request.policy_name.as_str(), asked("PolicyName").unwrap_or(request.role_name.as_str()));
         let external_id = match asked("ExternalId") {
-            None => Some("5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f"),
+            None => Some(PROVIDER_ROLE_ID),
             Some("none") => None,
             given => given,
         };
@@ -113,9 +111,12 @@ fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
 
 #[test]
 fn the_native_template_makes_the_same_documents_and_names() -> Outcome {
-    let (by_function, native) = (published(), native::template());
+    let (by_function, native) = (published(), native::template(&Config::default()));
     for given in GIVEN {
-        let given: Vec<_> = given.iter().copied().filter(|(name, _)| !BY_FUNCTION_ONLY.contains(name)).collect();
+        let mut given: Vec<_> = given.iter().copied().filter(|(name, _)| !BY_FUNCTION_ONLY.contains(name)).collect();
+        if !given.iter().any(|(name, _)| *name == "ExternalId") {
+            given.push(("ExternalId", "made-by-openssl-rand"));
+        }
         let evaluation = Evaluation::of(&native, &given);
         let request = request(&Evaluation::of(&by_function, &given))?;
         let owner = Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() };
@@ -139,19 +140,19 @@ const BY_FUNCTION_ONLY: [&str; 2] = ["Tags", "BucketOwnerAccountId"];
 
 #[test]
 fn the_native_template_has_the_parameters_that_make_sense_without_a_function_and_no_others() {
-    let (by_function, native) = (published(), native::template());
+    let (by_function, native) = (published(), native::template(&Config::default()));
     let names = |template: &Template| template.parameters().map(|parameter| parameter.name).collect::<Vec<_>>();
     let native = names(&native);
     let left_out: Vec<_> = names(&by_function).into_iter().filter(|name| !native.contains(name)).collect();
-    let expected =
-        ["BucketOwnerAccountId", "Tags", "Checks", "ConfigureCors", "LogRetentionDays", "AssetBucket", "AssetKey"];
+    let expected = ["BucketOwnerAccountId", "Tags", "Checks", "ConfigureCors", "LogRetentionDays"];
     assert_eq!(left_out, expected);
 }
 
 #[test]
 fn a_prefix_that_one_template_cannot_take_is_told_which_can() -> Outcome {
     let of = |template: &Template| template.parameters().find(|parameter| parameter.name == "Prefix").cloned();
-    let (by_function, native) = (of(&published()).ok_or("no Prefix")?, of(&native::template()).ok_or("no Prefix")?);
+    let (by_function, native) =
+        (of(&published()).ok_or("no Prefix")?, of(&native::template(&Config::default())).ok_or("no Prefix")?);
     for prefix in ["日本", "Zürich/2026", "\u{80}"] {
         by_function.check(prefix)?;
         let said = native.check(prefix).err().unwrap_or_default();

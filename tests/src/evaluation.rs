@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavatica_connect::cfn::Template;
+use cavatica_connect::stack::{Config, Release};
 use serde_json::{Value, json};
 
 use crate::{Error, events};
+
+/// What a release of the template is made for in the tests.
+#[must_use]
+pub fn published() -> Config {
+    Config::published(Release::in_one("us-east-1", "releases", "cavatica-connect/0a1b2c3d.zip"))
+}
 
 /// What CloudFormation makes of a value: enough of its functions to evaluate our own template.
 #[derive(Debug, Clone)]
@@ -128,7 +135,13 @@ impl Evaluation {
         let arguments = argument.as_array().cloned().unwrap_or_default();
         Ok(match function {
             "Ref" => self.reference(argument.as_str().unwrap_or_default())?,
+            "Fn::GetAtt" if argument[1] == "RoleId" => json!(events::PROVIDER_ROLE_ID),
             "Fn::GetAtt" => json!(format!("arn:of:{}", argument[0].as_str().unwrap_or_default())),
+            "Fn::FindInMap" => {
+                let keys = arguments.iter().map(|argument| self.value(argument)).collect::<Result<Vec<_>, _>>()?;
+                let place: Vec<_> = keys.iter().filter_map(Value::as_str).collect();
+                self.template.pointer(&format!("/Mappings/{}", place.join("/"))).cloned().ok_or("not in the mapping")?
+            }
             "Fn::If" => {
                 let name = arguments[0].as_str().unwrap_or_default();
                 let holds = self.condition(&self.template["Conditions"][name])?;

@@ -9,6 +9,8 @@ use crate::Error;
 /// The stack that the fixtures are of.
 pub const STACK: &str =
     "arn:aws:cloudformation:us-east-1:123456789012:stack/my-volume/5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f";
+/// The unique ID of the stack's provider role: its automatic external ID.
+pub const PROVIDER_ROLE_ID: &str = "AROA5EXAMPLE7PROVIDER";
 /// The role that the fixtures ask for.
 pub const ROLE: &str = "cavatica-volume-5e1b8ce0";
 /// The external ID that somebody gave in the fixtures: a secret.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_connect::artifact::{self, Asset, Progress};
 use cavatica_connect::engine::Engine;
-use cavatica_connect::stack::{AssetLocation, Config};
+use cavatica_connect::stack::{Config, Release};
 use cavatica_connect::stacks::{Definition, Seen, Stacks, first_cause};
 use cavatica_connect::synth;
 use cavatica_connect::workspace::Workspace;
@@ -37,7 +37,7 @@ pub struct System {
     pub s3: aws_sdk_s3::Client,
     /// Its CloudFormation.
     pub stacks: Stacks,
-    asset: AssetLocation,
+    release: Release,
 }
 
 /// How an operation on a stack ended.
@@ -61,15 +61,15 @@ impl System {
         for bucket in [ASSETS, BUCKET] {
             s3.create_bucket().bucket(bucket).send().await?;
         }
-        let location = AssetLocation { bucket: ASSETS.to_owned(), key: asset.key };
-        s3.put_object().bucket(ASSETS).key(&location.key).body(asset.bytes.into()).send().await?;
-        for file in synth::generate(&Config { asset: Some(location.clone()) }) {
+        let release = Release::in_one(Engine::REGION, ASSETS, &asset.key);
+        s3.put_object().bucket(ASSETS).key(&release.key).body(asset.bytes.into()).send().await?;
+        for file in synth::generate(&Config::published(release.clone())) {
             s3.put_object().bucket(ASSETS).key(file.name).body(file.text.into_bytes().into()).send().await?;
         }
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
-            asset: location,
+            release,
             s3,
             engine,
         })
@@ -167,8 +167,8 @@ impl System {
 
     /// Where the release is, for a test that needs to say so.
     #[must_use]
-    pub fn asset(&self) -> &AssetLocation {
-        &self.asset
+    pub fn release(&self) -> &Release {
+        &self.release
     }
 }
 

@@ -11,7 +11,7 @@ const HEADING: &str = "# Written by `cargo connect synth`. Do not edit: change c
 const LONG_ONLY: [&str; 1] = ["Fn::Contains"];
 
 /// Sections whose entries are set apart by blank lines.
-const SPACED: [&str; 4] = ["Parameters", "Rules", "Resources", "Outputs"];
+const SPACED: [&str; 5] = ["Parameters", "Rules", "Mappings", "Resources", "Outputs"];
 
 /// Columns of a line.
 const WIDTH: usize = 120;

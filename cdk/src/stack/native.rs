@@ -8,13 +8,15 @@ use cavatica_access::permissions;
 use cavatica_access::port::POLICY_DESCRIPTION;
 
 use super::outputs::Made;
-use super::{boundary, boundary_arn, given_external_id, parameters, policy_name, role_name, rules, s3_arn};
+use super::{Config, boundary, boundary_arn, parameters, policy_name, role_name, rules, s3_arn};
 use crate::cfn::Expr as E;
 use crate::cfn::{Resource, Template};
 
 /// Makes the template.
 #[must_use]
-pub fn template() -> Template {
+pub fn template(config: &Config) -> Template {
+    // It has no code, wherever it is published.
+    let config = Config { release: None, ..config.clone() };
     let mut conditions = super::conditions();
     conditions.extend([
         ("HasDescription", E::negated(E::equals(E::reference("Description"), E::text("")))),
@@ -23,23 +25,22 @@ pub fn template() -> Template {
             E::both(E::equals(E::reference("RestrictListing"), E::text("true")), E::Condition("HasPrefix")),
         ),
     ]);
-    // It cannot look at the bucket, whoever owns it.
-    conditions.retain(|(name, _)| *name != "HasBucketOwner");
     let made = Made {
         role_arn: E::GetAtt("VolumeRole", "Arn"),
         role_name: E::reference("VolumeRole"),
         policy_arn: E::reference("VolumePolicy"),
-        external_id: given_external_id(),
-        is_by_function: false,
+        external_id: E::reference("ExternalId"),
+        release: None,
     };
     Template {
         description: "Connects an S3 bucket to Cavatica: the IAM policy and role that let Cavatica use it, made by \
                       CloudFormation itself."
             .to_owned(),
         groups: parameters::native_groups(),
-        rules: rules().into_iter().filter(|rule| rule.name != super::CORS_RULE).collect(),
+        rules: rules(&config).into_iter().filter(|rule| rule.name != super::CORS_RULE).collect(),
+        mappings: Vec::new(),
         conditions,
-        resources: vec![boundary::resource(), policy(), role()],
+        resources: vec![boundary::resource(), policy(), role(&config)],
         outputs: made.outputs(),
     }
 }
@@ -60,8 +61,8 @@ fn policy() -> Resource {
     }
 }
 
-fn role() -> Resource {
-    let trust = |external_id| E::json(&permissions::trust(E::reference("TrustedPrincipalArn"), external_id));
+fn role(config: &Config) -> Resource {
+    let trust = |external_id| E::json(&permissions::trust(config.principal(), external_id));
     Resource {
         logical_id: "VolumeRole",
         kind: "AWS::IAM::Role",
@@ -72,7 +73,10 @@ fn role() -> Resource {
             ("RoleName", role_name()),
             ("Path", E::reference("IamPath")),
             ("Description", E::when("HasDescription", E::reference("Description"), E::no_value())),
-            ("AssumeRolePolicyDocument", E::when("HasExternalId", trust(Some(given_external_id())), trust(None))),
+            (
+                "AssumeRolePolicyDocument",
+                E::when("HasExternalId", trust(Some(E::reference("ExternalId"))), trust(None)),
+            ),
             ("MaxSessionDuration", E::reference("MaxSessionDuration")),
             ("PermissionsBoundary", boundary_arn()),
             ("ManagedPolicyArns", E::List(vec![E::reference("VolumePolicy")])),

@@ -14,20 +14,20 @@ pub(super) struct Made {
     pub(super) role_name: E,
     pub(super) policy_arn: E,
     pub(super) external_id: E,
-    /// Whether a function made it, which tells what it found and of which release it is.
-    pub(super) is_by_function: bool,
+    /// The release of the function that made it, which also tells what it found.
+    pub(super) release: Option<E>,
 }
 
 impl Made {
     /// By the custom resource.
-    pub(super) fn by_function() -> Self {
+    pub(super) fn by_function(release: E) -> Self {
         let attribute = |name| E::GetAtt("VolumeAccess", name);
         Self {
             role_arn: attribute("RoleArn"),
             role_name: attribute("RoleName"),
             policy_arn: attribute("PolicyArn"),
             external_id: attribute("ExternalId"),
-            is_by_function: true,
+            release: Some(release),
         }
     }
 
@@ -56,14 +56,14 @@ impl Made {
             },
             output("NextSteps", "What to do now, and before deleting this stack.", next_steps()),
         ];
-        if self.is_by_function {
+        if let Some(release) = &self.release {
             outputs.extend([
                 output(
                     "Findings",
                     "What may keep Cavatica from using the bucket, as far as AWS lets anyone know.",
                     E::GetAtt("VolumeAccess", "Findings"),
                 ),
-                output("Release", "The code that made the role.", E::reference("AssetKey")),
+                output("Release", "The code that made the role.", release.clone()),
             ]);
         }
         outputs

@@ -2,11 +2,11 @@
 //! as it is last. The rules are the domain's, as far as a pattern can see them.
 
 use cavatica_access::limits;
-use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
-use cavatica_access::request::{BOUNDARY_RULE, CAVATICA_PRINCIPAL, Checks, ExternalId};
+use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleName};
+use cavatica_access::request::{BOUNDARY_RULE, Checks, ExternalId};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, ProjectLocation};
 
-use super::{AssetLocation, Config};
+use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
 
 /// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
@@ -33,11 +33,11 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
             parameters: encryption_and_owner(),
         },
         Group { label: "3. Names, if you want your own", parameters: names() },
-        Group { label: "4. How Cavatica gets in", parameters: entry() },
+        Group { label: "4. How Cavatica gets in", parameters: entry(automatic_external_id()) },
         Group { label: "5. Checks, and the bucket's CORS configuration", parameters: checks() },
         Group { label: "6. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
         Group {
-            label: match config.asset {
+            label: match config.release {
                 Some(_) => "7. Leave as it is",
                 None => "7. Where the function's code is; leave the rest as it is",
             },
@@ -48,7 +48,6 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
 
 /// Those of the template without a function: the ones that only a function can do something with are left out.
 pub(super) fn native_groups() -> Vec<Group> {
-    let only_trust = internals(&Config::default()).into_iter().filter(|it| it.name == "TrustedPrincipalArn").collect();
     let without = |parameters: Vec<Parameter>, left_out: &str| -> Vec<Parameter> {
         parameters.into_iter().filter(|parameter| parameter.name != left_out).collect()
     };
@@ -67,9 +66,8 @@ pub(super) fn native_groups() -> Vec<Group> {
         },
         // CloudFormation takes no text for tags; those of the stack go to the role by themselves.
         Group { label: "3. Names, if you want your own", parameters: without(names(), "Tags") },
-        Group { label: "4. How Cavatica gets in", parameters: entry() },
+        Group { label: "4. How Cavatica gets in", parameters: entry(own_external_id()) },
         Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
-        Group { label: "6. Leave as it is", parameters: only_trust },
     ]
 }
 
@@ -137,19 +135,45 @@ fn names() -> Vec<Parameter> {
     ]
 }
 
-fn entry() -> Vec<Parameter> {
+/// Hidden, so that the console drops it from links: who mails a link must not know the ID, nor do without one.
+fn automatic_external_id() -> Parameter {
+    Parameter {
+        no_echo: true,
+        ..text(
+            "ExternalId",
+            "External ID",
+            "auto: a random one, made with the stack and shown in its outputs. none: no external ID (not recommended: it is what keeps \
+             other users of Cavatica out). Anything else is used as it is. No link can fill this in.",
+            &format!("auto|none|{}", ExternalId::PATTERN),
+        )
+    }
+    .by_default("auto")
+    .longest(limits::EXTERNAL_ID_MAX)
+    .must_be("auto, none, or 6 to 1224 characters out of letters, digits and _+=,.@:/-")
+}
+
+/// The same where nothing can make one: hidden, without a default, and long enough not to be guessed.
+fn own_external_id() -> Parameter {
+    Parameter {
+        no_echo: true,
+        ..text(
+            "ExternalId",
+            "External ID",
+            "A secret that Cavatica has to give, at least 16 random characters, such as this prints: openssl rand -hex 16. none: no \
+             external ID (not recommended: it is what keeps other users of Cavatica out). No link can fill this in.",
+            r"none|[\w+=,.@:/-]{16,}",
+        )
+    }
+    .required()
+    .longest(limits::EXTERNAL_ID_MAX)
+    .must_be("none, or at least 16 random characters out of letters, digits and _+=,.@:/-, such as openssl rand -hex 16 prints")
+}
+
+fn entry(external_id: Parameter) -> Vec<Parameter> {
     let locations: Vec<_> = ProjectLocation::ALL.iter().map(|(_, region, _)| (*region).to_owned()).collect();
     let all = locations.join(",");
     vec![
-        text(
-            "ExternalId",
-            "External ID",
-            "auto: made from the stack's ID. none: no external ID (not recommended). Anything else is used as it is.",
-            &format!("auto|none|{}", ExternalId::PATTERN),
-        )
-        .by_default("auto")
-        .longest(limits::EXTERNAL_ID_MAX)
-        .must_be("auto, none, or 6 to 1224 characters out of letters, digits and _+=,.@:/-"),
+        external_id,
         text(
             "ProjectLocations",
             "Project locations",
@@ -217,42 +241,26 @@ fn tightening() -> Vec<Parameter> {
 }
 
 fn internals(config: &Config) -> Vec<Parameter> {
-    let asset = |part: fn(&AssetLocation) -> &String| config.asset.as_ref().map(part).cloned();
-    vec![
+    let log = Parameter {
+        kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
+        ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
+    };
+    let code = [
         text(
-            "TrustedPrincipalArn",
-            "Trusted role",
-            "ARN of the role that may assume yours: Cavatica's.",
-            RoleArn::PATTERN,
+            "AssetBucket",
+            "Code bucket",
+            "Bucket in this region that holds the function's code.",
+            BucketName::PATTERN,
         )
-        .by_default(CAVATICA_PRINCIPAL)
-        .must_be(RoleArn::RULE),
-        Parameter {
-            kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
-            ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
-        },
-        Parameter {
-            default: asset(|asset| &asset.bucket),
-            ..text(
-                "AssetBucket",
-                "Code bucket",
-                "Bucket in this region that holds the function's code.",
-                BucketName::PATTERN,
-            )
-            .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
-        },
-        Parameter {
-            default: asset(|asset| &asset.key),
-            ..text(
-                "AssetKey",
-                "Code key",
-                "Key of the function's code; it names the release.",
-                r"[A-Za-z0-9!_.*'()/-]+",
-            )
+        .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
+        .required(),
+        text("AssetKey", "Code key", "Key of the function's code; it names the release.", r"[A-Za-z0-9!_.*'()/-]+")
             .longest(limits::PREFIX)
             .must_be("an object's key")
-        },
-    ]
+            .required(),
+    ];
+    let asked = code.into_iter().filter(|_| config.release.is_none());
+    [log].into_iter().chain(asked).collect()
 }
 
 /// A text parameter that may be left empty.

@@ -43,7 +43,8 @@ enum Grant {
     DetachOurs,
     /// The stack's bucket, whoever owns it.
     LookAtBucket,
-    /// The account's own buckets: when the rule goes out of a bucket, this role knows another one already.
+    /// While CORS is asked for, the account's own buckets: when the rule goes out of a bucket, this role knows another one
+    /// already. Otherwise the stack's, to take the rule out.
     ConfigureCors,
 }
 
@@ -146,7 +147,10 @@ fn resources(grant: Grant) -> Vec<E> {
         Grant::TagOurRole | Grant::ChangeRole | Grant::Attach => vec![any("role")],
         Grant::DetachOurs => vec![any("role"), any("user"), any("group")],
         Grant::LookAtBucket => vec![E::sub("arn:${AWS::Partition}:s3:::${BucketName}")],
-        Grant::ConfigureCors => vec![E::sub("arn:${AWS::Partition}:s3:::*")],
+        Grant::ConfigureCors => {
+            let any = E::sub("arn:${AWS::Partition}:s3:::*");
+            vec![E::when("ConfiguresCors", any, E::sub("arn:${AWS::Partition}:s3:::${BucketName}"))]
+        }
     }
 }
 
@@ -155,15 +159,18 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
     const ASKED_AS_OURS: &str = "aws:RequestTag/cavatica-connect:stack";
     let stack = || E::reference("AWS::StackId");
     let only = |statement: Statement<E>, key| statement.only_if("StringEquals", key, stack());
+    // Condition keys ignore the case of a tag's key, the function does not: what it makes carries the key as it reads it.
+    let exactly =
+        |statement: Statement<E>| statement.only_if("ForAnyValue:StringEquals", "aws:TagKeys", E::text(owner::STACK));
     let capped = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PermissionsBoundary", boundary_arn());
     let our_policy = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PolicyARN", policy_arn());
     match grant {
         Grant::Look | Grant::LookAtBucket => statement,
         Grant::LookIntoOurs | Grant::ChangePolicy | Grant::Remove => only(statement, OURS),
-        Grant::CreateRole => capped(only(statement, ASKED_AS_OURS)),
-        Grant::CreatePolicy => only(statement, ASKED_AS_OURS),
-        Grant::Tag => only(statement, ASKED_AS_OURS).only_if("StringEqualsIfExists", OURS, stack()),
-        Grant::TagOurRole => only(only(statement, ASKED_AS_OURS), OURS),
+        Grant::CreateRole => exactly(capped(only(statement, ASKED_AS_OURS))),
+        Grant::CreatePolicy => exactly(only(statement, ASKED_AS_OURS)),
+        Grant::Tag => exactly(only(statement, ASKED_AS_OURS).only_if("StringEqualsIfExists", OURS, stack())),
+        Grant::TagOurRole => exactly(only(only(statement, ASKED_AS_OURS), OURS)),
         Grant::Untag => {
             let ours = [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, ASKED]
                 .map(E::text)

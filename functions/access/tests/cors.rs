@@ -86,6 +86,26 @@ async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> O
 }
 
 #[tokio::test]
+async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_the_command() -> Outcome {
+    // Without ConfigureCors the role may change the CORS configuration of the stack's bucket only, which is another one now.
+    let world = world(&[])?;
+    let old = cors("vol");
+    world.establish(&create(&old)?).await?;
+    let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
+    world.account.hold("other-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: Vec::new() }));
+    (0..200).for_each(|_| world.account.fail_next(Action::GetBucketCORS, FailureKind::Denied));
+    let begun = world.account.clock().now();
+    let new = with(properties("vol"), "Volumes", json!([{"BucketName": "other-bucket"}]));
+    let said = told(&world.establish(&update(&role_arn("vol"), &old, &new)?).await?.findings);
+    assert!(
+        said.contains("it should be gone") && said.contains("aws s3api get-bucket-cors --bucket my-bucket"),
+        "{said}"
+    );
+    assert!(world.account.clock().now() - begun <= Duration::from_secs(20), "it may never be allowed again");
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() -> Outcome {
     let world = world(&[])?;
     let old = cors("vol");

@@ -27,7 +27,7 @@ pub enum Undeliverable {
     #[error("the event has no ResponseURL, so nobody can be answered: it does not come from CloudFormation")]
     NoUrl,
     /// The URL is not CloudFormation's.
-    #[error("the ResponseURL is not https to a host under amazonaws.com, so nothing was sent to it")]
+    #[error("the ResponseURL is not https to one of CloudFormation's buckets in S3, so nothing was sent to it")]
     Forbidden,
     /// It was tried until time ran out.
     #[error("CloudFormation did not take the answer in {attempts} attempts; last: {last}")]
@@ -50,10 +50,11 @@ pub async fn deliver<P: Post, C: Clock>(
     post: &P,
     clock: &C,
     url: Option<&ResponseUrl>,
+    is_local: bool,
     body: &str,
 ) -> Result<(), Undeliverable> {
     let url = url.ok_or(Undeliverable::NoUrl)?;
-    if !is_allowed(url) {
+    if !is_allowed(url, is_local) {
         return Err(Undeliverable::Forbidden);
     }
     let mut wait = FIRST_WAIT;
@@ -73,16 +74,45 @@ pub async fn deliver<P: Post, C: Clock>(
     Ok(())
 }
 
-/// `https` to a host under `amazonaws.com`, or anything on this machine (the local engine).
-fn is_allowed(url: &ResponseUrl) -> bool {
+/// What the name of a bucket for answers begins with; the region without hyphens follows. Source: "Setting up VPC endpoints
+/// for CloudFormation", custom resources and wait conditions.
+const BUCKET: &str = "cloudformation-custom-resource-response-";
+
+/// `https` to one of CloudFormation's buckets, in the forms that S3's virtual-hosted addresses have; CloudFormation uses no
+/// others. Where the function's own AWS is on this machine, as the local engine is, so may the answer's place be.
+fn is_allowed(url: &ResponseUrl, is_local: bool) -> bool {
     let Ok(url) = Url::parse(url.reveal()) else { return false };
+    if is_this_machine(&url) {
+        return is_local;
+    }
+    let Some(Host::Domain(domain)) = url.host() else { return false };
+    let is_plain = url.username().is_empty() && url.password().is_none() && matches!(url.port(), None | Some(443));
+    url.scheme() == "https" && is_plain && is_bucket_for_answers(domain.trim_end_matches('.'))
+}
+
+/// `BUCKET.s3.amazonaws.com`, `BUCKET.s3-REGION.amazonaws.com`, `BUCKET.s3[.dualstack].REGION.amazonaws.com`, and the same in
+/// China. Source: S3, "Virtual hosting of buckets"; "Dual-stack endpoints".
+fn is_bucket_for_answers(domain: &str) -> bool {
+    let suffixes = [".amazonaws.com", ".amazonaws.com.cn"];
+    let Some(service) = suffixes.iter().find_map(|suffix| domain.strip_suffix(suffix)) else { return false };
+    let Some((bucket, place)) = service.split_once('.') else { return false };
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let is_region = |text: &str| text.split('-').count() >= 3 && text.split('-').all(is_word);
+    let is_of_s3 = place == "s3"
+        || place.strip_prefix("s3-").is_some_and(is_region)
+        || place.strip_prefix("s3.").is_some_and(|rest| is_region(rest.strip_prefix("dualstack.").unwrap_or(rest)));
+    is_of_s3 && bucket.strip_prefix(BUCKET).is_some_and(is_word)
+}
+
+/// Whether an address is on this machine.
+#[must_use]
+pub fn is_loopback(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| is_this_machine(&url))
+}
+
+fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain("localhost")) => true,
-        Some(Host::Domain(domain)) => {
-            let domain = domain.trim_end_matches('.');
-            let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|suffix| domain.ends_with(suffix));
-            url.scheme() == "https" && is_aws && url.username().is_empty() && matches!(url.port(), None | Some(443))
-        }
+        Some(Host::Domain(domain)) => domain == "localhost",
         Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
         None => false,
@@ -126,24 +156,47 @@ impl Post for HttpPost {
 mod tests {
     use super::*;
 
+    fn is_allowed_to(url: &str, is_local: bool) -> bool {
+        is_allowed(&ResponseUrl::new(url.to_owned()), is_local)
+    }
+
     #[test]
-    fn the_answer_goes_to_aws_or_stays_on_this_machine() {
+    fn the_answer_goes_to_cloudformations_buckets_and_nowhere_else() {
         for (url, allowed) in [
             ("https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x?y", true),
-            ("https://bucket.s3.cn-north-1.amazonaws.com.cn/x", true),
-            ("http://127.0.0.1:4566/x", true),
-            ("http://localhost:4566/x", true),
-            ("http://[::1]:4566/x", true),
-            ("http://bucket.s3.amazonaws.com/x", false),
-            ("https://amazonaws.com.evil.example/x", false),
-            ("https://evilamazonaws.com/x", false),
-            ("https://user@bucket.s3.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-uswest2.s3-us-west-2.amazonaws.com/x", true),
+            ("https://cloudformation-custom-resource-response-apeast2.s3.ap-east-2.amazonaws.com:443/x", true),
+            ("https://cloudformation-custom-resource-response-euwest1.s3.dualstack.eu-west-1.amazonaws.com/x", true),
+            ("https://cloudformation-custom-resource-response-cnnorth1.s3.cn-north-1.amazonaws.com.cn/x", true),
+            ("http://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x", false),
+            ("https://bucket.s3.amazonaws.com/x", false),
+            ("https://s3.amazonaws.com/cloudformation-custom-resource-response-useast1/x", false),
+            ("https://my-cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.evil.s3.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.s3.evil.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.execute-api.us-east-1.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com.evil.example/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.s3.evilamazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com@evil.example/x", false),
+            ("https://user@cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x", false),
+            ("https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com:8443/x", false),
+            ("https://cloudformation-custom-resource-response-.s3.amazonaws.com/x", false),
             ("https://10.0.0.1/x", false),
             ("https://169.254.169.254/x", false),
             ("file:///etc/passwd", false),
             ("not a url", false),
         ] {
-            assert_eq!(is_allowed(&ResponseUrl::new(url.to_owned())), allowed, "{url}");
+            assert_eq!(is_allowed_to(url, false), allowed, "{url}");
+            assert_eq!(is_allowed_to(url, true), allowed, "{url}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_answered_only_where_aws_itself_is_on_it() {
+        for url in ["http://127.0.0.1:4566/x", "http://localhost:4566/x", "http://[::1]:4566/x"] {
+            assert!(is_allowed_to(url, true) && !is_allowed_to(url, false), "{url}");
+            assert!(is_loopback(url));
+        }
+        assert!(!is_loopback("https://iam.amazonaws.com") && !is_loopback("http://localhost.evil.example"));
     }
 }

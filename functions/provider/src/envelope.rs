@@ -62,8 +62,7 @@ impl Envelope {
         Self { properties: take("ResourceProperties"), old_properties: take("OldResourceProperties"), ..envelope }
     }
 
-    /// What has to be taken out of anything that is logged about this event. The automatic external ID is part of the
-    /// stack's ID: an identifier, not a secret.
+    /// What has to be taken out of anything that is logged about this event.
     #[must_use]
     pub fn scrubber(&self) -> Scrubber {
         let properties = [&self.properties, &self.old_properties].into_iter();
@@ -72,9 +71,8 @@ impl Envelope {
             let plain = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
             [plain, shown(id).trim_matches('"').to_owned()]
         });
-        let given = external_ids.filter(|id| id.len() > 2 && !self.stack_id.ends_with(id.as_str()));
         let url = self.response_url.iter().map(|url| url.reveal().to_owned());
-        Scrubber::of(given.chain(url))
+        Scrubber::of(external_ids.chain(url))
     }
 }
 
@@ -111,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn given_external_ids_are_secrets_and_the_automatic_one_is_not() {
+    fn external_ids_are_secrets_whoever_made_them() {
         let event = |id: &str| {
             format!(
                 r#"{{"StackId": "arn:aws:cloudformation:r:1:stack/n/uu-id", "ResourceProperties": {{"ExternalId": "{id}"}}}}"#
@@ -123,6 +121,7 @@ mod tests {
             let said = format!("ExternalId is {} but must be", shown(&envelope.properties["ExternalId"]));
             assert!(!envelope.scrubber().scrub(&said).contains(&odd[3..100.min(odd.len())]), "{said}");
         }
-        assert_eq!(Envelope::read(&event("uu-id")).scrubber().scrub("uu-id"), "uu-id");
+        let automatic = "AROA5E1B8CE0111111F00";
+        assert_eq!(Envelope::read(&event(automatic)).scrubber().scrub(&format!("is {automatic}")), "is [redacted]");
     }
 }

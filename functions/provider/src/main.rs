@@ -1,7 +1,7 @@
 //! The Lambda's entry: environment, log, clients. Everything else is in the library.
 
 use cavatica_provider::aws::{self, AwsAccount};
-use cavatica_provider::delivery::HttpPost;
+use cavatica_provider::delivery::{self, HttpPost};
 use cavatica_provider::invocation;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
@@ -22,7 +22,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
     let connector = aws::connector();
     let config = aws::configuration(connector.clone()).await;
-    let provider = Provider { iam: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins() };
+    let is_local = config.endpoint_url().is_some_and(delivery::is_loopback);
+    let provider = Provider { iam: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins(), is_local };
     invocation::run(provider).await
 }
 

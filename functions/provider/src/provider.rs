@@ -29,6 +29,8 @@ pub struct Provider<I, P> {
     pub post: P,
     /// What the environment pins, or what is wrong with it.
     pub pins: Result<Pins, String>,
+    /// Whether the account is played on this machine, where it may be answered then.
+    pub is_local: bool,
 }
 
 impl<I: Account, P: Post> Provider<I, P> {
@@ -53,7 +55,8 @@ impl<I: Account, P: Post> Provider<I, P> {
                 tracing::error!(physical_id = answer.physical_id, reason = scrubber.scrub(reason), "FAILED");
             }
         }
-        let delivered = deliver(&self.post, &end, envelope.response_url.as_ref(), &answer.body(&envelope)).await;
+        let delivered =
+            deliver(&self.post, &end, envelope.response_url.as_ref(), self.is_local, &answer.body(&envelope)).await;
         if let Err(error) = &delivered {
             tracing::error!(%error, "the answer could not be delivered");
         }

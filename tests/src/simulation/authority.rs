@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cavatica_access::memory::State;
+use cavatica_access::owner::Tags;
 use cavatica_access::port::Action;
 use serde_json::Value;
 
@@ -44,6 +45,7 @@ enum Operator {
     StringEqualsIfExists,
     ArnEquals,
     NoneOfIgnoringCase,
+    AnyOf,
 }
 
 #[derive(Debug)]
@@ -121,6 +123,7 @@ impl Operator {
             "StringEqualsIfExists" => Self::StringEqualsIfExists,
             "ArnEquals" => Self::ArnEquals,
             "ForAllValues:StringNotEqualsIgnoreCase" => Self::NoneOfIgnoringCase,
+            "ForAnyValue:StringEquals" => Self::AnyOf,
             other => return Err(format!("{other} is not evaluated").into()),
         })
     }
@@ -143,11 +146,15 @@ impl Key {
 impl Condition {
     fn holds(&self, question: &Question<'_>) -> bool {
         let value = match &self.key {
-            Key::ResourceTag(key) => question.resource_tags.and_then(|tags| tags.get(key)).map(String::as_str),
-            Key::RequestTag(key) => question.request_tags.and_then(|tags| tags.get(key)).map(String::as_str),
+            Key::ResourceTag(key) => question.resource_tags.and_then(|tags| tag(tags, key)),
+            Key::RequestTag(key) => question.request_tags.and_then(|tags| tag(tags, key)),
             Key::Boundary => question.boundary,
             Key::Policy => question.policy,
             Key::ResourceAccount => question.account,
+            Key::TagKeys if matches!(self.operator, Operator::AnyOf) => {
+                let set = question.request_tags.into_iter().flat_map(Tags::keys);
+                return set.chain(question.tag_keys).any(|key| self.values.contains(key));
+            }
             Key::TagKeys => {
                 let is_named = |key: &String| self.values.iter().any(|value| value.eq_ignore_ascii_case(key));
                 return !question.tag_keys.iter().any(is_named);
@@ -158,9 +165,15 @@ impl Condition {
             Operator::StringEquals => value.is_some_and(equals),
             Operator::StringEqualsIfExists => value.is_none_or(equals),
             Operator::ArnEquals => value.is_some_and(|value| self.values.iter().any(|wanted| matches(wanted, value))),
-            Operator::NoneOfIgnoringCase => false,
+            Operator::NoneOfIgnoringCase | Operator::AnyOf => false,
         }
     }
+}
+
+/// A tag's value by its key, whose case does not count. Source: "IAM and AWS STS condition context keys",
+/// `aws:ResourceTag/tag-key`.
+fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
+    tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
 }
 
 /// Whether a pattern with at most one `*`, at its end, matches.

@@ -15,7 +15,7 @@ use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::port::{Action, Carrier, Change, CorsRule};
 use cavatica_access::request::{Former, Request};
 use cavatica_access::volume::BucketName;
-use cavatica_connect::stack::{AssetLocation, Config, template};
+use cavatica_connect::stack::{Config, template};
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use serde_json::Value;
@@ -27,7 +27,7 @@ use super::watch::{Expected, Watch};
 use super::world::{Account, Desk, World};
 use super::{BUCKETS, ORGANISATIONS_BOUNDARY, OWN_BOUNDARY};
 use crate::cloudformation::{self, Asked, Operation, Stack, Status, Step};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{self, Evaluation};
 use crate::{Error, events};
 
 /// How long Lambda lets the function run, as the template says.
@@ -38,7 +38,7 @@ const SERVICE_TIMEOUT: Duration = Duration::from_secs(720);
 /// invocation".
 const LAMBDA_WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 /// Nothing is sent there.
-const URL: &str = "https://bucket.s3.amazonaws.com/answer";
+const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
 /// What a refusal says that no rollback could take back; an administrator may ask for it all the same.
 const REFUSED_BY_RULE: [&str; 4] = [
     "may change only together with RoleName",
@@ -46,6 +46,11 @@ const REFUSED_BY_RULE: [&str; 4] = [
     "names are unique across paths",
     "this function was deployed to trust",
 ];
+
+/// The role of a platform beside Cavatica.
+const SIBLING: &str = "arn:aws:iam::999999999999:role/sibling";
+/// What stands among the parameters for a template that is made for that platform.
+pub const TRUSTS_SIBLING: &str = "(trusted principal)";
 
 /// What has to be allowed for a CORS rule to be seen.
 const LOOKS_AT_BUCKETS: [Action; 2] = [Action::GetBucketLocation, Action::GetBucketCORS];
@@ -62,6 +67,8 @@ pub struct Deployment {
 #[derive(Debug)]
 pub struct Published {
     template: Evaluation,
+    /// The same made for a platform beside Cavatica.
+    sibling: Evaluation,
     known: Mutex<HashMap<Parameters, Arc<Asked<Deployment>>>>,
     record: Option<Record>,
 }
@@ -70,9 +77,11 @@ impl Published {
     /// The template of a release.
     #[must_use]
     pub fn new() -> Self {
-        let asset = AssetLocation { bucket: "releases".to_owned(), key: "cavatica-connect/0a1b2c3d.zip".to_owned() };
-        let template = Evaluation::of(&template(&Config { asset: Some(asset) }), &[("BucketName", "my-bucket")]);
-        Self { template, known: Mutex::default(), record: None }
+        let of = |trusted_principal| {
+            let config = Config { trusted_principal, ..evaluation::published() };
+            Evaluation::of(&template(&config), &[("BucketName", "my-bucket")])
+        };
+        Self { template: of(None), sibling: of(SIBLING.parse().ok()), known: Mutex::default(), record: None }
     }
 
     /// The same, with every question that is asked of the provider role written down.
@@ -86,7 +95,9 @@ impl Published {
         if let Some(asked) = known {
             return Ok(asked);
         }
-        let evaluation = self.template.with(parameters.iter().map(|(name, value)| (*name, *value)));
+        let template = if parameters.contains_key(TRUSTS_SIBLING) { &self.sibling } else { &self.template };
+        let given = parameters.iter().filter(|(name, _)| **name != TRUSTS_SIBLING);
+        let evaluation = template.with(given.map(|(name, value)| (*name, *value)));
         let properties = evaluation.custom_resource()?;
         let environment = evaluation.property("ProviderFunction", "/Environment/Variables")?;
         let pin = |name: &str| environment[name].as_str().unwrap_or_default().to_owned();
@@ -434,7 +445,8 @@ impl Player<'_> {
         let number = u32::try_from(attempt)?;
         let id = serde_json::from_str::<Value>(event)?["RequestId"].take();
         let pins = self.deployed.as_ref().map(|asked| asked.deployment.pins.clone()).ok_or("nothing is deployed")?;
-        let provider = Provider { iam: Account(world), post: Desk { world, attempt: number }, pins: Ok(pins) };
+        let provider =
+            Provider { iam: Account(world), post: Desk { world, attempt: number }, pins: Ok(pins), is_local: false };
         let polls = trouble.kills.get(attempt).copied().unwrap_or(u32::MAX);
         let served = killed_after(polls, provider.serve(event, FUNCTION_TIMEOUT));
         match timeout(FUNCTION_TIMEOUT, served).await {

@@ -12,7 +12,7 @@ use cavatica_access::owner::{self, Owner, TagKeys, Tags};
 use cavatica_access::port::{Carrier, Change, CorsRule};
 use serde_json::Value;
 
-use crate::cloudformation;
+use crate::{cloudformation, events};
 
 /// What is watched for, and what was seen.
 #[derive(Debug)]
@@ -185,8 +185,11 @@ impl Watch {
 
     /// A change took effect.
     pub fn saw(&mut self, change: &Change, before: &State, after: &State) {
-        let broken =
-            self.foreign_change(change, before).or_else(|| self.too_much(after)).or_else(|| self.nothing(after));
+        let broken = self
+            .foreign_change(change, before)
+            .or_else(|| self.too_much(after))
+            .or_else(|| self.nothing(after))
+            .or_else(|| shown(after));
         if let Some(broken) = broken {
             self.violation(format!("{broken}, by {change}"));
         }
@@ -254,6 +257,21 @@ impl Watch {
         let (role, policy) = self.kept.as_ref()?;
         (!is_attached(state, role, policy)).then(|| format!("(d) role {role} is without its policy"))
     }
+}
+
+/// (h): the automatic external ID is nowhere but in a trust policy.
+fn shown(state: &State) -> Option<String> {
+    let tells = |text: &str| text.contains(events::PROVIDER_ROLE_ID);
+    let is_told = |tags: &Tags| tags.iter().any(|(key, value)| tells(key) || tells(value));
+    let of_role =
+        state.roles().find(|role| tells(role.arn.name.as_str()) || tells(&role.description) || is_told(&role.tags));
+    let of_policy = || state.policies().find(|(arn, tags, _)| tells(arn.as_str()) || is_told(tags));
+    let is_rule = |rule: &CorsRule| rule.id.as_deref().is_some_and(tells);
+    let of_bucket = || state.buckets().find(|(_, held)| held.cors.iter().any(is_rule));
+    let place = of_role.map(|role| role.arn.to_string());
+    let place = place.or_else(|| of_policy().map(|(arn, ..)| arn.to_string()));
+    let place = place.or_else(|| of_bucket().map(|(name, _)| name.to_string()))?;
+    Some(format!("(h) {place} shows the external ID"))
 }
 
 fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
