@@ -51,7 +51,8 @@ async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_ru
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         format!("http://{}/answer?X-Amz-Signature={SIGNATURE}", listener.local_addr()?)
     };
-    let unknown = format!("https://no-such-bucket.s3.amazonaws.com/answer?X-Amz-Signature={SIGNATURE}");
+    let place = "cloudformation-custom-resource-response-useast1.s3.no-such-region.amazonaws.com";
+    let unknown = format!("https://{place}/answer?X-Amz-Signature={SIGNATURE}");
     for (url, last) in [
         (forbidden.response_url(), "status 403"),
         (closed, "the connection could not be made or broke"),
@@ -72,7 +73,12 @@ async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_ru
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_cloudformations_is_never_sent_to() -> Outcome {
     let (mut function, _aws) = function().await?;
-    for url in ["https://answers.example.org/x", "http://bucket.s3.amazonaws.com/x", ""] {
+    for url in [
+        "https://answers.example.org/x",
+        "https://bucket.s3.amazonaws.com/x",
+        "http://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x",
+        "",
+    ] {
         let mut event = event_to("")?;
         event["ResponseURL"] = json!(url);
         let end = function.invoke(&event, TIME).await?;
