@@ -369,6 +369,24 @@ fn a_role_that_is_made_again_remembers_what_the_rename_before_it_left() -> Outco
 }
 
 #[test]
+fn what_s3_made_wait_for_is_decided_on_a_fresh_picture() -> Outcome {
+    let own_policy = [("PolicyName", "shared")];
+    let moved = update(&[own_policy[0], ("BucketName", "other-bucket")]);
+    let slow = Strike { call: Calls::Of(Action::GetEncryptionConfiguration), nth: 1, fault: Fault::Silence };
+    let moved = with(moved, &[Trouble { strikes: vec![slow], ..Trouble::default() }]);
+    holds_often(100, &lagging(), &[create(&own_policy), resource_first(taken_back(moved))])
+}
+
+#[test]
+fn a_delete_waits_for_the_right_to_take_its_cors_rule_out() -> Outcome {
+    let late = Weather { authority: Duration::from_secs(90), ..calm() };
+    let elsewhere = update(&[("BucketName", "other-bucket"), ("Checks", "Off")]);
+    let cors = update(&[("ConfigureCors", "true")]);
+    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    holds_often(200, &late, &[create(&[("Checks", "Off")]), elsewhere, cors, delete])
+}
+
+#[test]
 fn two_deletes_at_once_do_not_wait_long_for_what_the_other_removed() -> Outcome {
     let slow = Weather { latency: Duration::from_secs(3), authority: Duration::from_secs(35), ..Weather::default() };
     let again = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };

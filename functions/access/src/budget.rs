@@ -41,9 +41,10 @@ impl<'a, C: Clock> Budget<'a, C> {
         }
     }
 
-    /// Of an event for which nothing else is left to do.
+    /// Of an event for which nothing else is left to do, and after which nobody comes back.
     pub(crate) fn of_the_rest(clock: &'a C) -> Self {
-        Self { left: Mutex::new(clock.remaining()), failing: Duration::MAX, ..Self::of_known_buckets(clock) }
+        let in_force = clock.elapsed() + until_allowed(clock.elapsed());
+        Self { left: Mutex::new(clock.remaining()), in_force, failing: Duration::MAX, ..Self::of_known_buckets(clock) }
     }
 
     /// Does something that has to be done within what is left.

@@ -103,7 +103,12 @@ pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, presen
     };
     let facts = facts.shared();
     let look = || async {
-        let (site, facts) = try_join(observer.site(present), facts.clone().map(Ok)).await?;
+        let begun = setting.clock.elapsed();
+        let (mut site, facts) = try_join(observer.site(present), facts.clone().map(Ok)).await?;
+        // S3 may have taken its time: nothing is decided on a picture that is old by then.
+        if setting.clock.elapsed().saturating_sub(begun) > UNTIL_SHOWN {
+            site = observer.site(present).await?;
+        }
         let findings = preflight::judge(blueprint, &facts);
         let older = older(&observer, &site, &findings).await;
         Ok(Looked { site, findings, older })

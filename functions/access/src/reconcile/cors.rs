@@ -112,7 +112,8 @@ async fn settle_all<I: Account, C: Clock>(
                 AtStake::Creation => share.decisive(),
                 // A rule that goes was set with the provider role of then, and may be out of reach by now.
                 AtStake::Update if wish.wanted.is_some() && !wish.is_as_before => share.unknown(),
-                AtStake::Update | AtStake::Deletion => share.known(),
+                AtStake::Deletion => share.unknown(),
+                AtStake::Update => share.known(),
             };
             let (bucket, limit) = (wish.bucket.clone(), share.limit);
             let late = || Err(Trouble::Passing(Refusal::CorsTookTooLong { bucket, limit }));
