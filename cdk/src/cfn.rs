@@ -310,7 +310,10 @@ impl Template {
                 "Label": {"default": group.label},
                 "Parameters": group.parameters.iter().map(|parameter| parameter.name).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
-            "ParameterLabels": object(self.parameters().map(|p| (p.name, value!({"default": p.label})))),
+            // The console shows labels in place of names, while sentences about a parameter say its name.
+            "ParameterLabels": object(self.parameters().map(|it| {
+                (it.name, value!({"default": format!("{} ({})", it.label, it.name)}))
+            })),
         });
         let mut template = value!({
             "AWSTemplateFormatVersion": "2010-09-09",
@@ -408,21 +411,27 @@ impl Parameter {
     /// What it may be, in words.
     fn rule(&self) -> String {
         if let Some(constraint) = &self.constraint {
-            return constraint.clone();
+            return format!("it {constraint}");
         }
         match &self.kind {
-            Kind::Text { pattern, .. } => format!("must be text that matches {pattern}"),
-            Kind::OneOf(values) => {
-                let values: Vec<_> = values.iter().map(|value| format!("\"{value}\"")).collect();
-                format!("must be {}", values.join(" or "))
-            }
-            Kind::Texts => "must be texts separated by commas".to_owned(),
-            Kind::Number(range) => format!("must be a whole number from {} to {}", range.start(), range.end()),
+            Kind::Text { pattern, .. } => format!("it must be text that matches {pattern}"),
+            Kind::OneOf(values) => format!("choose {}", alternatives(values)),
+            Kind::Texts => "it must be texts separated by commas".to_owned(),
+            Kind::Number(range) => format!("it must be a whole number from {} to {}", range.start(), range.end()),
             Kind::NumberOneOf(values) => {
-                let values: Vec<_> = values.iter().map(ToString::to_string).collect();
-                format!("must be one of {}", values.join(", "))
+                format!("choose {}", alternatives(&values.iter().map(ToString::to_string).collect::<Vec<_>>()))
             }
         }
+    }
+}
+
+/// Such as "Enforce, Report or Off". Values with commas in them are set apart otherwise.
+fn alternatives(values: &[String]) -> String {
+    let separator = if values.iter().any(|value| value.contains(',')) { "; " } else { ", " };
+    match values.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(separator)),
+        None => String::new(),
     }
 }
 

@@ -9,7 +9,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::documents::{Subject, read_volume};
 use crate::launch_url::{self, Launch};
-use crate::synth;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
@@ -39,9 +38,9 @@ pub enum Command {
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
 pub struct SynthArgs {
-    /// Folder to write to
-    #[arg(long, value_name = "DIR", default_value = synth::FOLDER)]
-    pub out: PathBuf,
+    /// Folder to write to [default: templates in the checkout, from wherever this is called]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Write nothing; fail if a file differs from what would be written
     #[arg(long)]
     pub check: bool,
@@ -112,6 +111,9 @@ pub struct LaunchUrlArgs {
     /// Name of the stack
     #[arg(long, default_value = launch_url::STACK_NAME)]
     stack_name: String,
+    /// The template is the one without a function
+    #[arg(long)]
+    pub native: bool,
     /// Parameter to fill in; can be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     parameters: Vec<(String, String)>,
@@ -159,7 +161,7 @@ impl DocumentsArgs {
 
 impl From<LaunchUrlArgs> for Launch {
     fn from(args: LaunchUrlArgs) -> Self {
-        let LaunchUrlArgs { template_url, region, stack_name, parameters } = args;
+        let LaunchUrlArgs { template_url, region, stack_name, native: _, parameters } = args;
         Self { template_url, region, stack_name, parameters }
     }
 }

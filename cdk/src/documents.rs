@@ -54,13 +54,15 @@ pub enum DocumentsError {
     },
     /// A principal or key of another partition means nothing.
     #[error(
-        "{what} {arn} is not in the partition {partition}, and nothing reaches from one to another: name one that is"
+        "{what} {arn} is not in partition {partition}, and nothing reaches from one partition to another: {remedy}"
     )]
     OtherPartition {
         /// What is elsewhere.
         what: &'static str,
         /// Its ARN.
         arn: String,
+        /// What to do.
+        remedy: String,
         /// Where it would have to be.
         partition: Partition,
     },
@@ -114,12 +116,14 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         checks: Checks::Off,
         configure_cors: false,
     };
-    let keys = request.volumes.iter().filter_map(|volume| volume.kms_key.as_ref());
-    let elsewhere = keys.map(|key| ("the KMS key", key.to_string()));
-    let elsewhere = elsewhere.chain([("the trusted role", request.trusted_principal.to_string())]);
-    for (what, arn) in elsewhere {
-        if !arn.starts_with(&format!("arn:{}:", subject.partition)) {
-            return Err(DocumentsError::OtherPartition { what, arn, partition: subject.partition });
+    let partition = &subject.partition;
+    let key = request.volumes.iter().filter_map(|volume| volume.kms_key.as_ref());
+    let key = key.map(|key| ("the KMS key", key.to_string(), format!("name a key in {partition}")));
+    let pass = format!("pass --trusted-principal with a role in {partition}");
+    let named = key.chain([("the trusted role", request.trusted_principal.to_string(), pass)]);
+    for (what, arn, remedy) in named {
+        if !arn.starts_with(&format!("arn:{partition}:")) {
+            return Err(DocumentsError::OtherPartition { what, arn, remedy, partition: subject.partition });
         }
     }
     let permissions = blueprint::permissions(&request, &subject.partition);
@@ -150,13 +154,16 @@ fn key_policy_statement(volume: &Volume) -> Option<Value> {
 
 /// Reads `BUCKET[/PREFIX][:ro|:rw]`.
 pub fn read_volume(text: &str) -> Result<Volume, String> {
+    if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("s3:/")) {
+        return Err("leave out s3://, such as my-bucket/raw:rw".to_owned());
+    }
     let (place, access) = match text.rsplit_once(':') {
         None => (text, AccessMode::ReadOnly),
         Some((place, "ro")) => (place, AccessMode::ReadOnly),
         Some((place, "rw")) => (place, AccessMode::ReadWrite),
         // A colon further in front belongs to the prefix.
         Some((_, rest)) if rest.contains('/') => (text, AccessMode::ReadOnly),
-        Some((_, other)) => return Err(format!("after the colon stands {other}, but only ro and rw can")),
+        Some((_, other)) => return Err(format!("\"{other}\" after the colon is unknown: write :ro or :rw")),
     };
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let bucket: BucketName = bucket.parse().map_err(|rule| format!("the bucket must be {rule}"))?;
@@ -179,7 +186,7 @@ mod tests {
             assert_eq!(volume, Ok((bucket.to_owned(), prefix.map(str::to_owned), access)));
         }
         assert!(read_volume("My-Bucket").is_err_and(|said| said.contains("bucket")));
-        assert!(read_volume("my-bucket:rx").is_err_and(|said| said.contains("only ro and rw")));
+        assert!(read_volume("my-bucket:rx").is_err_and(|said| said.contains("write :ro or :rw")));
         assert!(read_volume("my-bucket/a*").is_err_and(|said| said.contains("prefix")));
     }
 }

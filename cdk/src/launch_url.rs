@@ -6,11 +6,15 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
-use crate::cfn::Template;
+use crate::cfn::{Parameter, Template};
+use crate::regions::{COMMERCIAL, OTHER_PARTITIONS};
 use crate::stack;
 
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Longest address of a template, in characters. Source: `CreateStack`, parameter `TemplateURL`.
+const LONGEST_URL: usize = 1_024;
 
 /// What a stack is called unless somebody wants another name.
 pub const STACK_NAME: &str = "cavatica-volume";
@@ -37,22 +41,34 @@ pub enum LaunchError {
          https://BUCKET.s3.REGION.amazonaws.com/KEY"
     )]
     TemplateUrl(String),
-    /// There is no such region, or Cavatica cannot be trusted from it.
+    /// CloudFormation takes no longer one.
     #[error(
-        "\"{0}\" is not a region that can be used: give one such as us-east-1; from GovCloud and China Cavatica's role \
-         cannot be trusted"
+        "the template's address has {0} characters, and CloudFormation takes at most {LONGEST_URL}: use a shorter key"
     )]
-    Region(String),
+    TemplateUrlTooLong(usize),
+    /// Cavatica cannot be trusted from there.
+    #[error("Cavatica's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region")]
+    OtherPartition(String),
+    /// There is no such region.
+    #[error("\"{region}\" is not a region of AWS{}", did_you_mean(.meant, || ", such as us-east-1".to_owned()))]
+    Region {
+        /// As it was given.
+        region: String,
+        /// What it may be meant to be.
+        meant: Option<&'static str>,
+    },
     /// CloudFormation takes no such name.
     #[error("\"{0}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most")]
     StackName(String),
     /// The template has no such parameter.
-    #[error("the template has no parameter \"{name}\": {hint}")]
+    #[error("the template has no parameter \"{name}\"{}", did_you_mean(.meant, || format!("; it has {}", .known.join(", "))))]
     UnknownParameter {
         /// What was given.
         name: String,
+        /// What it may be meant to be.
+        meant: Option<&'static str>,
         /// What there is.
-        hint: String,
+        known: Vec<&'static str>,
     },
     /// A parameter was given twice.
     #[error("parameter {0} is given twice: give it once")]
@@ -61,15 +77,38 @@ pub enum LaunchError {
     #[error("parameter {0} is hidden (NoEcho), and the console drops it from links: leave it to the administrator")]
     NoEcho(String),
     /// CloudFormation would refuse the value.
-    #[error("parameter {name} cannot be \"{value}\": it {rule}")]
+    #[error("parameter {name} cannot be {}: {rule}", quoted(.value))]
     Value {
         /// Which.
         name: String,
         /// What was given.
         value: String,
-        /// What it must be.
+        /// What to give instead.
         rule: String,
     },
+}
+
+fn did_you_mean(meant: &Option<&'static str>, otherwise: impl Fn() -> String) -> String {
+    meant.map_or_else(otherwise, |meant| format!(": did you mean {meant}?"))
+}
+
+/// What is most like a text, if anything is.
+fn most_alike(text: &str, known: &[&'static str]) -> Option<&'static str> {
+    /// Likeness from 0 to 1 from which on a slip is likelier than another word.
+    const ALIKE: f64 = 0.8;
+    let likeness = |known: &str| strsim::jaro_winkler(&text.to_lowercase(), &known.to_lowercase());
+    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= ALIKE).then_some(best)
+}
+
+/// A value as it was given, cut when it is long.
+fn quoted(value: &str) -> String {
+    /// Characters that are shown of a value.
+    const LONGEST: usize = 80;
+    match value.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("\"{}…\"", &value[..at]),
+        None => format!("\"{value}\""),
+    }
 }
 
 /// Makes the link; refuses what the console would refuse or drop.
@@ -77,20 +116,18 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     if !is_in_s3(&launch.template_url) {
         return Err(LaunchError::TemplateUrl(launch.template_url.clone()));
     }
-    if !is_commercial_region(&launch.region) {
-        return Err(LaunchError::Region(launch.region.clone()));
+    if launch.template_url.len() > LONGEST_URL {
+        return Err(LaunchError::TemplateUrlTooLong(launch.template_url.len()));
     }
+    check_region(&launch.region)?;
     if !is_stack_name(&launch.stack_name) {
         return Err(LaunchError::StackName(launch.stack_name.clone()));
     }
     for (i, (name, value)) in launch.parameters.iter().enumerate() {
         let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
             let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
-            let hint = match known.iter().find(|known| known.eq_ignore_ascii_case(name)) {
-                Some(meant) => format!("write {meant}"),
-                None => format!("it has {}", known.join(", ")),
-            };
-            return Err(LaunchError::UnknownParameter { name: name.clone(), hint });
+            let meant = most_alike(name, &known);
+            return Err(LaunchError::UnknownParameter { name: name.clone(), meant, known });
         };
         if launch.parameters[..i].iter().any(|(earlier, _)| earlier == name) {
             return Err(LaunchError::Twice(name.clone()));
@@ -124,6 +161,36 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     Ok(url)
 }
 
+/// What the administrator still has to do about a link, as sentences.
+#[must_use]
+pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
+    let is_given = |name: &str| launch.parameters.iter().any(|(given, _)| given == name);
+    let missing = template.parameters().filter(|parameter| parameter.default.is_none() && !is_given(parameter.name));
+    let (hidden, open): (Vec<_>, Vec<_>) = missing.partition(|parameter| parameter.no_echo);
+    let names = |parameters: &[&Parameter]| parameters.iter().map(|it| it.name).collect::<Vec<_>>().join(" and ");
+    let mut notes = Vec::new();
+    if !open.is_empty() {
+        notes.push(format!("whoever opens the link still has to fill in {}", names(&open)));
+    }
+    if !hidden.is_empty() {
+        notes.push(format!("whoever opens the link has to fill in {}, which no link can", names(&hidden)));
+    }
+    if let Some(elsewhere) = region_of(&launch.template_url).filter(|region| *region != launch.region) {
+        notes.push(format!(
+            "the template is in {elsewhere}; its bucket should be in the stack's region, {}",
+            launch.region
+        ));
+    }
+    notes
+}
+
+/// The region that an address in S3 names, if it names one.
+fn region_of(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let parts = url.host_str()?.split('.').map(|part| part.strip_prefix("s3-").unwrap_or(part));
+    parts.rev().find(|part| COMMERCIAL.contains(part)).map(str::to_owned)
+}
+
 /// Whether the address is of an object in S3, in one of the forms that S3 has for it.
 fn is_in_s3(address: &str) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
@@ -150,9 +217,15 @@ fn is_region_shaped(text: &str) -> bool {
     }
 }
 
-fn is_commercial_region(region: &str) -> bool {
-    let is_other = ["us-gov-", "cn-", "us-iso", "eu-isoe-", "eusc-"].iter().any(|prefix| region.starts_with(prefix));
-    is_region_shaped(region) && !is_other
+fn check_region(region: &str) -> Result<(), LaunchError> {
+    if COMMERCIAL.contains(&region) {
+        return Ok(());
+    }
+    Err(if OTHER_PARTITIONS.contains(&region) {
+        LaunchError::OtherPartition(region.to_owned())
+    } else {
+        LaunchError::Region { region: region.to_owned(), meant: most_alike(region, &COMMERCIAL) }
+    })
 }
 
 /// Whether CloudFormation takes a stack of that name. Source: `CreateStack`, parameter `StackName`.
@@ -209,18 +282,22 @@ mod tests {
             ..launch()
         };
         for (launch, expected) in [
-            (with("Bucket", "x"), "no parameter \"Bucket\": it has BucketName, Prefix"),
-            (with("bucketname", "x"), "write BucketName"),
+            (with("Bucket", "x"), "no parameter \"Bucket\": did you mean BucketName?"),
+            (with("bucketname", "x"), "did you mean BucketName?"),
+            (with("nonsense", "x"), "no parameter \"nonsense\"; it has BucketName"),
+            (with("BucketName", "s3://my-bucket"), "leave out s3://"),
+            (with("BucketName", &"x".repeat(900)), "x…\": it must be"),
             (with("BucketName", "192.168.1.1"), "not an IP address"),
             (with("Prefix", "raw/"), "without a slash at either end"),
             (with("Prefix", "s3://my-bucket/raw"), "leave out s3://"),
             (with("Prefix", "arn:aws:s3:::my-bucket/raw"), "leave out the ARN"),
             (with_bucket("my-bucket/raw"), "leave out the bucket's name"),
-            (with("Tags", "team"), "Key=Value pairs"),
+            (with("Tags", "team"), "\"team\" has no \"=\": write team=value"),
             (with("Tags", "cavatica-connect:stack=x"), "Key=Value pairs"),
             (with("BucketName", "My-Bucket"), "cannot be \"My-Bucket\": it must be a bucket's name"),
             (with("Prefix", "raw/*"), "parameter Prefix"),
-            (with("AccessMode", "readonly"), "\"ReadOnly\" or \"ReadWrite\""),
+            (with("AccessMode", "readonly"), "choose ReadOnly or ReadWrite"),
+            (with("Checks", "enforce"), "choose Enforce, Report or Off"),
             (
                 with("ExternalId", "lab-1234"),
                 "parameter ExternalId is hidden (NoEcho), and the console drops it from links",
@@ -228,18 +305,31 @@ mod tests {
             (with("TrustedPrincipalArn", "arn:aws:iam::999999999999:role/x"), "no parameter \"TrustedPrincipalArn\""),
             (with("RoleName", &"r".repeat(65)), "1 to 64"),
             (with("MaxSessionDuration", "60"), "3600 to 43200"),
-            (
-                with("ProjectLocations", "us-east-1,eu-west-1"),
-                "\"us-east-1,us-west-2\" or \"us-east-1\" or \"us-west-2\"",
-            ),
+            (with("ProjectLocations", "us-east-1,eu-west-1"), "choose us-east-1,us-west-2; us-east-1 or us-west-2"),
             (twice, "given twice"),
-            (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "GovCloud"),
-            (Launch { region: "nowhere".to_owned(), ..launch() }, "nowhere"),
+            (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "another AWS partition"),
+            (Launch { region: "us-east1".to_owned(), ..launch() }, "did you mean us-east-1?"),
+            (Launch { region: "nowhere".to_owned(), ..launch() }, "\"nowhere\" is not a region of AWS"),
+            (
+                Launch { template_url: format!("https://b.s3.amazonaws.com/{}", "k".repeat(1_024)), ..launch() },
+                "at most 1024",
+            ),
             (Launch { stack_name: "1st".to_owned(), ..launch() }, "stack's name"),
         ] {
             let said = said(launch);
             assert!(said.contains(expected), "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_left_to_the_administrator_is_said() {
+        let (by_function, native) = (template(&Config::default()), native::template(&Config::default()));
+        let without = Launch { parameters: Vec::new(), region: "eu-west-1".to_owned(), ..launch() };
+        let said = notes(&by_function, &without).join("\n");
+        for part in ["still has to fill in BucketName and AssetBucket and AssetKey", "the template is in us-east-1"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(notes(&native, &launch()), ["whoever opens the link has to fill in ExternalId, which no link can"]);
     }
 
     #[test]

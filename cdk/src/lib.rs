@@ -18,6 +18,7 @@ pub mod documents;
 pub mod engine;
 pub mod launch_url;
 pub mod operator;
+pub mod regions;
 pub mod stack;
 pub mod stacks;
 pub mod synth;

@@ -10,14 +10,17 @@ use cavatica_access::document::in_ascii;
 use cavatica_connect::cli::{Cli, Command};
 use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::demo;
-use cavatica_connect::documents::{documents, random_external_id};
-use cavatica_connect::launch_url::{Launch, LaunchError, is_stack_name, launch_url};
+use cavatica_connect::documents::{DocumentsError, documents, random_external_id};
+use cavatica_connect::launch_url::{self, Launch, LaunchError, is_stack_name, launch_url};
 use cavatica_connect::operator;
-use cavatica_connect::stack::{Config, template};
+use cavatica_connect::stack::{Config, native, template};
 use cavatica_connect::synth;
+use cavatica_connect::workspace::Workspace;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What was asked for cannot be: clap's own code for it.
+const USAGE: u8 = 2;
 /// What a shell expects of a program that a signal ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 128 + 2;
 const TERMINATED: u8 = 128 + 15;
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", chain(error.as_ref()));
-            ExitCode::FAILURE
+            let is_usage = error.is::<LaunchError>() || error.is::<DocumentsError>();
+            if is_usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -48,11 +52,15 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     let output = match command {
         Command::Synth(args) => {
             let files = synth::generate(&Config { release: None, trusted_principal: args.trusted_principal });
+            let folder = match args.out {
+                Some(folder) => folder,
+                None => Workspace::locate()?.root.join(synth::FOLDER),
+            };
             if args.check {
-                synth::check(&files, &args.out)?;
-                format!("{} is as the generator makes it", args.out.display())
+                synth::check(&files, &folder)?;
+                format!("{} is as the generator makes it", folder.display())
             } else {
-                let written = synth::write(&files, &args.out)?;
+                let written = synth::write(&files, &folder)?;
                 written.iter().map(|path| format!("wrote {}", path.display())).collect::<Vec<_>>().join("\n")
             }
         }
@@ -67,6 +75,9 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             let is_given = args.external_id.is_some();
             let subject = args.subject(random_external_id()?);
             let is_open = subject.external_id.is_none();
+            if subject.restrict_listing && subject.volumes.iter().all(|volume| volume.prefix.is_none()) {
+                eprintln!("note: --restrict-listing changes nothing without a prefix");
+            }
             let documents = documents(subject)?;
             if is_open {
                 eprintln!(
@@ -79,7 +90,16 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             }
             in_ascii(&format!("{documents:#}"))
         }
-        Command::LaunchUrl(args) => launch_url(&template(&Config::default()), &Launch::from(args))?,
+        Command::LaunchUrl(args) => {
+            let config = Config::default();
+            let template = if args.native { native::template(&config) } else { template(&config) };
+            let launch = Launch::from(args);
+            let url = launch_url(&template, &launch)?;
+            for note in launch_url::notes(&template, &launch) {
+                eprintln!("note: {note}");
+            }
+            url
+        }
         Command::Demo => return watch_demo(),
     };
     print_line(&output).map_err(|error| format!("cannot write to standard output: {error}"))?;

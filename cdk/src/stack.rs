@@ -23,6 +23,7 @@ use serde_json::Value;
 use self::outputs::Made;
 use crate::cfn::{Expr as E, Function};
 use crate::cfn::{Expr, Mapping, Resource, Rule, Template};
+use crate::regions::OTHER_PARTITIONS;
 
 /// Longest run of the function, in seconds. A changed provider role is waited for up to 100 s, and an uncontended event
 /// takes two.
@@ -38,23 +39,6 @@ const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
 
 /// The rule that CORS is configured only in buckets of one's own.
 const CORS_RULE: &str = "CorsOfOwnBucketOnly";
-
-/// Regions of partitions from which Cavatica's role, which lives in `aws`, cannot be trusted. All that AWS's SDKs know, as
-/// a test compares: of pseudo parameters CloudFormation's documents show only the region in rules, not the partition.
-pub const OTHER_PARTITIONS: [&str; 12] = [
-    "us-gov-east-1",
-    "us-gov-west-1",
-    "cn-north-1",
-    "cn-northwest-1",
-    "eusc-de-east-1",
-    "us-iso-east-1",
-    "us-iso-west-1",
-    "us-isob-east-1",
-    "us-isob-west-1",
-    "eu-isoe-west-1",
-    "us-isof-east-1",
-    "us-isof-south-1",
-];
 
 /// The mapping that says where the Lambda's zip is, and its keys.
 const RELEASE: &str = "Release";
@@ -142,11 +126,14 @@ pub fn template(config: &Config) -> Template {
 
 /// Checks a parameter's value by the domain's own rule, where a pattern cannot see all of it.
 pub fn check(parameter: &str, value: &str) -> Result<(), String> {
-    let must_be = |rule: &str| format!("must be {rule}");
+    let must_be = |rule: &str| format!("it must be {rule}");
     match parameter {
         "BucketName" => value.parse::<BucketName>().map(|_| ()).map_err(must_be),
         "Prefix" => Prefix::read(value).map(|_| ()).map_err(must_be),
-        "Tags" => request::check_tags(value.split(',')).map_err(must_be),
+        "Tags" => match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
+            Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),
+            None => request::check_tags(value.split(',')).map_err(must_be),
+        },
         _ => Ok(()),
     }
 }
@@ -154,7 +141,7 @@ pub fn check(parameter: &str, value: &str) -> Result<(), String> {
 /// Checks a prefix beside the bucket it is in, by the domain's own rule.
 pub fn check_prefix_beside(bucket: &str, prefix: &str) -> Result<(), String> {
     match (bucket.parse(), Prefix::read(prefix)) {
-        (Ok(bucket), Ok(Some(prefix))) => prefix.check_beside(&bucket).map_err(|rule| format!("must be {rule}")),
+        (Ok(bucket), Ok(Some(prefix))) => prefix.check_beside(&bucket).map_err(|rule| format!("it must be {rule}")),
         _ => Ok(()),
     }
 }

@@ -43,9 +43,11 @@ pub enum SynthError {
     },
 }
 
-/// The option that names a folder, unless it is the default one.
+/// The option that names a folder, unless it is the checkout's.
 fn out(folder: &Path) -> String {
-    if folder == Path::new(FOLDER) { String::new() } else { format!(" --out {}", folder.display()) }
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_default = package.parent().is_some_and(|root| root.join(FOLDER) == folder);
+    if is_default { String::new() } else { format!(" --out {}", folder.display()) }
 }
 
 /// The templates, in both notations.

@@ -76,7 +76,10 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
     let trusted = ["--trusted-principal", "arn:aws-us-gov:iam::999999999999:role/x"];
     assert!(stdout(&run(&[&elsewhere[..], &trusted].concat())?).contains("arn:aws-us-gov:s3:::my-bucket/*"));
     let refused = run(&elsewhere)?;
-    assert!(refused.status.code() == Some(1) && stderr(&refused).contains("not in the partition aws-us-gov"));
+    assert!(
+        refused.status.code() == Some(2)
+            && stderr(&refused).contains("pass --trusted-principal with a role in aws-us-gov")
+    );
     Ok(())
 }
 
@@ -130,7 +133,7 @@ fn the_operators_policy_is_a_document_ready_to_attach() -> Outcome {
 #[test]
 fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Outcome {
     let url = "https://b.s3.amazonaws.com/k";
-    let table: [(&[&str], &str); 15] = [
+    let table: [(&[&str], &str); 17] = [
         (&[], "Usage"),
         (&["documents"], "--bucket"),
         (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
@@ -143,7 +146,9 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
         (&["documents", "--bucket", "my-bucket", "--location", "eu-west-1"], "us-east-1 or us-west-2"),
         (&["documents", "--bucket", "my-bucket", "--kms-key-arn", "alias/x"], "an alias is not enough"),
         (&["documents", "--bucket", "my-bucket", "--volume", "my-bucket"], "cannot be used with"),
-        (&["documents", "--volume", "my-bucket:rx"], "only ro and rw"),
+        (&["documents", "--volume", "my-bucket:rx"], "\"rx\" after the colon is unknown: write :ro or :rw"),
+        (&["documents", "--bucket", "s3://my-bucket/raw"], "leave out s3://"),
+        (&["documents", "--volume", "s3://my-bucket/raw:rw"], "leave out s3://"),
         (&["launch-url", "--template-url", url, "--region", "us-east-1", "--param", "BucketName"], "NAME=VALUE"),
         (&["nonsense"], "nonsense"),
     ];
@@ -156,7 +161,7 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
 }
 
 #[test]
-fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
+fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_1() -> Outcome {
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing").display().to_string();
     let many: Vec<String> = (0..60).map(|i| format!("a-long-bucket-name-of-a-laboratory-{i}")).collect();
@@ -165,8 +170,9 @@ fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
         vec!["launch-url", "--template-url", url, "--region", "us-east-1", "--param", parameter]
     };
     let in_s3 = "https://b.s3.amazonaws.com/k";
+    let drifted = run(&["synth", "--check", "--out", &missing])?;
+    assert!(drifted.status.code() == Some(1) && stderr(&drifted).contains("cargo connect synth --out"));
     for (arguments, said) in [
-        (vec!["synth", "--check", "--out", &missing], "cargo connect synth"),
         (many, "fewer volumes at once"),
         (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "leave out the bucket's name"),
         (vec!["documents", "--operator", "--stack-name", "*"], "cannot be a stack's name"),
@@ -176,7 +182,7 @@ fn what_cannot_be_done_is_one_sentence_on_stderr_with_exit_code_1() -> Outcome {
     ] {
         let output = run(&arguments)?;
         let sentence = stderr(&output);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty() && sentence.contains(said), "{sentence}");
         assert!(sentence.starts_with("error: ") && sentence.trim_end().lines().count() == 1, "{sentence}");
     }

@@ -7,7 +7,8 @@ use std::process::Command;
 use cavatica_access::request::{Checks, Request};
 use cavatica_connect::cfn::Template;
 use cavatica_connect::engine::python;
-use cavatica_connect::stack::{Config, OTHER_PARTITIONS, native, template};
+use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
+use cavatica_connect::stack::{Config, native, template};
 use cavatica_connect::workspace::Workspace;
 use cavatica_connect::{operator, synth};
 use cavatica_tests::evaluation::Evaluation;
@@ -106,6 +107,8 @@ fn every_region_outside_the_commercial_partition_is_refused() -> Outcome {
     let others = partitions.iter().filter(|(partition, _)| *partition != "aws").flat_map(|(_, regions)| regions);
     let others: BTreeSet<&str> = others.map(String::as_str).collect();
     assert_eq!(others, BTreeSet::from(OTHER_PARTITIONS));
+    let commercial: BTreeSet<&str> = partitions["aws"].iter().map(String::as_str).collect();
+    assert_eq!(commercial, BTreeSet::from(COMMERCIAL));
     for template in [template(&Config::default()), native::template(&Config::default())] {
         let rule = template.to_value()["Rules"]["CommercialPartition"].to_string();
         assert!(others.iter().all(|region| rule.contains(&format!("\"{region}\""))), "{rule}");

@@ -54,7 +54,7 @@ impl Made {
                     self.key_policy_statement(),
                 )
             },
-            output("NextSteps", "What to do now, and before deleting this stack.", next_steps()),
+            output("NextSteps", "What to do now, and before deleting this stack.", self.next_steps()),
         ];
         if let Some(release) = &self.release {
             outputs.extend([
@@ -102,13 +102,24 @@ impl Made {
         };
         E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
     }
-}
 
-fn next_steps() -> E {
-    E::sub(
-        "NOW: in Cavatica, attach a volume for Amazon S3 with IAM role authentication: bucket ${BucketName}, then paste RoleArn and \
-         ExternalId from these outputs (or post CreateVolumeRequest to the API). If IAM role authentication is not offered, ask \
-         Cavatica's support to switch it on for you. BEFORE DELETING THIS STACK: deactivate the volume in Cavatica, delete \
-         the files imported from it, delete the volume. Otherwise its files stay behind unreadable.",
-    )
+    /// What the administrator does now, and before the stack is deleted.
+    fn next_steps(&self) -> E {
+        let folder = E::when("HasPrefix", E::sub(", prefix ${Prefix}"), "".into());
+        let paste =
+            E::when("HasExternalId", "RoleArn and ExternalId".into(), "RoleArn (there is no external ID)".into());
+        let unchecked = match self.release {
+            Some(_) => "",
+            None => {
+                "Nobody has checked whether the bucket exists and Cavatica can use it: list the volume in Cavatica to see. "
+            }
+        };
+        let text = format!(
+            "NOW: in Cavatica, attach a volume for Amazon S3 with IAM role authentication: bucket ${{BucketName}}${{Folder}}, then paste \
+             ${{Paste}} from these outputs (or post CreateVolumeRequest to the API). {unchecked}If IAM role authentication is not \
+             offered, ask Cavatica's support to switch it on for you. BEFORE DELETING THIS STACK: deactivate the volume in \
+             Cavatica, delete the files imported from it, delete the volume. Otherwise its files stay behind unreadable."
+        );
+        E::Sub(text, vec![("Folder", folder), ("Paste", paste)])
+    }
 }

@@ -6,6 +6,8 @@
 pub mod preflight;
 pub mod verification;
 
+use crate::request::Checks;
+
 /// Something that an administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -37,6 +39,19 @@ impl Finding {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.weight == Weight::Fails
+    }
+}
+
+/// What is said where nobody looked.
+const UNCHECKED: &str = "not checked, because Checks is Off";
+
+/// What the checks of an event found, as one text: that nobody looked is not that nothing was found.
+#[must_use]
+pub fn reported(checks: Checks, findings: &[Finding]) -> String {
+    match (checks, findings) {
+        (Checks::Off, []) => UNCHECKED.to_owned(),
+        (Checks::Off, findings) => format!("{UNCHECKED}; but: {}", told(findings)),
+        (Checks::Enforce | Checks::Report, findings) => told(findings),
     }
 }
 

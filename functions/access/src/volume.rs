@@ -60,6 +60,11 @@ impl BucketName {
     /// The part of the rule that a pattern can see, for CloudFormation, without anchors.
     pub const PATTERN: &str = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]";
 
+    /// What a URI copied from the console breaks.
+    pub const NOT_A_URI: Rule = "the bucket's name alone: leave out s3:// and what follows the name";
+    /// What an ARN breaks.
+    pub const NOT_AN_ARN: Rule = "the bucket's name alone: leave out arn:aws:s3::: and what follows the name";
+
     /// Beginnings that S3 keeps for itself.
     const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
     /// Endings of access point aliases, object Lambda aliases, multi-region access points, directory and table buckets.
@@ -70,6 +75,13 @@ impl FromStr for BucketName {
     type Err = Rule;
 
     fn from_str(text: &str) -> Result<Self, Rule> {
+        let begins_with = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+        if begins_with("s3:/") {
+            return Err(Self::NOT_A_URI);
+        }
+        if begins_with("arn:") {
+            return Err(Self::NOT_AN_ARN);
+        }
         let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         let fits = (3..=63).contains(&text.len())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-')
@@ -278,6 +290,12 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<BucketName>(), Err(BucketName::RULE), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_bucket_that_was_copied_with_what_is_around_it_is_told_what_to_leave_out() {
+        assert_eq!("s3://my-bucket/raw".parse::<BucketName>(), Err(BucketName::NOT_A_URI));
+        assert_eq!("arn:aws:s3:::my-bucket".parse::<BucketName>(), Err(BucketName::NOT_AN_ARN));
     }
 
     #[test]

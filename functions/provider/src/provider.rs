@@ -145,6 +145,6 @@ fn attributes(task: &Task, done: &Done) -> Attributes {
         ("PolicyName", blueprint.policy.name().to_owned()),
         ("ExternalId", external_id.unwrap_or_default()),
         ("AccountId", blueprint.role.account.to_string()),
-        (FINDINGS, checks::told(&done.findings)),
+        (FINDINGS, checks::reported(blueprint.request.checks, &done.findings)),
     ])
 }
