@@ -1,5 +1,4 @@
-//! What must not be there: the invariants of absence that README's Architecture section states, as far as a test can
-//! keep them.
+//! What must not be there: the invariants of absence that ARCHITECTURE.md states, as far as a test can keep them.
 
 use std::path::{Path, PathBuf};
 

@@ -45,7 +45,13 @@ async fn a_stack_comes_up_changes_in_place_and_goes_without_a_trace() -> Outcome
     assert!(role["trust"].get("Condition").is_none() && !role["trust"].to_string().contains("ExternalId"), "{role}");
     assert!(policy["document"].to_string().contains("genomics-lab-data/raw/2026/*"), "{policy}");
     assert_eq!(role["tags"]["team"], "lab");
-    assert!(!system.stacks.outputs(&created.id).await?.contains_key("ExternalId"), "no external ID, no output");
+    let outputs = system.stacks.outputs(&created.id).await?;
+    assert!(!outputs.contains_key("ExternalId"), "no external ID, no output");
+    let next = &outputs["NextSteps"];
+    assert!(
+        next.contains("bucket genomics-lab-data, prefix raw/2026, then paste RoleArn (there is no external ID)"),
+        "{next}"
+    );
 
     let deleted = system.delete(&created.id).await?;
     assert_eq!(deleted.status, "DELETE_COMPLETE", "{}", deleted.cause);
@@ -169,6 +175,7 @@ async fn a_foreign_role_or_policy_survives_create_failure_rollback_and_delete() 
     assert_eq!(failed.status, "ROLLBACK_COMPLETE", "{}", failed.cause);
     assert!(failed.cause.contains("Role taken already exists and is not this stack's"), "{}", failed.cause);
     assert!(failed.cause.contains("Choose another RoleName"), "{}", failed.cause);
+    assert!(failed.cause.contains("delete the stack, and create it again"), "{}", failed.cause);
     assert_eq!(system.account().await?, before);
     let deleted = system.delete(&failed.id).await?;
     assert_eq!(deleted.status, "DELETE_COMPLETE");
@@ -224,6 +231,7 @@ async fn the_native_template_makes_the_same_role_and_goes_without_a_trace() -> O
     assert_eq!(role["attached"], serde_json::json!(["arn:aws:iam::123456789012:policy/native"]));
     let outputs = system.stacks.outputs(&native.id).await?;
     assert_eq!(outputs["RoleArn"], "arn:aws:iam::123456789012:role/native");
+    assert!(outputs["NextSteps"].contains("Nobody has checked whether the bucket exists"), "{}", outputs["NextSteps"]);
     let request: serde_json::Value = serde_json::from_str(&outputs["CreateVolumeRequest"])?;
     assert_eq!(request["service"]["credentials"]["external_id"], "lab-1234-5678-90ab");
     for id in [by_function.id, native.id] {
@@ -268,6 +276,7 @@ async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outc
     // Nothing of it fails a stack whose checks are off, and a key of another account fails none at all.
     let off = system.create(&[("BucketName", "genomics-lab-dta"), ("Checks", "Off")]).await?;
     assert_eq!(off.status, "CREATE_COMPLETE", "{}", off.cause);
+    assert_eq!(system.stacks.outputs(&off.id).await?["Findings"], "not checked, because Checks is Off");
     system.delete(&off.id).await?;
     let central = KEY.replace("123456789012", "210987654321");
     let foreign = system.create(&[BUCKET, ("KmsKeyArn", &central)]).await?;

@@ -1,6 +1,7 @@
 //! The whole system on this machine: local engine, published Lambda and template, and what IAM holds.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
@@ -12,6 +13,7 @@ use cavatica_connect::synth;
 use cavatica_connect::workspace::Workspace;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::Error;
 
@@ -20,10 +22,19 @@ pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
-/// The Lambda's binary as it is released; built when need be.
+/// The Lambda's binary as it is released; built when need be, once for all tests of a process.
 pub async fn binary() -> Result<PathBuf, Error> {
-    let build = || artifact::build(&Workspace::locate()?, Progress::Quiet).map_err(Error::from);
-    tokio::task::spawn_blocking(build).await?
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || {
+        let workspace = Workspace::locate()?;
+        if !workspace.target.join("release").join("bootstrap").exists() {
+            // Not by a macro: the test harness would keep it to itself, and these are minutes of silence.
+            writeln!(std::io::stderr(), "building the Lambda as it is released: about four minutes, the first time")?;
+        }
+        artifact::build(&workspace, Progress::Shown).map_err(Error::from)
+    };
+    let binary = BINARY.get_or_try_init(|| async { tokio::task::spawn_blocking(build).await? }).await?;
+    Ok(binary.clone())
 }
 
 /// A local engine with our release on it.

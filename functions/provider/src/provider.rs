@@ -20,6 +20,10 @@ use crate::task::{NOTHING_MADE, Pins, Rejected, Task};
 /// Most that is kept back of an invocation's time for the answer.
 const FOR_THE_ANSWER: Duration = Duration::from_secs(10);
 
+/// What an administrator does after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
+const AFTER_CREATE: &str =
+    " If the stack was being created, it can only be deleted now: correct this, delete the stack, and create it again.";
+
 /// Serves events with an account and a way to answer.
 #[derive(Debug)]
 pub struct Provider<I, P> {
@@ -48,7 +52,10 @@ impl<I: Account, P: Post> Provider<I, P> {
             request_id = envelope.request_id,
             "event"
         );
-        let answer = self.answer(&envelope, end.earlier(FOR_THE_ANSWER.min(time / 4)), time).await;
+        let mut answer = self.answer(&envelope, end.earlier(FOR_THE_ANSWER.min(time / 4)), time).await;
+        if let (Outcome::Failed(reason), "Create") = (&mut answer.outcome, envelope.request_type.as_str()) {
+            reason.push_str(AFTER_CREATE);
+        }
         match &answer.outcome {
             Outcome::Success(_) => tracing::info!(physical_id = answer.physical_id, "SUCCESS"),
             Outcome::Failed(reason) => {

@@ -213,7 +213,7 @@ impl Player<'_> {
     }
 
     /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more what
-    /// the update that failed had made. README says so.
+    /// the update that failed had made. ARCHITECTURE.md says so.
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
         self.stack.is_open()
@@ -239,7 +239,7 @@ impl Player<'_> {
     }
 
     /// Whether the policy's name that an event asks for is taken by what an update that failed left of ours under another
-    /// path. README says so.
+    /// path. ARCHITECTURE.md says so.
     fn is_own_way(&self, event: &Value) -> bool {
         let properties = &event["ResourceProperties"];
         let (name, path) = (properties["PolicyName"].as_str().unwrap_or_default(), &properties["Path"]);

@@ -1,6 +1,6 @@
 //! Who watches: the invariants, checked at every effect and at every answer.
 //!
-//! The letters are those of the README's table of invariants under faults.
+//! The letters are those of the table in ARCHITECTURE.md, "Under faults".
 
 use std::sync::Arc;
 
