@@ -14,6 +14,7 @@ use thiserror::Error;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
+use crate::children;
 use crate::workspace::Workspace;
 
 /// The binary and the zip's only entry. AWS: "OS-only runtimes", `provided.al2023` runs the file of this name.
@@ -112,7 +113,7 @@ pub fn build(workspace: &Workspace, progress: Progress) -> Result<PathBuf, Artif
     for variable in OF_THIS_CRATE {
         cargo.env_remove(variable);
     }
-    let output = cargo.output().map_err(ArtifactError::NoCargo)?;
+    let output = children::output(&mut cargo).map_err(ArtifactError::NoCargo)?;
     if !output.status.success() {
         return Err(ArtifactError::Build(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()));
     }

@@ -11,6 +11,7 @@
 
 pub mod artifact;
 pub mod cfn;
+pub mod children;
 pub mod cli;
 pub mod console;
 pub mod demo;

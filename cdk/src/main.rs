@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anstream::eprintln;
 use cavatica_access::document::in_ascii;
+use cavatica_connect::children;
 use cavatica_connect::cli::{Cli, Command};
 use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::demo;
@@ -133,12 +134,15 @@ fn watch_demo() -> Result<ExitCode, Box<dyn Error>> {
         }
     });
     console.rest();
-    // A build under way has got the same signal; nothing here has to wait for it.
+    let is_over = children::end_all();
     runtime.shutdown_background();
     match result? {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(code) => {
-            eprintln!("Interrupted. Nothing is left running.");
+            eprintln!(
+                "Interrupted. {}",
+                if is_over { "Nothing is left running." } else { "The build goes on and ends by itself." }
+            );
             Ok(ExitCode::from(code))
         }
     }
