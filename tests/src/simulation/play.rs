@@ -217,7 +217,7 @@ impl Player<'_> {
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
         self.stack.is_open()
-            || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy() || self.has_unnamed_rule()))
+            || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy() || self.has_lost_rule()))
     }
 
     /// Whether there is a policy of ours that nothing names: its role was never made, and its name is not the role's.
@@ -230,9 +230,15 @@ impl Player<'_> {
         })
     }
 
-    /// Whether a bucket has a CORS rule of ours that the stack's properties do not tell of.
-    fn has_unnamed_rule(&self) -> bool {
-        let known = self.stack.now().map(|asked| Former::read(&asked.properties).cors_buckets).unwrap_or_default();
+    /// Whether a bucket has a CORS rule of ours that the stack's properties do not tell of, or that the provider role of the
+    /// update that failed may not take out: without `ConfigureCors` it reaches its own bucket only.
+    fn has_lost_rule(&self) -> bool {
+        let former = |asked: &Arc<Asked<Deployment>>| Former::read(&asked.properties);
+        let mut known = self.stack.now().map(former).map(|former| former.cors_buckets).unwrap_or_default();
+        if let Some(deployed) = self.deployed.as_ref().filter(|asked| former(asked).cors_buckets.is_empty()) {
+            let reached = &deployed.deployment.blueprint.request.volumes;
+            known.retain(|bucket| reached.iter().any(|volume| volume.bucket == *bucket));
+        }
         let is_ours = |rule: &CorsRule| rule.id.as_ref().is_some_and(|id| id.starts_with("cavatica-connect:"));
         let has_one = |held: &HeldBucket| held.cors.iter().any(is_ours);
         self.world.account.read(|state| state.buckets().any(|(name, held)| has_one(held) && !known.contains(name)))
