@@ -130,3 +130,35 @@ fn physical_role(envelope: &Envelope, owner: &Owner) -> Option<RoleArn> {
     let arn: RoleArn = envelope.physical_id.as_deref()?.parse().ok()?;
     (arn.account == owner.stack.account && arn.partition == owner.stack.partition).then_some(arn)
 }
+
+#[cfg(test)]
+mod tests {
+    use cavatica_access::names::Rule;
+
+    use super::*;
+
+    const STACK: &str = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000";
+
+    fn task(request: &str, logical_id: &str) -> Result<Result<Task, Rejected>, Rule> {
+        let event = format!(
+            r#"{{"RequestType": "{request}", "StackId": "{STACK}", "ResourceType": "{RESOURCE_TYPE}", {logical_id}
+                "PhysicalResourceId": "arn:aws:iam::123456789012:role/vol",
+                "ResourceProperties": {{"RoleName": "vol", "Volumes": [{{"BucketName": "my-bucket"}}]}}}}"#
+        );
+        let principal = cavatica_access::request::CAVATICA_PRINCIPAL.parse()?;
+        Ok(Task::of(&Envelope::read(&event), &Pins { stack: STACK.parse()?, principal }))
+    }
+
+    #[test]
+    fn what_does_not_say_whose_it_is_makes_nothing_and_removes_nothing() -> Result<(), Rule> {
+        for logical_id in ["", r#""LogicalResourceId": "","#, r#""LogicalResourceId": null,"#] {
+            for request in ["Create", "Update"] {
+                assert_eq!(task(request, logical_id)?.err(), Some(Rejected::NoLogicalId), "{request} {logical_id}");
+            }
+            let delete = task("Delete", logical_id)?;
+            assert!(matches!(delete, Ok(Task::Remove(absent)) if absent.target.is_none()), "{logical_id}");
+        }
+        assert!(matches!(task("Create", r#""LogicalResourceId": "VolumeAccess","#)?, Ok(Task::Establish(_))));
+        Ok(())
+    }
+}
