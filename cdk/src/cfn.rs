@@ -188,7 +188,7 @@ pub struct Template {
     pub groups: Vec<Group>,
     /// What spans parameters.
     pub rules: Vec<Rule>,
-    /// What depends on the region.
+    /// Values that depend on the region.
     pub mappings: Vec<Mapping>,
     /// Named conditions.
     pub conditions: Vec<(&'static str, Expr)>,

@@ -137,24 +137,23 @@ pub struct GivenExternalId(Option<ExternalId>);
 struct OptionalPrefix(Option<Prefix>);
 
 impl DocumentsArgs {
-    /// What the documents are about; an external ID that was not given is this one.
+    /// The request of the documents, with this external ID where none was given.
     #[must_use]
     pub fn subject(self, otherwise: ExternalId) -> Subject {
-        let args = self;
-        let access = match args.access {
+        let access = match self.access {
             Access::ReadOnly => AccessMode::ReadOnly,
             Access::ReadWrite => AccessMode::ReadWrite,
         };
-        let (prefix, kms_key) = (args.prefix.and_then(|prefix| prefix.0), args.kms_key_arn);
-        let single = args.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
+        let (prefix, kms_key) = (self.prefix.and_then(|prefix| prefix.0), self.kms_key_arn);
+        let single = self.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
         Subject {
-            volumes: single.into_iter().chain(args.volume).collect(),
-            locations: args.location,
-            external_id: args.external_id.map_or(Some(otherwise), |given| given.0),
-            trusted_principal: args.trusted_principal,
-            partition: args.partition,
-            restrict_listing: args.restrict_listing,
-            omit_object_acls: args.omit_object_acls,
+            volumes: single.into_iter().chain(self.volume).collect(),
+            locations: self.location,
+            external_id: self.external_id.map_or(Some(otherwise), |given| given.0),
+            trusted_principal: self.trusted_principal,
+            partition: self.partition,
+            restrict_listing: self.restrict_listing,
+            omit_object_acls: self.omit_object_acls,
         }
     }
 }

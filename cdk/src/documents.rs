@@ -61,7 +61,7 @@ pub enum DocumentsError {
         what: &'static str,
         /// Its ARN.
         arn: String,
-        /// What to do.
+        /// The remedy, as a sentence.
         remedy: String,
         /// Where it would have to be.
         partition: Partition,
@@ -71,7 +71,7 @@ pub enum DocumentsError {
     Prefix {
         /// As it was given.
         prefix: Prefix,
-        /// What it breaks.
+        /// The rule that it breaks.
         rule: &'static str,
     },
     /// The system gives no random numbers.

@@ -16,7 +16,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// Longest address of a template, in characters. Source: `CreateStack`, parameter `TemplateURL`.
 const LONGEST_URL: usize = 1_024;
 
-/// What a stack is called unless somebody wants another name.
+/// Name of a stack unless somebody wants another.
 pub const STACK_NAME: &str = "cavatica-volume";
 
 /// What a link opens.
@@ -54,7 +54,7 @@ pub enum LaunchError {
     Region {
         /// As it was given.
         region: String,
-        /// What it may be meant to be.
+        /// The known word that is most like it.
         meant: Option<&'static str>,
     },
     /// CloudFormation takes no such name.
@@ -65,7 +65,7 @@ pub enum LaunchError {
     UnknownParameter {
         /// What was given.
         name: String,
-        /// What it may be meant to be.
+        /// The known word that is most like it.
         meant: Option<&'static str>,
         /// What there is.
         known: Vec<&'static str>,
@@ -83,7 +83,7 @@ pub enum LaunchError {
         name: String,
         /// What was given.
         value: String,
-        /// What to give instead.
+        /// The rule that it breaks, as what to give instead.
         rule: String,
     },
 }
@@ -92,7 +92,7 @@ fn did_you_mean(meant: &Option<&'static str>, otherwise: impl Fn() -> String) ->
     meant.map_or_else(otherwise, |meant| format!(": did you mean {meant}?"))
 }
 
-/// What is most like a text, if anything is.
+/// The known word that is most like a text, if any is.
 fn most_alike(text: &str, known: &[&'static str]) -> Option<&'static str> {
     /// Likeness from 0 to 1 from which on a slip is likelier than another word.
     const ALIKE: f64 = 0.8;
@@ -161,7 +161,7 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     Ok(url)
 }
 
-/// What the administrator still has to do about a link, as sentences.
+/// The steps that a link leaves to the administrator, as sentences.
 #[must_use]
 pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
     let is_given = |name: &str| launch.parameters.iter().any(|(given, _)| given == name);
@@ -191,7 +191,7 @@ fn region_of(address: &str) -> Option<String> {
     parts.rev().find(|part| COMMERCIAL.contains(part)).map(str::to_owned)
 }
 
-/// Whether the address is of an object in S3, in one of the forms that S3 has for it.
+/// True for the address of an object in S3, in any of the forms that S3 has for it.
 fn is_in_s3(address: &str) -> bool {
     let Ok(url) = Url::parse(address) else { return false };
     let Some(Host::Domain(host)) = url.host() else { return false };
@@ -228,7 +228,7 @@ fn check_region(region: &str) -> Result<(), LaunchError> {
     })
 }
 
-/// Whether CloudFormation takes a stack of that name. Source: `CreateStack`, parameter `StackName`.
+/// True for a name that CloudFormation takes for a stack. Source: `CreateStack`, parameter `StackName`.
 #[must_use]
 pub fn is_stack_name(name: &str) -> bool {
     name.len() <= 128

@@ -41,8 +41,8 @@ pub const COMMERCIAL: [&str; 36] = [
     "us-west-2",
 ];
 
-/// Regions of the other partitions, from which it cannot be trusted. They are listed because of pseudo parameters
-/// CloudFormation's documents show only the region in rules, not the partition.
+/// Regions of the other partitions, from which it cannot be trusted. They are listed because CloudFormation's documents
+/// show `AWS::Region` in rules, but not `AWS::Partition`.
 pub const OTHER_PARTITIONS: [&str; 12] = [
     "us-gov-east-1",
     "us-gov-west-1",

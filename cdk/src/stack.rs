@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Frozen for ever, since old code, old role and old properties meet new ones during an update and its rollback: the
-//! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name (CloudFormation's choice) and description.
+//! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name
+//! (CloudFormation's choice) and description.
 
 mod boundary;
 pub mod native;
@@ -48,9 +49,9 @@ const RELEASE_KEY: &str = "Key";
 /// What a template is made for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Where the Lambda's zip is; `None` leaves it to parameters, for whoever hosts it.
+    /// Place of the Lambda's zip; `None` leaves it to parameters, for whoever hosts it.
     pub release: Option<Release>,
-    /// Who may assume the volume role; Cavatica when absent. Not a parameter: a link could override it.
+    /// Principal that may assume the volume role; Cavatica when absent. Not a parameter: a link could override it.
     pub trusted_principal: Option<RoleArn>,
 }
 
@@ -72,7 +73,7 @@ impl Release {
 }
 
 impl Config {
-    /// What a release is made for.
+    /// The template of a release, for Cavatica.
     #[must_use]
     pub fn published(release: Release) -> Self {
         Self { release: Some(release), ..Self::default() }

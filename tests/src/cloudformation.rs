@@ -96,7 +96,7 @@ pub struct Answer {
     pub failure: Option<String>,
     /// What the resource is called from now on.
     pub physical_id: String,
-    /// What the attribute `Findings` says; empty when there is none.
+    /// The attribute `Findings`; empty when there is none.
     pub findings: String,
 }
 

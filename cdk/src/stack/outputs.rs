@@ -103,7 +103,7 @@ impl Made {
         E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
     }
 
-    /// What the administrator does now, and before the stack is deleted.
+    /// Steps for the administrator: now, and before the stack is deleted.
     fn next_steps(&self) -> E {
         let folder = E::when("HasPrefix", E::sub(", prefix ${Prefix}"), "".into());
         let paste =

@@ -14,7 +14,7 @@ pub const ASKED: &str = "cavatica-connect:tags";
 /// Characters of one digest: 30 bits. That of another's key is the same once in a billion.
 const DIGEST: usize = 5;
 
-/// What an IAM tag takes, 64 of it.
+/// 64 of the characters that an IAM tag takes.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The note of keys that are asked for.
@@ -25,7 +25,7 @@ pub fn note<'k>(of: TagKeys, keys: impl Iterator<Item = &'k String>) -> String {
     digests.concat()
 }
 
-/// Whether a note among some tags says that a key was asked for.
+/// True if a note among some tags says that a key was asked for.
 #[must_use]
 pub fn has_asked(of: TagKeys, tags: &Tags, key: &str) -> bool {
     let wanted = digest(&of.normal(key));

@@ -9,12 +9,12 @@ use futures_util::future::{Either, select};
 use crate::port::Clock;
 use crate::retry::{Attempt, until_allowed};
 
-/// What S3 gets of an event's time where IAM still has to be changed.
+/// S3's share of an event's time where IAM still has to be changed.
 const FOR_BUCKETS: Duration = Duration::from_secs(15);
-/// What IAM needs of an event's time, whatever S3 does.
+/// IAM's share of an event's time, whatever S3 does.
 const FOR_IAM: Duration = Duration::from_secs(50);
 
-/// What is left of it. Work on several buckets at once counts once.
+/// The time that an event has left. Work on several buckets at once counts once.
 pub(crate) struct Budget<'a, C> {
     clock: &'a C,
     left: Mutex<Duration>,

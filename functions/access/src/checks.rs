@@ -42,7 +42,7 @@ impl Finding {
     }
 }
 
-/// What is said where nobody looked.
+/// Said where nobody looked.
 const UNCHECKED: &str = "not checked, because Checks is Off";
 
 /// What the checks of an event found, as one text: that nobody looked is not that nothing was found.

@@ -98,7 +98,7 @@ impl Remnant {
         self.policies.is_empty() && ours.is_some_and(|role| owner::tagged_policy(&role.tags).is_some())
     }
 
-    /// Whether somebody else carries a policy of it too: the role that it has moved on to, or whoever was given it, who
+    /// True if somebody else carries a policy of it too: the role that it has moved on to, or whoever was given it, who
     /// keeps it if it has moved on.
     #[must_use]
     pub fn shares_policy(&self) -> bool {

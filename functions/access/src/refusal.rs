@@ -168,7 +168,7 @@ pub enum Refusal {
     CorsTookTooLong {
         /// The bucket.
         bucket: BucketName,
-        /// What there was.
+        /// The time that there was.
         limit: Duration,
     },
 

@@ -60,9 +60,9 @@ impl BucketName {
     /// The part of the rule that a pattern can see, for CloudFormation, without anchors.
     pub const PATTERN: &str = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]";
 
-    /// What a URI copied from the console breaks.
+    /// The rule that a URI copied from the console breaks.
     pub const NOT_A_URI: Rule = "the bucket's name alone: leave out s3:// and what follows the name";
-    /// What an ARN breaks.
+    /// The rule that an ARN breaks.
     pub const NOT_AN_ARN: Rule = "the bucket's name alone: leave out arn:aws:s3::: and what follows the name";
 
     /// Beginnings that S3 keeps for itself.
@@ -154,11 +154,11 @@ impl Prefix {
     /// The rule in words. IAM would read `*`, `?` and `${` in a resource as patterns and open more than one folder.
     pub const RULE: Rule = "a folder of the bucket without *, ? and ${ (IAM would read them as patterns) \
          and without control characters, at most 1,024 bytes";
-    /// What a URI copied from the console breaks.
+    /// The rule that a URI copied from the console breaks.
     pub const NOT_A_URI: Rule = "the folder alone: leave out s3:// and the bucket's name";
-    /// What an ARN breaks.
+    /// The rule that an ARN breaks.
     pub const NOT_AN_ARN: Rule = "the folder alone: leave out the ARN up to and with the bucket's name";
-    /// What a path with the bucket in front breaks.
+    /// The rule that a path with the bucket in front breaks.
     pub const NOT_WITH_BUCKET: Rule = "the folder alone: leave out the bucket's name";
 
     /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket.

@@ -25,14 +25,14 @@ pub struct Present {
 }
 
 impl Present {
-    /// Whether the bucket was asked for before too, as the same account's.
+    /// True if the bucket was asked for before too, as the same account's.
     #[must_use]
     pub fn knows_bucket(&self, volume: &Volume) -> bool {
         let before = self.before.iter().flat_map(|before| &before.request.volumes);
         before.into_iter().any(|known| known.bucket == volume.bucket && known.bucket_owner == volume.bucket_owner)
     }
 
-    /// Whether CORS rules were asked for before too.
+    /// True if CORS rules were asked for before too.
     #[must_use]
     pub fn knows_cors(&self) -> bool {
         self.before.as_ref().is_some_and(|before| before.request.configure_cors)

@@ -62,7 +62,7 @@ impl Envelope {
         Self { properties: take("ResourceProperties"), old_properties: take("OldResourceProperties"), ..envelope }
     }
 
-    /// What has to be taken out of anything that is logged about this event.
+    /// Takes out of anything that is logged about this event what must not be seen.
     #[must_use]
     pub fn scrubber(&self) -> Scrubber {
         let properties = [&self.properties, &self.old_properties].into_iter();

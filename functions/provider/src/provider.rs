@@ -20,7 +20,7 @@ use crate::task::{NOTHING_MADE, Pins, Rejected, Task};
 /// Most that is kept back of an invocation's time for the answer.
 const FOR_THE_ANSWER: Duration = Duration::from_secs(10);
 
-/// What an administrator does after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
+/// The way on after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
 const AFTER_CREATE: &str =
     " If the stack was being created, it can only be deleted now: correct this, delete the stack, and create it again.";
 
@@ -33,7 +33,7 @@ pub struct Provider<I, P> {
     pub post: P,
     /// What the environment pins, or what is wrong with it.
     pub pins: Result<Pins, String>,
-    /// Whether the account is played on this machine, where it may be answered then.
+    /// True if the account is played on this machine, where it may be answered then.
     pub is_local: bool,
 }
 

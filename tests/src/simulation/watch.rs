@@ -29,7 +29,7 @@ pub struct Watch {
     in_use: Option<RoleName>,
     event: Value,
     expected: Expected,
-    /// Whether it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
+    /// True if it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
     is_blind: bool,
     violations: Vec<String>,
 }
@@ -227,7 +227,7 @@ impl Watch {
         (!is_ours).then(|| "(e) something foreign was changed".to_owned())
     }
 
-    /// Whether a policy serves the role that stays: then whoever else somebody attached it to keeps it.
+    /// True if a policy serves the role that stays: then whoever else somebody attached it to keeps it.
     fn is_in_use(&self, policy: &PolicyArn, state: &State) -> bool {
         let serves = |role: &RoleName| state.policy_tags(policy).is_some_and(|tags| owner::serves(tags, role));
         self.in_use.as_ref().is_some_and(|role| serves(role) && is_attached(state, role, policy))

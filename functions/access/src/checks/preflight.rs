@@ -13,7 +13,7 @@ use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
 pub struct Facts {
     /// Which bucket.
     pub bucket: BucketName,
-    /// Whether it was asked for before too: a look that is denied now tells nothing new of whose it is.
+    /// True if it was asked for before too: a look that is denied now tells nothing new of whose it is.
     pub is_known: bool,
     /// Where it is.
     pub region: Result<Region, Failure>,

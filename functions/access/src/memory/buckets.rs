@@ -59,9 +59,9 @@ impl State {
         }
     }
 
-    /// What the role's attached policies and its boundary say. Statements' conditions are taken to hold. A KMS key of another
-    /// account is denied, since its key policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`;
-    /// "Policy evaluation logic", cross-account requests.
+    /// The verdict of the role's attached policies and its boundary. Statements' conditions are taken to hold. A KMS key of
+    /// another account is denied, since its key policy is not given. Source: `SimulatePrincipalPolicy`, parameter
+    /// `ResourcePolicy`; "Policy evaluation logic", cross-account requests.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let held = &self.role(&role.name)?.role;
         let carrier = Carrier::Role(held.arn.name.to_string());

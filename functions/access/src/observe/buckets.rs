@@ -14,7 +14,7 @@ use crate::volume::{BucketName, Volume};
 use crate::wanted::Present;
 
 impl<I: Account, C: Clock> Observer<'_, I, C> {
-    /// What can be found out about the buckets of a request in the time there is: two round trips. One that was not asked
+    /// All that the time there is shows of the buckets of a request: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
     pub(crate) async fn facts(&self, present: &Present, share: Share) -> Vec<Facts> {
         let blueprint = &present.blueprint;

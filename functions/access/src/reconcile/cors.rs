@@ -24,12 +24,13 @@ struct Wish {
     wanted: Option<CorsRule>,
     /// The IDs that are ours, that of the role meant last.
     ours: Vec<String>,
-    /// Whether it was asked for like this before too.
+    /// True if it was asked for like this before too.
     is_as_before: bool,
     at_stake: AtStake,
 }
 
-/// What a failure does. A rule gives nobody a right, so it ends only what can be tried again and loses nothing by that.
+/// The consequence of a failure. A rule gives nobody a right, so it ends only what can be tried again and loses
+/// nothing by that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AtStake {
     /// The event fails: nothing was made yet.
@@ -40,7 +41,7 @@ enum AtStake {
     Deletion,
 }
 
-/// What went wrong.
+/// A reason why a rule is not as asked.
 enum Trouble {
     /// The function may not look at the bucket, so nobody here can ever tell.
     Hidden(Refusal),
