@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::request::ExternalId;
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::console::excerpt;
 use crate::documents::{Subject, read_volume};
 use crate::launch_url::{self, Launch};
 
@@ -165,6 +167,16 @@ impl From<LaunchUrlArgs> for Launch {
     }
 }
 
+/// An error of clap's that repeats at most the beginning of a long value.
+#[must_use]
+pub fn with_short_values(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let short = excerpt(value);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(short));
+    }
+    error
+}
+
 /// Reads a domain value; what it breaks is said as its rule.
 fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|rule| format!("must be {rule}"))
@@ -196,10 +208,19 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn a_long_value_is_repeated_in_part() {
+        let arguments = ["cavatica-connect", "documents", "--bucket", &"B".repeat(900)];
+        let said = with_short_values(Cli::try_parse_from(arguments).unwrap_err()).to_string();
+        assert!(said.contains(&format!("'{}…'", "B".repeat(80))), "{said}");
+        assert!(said.contains("3 to 63"), "{said}");
+    }
 
     #[test]
     fn the_definition_of_the_command_line_is_sound() {

@@ -10,11 +10,19 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::stacks::Event;
 
-/// Where to tell it.
+/// Prints the progress of a command.
 #[derive(Debug)]
 pub struct Console {
     spinner: Option<ProgressBar>,
+    columns: usize,
 }
+
+/// Columns of the longest line where the terminal has more, or where there is none.
+const MOST_COLUMNS: usize = 100;
+const PIPE_COLUMNS: usize = 80;
+
+/// What CloudFormation gives as the reason of every operation that somebody asked for.
+const BY_A_USER: &str = "User Initiated";
 
 /// ANSI styles; `anstream` takes them out where nobody would see them.
 mod style {
@@ -27,7 +35,7 @@ mod style {
 use style::{BOLD, DIM, GREEN, PLAIN, RED};
 
 impl Console {
-    /// Tells it with a progress display if somebody watches, else in plain lines.
+    /// Shows a spinner during waits if somebody watches; else prints one line for each.
     #[must_use]
     pub fn new(is_watched: bool) -> Self {
         let spinner = is_watched.then(|| {
@@ -37,7 +45,8 @@ impl Console {
             spinner.finish_and_clear();
             spinner
         });
-        Self { spinner }
+        let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
+        Self { spinner, columns }
     }
 
     /// Begins a part.
@@ -47,25 +56,28 @@ impl Console {
 
     /// Says something.
     pub fn say(&self, text: &impl Display) {
-        self.line(&format!("  {text}"));
+        self.paragraph(&format!("  {text}"));
     }
 
-    /// Says what something is; a long value goes below its name, cut into lines.
+    /// Prints a name and its value; a long value goes below the name.
     pub fn entry(&self, name: &str, value: &str) {
-        /// Columns that a value may take beside its name.
-        const BESIDE: usize = 76;
-        if value.chars().count() <= BESIDE {
-            return self.line(&format!("  {BOLD}{name:<20}{PLAIN} {value}"));
+        let row = format!("  {BOLD}{name:<20}{PLAIN} {value}");
+        if self.fits(&row) {
+            return self.line(&row);
         }
         self.line(&format!("  {BOLD}{name}{PLAIN}"));
-        for line in wrapped(value, BESIDE + 16) {
-            self.line(&format!("    {line}"));
-        }
+        self.paragraph(&format!("    {value}"));
+    }
+
+    /// Prints a name and below it a JSON value.
+    pub fn json_entry(&self, name: &str, value: &Value) {
+        self.line(&format!("  {BOLD}{name}{PLAIN}"));
+        self.json(value);
     }
 
     /// Says that something was checked and holds.
     pub fn holds(&self, text: &impl Display) {
-        self.line(&format!("  {GREEN}✓{PLAIN} {text}"));
+        self.paragraph(&format!("  {GREEN}✓{PLAIN} {text}"));
     }
 
     /// Says what goes on, until [`Console::rest`].
@@ -95,11 +107,17 @@ impl Console {
             status if status.ends_with("_COMPLETE") => GREEN,
             _ => DIM,
         };
-        let reason = if event.reason.is_empty() { String::new() } else { format!("  {}", event.reason) };
-        self.line(&format!(
-            "  {color}{:<28}{PLAIN} {:<22} {DIM}{}{PLAIN}{reason}",
-            event.status, event.logical_id, event.kind
-        ));
+        // Resource types of up to 30 characters, the longest here, fit into 80 columns.
+        let row = format!("  {color}{:<24}{PLAIN} {:<20} {DIM}{}{PLAIN}", event.status, event.logical_id, event.kind);
+        let with_reason = format!("{row}  {}", event.reason);
+        if event.reason.is_empty() || event.reason == BY_A_USER {
+            self.line(&row);
+        } else if self.fits(&with_reason) {
+            self.line(&with_reason);
+        } else {
+            self.line(&row);
+            self.paragraph(&format!("    {}", event.reason));
+        }
     }
 
     /// Shows a JSON value.
@@ -125,6 +143,21 @@ impl Console {
         }
     }
 
+    fn fits(&self, line: &str) -> bool {
+        textwrap::core::display_width(line) <= self.columns
+    }
+
+    /// Prints a text that begins with its indent; the lines that it goes on with are indented by four.
+    fn paragraph(&self, text: &str) {
+        let options = textwrap::Options::new(self.columns)
+            .subsequent_indent("    ")
+            // Names and ARNs are copied: their hyphens are no place to break a line at.
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        for line in textwrap::wrap(text, options) {
+            self.line(&line);
+        }
+    }
+
     fn line(&self, text: &str) {
         // What cannot be shown is no reason to leave a stack half-way.
         let _ = match &self.spinner {
@@ -134,28 +167,20 @@ impl Console {
     }
 }
 
+/// The beginning of a value that somebody typed: as much of it as an error message repeats.
+#[must_use]
+pub fn excerpt(value: &str) -> String {
+    const MOST_CHARACTERS: usize = 80;
+    match value.char_indices().nth(MOST_CHARACTERS) {
+        Some((at, _)) => format!("{}…", &value[..at]),
+        None => value.to_owned(),
+    }
+}
+
 /// Prints a line. Nobody reading any more (`| head`) is no failure.
 pub fn print_line(text: &str) -> std::io::Result<()> {
     match writeln!(anstream::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
-}
-
-/// A text in lines of at most so many columns, broken at blanks where there are any.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let is_full = lines
-            .last()
-            .is_some_and(|line| !line.is_empty() && line.chars().count() + 1 + word.chars().count() > columns);
-        if is_full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(if line.is_empty() { "" } else { " " });
-            line.push_str(word);
-        }
-    }
-    lines
 }

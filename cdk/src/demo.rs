@@ -84,7 +84,7 @@ fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl FnOnce(SdkEr
 /// Runs it.
 pub async fn run(console: &Console) -> Result<(), DemoError> {
     let workspace = Workspace::locate()?;
-    console.wait("looking for what the local engine needs (the first time installs it)");
+    console.wait("preparing the local engine (the first time, this installs it)");
     let prepared = Engine::prepare(&workspace).await;
     console.rest();
     prepared?;
@@ -165,8 +165,10 @@ impl<'a> Demo<'a> {
         console.part("What the administrator copies into Cavatica");
         let template = template(&Config::default());
         for output in &template.outputs {
-            if let Some(value) = outputs.get(output.name) {
-                console.entry(output.name, value);
+            match outputs.get(output.name).map(|value| (value, serde_json::from_str(value))) {
+                Some((_, Ok(json @ Value::Object(_)))) => console.json_entry(output.name, &json),
+                Some((text, _)) => console.entry(output.name, text),
+                None => {}
             }
         }
         self.check_outputs(&outputs)?;

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
 use crate::cfn::{Parameter, Template};
+use crate::console::excerpt;
 use crate::regions::{COMMERCIAL, OTHER_PARTITIONS};
 use crate::stack;
 
@@ -37,8 +38,9 @@ pub struct Launch {
 pub enum LaunchError {
     /// The console reads templates only from S3.
     #[error(
-        "\"{0}\" is not the https address of an object in S3, and the console opens no other: give one such as \
-         https://BUCKET.s3.REGION.amazonaws.com/KEY"
+        "\"{}\" is not the https address of an object in S3, and the console opens no other: give one such as \
+         https://BUCKET.s3.REGION.amazonaws.com/KEY",
+        excerpt(.0)
     )]
     TemplateUrl(String),
     /// CloudFormation takes no longer one.
@@ -50,7 +52,7 @@ pub enum LaunchError {
     #[error("Cavatica's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region")]
     OtherPartition(String),
     /// There is no such region.
-    #[error("\"{region}\" is not a region of AWS{}", did_you_mean(.meant, || ", such as us-east-1".to_owned()))]
+    #[error("\"{}\" is not a region of AWS{}", excerpt(.region), did_you_mean(.meant, || ", such as us-east-1".to_owned()))]
     Region {
         /// As it was given.
         region: String,
@@ -58,10 +60,13 @@ pub enum LaunchError {
         meant: Option<&'static str>,
     },
     /// CloudFormation takes no such name.
-    #[error("\"{0}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most")]
+    #[error(
+        "\"{}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most",
+        excerpt(.0)
+    )]
     StackName(String),
     /// The template has no such parameter.
-    #[error("the template has no parameter \"{name}\"{}", did_you_mean(.meant, || format!("; it has {}", .known.join(", "))))]
+    #[error("the template has no parameter \"{}\"{}", excerpt(.name), did_you_mean(.meant, || format!("; it has {}", .known.join(", "))))]
     UnknownParameter {
         /// What was given.
         name: String,
@@ -71,13 +76,13 @@ pub enum LaunchError {
         known: Vec<&'static str>,
     },
     /// A parameter was given twice.
-    #[error("parameter {0} is given twice: give it once")]
+    #[error("parameter {} is given twice: give it once", excerpt(.0))]
     Twice(String),
     /// The console would drop it.
     #[error("parameter {0} is hidden (NoEcho), and the console drops it from links: leave it to the administrator")]
     NoEcho(String),
     /// CloudFormation would refuse the value.
-    #[error("parameter {name} cannot be {}: {rule}", quoted(.value))]
+    #[error("parameter {name} cannot be \"{}\": {rule}", excerpt(.value))]
     Value {
         /// Which.
         name: String,
@@ -99,16 +104,6 @@ fn most_alike(text: &str, known: &[&'static str]) -> Option<&'static str> {
     let likeness = |known: &str| strsim::jaro_winkler(&text.to_lowercase(), &known.to_lowercase());
     let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= ALIKE).then_some(best)
-}
-
-/// A value as it was given, cut when it is long.
-fn quoted(value: &str) -> String {
-    /// Characters that are shown of a value.
-    const LONGEST: usize = 80;
-    match value.char_indices().nth(LONGEST) {
-        Some((at, _)) => format!("\"{}…\"", &value[..at]),
-        None => format!("\"{value}\""),
-    }
 }
 
 /// Makes the link; refuses what the console would refuse or drop.
@@ -307,6 +302,10 @@ mod tests {
             (with("MaxSessionDuration", "60"), "3600 to 43200"),
             (with("ProjectLocations", "us-east-1,eu-west-1"), "choose us-east-1,us-west-2; us-east-1 or us-west-2"),
             (twice, "given twice"),
+            (with(&"p".repeat(900), "x"), "p…\"; it has"),
+            (Launch { region: "r".repeat(900), ..launch() }, "r…\" is not a region"),
+            (Launch { stack_name: "s".repeat(900), ..launch() }, "s…\" cannot be"),
+            (Launch { template_url: "u".repeat(900), ..launch() }, "u…\" is not"),
             (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "another AWS partition"),
             (Launch { region: "us-east1".to_owned(), ..launch() }, "did you mean us-east-1?"),
             (Launch { region: "nowhere".to_owned(), ..launch() }, "\"nowhere\" is not a region of AWS"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anstream::eprintln;
 use cavatica_access::document::in_ascii;
 use cavatica_connect::children;
-use cavatica_connect::cli::{Cli, Command};
+use cavatica_connect::cli::{self, Cli, Command};
 use cavatica_connect::console::{Console, print_line};
 use cavatica_connect::demo;
 use cavatica_connect::documents::{DocumentsError, documents, random_external_id};
@@ -28,7 +28,8 @@ const TERMINATED: u8 = 128 + 15;
 
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
-    match run(Cli::parse().command) {
+    let cli = Cli::try_parse().unwrap_or_else(|error| cli::with_short_values(error).exit());
+    match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", chain(error.as_ref()));
