@@ -1,0 +1,85 @@
+//! `cargo picture`: runs the demo and draws what it prints, shortened, into the picture at the top of the README.
+
+use std::process::{ExitCode, Stdio};
+
+use anstyle_svg::Term;
+use cavatica_connect::workspace::Workspace;
+use cavatica_tests::Error;
+use tokio::process::Command;
+
+/// The picture, from the top of the checkout.
+const PICTURE: &str = "tests/pictures/demo.svg";
+
+/// A part of the demo that is drawn.
+struct Part {
+    /// The beginning of its title.
+    title: &'static str,
+    /// Lines with one of these are left out.
+    without: &'static [&'static str],
+    /// Lines that are drawn of the rest: the first ones and the last ones.
+    first: usize,
+    last: usize,
+}
+
+const WAITING: &str = "waiting for";
+
+const PARTS: [Part; 6] = [
+    Part { title: "Create", without: &[WAITING, "_IN_PROGRESS"], first: 10, last: 10 },
+    Part { title: "What the administrator copies", without: &[], first: 4, last: 2 },
+    Part { title: "Update", without: &[WAITING, "UPDATE_"], first: 10, last: 10 },
+    Part { title: "The difference", without: &[], first: 13, last: 4 },
+    Part { title: "Delete", without: &[WAITING, "DELETE_"], first: 10, last: 10 },
+    Part { title: "Done", without: &[], first: 10, last: 10 },
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match draw().await {
+        Ok(()) => {
+            println!("wrote {PICTURE}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn draw() -> Result<(), Error> {
+    let root = Workspace::locate()?.root;
+    let demo = Command::new("cargo")
+        .arg("demo")
+        .current_dir(&root)
+        .env("CLICOLOR_FORCE", "1")
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !demo.status.success() {
+        return Err("the demo failed: see what it says above".into());
+    }
+    let text = shortened(&String::from_utf8(demo.stdout)?);
+    std::fs::write(root.join(PICTURE), Term::new().min_width_px(720).render_svg(&text))?;
+    Ok(())
+}
+
+/// The demo's output without the parts and lines that are not drawn; what is missing shows as an ellipsis.
+fn shortened(output: &str) -> String {
+    let mut drawn = vec!["$ cargo demo".to_owned()];
+    for printed in output.split("\n\u{1b}[1m").skip(1) {
+        let Some(part) = PARTS.iter().find(|part| printed.starts_with(part.title)) else { continue };
+        let (title, body) = printed.split_once('\n').unwrap_or((printed, ""));
+        let body = body.lines().filter(|line| !line.is_empty() && !part.without.iter().any(|word| line.contains(word)));
+        let body: Vec<_> = body.map(str::to_owned).collect();
+        drawn.push(format!("\n\u{1b}[1m{title}"));
+        if body.len() <= part.first + part.last {
+            drawn.extend(body);
+        } else {
+            drawn.extend_from_slice(&body[..part.first]);
+            drawn.push("    ⋮".to_owned());
+            drawn.extend_from_slice(&body[body.len() - part.last..]);
+        }
+    }
+    drawn.join("\n")
+}
