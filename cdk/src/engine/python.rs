@@ -19,6 +19,9 @@ const OLDEST: (u32, u32) = (3, 11);
 /// The lines of a failed command that tell its cause.
 const TAIL: usize = 10;
 
+/// What is written to find out whether the disk is full; more than tools clean up behind themselves when they fail.
+const PROBE_BYTES: usize = 8 << 20;
+
 /// The file that says that an environment is complete, and of what.
 const STAMP: &str = "complete.txt";
 
@@ -126,23 +129,34 @@ fn make(python: &OsStr, folder: PathBuf, requirements: &str) -> Result<Venv, Pyt
     }
     let output = Command::new(python).args(["-I", "-m", "venv"]).arg(&folder).output().map_err(PythonError::Missing)?;
     if !output.status.success() {
-        return Err(PythonError::NoVenv(tail(&output)));
+        return Err(full_disk(&folder).unwrap_or_else(|| PythonError::NoVenv(tail(&output))));
     }
 
     let list = folder.join("requirements.txt");
     fs::write(&list, requirements).map_err(writing(&list))?;
     let venv = Venv { folder };
     let output = Command::new(venv.bin("python"))
-        .args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"])
+        .args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "2"])
         // What is not pinned is not installed.
         .args(["--no-deps", "--requirement"])
         .arg(&list)
         .output()
         .map_err(PythonError::Missing)?;
     if !output.status.success() {
-        return Err(PythonError::Pip { folder: venv.folder, output: tail(&output) });
+        let output = tail(&output);
+        return Err(full_disk(&venv.folder).unwrap_or(PythonError::Pip { folder: venv.folder, output }));
     }
     Ok(venv)
+}
+
+/// The error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or not at all.
+fn full_disk(folder: &Path) -> Option<PythonError> {
+    let probe = folder.join("probe");
+    let written = fs::write(&probe, vec![0; PROBE_BYTES]);
+    // In the way of nobody if it stays: the folder is made again.
+    let _ = fs::remove_file(&probe);
+    let error = written.err()?;
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded).then(|| writing(folder)(error))
 }
 
 fn writing(path: &Path) -> impl FnOnce(io::Error) -> PythonError {
