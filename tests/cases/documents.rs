@@ -3,10 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cavatica_connect::artifact::Asset;
 use cavatica_connect::cli::Cli;
+use cavatica_connect::engine::{Engine, python};
 use cavatica_connect::workspace::Workspace;
+use cavatica_tests::system::binary;
 use cavatica_tests::{Error, Outcome};
 use clap::Parser as _;
+use tokio::process::Command;
+
+/// The packages of AWS's own command line.
+const AWS: &str = include_str!("../documents/aws.txt");
 
 /// The documents at the top of the tree, by name.
 fn documents(root: &Path) -> Result<BTreeMap<String, String>, Error> {
@@ -29,6 +36,16 @@ fn anchors(document: &str) -> Vec<String> {
         kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>().replace(' ', "-")
     };
     headings.map(anchor).collect()
+}
+
+/// The commands of AWS's command line in a document, in blocks and in running text, in their order.
+fn aws_commands(document: &str) -> Vec<String> {
+    let joined = document.replace("\\\n", " ");
+    let within_lines = joined.split('`').skip(1).step_by(2).filter(|code| code.starts_with("aws ")).map(str::to_owned);
+    let lines = joined.lines().filter(|line| line.starts_with("aws ")).map(str::to_owned);
+    let mut commands: Vec<_> = lines.chain(within_lines).collect();
+    commands.sort_by_key(|command| joined.find(command.as_str()));
+    commands
 }
 
 /// What a document links to.
@@ -74,5 +91,48 @@ fn every_command_line_of_ours_in_the_documents_is_one_that_there_is() -> Outcome
         }
     }
     assert!(tried >= 5, "{tried} commands");
+    Ok(())
+}
+
+/// Runs every command of AWS's command line that the README has, in their order, as it stands there.
+#[tokio::test]
+async fn the_aws_commands_of_the_readme_connect_a_bucket_and_undo_it() -> Outcome {
+    let workspace = Workspace::locate()?;
+    let environment = workspace.clone();
+    let tools = tokio::task::spawn_blocking(move || python::environment(&environment, "aws", AWS)).await??;
+    let engine = Engine::start(&workspace).await?;
+    let s3 = aws_sdk_s3::Client::new(&engine.sdk_config());
+    for bucket in ["my-bucket", "my-assets"] {
+        s3.create_bucket().bucket(bucket).send().await?;
+    }
+    // The checkout, as far as the commands need it, with the zip that `cargo build` and `zip` make in the README.
+    let folder = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(workspace.root.join("templates"), folder.path().join("templates"))?;
+    std::fs::write(folder.path().join("cavatica-connect.zip"), Asset::from_binary(&binary().await?)?.bytes)?;
+
+    let commands = aws_commands(&std::fs::read_to_string(workspace.root.join("README.md"))?);
+    assert!(commands.len() >= 7, "{commands:?}");
+    for command in commands {
+        let path = format!("{}:/usr/bin:/bin", tools.bin("").display());
+        let run = Command::new("sh")
+            .args(["-ec", &command])
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", folder.path())
+            .env("AWS_ENDPOINT_URL", engine.url())
+            .env("AWS_DEFAULT_REGION", Engine::REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let said = [String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr)].concat();
+        assert!(run.status.success(), "{command}\n{said}");
+        if command.contains("describe-stacks") {
+            assert!(said.contains("\"RoleArn\"") && said.contains("\"ExternalId\""), "{command}\n{said}");
+        }
+    }
+    engine.stop().await?;
     Ok(())
 }
