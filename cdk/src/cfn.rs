@@ -1,186 +1,22 @@
 //! The part of CloudFormation's template language that we write: typed, ordered, and rendered as JSON and YAML.
 //!
-//! What our stack consists of is in [`crate::stack`].
+//! What our stack consists of is in [`crate::template`].
 
+mod expr;
 mod json;
+mod parameter;
 mod yaml;
 
-use std::fmt;
-
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
 use serde_json::{Value, json as value};
+
+pub use self::expr::{Expr, Function};
+pub use self::parameter::{Kind, Parameter};
 
 /// Largest template that can be passed inline, in bytes. Source: "CloudFormation quotas", template body.
 pub const INLINE_TEMPLATE: usize = 51_200;
 
-/// A value in a template: plain, or computed by CloudFormation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expr {
-    /// Text as it is.
-    Text(String),
-    /// A whole number.
-    Number(i64),
-    /// A list.
-    List(Vec<Expr>),
-    /// An object, in order.
-    Map(Vec<(String, Expr)>),
-    /// `Ref`.
-    Ref(String),
-    /// `Fn::GetAtt`.
-    GetAtt(&'static str, &'static str),
-    /// `Fn::Sub`, with variables of its own.
-    Sub(String, Vec<(&'static str, Expr)>),
-    /// Any other function, with its arguments.
-    Call(Function, Vec<Expr>),
-    /// A condition by name.
-    Condition(&'static str),
-    /// A JSON value from elsewhere, such as an IAM document.
-    Json(Value),
-}
-
-/// Functions with a list of arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are CloudFormation's")]
-pub enum Function {
-    And,
-    Contains,
-    Equals,
-    FindInMap,
-    If,
-    Join,
-    Not,
-    Select,
-    Split,
-}
-
-impl fmt::Display for Function {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Fn::{self:?}")
-    }
-}
-
-impl Expr {
-    /// Text as it is.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-
-    /// The value of a parameter or a resource's main attribute.
-    pub fn reference(name: impl Into<String>) -> Self {
-        Self::Ref(name.into())
-    }
-
-    /// Text with `${…}` in it.
-    pub fn sub(text: impl Into<String>) -> Self {
-        Self::Sub(text.into(), Vec::new())
-    }
-
-    /// One of two values.
-    #[must_use]
-    pub fn when(condition: &'static str, then: Self, otherwise: Self) -> Self {
-        Self::Call(Function::If, vec![Self::text(condition), then, otherwise])
-    }
-
-    /// Nothing at all: the property or item is left out.
-    #[must_use]
-    pub fn no_value() -> Self {
-        Self::reference("AWS::NoValue")
-    }
-
-    /// Whether two values are equal.
-    #[must_use]
-    pub fn equals(one: Self, other: Self) -> Self {
-        Self::Call(Function::Equals, vec![one, other])
-    }
-
-    /// The opposite.
-    #[must_use]
-    pub fn negated(condition: Self) -> Self {
-        Self::Call(Function::Not, vec![condition])
-    }
-
-    /// Both.
-    #[must_use]
-    pub fn both(one: Self, other: Self) -> Self {
-        Self::Call(Function::And, vec![one, other])
-    }
-
-    /// One item of a list.
-    #[must_use]
-    pub fn select(index: i64, list: Self) -> Self {
-        Self::Call(Function::Select, vec![Self::Number(index), list])
-    }
-
-    /// A text cut at each separator.
-    #[must_use]
-    pub fn split(separator: &str, text: Self) -> Self {
-        Self::Call(Function::Split, vec![Self::text(separator), text])
-    }
-
-    /// A list put together with a separator.
-    #[must_use]
-    pub fn join(separator: &str, list: Self) -> Self {
-        Self::Call(Function::Join, vec![Self::text(separator), list])
-    }
-
-    /// The value of a mapping for the region of the stack.
-    #[must_use]
-    pub fn of_this_region(mapping: &str, key: &str) -> Self {
-        Self::Call(Function::FindInMap, vec![Self::text(mapping), Self::reference("AWS::Region"), Self::text(key)])
-    }
-
-    /// An object, in order.
-    pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
-        Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
-    }
-
-    /// Anything that serializes, such as an IAM document of expressions.
-    pub fn json(value: &impl Serialize) -> Self {
-        Self::Json(serde_json::to_value(value).unwrap_or_default())
-    }
-}
-
-impl From<&str> for Expr {
-    fn from(text: &str) -> Self {
-        Self::text(text)
-    }
-}
-
-impl Serialize for Expr {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        fn call<S: Serializer>(serializer: S, name: &str, arguments: &impl Serialize) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_map(Some(1))?;
-            map.serialize_entry(name, arguments)?;
-            map.end()
-        }
-        match self {
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::Number(number) => serializer.serialize_i64(*number),
-            Self::List(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    list.serialize_element(item)?;
-                }
-                list.end()
-            }
-            Self::Map(entries) => serializer.collect_map(entries.iter().map(|(key, value)| (key, value))),
-            Self::Ref(name) => call(serializer, "Ref", name),
-            Self::GetAtt(resource, attribute) => call(serializer, "Fn::GetAtt", &[resource, attribute]),
-            Self::Sub(text, variables) if variables.is_empty() => call(serializer, "Fn::Sub", text),
-            Self::Sub(text, variables) => {
-                let variables = Self::map(variables.clone());
-                call(serializer, "Fn::Sub", &[Self::text(text), variables])
-            }
-            Self::Call(function, arguments) => call(serializer, &function.to_string(), arguments),
-            Self::Condition(name) => call(serializer, "Condition", name),
-            Self::Json(value) => value.serialize(serializer),
-        }
-    }
-}
-
 /// A template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Template {
     /// What the console shows first.
     pub description: String,
@@ -199,51 +35,12 @@ pub struct Template {
 }
 
 /// Parameters that belong together in the console's form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Group {
     /// Its heading.
     pub label: &'static str,
     /// What is under it.
     pub parameters: Vec<Parameter>,
-}
-
-/// A parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name; links and pipelines depend on it.
-    pub name: &'static str,
-    /// What the form calls it.
-    pub label: &'static str,
-    /// What the form says under it.
-    pub description: String,
-    /// What is taken when nothing is given; `None` has to be given.
-    pub default: Option<String>,
-    /// What it may be.
-    pub kind: Kind,
-    /// What is said when it is something else.
-    pub constraint: Option<String>,
-    /// Whether CloudFormation hides its value.
-    pub no_echo: bool,
-}
-
-/// What a parameter may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// Text that a pattern describes, from a shortest to a longest length in characters.
-    Text {
-        /// The whole text has to match; without anchors.
-        pattern: String,
-        /// Longest, in characters.
-        longest: Option<usize>,
-    },
-    /// One of these.
-    OneOf(Vec<String>),
-    /// A list of any texts, separated by commas.
-    Texts,
-    /// A whole number in a range.
-    Number(std::ops::RangeInclusive<u32>),
-    /// One of these numbers.
-    NumberOneOf(Vec<u32>),
 }
 
 /// Something that has to hold across parameters.
@@ -356,92 +153,6 @@ impl Mapping {
     fn to_value(&self) -> Value {
         let keys = |values: &[(&'static str, String)]| object(values.iter().map(|(key, text)| (*key, value!(text))));
         object(self.regions.iter().map(|(region, values)| (region.as_str(), keys(values))))
-    }
-}
-
-impl Parameter {
-    fn to_value(&self) -> Value {
-        let mut value = value!({"Type": self.kind.type_name(), "Description": self.description});
-        if let Some(default) = &self.default {
-            value["Default"] = match &self.kind {
-                Kind::Number(_) | Kind::NumberOneOf(_) => default.parse::<u32>().map_or(value!(default), |n| value!(n)),
-                _ => value!(default),
-            };
-        }
-        match &self.kind {
-            Kind::Text { pattern, longest } => {
-                value["AllowedPattern"] = value!(format!("^({pattern})$"));
-                if let Some(longest) = longest {
-                    value["MaxLength"] = value!(longest);
-                }
-            }
-            Kind::OneOf(values) => value["AllowedValues"] = value!(values),
-            Kind::Texts => {}
-            Kind::Number(range) => {
-                value["MinValue"] = value!(range.start());
-                value["MaxValue"] = value!(range.end());
-            }
-            Kind::NumberOneOf(values) => value["AllowedValues"] = value!(values),
-        }
-        if let Some(constraint) = &self.constraint {
-            value["ConstraintDescription"] = value!(constraint);
-        }
-        if self.no_echo {
-            value["NoEcho"] = value!(true);
-        }
-        value
-    }
-
-    /// Whether CloudFormation would take the value; if not, why.
-    pub fn check(&self, value: &str) -> Result<(), String> {
-        let fits = match &self.kind {
-            Kind::Text { pattern, longest } => {
-                let pattern = fancy_regex::Regex::new(&format!("^(?:{pattern})$"));
-                pattern.is_ok_and(|pattern| pattern.is_match(value).unwrap_or_default())
-                    && longest.is_none_or(|longest| value.chars().count() <= longest)
-            }
-            Kind::OneOf(values) => values.iter().any(|known| known == value),
-            Kind::Texts => true,
-            Kind::Number(range) => value.parse().is_ok_and(|number| range.contains(&number)),
-            Kind::NumberOneOf(values) => value.parse().is_ok_and(|number| values.contains(&number)),
-        };
-        if fits { Ok(()) } else { Err(self.rule()) }
-    }
-
-    /// What it may be, in words.
-    fn rule(&self) -> String {
-        if let Some(constraint) = &self.constraint {
-            return format!("it {constraint}");
-        }
-        match &self.kind {
-            Kind::Text { pattern, .. } => format!("it must be text that matches {pattern}"),
-            Kind::OneOf(values) => format!("choose {}", alternatives(values)),
-            Kind::Texts => "it must be texts separated by commas".to_owned(),
-            Kind::Number(range) => format!("it must be a whole number from {} to {}", range.start(), range.end()),
-            Kind::NumberOneOf(values) => {
-                format!("choose {}", alternatives(&values.iter().map(ToString::to_string).collect::<Vec<_>>()))
-            }
-        }
-    }
-}
-
-/// Such as "Enforce, Report or Off". Values with commas in them are set apart otherwise.
-fn alternatives(values: &[String]) -> String {
-    let separator = if values.iter().any(|value| value.contains(',')) { "; " } else { ", " };
-    match values.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, others)) => format!("{} or {last}", others.join(separator)),
-        None => String::new(),
-    }
-}
-
-impl Kind {
-    fn type_name(&self) -> &'static str {
-        match self {
-            Self::Text { .. } | Self::OneOf(_) => "String",
-            Self::Texts => "CommaDelimitedList",
-            Self::Number(_) | Self::NumberOneOf(_) => "Number",
-        }
     }
 }
 

@@ -1,26 +1,23 @@
 //! The generator of cavatica-connect and the command line on it.
 //!
 //! ```text
-//! stack ──> cfn ──> synth        what the stack is, as a template, in files
-//!   └─────────────> launch_url   the link that opens the console's form
-//! documents                      the documents alone, for those who follow the manual
-//! demo ───> stacks, engine       the whole loop on a local engine
+//! template ──> cfn           what the stacks are, in CloudFormation's template language
+//! launch                     the link that opens the console's form
+//! documents, operator        the IAM documents alone
+//! release                    from the source tree to what is published
+//! deploy                     stacks through CloudFormation's API
+//! cli <── commands           arguments, exit codes and output; one file a command
 //! ```
 //!
-//! Generators return values; only [`synth::write`] touches the disk, and only `main.rs` reads arguments and environment.
+//! Generators return values; only `commands` act on them, and only `main.rs` reads arguments and environment.
 
-pub mod artifact;
 pub mod cfn;
-pub mod children;
 pub mod cli;
-pub mod console;
-pub mod demo;
+pub mod commands;
+pub mod deploy;
 pub mod documents;
-pub mod engine;
-pub mod launch_url;
+pub mod launch;
 pub mod operator;
 pub mod regions;
-pub mod stack;
-pub mod stacks;
-pub mod synth;
-pub mod workspace;
+pub mod release;
+pub mod template;

@@ -171,7 +171,7 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
     };
     let in_s3 = "https://b.s3.amazonaws.com/k";
     let drifted = run(&["synth", "--check", "--out", &missing])?;
-    assert!(drifted.status.code() == Some(1) && stderr(&drifted).contains("cargo connect synth --out"));
+    assert!(drifted.status.code() == Some(3) && stderr(&drifted).contains("cargo connect synth --out"));
     for (arguments, said) in [
         (many, "fewer volumes at once"),
         (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "leave out the bucket's name"),

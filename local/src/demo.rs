@@ -11,14 +11,16 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use crate::artifact::{self, ArtifactError, Asset, Progress};
-use crate::console::Console;
-use crate::documents::{DocumentsError, Subject, documents, read_volume};
+use cavatica_connect::cli::console::Console;
+use cavatica_connect::deploy::client::{Definition, StackError, Stacks};
+use cavatica_connect::deploy::follow::{Seen, first_cause};
+use cavatica_connect::documents::{DocumentsError, Subject, documents, read_volume};
+use cavatica_connect::release::artifact::{self, ArtifactError, Asset};
+use cavatica_connect::release::upload::{UploadError, upload};
+use cavatica_connect::release::workspace::{Workspace, WorkspaceError};
+use cavatica_connect::template::{Config, provided};
+
 use crate::engine::{Engine, EngineError};
-use crate::stack::{Config, Release, template};
-use crate::stacks::{Definition, Seen, StackError, Stacks, first_cause};
-use crate::synth;
-use crate::workspace::{Workspace, WorkspaceError};
 
 /// The lab's bucket and what is in it.
 const BUCKET: &str = "genomics-lab-data";
@@ -36,6 +38,9 @@ pub enum DemoError {
     /// The Lambda could not be built.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
+    /// Zip and templates could not be uploaded.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -90,9 +95,11 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     prepared?;
 
     console.part("The Lambda, as it is released");
-    console.say(&"cargo build --release (the first time takes some minutes)");
-    let for_build = workspace.clone();
-    let binary = spawn_blocking(move || artifact::build(&for_build, Progress::Shown)).await??;
+    console.wait("cargo build --release (the first time takes some minutes)");
+    let (for_build, for_console) = (workspace.clone(), console.clone());
+    let binary = spawn_blocking(move || artifact::build(&for_build, |line| for_console.goes_on(line))).await?;
+    console.rest();
+    let binary = binary?;
     let asset = spawn_blocking(move || Asset::from_binary(&binary)).await??;
     console.holds(&format!("zip of {:.2} MB, SHA-256 {}…", asset.bytes.len() as f64 / 1e6, &asset.sha256[..12]));
 
@@ -163,7 +170,7 @@ impl<'a> Demo<'a> {
         let outputs = self.stacks.outputs(&stack).await?;
 
         console.part("What the administrator copies into Cavatica");
-        let template = template(&Config::default());
+        let template = provided::template(&Config::default());
         for output in &template.outputs {
             match outputs.get(output.name).map(|value| (value, serde_json::from_str(value))) {
                 Some((_, Ok(json @ Value::Object(_)))) => console.json_entry(output.name, &json),
@@ -241,21 +248,20 @@ impl<'a> Demo<'a> {
 
     /// Uploads zip and template as a publisher would; returns the template's address.
     async fn publish(&self, asset: Asset) -> Result<String, DemoError> {
-        let doing = "uploading zip and template";
-        self.s3.create_bucket().bucket(ASSETS).send().await.map_err(refused(doing))?;
-        let put = |key: &str, body: Vec<u8>| self.s3.put_object().bucket(ASSETS).key(key).body(body.into()).send();
-        let release = Release::in_one(Engine::REGION, ASSETS, &asset.key);
-        put(&release.key, asset.bytes).await.map_err(refused(doing))?;
-        for file in synth::generate(&Config::published(release)) {
-            put(file.name, file.text.into_bytes()).await.map_err(refused(doing))?;
-        }
+        self.s3
+            .create_bucket()
+            .bucket(ASSETS)
+            .send()
+            .await
+            .map_err(refused("making the bucket for zip and template"))?;
+        upload(&self.s3, Engine::REGION, ASSETS, asset).await?;
         self.console.say(&format!("zip and template in {ASSETS}"));
         Ok(format!("{}/{ASSETS}/cavatica-volume.template.yaml", self.url))
     }
 
     async fn follow(&self, stack: &str, seen: &mut Seen, promised: &str) -> Result<(), DemoError> {
         self.console.wait("waiting for CloudFormation");
-        let status = self.stacks.follow(stack, seen, |event| self.console.event(event)).await;
+        let status = self.stacks.follow(stack, seen, |event| event.print(self.console)).await;
         self.console.rest();
         let status = status?;
         if status == promised {

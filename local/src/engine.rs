@@ -1,12 +1,10 @@
 //! The local engine: a process that answers like AWS, for the demo and the system tests.
 //!
 //! Owns: starting, watching and ending one `ministack`, and how to reach it. Not here: its Python environment
-//! ([`python`]), the processes under it (`launcher.py`), and what runs on it.
+//! ([`crate::python`]), the processes under it (`launcher.py`), and what runs on it.
 //!
 //! Nothing outlives an [`Engine`], not even when this process is killed: the launcher reads the other end of a pipe
 //! that only this process holds open, and ends everything when the pipe ends.
-
-pub mod python;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -23,13 +21,15 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio::task::{self, JoinError};
 
-use crate::workspace::Workspace;
+use cavatica_connect::release::workspace::Workspace;
+
+use crate::python;
 
 /// What runs the engine and ends with this process.
-const LAUNCHER: &str = include_str!("launcher.py");
+const LAUNCHER: &str = include_str!("engine/launcher.py");
 
 /// The engine and all it needs, each at one version.
-const REQUIREMENTS: &str = include_str!("requirements.txt");
+const REQUIREMENTS: &str = include_str!("engine/requirements.txt");
 
 /// One running engine, empty at first, with a port and a folder of its own: several run side by side.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use thiserror::Error;
 
-use crate::workspace::Workspace;
+use cavatica_connect::release::workspace::Workspace;
 
 /// The oldest Python that the pinned packages install on without further ones.
 const OLDEST: (u32, u32) = (3, 11);

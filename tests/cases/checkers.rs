@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cavatica_connect::cfn::Template;
-use cavatica_connect::engine::python;
-use cavatica_connect::stack::{Config, native, template};
-use cavatica_connect::workspace::Workspace;
-use cavatica_connect::{operator, synth};
+use cavatica_connect::operator;
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::template::files;
+use cavatica_connect::template::{Config, native, provided};
+use cavatica_local::python;
 use cavatica_tests::evaluation::{self, Evaluation};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
@@ -106,7 +107,7 @@ fn published() -> Config {
 }
 
 fn templates() -> [(&'static str, Template); 2] {
-    [("by-function", template(&published())), ("native", native::template(&Config::default()))]
+    [("by-function", provided::template(&published())), ("native", native::template(&Config::default()))]
 }
 
 /// Runs a checker from an environment of its own; what it prints. That it finds something is no failure of its own.
@@ -137,8 +138,8 @@ fn write(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, Error> {
 /// The files of a release, and those in the checkout.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let committed = Workspace::locate()?.root.join("templates");
-    let mut files = synth::write(&synth::generate(&published()), folder)?;
-    files.extend(synth::generate(&Config::default()).iter().map(|file| committed.join(file.name)));
+    let mut files = files::write(&files::generate(&published()), folder)?;
+    files.extend(files::generate(&Config::default()).iter().map(|file| committed.join(file.name)));
     Ok(files)
 }
 
@@ -160,7 +161,7 @@ fn each_finding_of_cfn_lint_is_answered() -> Outcome {
 #[test]
 fn each_finding_of_checkov_is_answered() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let written = synth::write(&synth::generate(&published()), folder.path())?;
+    let written = files::write(&files::generate(&published()), folder.path())?;
     let json: Vec<_> = written.into_iter().filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
     let requirements = include_str!("../checkers/checkov.txt");
     let arguments = ["--compact", "--framework", "cloudformation", "-o", "json", "-f"];

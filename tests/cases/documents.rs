@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cavatica_connect::artifact::Asset;
-use cavatica_connect::cli::Cli;
-use cavatica_connect::engine::{Engine, python};
-use cavatica_connect::workspace::Workspace;
+use cavatica_connect::cli::args::Cli;
+use cavatica_connect::release::artifact::Asset;
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_local::engine::Engine;
+use cavatica_local::python;
 use cavatica_tests::system::binary;
 use cavatica_tests::{Error, Outcome};
 use clap::Parser as _;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cavatica_connect::workspace::Workspace;
+use cavatica_connect::release::workspace::Workspace;
 use cavatica_tests::{Error, Outcome};
 
 /// Rust files below a folder of the workspace.
@@ -68,13 +68,16 @@ fn only_one_file_sends_http_to_cloudformation() -> Outcome {
 }
 
 #[test]
-fn provider_and_generator_do_not_depend_on_each_other() -> Outcome {
+fn what_is_released_depends_on_no_emulator_and_provider_and_generator_not_on_each_other() -> Outcome {
     let root = Workspace::locate()?.root;
     for (path, other) in [
         ("functions/access", "cavatica-provider"),
         ("functions/access", "cavatica-connect"),
         ("functions/provider", "cavatica-connect"),
         ("cdk", "cavatica-provider"),
+        ("cdk", "cavatica-local"),
+        ("functions/access", "cavatica-local"),
+        ("functions/provider", "cavatica-local"),
     ] {
         let manifest = std::fs::read_to_string(root.join(path).join("Cargo.toml"))?;
         let depends = manifest.lines().any(|line| line.starts_with(other));
@@ -96,7 +99,7 @@ fn the_account_in_memory_is_in_no_release_build() -> Outcome {
 
 #[test]
 fn no_file_is_called_utils() -> Outcome {
-    for folder in ["functions", "cdk/src", "tests"] {
+    for folder in ["functions", "cdk/src", "local/src", "tests"] {
         for (path, _) in sources(folder)? {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             assert!(!["utils", "helpers", "common", "types", "misc"].contains(&stem.as_str()), "{}", path.display());

@@ -9,7 +9,7 @@ use cavatica_access::asked_tags::ASKED;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
 use cavatica_access::{permissions, request};
-use cavatica_connect::stack::{Config, native, template};
+use cavatica_connect::template::{Config, native, provided};
 use cavatica_tests::cloudformation::Rollback;
 use cavatica_tests::evaluation::{self, Evaluation};
 use cavatica_tests::identity::{Identity, Request};
@@ -48,7 +48,7 @@ fn stack(boundary: &str) -> Evaluation {
         ("RoleName", "vol"),
         ("PermissionsBoundaryArn", boundary),
     ];
-    Evaluation::of(&template(&evaluation::published()), &parameters)
+    Evaluation::of(&provided::template(&evaluation::published()), &parameters)
 }
 
 /// The provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
@@ -429,7 +429,7 @@ fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Ou
             ("RestrictListing", tight),
             ("OmitObjectAcls", tight),
         ];
-        let by_function = Evaluation::of(&template(&evaluation::published()), &given);
+        let by_function = Evaluation::of(&provided::template(&evaluation::published()), &given);
         let request = request::Request::parse(&by_function.custom_resource()?)?;
         let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
         let wanted = Blueprint::draw(request, owner)?.permissions.to_value();

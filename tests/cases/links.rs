@@ -6,7 +6,7 @@
 use cavatica_access::blueprint;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, Request};
 use cavatica_connect::cfn::Template;
-use cavatica_connect::stack::{Config, native, template};
+use cavatica_connect::template::{Config, native, provided};
 use cavatica_tests::evaluation::{self, Evaluation};
 use cavatica_tests::events::PROVIDER_ROLE_ID;
 use cavatica_tests::{Error, Outcome};
@@ -50,7 +50,7 @@ fn lets_in_cavatica_alone(trust: &Value, external_id: &str) {
 
 #[test]
 fn no_link_to_the_published_template_lets_its_sender_in() -> Outcome {
-    let published = template(&evaluation::published());
+    let published = provided::template(&evaluation::published());
     let code = |evaluation: &Evaluation| -> Result<[Value; 3], Error> {
         let of_function = |pointer| evaluation.property("ProviderFunction", pointer);
         Ok([of_function("/Code")?, of_function("/Environment")?, evaluation.custom_resource()?["Release"].take()])
@@ -89,7 +89,7 @@ fn no_link_to_the_native_template_lets_its_sender_in_or_chooses_the_external_id(
 #[test]
 fn the_template_for_those_who_host_the_code_themselves_differs_only_in_where_it_is() {
     let names = |template: &Template| template.parameters().map(|parameter| parameter.name).collect::<Vec<_>>();
-    let (published, hosted) = (template(&evaluation::published()), template(&Config::default()));
+    let (published, hosted) = (provided::template(&evaluation::published()), provided::template(&Config::default()));
     let more: Vec<_> = names(&hosted).into_iter().filter(|name| !names(&published).contains(name)).collect();
     assert_eq!(more, ["AssetBucket", "AssetKey"]);
     let hidden = hosted.parameters().filter(|parameter| parameter.no_echo).map(|parameter| parameter.name);
@@ -100,7 +100,7 @@ fn the_template_for_those_who_host_the_code_themselves_differs_only_in_where_it_
 fn the_external_id_is_made_of_a_resource_that_no_parameter_replaces() -> Outcome {
     /// Properties whose change replaces an `AWS::IAM::Role`. Source: its resource schema, `createOnlyProperties`.
     const REPLACING: [&str; 2] = ["RoleName", "Path"];
-    let value = template(&evaluation::published()).to_value();
+    let value = provided::template(&evaluation::published()).to_value();
     let external_id = value["Resources"]["VolumeAccess"]["Properties"]["ExternalId"].to_string();
     assert!(external_id.contains(r#"{"Fn::GetAtt":["ProviderRole","RoleId"]}"#), "{external_id}");
     let provider = value["Resources"]["ProviderRole"]["Properties"].as_object().ok_or("no provider role")?;
@@ -114,7 +114,7 @@ fn a_region_that_a_release_is_not_in_is_refused_with_those_that_it_is_in() -> Ou
     let mut config = evaluation::published();
     let release = config.release.as_mut().ok_or("no release")?;
     release.buckets.push(("eu-west-1".to_owned(), "releases-eu-west-1".to_owned()));
-    let value = template(&config).to_value();
+    let value = provided::template(&config).to_value();
     let rule = &value["Rules"]["PublishedRegion"]["Assertions"][0];
     assert_eq!(rule["Assert"], json!({"Fn::Contains": [["us-east-1", "eu-west-1"], {"Ref": "AWS::Region"}]}));
     assert!(rule["AssertDescription"].as_str().is_some_and(|said| said.contains("us-east-1 or eu-west-1")));

@@ -6,11 +6,12 @@ use std::process::Command;
 
 use cavatica_access::request::{Checks, Request};
 use cavatica_connect::cfn::Template;
-use cavatica_connect::engine::python;
+use cavatica_connect::operator;
 use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
-use cavatica_connect::stack::{Config, native, template};
-use cavatica_connect::workspace::Workspace;
-use cavatica_connect::{operator, synth};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::template::files;
+use cavatica_connect::template::{Config, native, provided};
+use cavatica_local::python;
 use cavatica_tests::evaluation::Evaluation;
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
@@ -41,11 +42,13 @@ fn read_as_yaml_1_1() -> Result<Vec<Value>, Error> {
 fn a_reader_of_yaml_1_1_sees_in_both_notations_the_same_template() -> Outcome {
     let read = read_as_yaml_1_1()?;
     assert_eq!(read.len(), 2);
-    for (yaml, template) in read.iter().zip([template(&Config::default()), native::template(&Config::default())]) {
+    for (yaml, template) in
+        read.iter().zip([provided::template(&Config::default()), native::template(&Config::default())])
+    {
         let json: Value = serde_json::from_str(&template.to_json())?;
         assert!(*yaml == json, "{}", difference(yaml, &json, "").unwrap_or_default());
         assert_eq!(
-            synth::generate(&Config::default()).iter().filter(|file| file.text == template.to_json()).count(),
+            files::generate(&Config::default()).iter().filter(|file| file.text == template.to_json()).count(),
             1
         );
     }
@@ -67,7 +70,7 @@ fn difference(one: &Value, other: &Value, place: &str) -> Option<String> {
 
 #[test]
 fn each_value_that_the_yaml_allows_can_be_chosen() -> Outcome {
-    let templates = [template(&Config::default()), native::template(&Config::default())];
+    let templates = [provided::template(&Config::default()), native::template(&Config::default())];
     let mut tried = 0;
     for (yaml, template) in read_as_yaml_1_1()?.iter().zip(&templates) {
         for (name, parameter) in yaml["Parameters"].as_object().ok_or("no parameters")? {
@@ -109,7 +112,7 @@ fn every_region_outside_the_commercial_partition_is_refused() -> Outcome {
     assert_eq!(others, BTreeSet::from(OTHER_PARTITIONS));
     let commercial: BTreeSet<&str> = partitions["aws"].iter().map(String::as_str).collect();
     assert_eq!(commercial, BTreeSet::from(COMMERCIAL));
-    for template in [template(&Config::default()), native::template(&Config::default())] {
+    for template in [provided::template(&Config::default()), native::template(&Config::default())] {
         let rule = template.to_value()["Rules"]["CommercialPartition"].to_string();
         assert!(others.iter().all(|region| rule.contains(&format!("\"{region}\""))), "{rule}");
     }
@@ -179,7 +182,9 @@ const NATIVE_ONLY: &str = "iam:AttachRolePolicy";
 #[test]
 fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
     let mut excused: BTreeSet<&str> = BTreeSet::new();
-    for (is_native, template) in [(false, template(&Config::default())), (true, native::template(&Config::default()))] {
+    for (is_native, template) in
+        [(false, provided::template(&Config::default())), (true, native::template(&Config::default()))]
+    {
         let kinds: BTreeSet<_> = template.resources.iter().map(|resource| resource.kind.to_owned()).collect();
         let kinds: Vec<_> = kinds.into_iter().filter(|kind| kind.starts_with("AWS::")).collect();
         let handlers: BTreeMap<String, BTreeMap<String, Vec<String>>> =

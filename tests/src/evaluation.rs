@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cavatica_connect::cfn::Template;
-use cavatica_connect::stack::{Config, Release};
+use cavatica_connect::template::{Config, Release};
 use serde_json::{Value, json};
 
 use crate::{Error, events};

@@ -19,8 +19,8 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
 use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::request::Request;
-use cavatica_connect::engine::Engine;
-use cavatica_connect::workspace::Workspace;
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_local::engine::Engine;
 use serde_json::{Value, json};
 
 use self::proxy::Proxy;

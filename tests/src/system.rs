@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
-use cavatica_connect::artifact::{self, Asset, Progress};
-use cavatica_connect::engine::Engine;
-use cavatica_connect::stack::{Config, Release};
-use cavatica_connect::stacks::{Definition, Seen, Stacks, first_cause};
-use cavatica_connect::synth;
-use cavatica_connect::workspace::Workspace;
+use cavatica_connect::deploy::client::{Definition, Stacks};
+use cavatica_connect::deploy::follow::{Seen, first_cause};
+use cavatica_connect::release::artifact::{self, Asset};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::template::files;
+use cavatica_connect::template::{Config, Release};
+use cavatica_local::engine::Engine;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -28,10 +29,12 @@ pub async fn binary() -> Result<PathBuf, Error> {
     let build = || {
         let workspace = Workspace::locate()?;
         if !workspace.target.join("release").join("bootstrap").exists() {
-            // Not by a macro: the test harness would keep it to itself, and these are minutes of silence.
+            // Minutes of silence otherwise.
             writeln!(std::io::stderr(), "building the Lambda as it is released: about four minutes, the first time")?;
         }
-        artifact::build(&workspace, Progress::Shown).map_err(Error::from)
+        // Not by a macro: the test harness would keep it to itself.
+        let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
+        artifact::build(&workspace, tell).map_err(Error::from)
     };
     let binary = BINARY.get_or_try_init(|| async { tokio::task::spawn_blocking(build).await? }).await?;
     Ok(binary.clone())
@@ -74,7 +77,7 @@ impl System {
         }
         let release = Release::in_one(Engine::REGION, ASSETS, &asset.key);
         s3.put_object().bucket(ASSETS).key(&release.key).body(asset.bytes.into()).send().await?;
-        for file in synth::generate(&Config::published(release.clone())) {
+        for file in files::generate(&Config::published(release.clone())) {
             s3.put_object().bucket(ASSETS).key(file.name).body(file.text.into_bytes().into()).send().await?;
         }
         Ok(Self {

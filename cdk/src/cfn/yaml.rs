@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// First line of every YAML template.
-const HEADING: &str = "# Written by `cargo connect synth`. Do not edit: change cdk/src/stack and run it again.\n";
+const HEADING: &str = "# Written by `cargo connect synth`. Do not edit: change cdk/src/template and run it again.\n";
 
 /// Functions that have only a long form: those of rules. Source: "Rule-specific intrinsic functions".
 const LONG_ONLY: [&str; 1] = ["Fn::Contains"];
@@ -147,7 +147,8 @@ fn is_other_than_text(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::stack::{Config, template};
+    use crate::template::Config;
+    use crate::template::provided::template;
     use serde_json::Value;
     use yaml_serde::Value as Yaml;
 

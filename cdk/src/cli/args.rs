@@ -8,9 +8,8 @@ use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Project
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::console::excerpt;
 use crate::documents::{Subject, read_volume};
-use crate::launch_url::{self, Launch};
+use crate::launch::url::{self, Launch, excerpt};
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
@@ -33,8 +32,6 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
-    /// Watch a stack come up, change and go, on a local engine, without an AWS account
-    Demo,
 }
 
 /// Arguments of `synth`.
@@ -43,7 +40,7 @@ pub struct SynthArgs {
     /// Folder to write to [default: templates in the checkout, from wherever this is called]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write nothing; fail if a file differs from what would be written
+    /// Write nothing; exit with code 3 if a file differs from what would be written
     #[arg(long)]
     pub check: bool,
     /// Role that may assume the volume roles, for a platform other than Cavatica on the same engine [default: Cavatica's]
@@ -91,7 +88,7 @@ pub struct DocumentsArgs {
     #[arg(long, requires = "operator")]
     pub native: bool,
     /// With --operator: what the names of the stacks begin with
-    #[arg(long, value_name = "NAME", default_value = launch_url::STACK_NAME, requires = "operator")]
+    #[arg(long, value_name = "NAME", default_value = url::STACK_NAME, requires = "operator")]
     pub stack_name: String,
     /// Let Cavatica list only names that begin with the prefix; goes beyond Cavatica's own policy
     #[arg(long)]
@@ -111,7 +108,7 @@ pub struct LaunchUrlArgs {
     #[arg(long)]
     region: String,
     /// Name of the stack
-    #[arg(long, default_value = launch_url::STACK_NAME)]
+    #[arg(long, default_value = url::STACK_NAME)]
     stack_name: String,
     /// The template is the one without a function
     #[arg(long)]

@@ -1,17 +1,15 @@
 //! How things are told: a progress display in a terminal, plain lines elsewhere.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use crate::stacks::Event;
-
 /// Prints the progress of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Console {
     spinner: Option<ProgressBar>,
     columns: usize,
@@ -21,8 +19,16 @@ pub struct Console {
 const MOST_COLUMNS: usize = 100;
 const PIPE_COLUMNS: usize = 80;
 
-/// What CloudFormation gives as the reason of every operation that somebody asked for.
-const BY_A_USER: &str = "User Initiated";
+/// How a row is coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It went well.
+    Good,
+    /// It failed.
+    Bad,
+    /// It goes on.
+    Quiet,
+}
 
 /// ANSI styles; `anstream` takes them out where nobody would see them.
 mod style {
@@ -47,6 +53,22 @@ impl Console {
         });
         let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
         Self { spinner, columns }
+    }
+
+    /// For commands that only print a result.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::new(false)
+    }
+
+    /// Prints the result of a command.
+    pub fn print(&self, text: &str) -> io::Result<()> {
+        print_line(text)
+    }
+
+    /// Says on standard error what the user should know about the result.
+    pub fn note(&self, text: &str) {
+        anstream::eprintln!("note: {text}");
     }
 
     /// Begins a part.
@@ -92,6 +114,14 @@ impl Console {
         }
     }
 
+    /// Says how far it is, in a line of a program that does the work.
+    pub fn goes_on(&self, line: &str) {
+        match &self.spinner {
+            Some(spinner) => spinner.set_message(line.trim().to_owned()),
+            None => self.line(line),
+        }
+    }
+
     /// Ends what [`Console::wait`] began.
     pub fn rest(&self) {
         if let Some(spinner) = &self.spinner {
@@ -100,23 +130,22 @@ impl Console {
         }
     }
 
-    /// Tells an event of a stack.
-    pub fn event(&self, event: &Event) {
-        let color = match event.status.as_str() {
-            status if status.ends_with("_FAILED") || status.contains("ROLLBACK") => RED,
-            status if status.ends_with("_COMPLETE") => GREEN,
-            _ => DIM,
+    /// Prints a row: a coloured state, a name, a dimmed detail, and a remark, which goes below where it does not fit.
+    pub fn row(&self, tone: Tone, state: &str, name: &str, detail: &str, remark: &str) {
+        let color = match tone {
+            Tone::Good => GREEN,
+            Tone::Bad => RED,
+            Tone::Quiet => DIM,
         };
-        // Resource types of up to 30 characters, the longest here, fit into 80 columns.
-        let row = format!("  {color}{:<24}{PLAIN} {:<20} {DIM}{}{PLAIN}", event.status, event.logical_id, event.kind);
-        let with_reason = format!("{row}  {}", event.reason);
-        if event.reason.is_empty() || event.reason == BY_A_USER {
+        let row = format!("  {color}{state}{PLAIN} {name} {DIM}{detail}{PLAIN}");
+        let with_remark = format!("{row}  {remark}");
+        if remark.is_empty() {
             self.line(&row);
-        } else if self.fits(&with_reason) {
-            self.line(&with_reason);
+        } else if self.fits(&with_remark) {
+            self.line(&with_remark);
         } else {
             self.line(&row);
-            self.paragraph(&format!("    {}", event.reason));
+            self.paragraph(&format!("    {remark}"));
         }
     }
 
@@ -167,20 +196,10 @@ impl Console {
     }
 }
 
-/// The beginning of a value that somebody typed: as much of it as an error message repeats.
-#[must_use]
-pub fn excerpt(value: &str) -> String {
-    const MOST_CHARACTERS: usize = 80;
-    match value.char_indices().nth(MOST_CHARACTERS) {
-        Some((at, _)) => format!("{}…", &value[..at]),
-        None => value.to_owned(),
-    }
-}
-
 /// Prints a line. Nobody reading any more (`| head`) is no failure.
-pub fn print_line(text: &str) -> std::io::Result<()> {
+fn print_line(text: &str) -> io::Result<()> {
     match writeln!(anstream::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
 }

@@ -7,9 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
 use crate::cfn::{Parameter, Template};
-use crate::console::excerpt;
 use crate::regions::{COMMERCIAL, OTHER_PARTITIONS};
-use crate::stack;
+use crate::template::check_prefix_beside;
 
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -106,6 +105,16 @@ fn most_alike(text: &str, known: &[&'static str]) -> Option<&'static str> {
     (likeness(best) >= ALIKE).then_some(best)
 }
 
+/// The beginning of a value that somebody typed: as much of it as an error message repeats.
+#[must_use]
+pub fn excerpt(value: &str) -> String {
+    const MOST_CHARACTERS: usize = 80;
+    match value.char_indices().nth(MOST_CHARACTERS) {
+        Some((at, _)) => format!("{}…", &value[..at]),
+        None => value.to_owned(),
+    }
+}
+
 /// Makes the link; refuses what the console would refuse or drop.
 pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, LaunchError> {
     if !is_in_s3(&launch.template_url) {
@@ -130,12 +139,12 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         if parameter.no_echo {
             return Err(LaunchError::NoEcho(name.clone()));
         }
-        let checked = stack::check(name, value).and_then(|()| parameter.check(value));
+        let checked = parameter.check(value);
         checked.map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
     }
     let given = |wanted: &str| launch.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
     if let (Some(bucket), Some(prefix)) = (given("BucketName"), given("Prefix")) {
-        stack::check_prefix_beside(bucket, prefix).map_err(|rule| LaunchError::Value {
+        check_prefix_beside(bucket, prefix).map_err(|rule| LaunchError::Value {
             name: "Prefix".to_owned(),
             value: prefix.clone(),
             rule,
@@ -234,7 +243,8 @@ pub fn is_stack_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Config, Release, native, template};
+    use crate::template::provided::template;
+    use crate::template::{Config, Release, native};
 
     fn launch() -> Launch {
         Launch {

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -14,8 +14,8 @@ use thiserror::Error;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
-use crate::children;
-use crate::workspace::Workspace;
+use super::children;
+use super::workspace::Workspace;
 
 /// The binary and the zip's only entry. AWS: "OS-only runtimes", `provided.al2023` runs the file of this name.
 const BOOTSTRAP: &str = "bootstrap";
@@ -56,22 +56,13 @@ const OF_THIS_CRATE: &[&str] = &[
     "OUT_DIR",
 ];
 
-/// Whether somebody watches a build.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// cargo's progress goes to standard error.
-    Shown,
-    /// cargo is heard only when it fails.
-    Quiet,
-}
-
 /// Why there is no zip.
 #[derive(Debug, Error)]
 pub enum ArtifactError {
     /// cargo does not run at all.
     #[error("cannot run `cargo`: install Rust with rustup and see that cargo is on PATH")]
     NoCargo(#[source] io::Error),
-    /// The Lambda does not compile; the text is cargo's, and empty when it was already shown.
+    /// The Lambda does not compile; the text is cargo's.
     #[error("the Lambda does not compile: see what cargo says and build again\n{0}")]
     Build(String),
     /// cargo succeeded without naming the binary.
@@ -98,22 +89,18 @@ pub enum ArtifactError {
 }
 
 /// Builds the Lambda's release binary for this machine and says where it is; costs little when nothing changed.
-pub fn build(workspace: &Workspace, progress: Progress) -> Result<PathBuf, ArtifactError> {
+///
+/// Each line that cargo says meanwhile is handed on, since the first build takes minutes.
+pub fn build(workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<PathBuf, ArtifactError> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--release", "--package", "cavatica-provider", "--bin", BOOTSTRAP])
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(&workspace.root)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(match progress {
-            Progress::Shown => Stdio::inherit(),
-            Progress::Quiet => Stdio::piped(),
-        });
+        .current_dir(&workspace.root);
     for variable in OF_THIS_CRATE {
         cargo.env_remove(variable);
     }
-    let output = children::output(&mut cargo).map_err(ArtifactError::NoCargo)?;
+    let output = children::output(&mut cargo, tell).map_err(ArtifactError::NoCargo)?;
     if !output.status.success() {
         return Err(ArtifactError::Build(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()));
     }

@@ -1,7 +1,7 @@
 //! Child processes in groups of their own: a signal that ends this program alone would not reach what a child started, as
 //! the compilers of a build are. So whoever gets the signal ends the groups too.
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,12 +19,26 @@ fn groups() -> MutexGuard<'static, Vec<u32>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a command to its end in a group of its own. Its streams are as they were set.
-pub fn output(command: &mut Command) -> io::Result<Output> {
-    let child = command.process_group(0).spawn()?;
+/// Runs a command to its end in a group of its own, and hands on each line of its standard error as it comes.
+pub fn output(command: &mut Command, mut tell: impl FnMut(&str) + Send) -> io::Result<Output> {
+    let mut child =
+        command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let id = child.id();
     groups().push(id);
-    let output = child.wait_with_output();
+    let stderr = child.stderr.take();
+    let output = thread::scope(|scope| {
+        let lines = scope.spawn(move || {
+            let mut said = Vec::new();
+            for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok)) {
+                tell(&line);
+                said.extend_from_slice(line.as_bytes());
+                said.push(b'\n');
+            }
+            said
+        });
+        let output = child.wait_with_output()?;
+        Ok(Output { stderr: lines.join().unwrap_or_default(), ..output })
+    });
     groups().retain(|group| *group != id);
     output
 }
@@ -60,10 +74,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn standard_error_is_handed_on_line_by_line_and_kept() -> io::Result<()> {
+        let mut told = Vec::new();
+        let script = "echo one >&2; echo result; echo two >&2";
+        let ended = output(Command::new("sh").args(["-c", script]), |line| told.push(line.to_owned()))?;
+        assert_eq!(told, ["one", "two"]);
+        assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"result\n"[..], &b"one\ntwo\n"[..]));
+        Ok(())
+    }
+
+    #[test]
     #[allow(clippy::disallowed_methods, reason = "no runtime here")]
     fn what_a_child_started_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
         // The shell waits for a process of its own, as cargo does for a compiler.
-        let running = thread::spawn(|| output(Command::new("sh").args(["-c", "sleep 20 & wait"]).stdin(Stdio::null())));
+        let running = thread::spawn(|| output(Command::new("sh").args(["-c", "sleep 20 & wait"]), |_| ()));
         while groups().is_empty() {
             thread::sleep(Duration::from_millis(10));
         }

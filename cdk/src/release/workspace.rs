@@ -1,6 +1,6 @@
 //! Where the source tree and its target directory are.
 //!
-//! Owns: asking cargo for both. Not here: what is built there (`artifact`, `engine::python`).
+//! Owns: asking cargo for both. Not here: what is built there (`artifact`, and the Python environments of the crate `cavatica-local`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_workspace_holds_this_package() {
         let workspace = Workspace::locate().unwrap();
-        assert!(workspace.root.join("cdk/src/workspace.rs").is_file());
+        assert!(workspace.root.join("cdk/src/release/workspace.rs").is_file());
         assert!(workspace.target.is_absolute());
     }
 

@@ -5,9 +5,10 @@
 
 use cavatica_access::document::Statement;
 use cavatica_access::permissions;
+use cavatica_access::volume::ProjectLocation;
 
-use crate::cfn::Expr as E;
-use crate::cfn::Resource;
+use super::values::{Condition, document, s3_arn};
+use crate::cfn::{Expr as E, Resource};
 
 /// Frozen: a change of it would replace the boundary under every role that carries it.
 const DESCRIPTION: &str = "Caps the role that Cavatica assumes: only S3 and KMS, only this stack's bucket and key.";
@@ -16,45 +17,48 @@ pub(super) fn resource() -> Resource {
     Resource {
         logical_id: "Boundary",
         kind: "AWS::IAM::ManagedPolicy",
-        condition: Some("HasOwnBoundary"),
+        condition: Some(Condition::HasOwnBoundary.into()),
         depends_on: Vec::new(),
         goes_with_stack: false,
         // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
-        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", document())],
+        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", at_most())],
     }
 }
 
-fn document() -> E {
+fn at_most() -> E {
     let through_s3 =
         |statement: Statement<E>| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com"));
     let buckets = E::json(&permissions::read_buckets(vec![bucket()]));
-    super::document([vec![buckets], on_objects(&super::s3_arn("${BucketName}/*"), through_s3)].concat())
+    document([vec![buckets], on_objects(&s3_arn("${BucketName}/*"), through_s3)].concat())
 }
 
 /// The statements about objects and keys, which the role's own policy in the native template has too.
 pub(super) fn on_objects(objects: &E, limit_keys: impl Fn(Statement<E>) -> Statement<E>) -> Vec<E> {
     let objects = || vec![objects.clone()];
     let key = || vec![E::reference("KmsKeyArn")];
-    let copy_sources = permissions::read_copy_sources(vec![
-        E::when("CopiesFromUsEast1", super::s3_arn("sbg-main/*"), E::no_value()),
-        E::when("CopiesFromUsWest2", super::s3_arn("sbg-main-us-west-2/*"), E::no_value()),
-    ]);
+    let copies_from = |location| match location {
+        ProjectLocation::UsEast1 => Condition::CopiesFromUsEast1,
+        ProjectLocation::UsWest2 => Condition::CopiesFromUsWest2,
+    };
+    let copy_source =
+        |(location, _, bucket)| E::when(copies_from(location), s3_arn(&format!("{bucket}/*")), E::no_value());
+    let copy_sources = permissions::read_copy_sources(ProjectLocation::ALL.map(copy_source).to_vec());
     let keys = E::when(
-        "IsReadWrite",
+        Condition::IsReadWrite,
         E::json(&limit_keys(permissions::use_keys(key()))),
         E::json(&limit_keys(permissions::decrypt_with_keys(key(), false))),
     );
     let write = |omit_acls| E::json(&permissions::write_objects(objects(), omit_acls));
-    let writes = E::when("OmitsObjectAcls", write(true), write(false));
+    let writes = E::when(Condition::OmitsObjectAcls, write(true), write(false));
     vec![
         E::json(&permissions::read_objects(objects())),
-        E::when("IsReadWrite", writes, E::no_value()),
-        E::when("IsReadWrite", E::json(&copy_sources), E::no_value()),
-        E::when("HasKmsKey", keys, E::no_value()),
+        E::when(Condition::IsReadWrite, writes, E::no_value()),
+        E::when(Condition::IsReadWrite, E::json(&copy_sources), E::no_value()),
+        E::when(Condition::HasKmsKey, keys, E::no_value()),
     ]
 }
 
 /// The stack's bucket.
 pub(super) fn bucket() -> E {
-    super::s3_arn("${BucketName}")
+    s3_arn("${BucketName}")
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::stack::{self, Config};
+use super::{Config, native, provided};
 
 /// The templates' folder, from the top of the checkout.
 pub const FOLDER: &str = "templates";
@@ -23,7 +23,7 @@ pub struct File {
 
 /// Why the templates could not be written, or are not as they should be.
 #[derive(Debug, thiserror::Error)]
-pub enum SynthError {
+pub enum FilesError {
     /// The folder or a file cannot be written.
     #[error("cannot write {path}: choose another folder with --out or make it writable")]
     Write {
@@ -53,7 +53,7 @@ fn out(folder: &Path) -> String {
 /// The templates, in both notations.
 #[must_use]
 pub fn generate(config: &Config) -> Vec<File> {
-    let (template, native) = (stack::template(config), stack::native::template(config));
+    let (template, native) = (provided::template(config), native::template(config));
     vec![
         File { name: "cavatica-volume.template.json", text: template.to_json() },
         File { name: "cavatica-volume.template.yaml", text: template.to_yaml() },
@@ -63,10 +63,10 @@ pub fn generate(config: &Config) -> Vec<File> {
 }
 
 /// Writes files into a folder, which is made if need be; returns what was written.
-pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, SynthError> {
+pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, FilesError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| SynthError::Write { path, source }
+        move |source| FilesError::Write { path, source }
     };
     fs::create_dir_all(folder).map_err(failed(folder))?;
     let mut written = Vec::new();
@@ -79,7 +79,7 @@ pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, SynthError> 
 }
 
 /// Compares files with what is in a folder.
-pub fn check(files: &[File], folder: &Path) -> Result<(), SynthError> {
+pub fn check(files: &[File], folder: &Path) -> Result<(), FilesError> {
     let mut drifted = Vec::new();
     for file in files {
         let path = folder.join(file.name);
@@ -89,5 +89,5 @@ pub fn check(files: &[File], folder: &Path) -> Result<(), SynthError> {
             Err(_) => drifted.push(format!("{} is not there or cannot be read", path.display())),
         }
     }
-    if drifted.is_empty() { Ok(()) } else { Err(SynthError::Drift { drifted, folder: folder.to_owned() }) }
+    if drifted.is_empty() { Ok(()) } else { Err(FilesError::Drift { drifted, folder: folder.to_owned() }) }
 }

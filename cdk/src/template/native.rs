@@ -8,23 +8,13 @@ use cavatica_access::permissions;
 use cavatica_access::port::POLICY_DESCRIPTION;
 
 use super::outputs::Made;
-use super::{Config, boundary, boundary_arn, parameters, policy_name, role_name, rules, s3_arn};
-use crate::cfn::Expr as E;
-use crate::cfn::{Resource, Template};
+use super::values::{self, Condition, boundary_arn, conditions, policy_name, role_name, s3_arn};
+use super::{Config, boundary, parameters, rules};
+use crate::cfn::{Expr as E, Resource, Template};
 
 /// Makes the template.
 #[must_use]
 pub fn template(config: &Config) -> Template {
-    // It has no code, wherever it is published.
-    let config = Config { release: None, ..config.clone() };
-    let mut conditions = super::conditions();
-    conditions.extend([
-        ("HasDescription", E::negated(E::equals(E::reference("Description"), E::text("")))),
-        (
-            "RestrictsListing",
-            E::both(E::equals(E::reference("RestrictListing"), E::text("true")), E::Condition("HasPrefix")),
-        ),
-    ]);
     let made = Made {
         role_arn: E::GetAtt("VolumeRole", "Arn"),
         role_name: E::reference("VolumeRole"),
@@ -37,10 +27,23 @@ pub fn template(config: &Config) -> Template {
                       CloudFormation itself."
             .to_owned(),
         groups: parameters::native_groups(),
-        rules: rules(&config).into_iter().filter(|rule| rule.name != super::CORS_RULE).collect(),
+        rules: vec![rules::commercial_partition(), rules::prefix_without_bucket()],
         mappings: Vec::new(),
-        conditions,
-        resources: vec![boundary::resource(), policy(), role(&config)],
+        conditions: conditions(&[
+            Condition::HasPrefix,
+            Condition::IsReadWrite,
+            Condition::HasKmsKey,
+            Condition::HasRoleName,
+            Condition::HasPolicyName,
+            Condition::HasExternalId,
+            Condition::HasOwnBoundary,
+            Condition::OmitsObjectAcls,
+            Condition::CopiesFromUsEast1,
+            Condition::CopiesFromUsWest2,
+            Condition::HasDescription,
+            Condition::RestrictsListing,
+        ]),
+        resources: vec![boundary::resource(), policy(), role(config)],
         outputs: made.outputs(),
     }
 }
@@ -72,10 +75,10 @@ fn role(config: &Config) -> Resource {
         properties: vec![
             ("RoleName", role_name()),
             ("Path", E::reference("IamPath")),
-            ("Description", E::when("HasDescription", E::reference("Description"), E::no_value())),
+            ("Description", E::when(Condition::HasDescription, E::reference("Description"), E::no_value())),
             (
                 "AssumeRolePolicyDocument",
-                E::when("HasExternalId", trust(Some(E::reference("ExternalId"))), trust(None)),
+                E::when(Condition::HasExternalId, trust(Some(E::reference("ExternalId"))), trust(None)),
             ),
             ("MaxSessionDuration", E::reference("MaxSessionDuration")),
             ("PermissionsBoundary", boundary_arn()),
@@ -86,15 +89,19 @@ fn role(config: &Config) -> Resource {
 
 fn permission_document() -> E {
     let bucket = || vec![boundary::bucket()];
-    let objects = E::when("HasPrefix", s3_arn("${BucketName}/${Prefix}/*"), s3_arn("${BucketName}/*"));
+    let objects = E::when(Condition::HasPrefix, s3_arn("${BucketName}/${Prefix}/*"), s3_arn("${BucketName}/*"));
     let prefixes = vec![E::reference("Prefix"), E::sub("${Prefix}/*")];
     let listing = vec![
         E::when(
-            "RestrictsListing",
+            Condition::RestrictsListing,
             E::json(&permissions::read_bucket_settings(bucket())),
             E::json(&permissions::read_buckets(bucket())),
         ),
-        E::when("RestrictsListing", E::json(&permissions::list_under(boundary::bucket(), prefixes)), E::no_value()),
+        E::when(
+            Condition::RestrictsListing,
+            E::json(&permissions::list_under(boundary::bucket(), prefixes)),
+            E::no_value(),
+        ),
     ];
-    super::document([listing, boundary::on_objects(&objects, |statement| statement)].concat())
+    values::document([listing, boundary::on_objects(&objects, |statement| statement)].concat())
 }

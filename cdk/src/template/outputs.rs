@@ -3,10 +3,8 @@
 use cavatica_access::permissions;
 use cavatica_access::volume::AccessMode;
 
-use crate::cfn::Expr as E;
-use crate::cfn::Output;
-
-use super::stack_uuid;
+use super::values::{Condition, stack_uuid};
+use crate::cfn::{Expr as E, Output};
 
 /// Where what was made is told.
 pub(super) struct Made {
@@ -36,7 +34,7 @@ impl Made {
         let mut outputs = vec![
             output("RoleArn", "Paste into Cavatica as Role ARN.", self.role_arn.clone()),
             Output {
-                condition: Some("HasExternalId"),
+                condition: Some(Condition::HasExternalId.into()),
                 ..output("ExternalId", "Paste into Cavatica as External ID.", self.external_id.clone())
             },
             output("PolicyArn", "The policy that says what Cavatica may do.", self.policy_arn.clone()),
@@ -47,7 +45,7 @@ impl Made {
                 self.create_volume_request(),
             ),
             Output {
-                condition: Some("HasKmsKey"),
+                condition: Some(Condition::HasKmsKey.into()),
                 ..output(
                     "KeyPolicyStatement",
                     "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
@@ -83,10 +81,10 @@ impl Made {
             body.to_owned(),
             vec![
                 ("Id", E::select(0, E::split("-", stack_uuid()))),
-                ("Mode", E::when("IsReadWrite", "RW".into(), "RO".into())),
+                ("Mode", E::when(Condition::IsReadWrite, "RW".into(), "RO".into())),
                 ("RoleArn", self.role_arn.clone()),
-                ("ExternalIdField", E::when("HasExternalId", external_id, "".into())),
-                ("Encryption", E::when("HasKmsKey", kms, r#""AES256""#.into())),
+                ("ExternalIdField", E::when(Condition::HasExternalId, external_id, "".into())),
+                ("Encryption", E::when(Condition::HasKmsKey, kms, r#""AES256""#.into())),
             ],
         )
     }
@@ -100,14 +98,17 @@ impl Made {
             let text = serde_json::to_string(&statement).unwrap_or_default();
             E::Sub(text, vec![("RoleArn", self.role_arn.clone()), ("Region", region)])
         };
-        E::when("IsReadWrite", statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
+        E::when(Condition::IsReadWrite, statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
     }
 
     /// Steps for the administrator: now, and before the stack is deleted.
     fn next_steps(&self) -> E {
-        let folder = E::when("HasPrefix", E::sub(", prefix ${Prefix}"), "".into());
-        let paste =
-            E::when("HasExternalId", "RoleArn and ExternalId".into(), "RoleArn (there is no external ID)".into());
+        let folder = E::when(Condition::HasPrefix, E::sub(", prefix ${Prefix}"), "".into());
+        let paste = E::when(
+            Condition::HasExternalId,
+            "RoleArn and ExternalId".into(),
+            "RoleArn (there is no external ID)".into(),
+        );
         let unchecked = match self.release {
             Some(_) => "",
             None => {

@@ -3,15 +3,15 @@
 
 use cavatica_access::limits;
 use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleName};
-use cavatica_access::request::{BOUNDARY_RULE, Checks, ExternalId};
-use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, ProjectLocation};
+use cavatica_access::request::{self, BOUNDARY_RULE, Checks, ExternalId};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation};
 
 use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
 
 /// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
 /// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is.
-const FOLDER: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f]([^*?$"\\\x00-\x1f]*[^/*?$"\\\x00-\x1f])?"#;
+const FOLDER: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f\x7f-\x9f]([^*?$"\\\x00-\x1f\x7f-\x9f]*[^/*?$"\\\x00-\x1f\x7f-\x9f])?"#;
 
 /// The same of printable ASCII characters. IAM takes no others in a document as they are; the function escapes them,
 /// CloudFormation does not. Source: `CreatePolicy`, parameter `PolicyDocument`.
@@ -30,9 +30,9 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
         Group { label: "1. Your bucket", parameters: bucket(FOLDER, "") },
         Group {
             label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account",
-            parameters: encryption_and_owner(),
+            parameters: vec![kms_key(), bucket_owner()],
         },
-        Group { label: "3. Names, if you want your own", parameters: names() },
+        Group { label: "3. Names, if you want your own", parameters: [names(), vec![tags()]].concat() },
         Group { label: "4. How Cavatica gets in", parameters: entry(automatic_external_id()) },
         Group { label: "5. Checks, and the bucket's CORS configuration", parameters: checks() },
         Group { label: "6. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
@@ -46,11 +46,8 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
     ]
 }
 
-/// Those of the template without a function: the ones that only a function can do something with are left out.
+/// Those of the template without a function, which lacks the ones that only a function can do something with.
 pub(super) fn native_groups() -> Vec<Group> {
-    let without = |parameters: Vec<Parameter>, left_out: &str| -> Vec<Parameter> {
-        parameters.into_iter().filter(|parameter| parameter.name != left_out).collect()
-    };
     vec![
         Group {
             label: "1. Your bucket",
@@ -60,12 +57,9 @@ pub(super) fn native_groups() -> Vec<Group> {
                  template with the function, cavatica-volume.template, which writes them as IAM wants them",
             ),
         },
-        Group {
-            label: "2. Only if your bucket is encrypted with a key of yours",
-            parameters: without(encryption_and_owner(), "BucketOwnerAccountId"),
-        },
+        Group { label: "2. Only if your bucket is encrypted with a key of yours", parameters: vec![kms_key()] },
         // CloudFormation takes no text for tags; those of the stack go to the role by themselves.
-        Group { label: "3. Names, if you want your own", parameters: without(names(), "Tags") },
+        Group { label: "3. Names, if you want your own", parameters: names() },
         Group { label: "4. How Cavatica gets in", parameters: entry(own_external_id()) },
         Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
     ]
@@ -77,34 +71,37 @@ fn bucket(folder: &str, further_rule: &str) -> Vec<Parameter> {
         text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
+            .read_by(|value| value.parse::<BucketName>().map(|_| ()).map_err(must_be))
             .required(),
         text("Prefix", "Folder", "Folder whose objects Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
              visible to Cavatica.", folder)
             .longest(limits::PREFIX)
-            .must_be(&format!("{FOLDER_RULE}{further_rule}")),
+            .must_be(&format!("{FOLDER_RULE}{further_rule}"))
+            .read_by(|value| Prefix::read(value).map(|_| ()).map_err(must_be)),
         text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
     ]
 }
 
-fn encryption_and_owner() -> Vec<Parameter> {
-    vec![
-        text(
-            "KmsKeyArn",
-            "KMS key",
-            "ARN of the KMS key that encrypts the bucket; leave empty if the bucket uses S3's default encryption (SSE-S3).",
-            &optional(KmsKeyArn::PATTERN),
-        )
-        .must_be(KmsKeyArn::RULE),
-        text(
-            "BucketOwnerAccountId",
-            "Bucket owner",
-            "Account that owns the bucket if it is not this one; its bucket policy must allow the role too.",
-            r"|\d{12}",
-        )
-        .must_be("an AWS account ID of 12 digits, or empty"),
-    ]
+fn kms_key() -> Parameter {
+    text(
+        "KmsKeyArn",
+        "KMS key",
+        "ARN of the KMS key that encrypts the bucket; leave empty if the bucket uses S3's default encryption (SSE-S3).",
+        &optional(KmsKeyArn::PATTERN),
+    )
+    .must_be(KmsKeyArn::RULE)
+}
+
+fn bucket_owner() -> Parameter {
+    text(
+        "BucketOwnerAccountId",
+        "Bucket owner",
+        "Account that owns the bucket if it is not this one; its bucket policy must allow the role too.",
+        r"|\d{12}",
+    )
+    .must_be("an AWS account ID of 12 digits, or empty")
 }
 
 fn names() -> Vec<Parameter> {
@@ -131,8 +128,16 @@ fn names() -> Vec<Parameter> {
         text("Description", "Description", "Shown on the role.", r"[\t\n\r\x20-\x7e\xa1-\xff]*")
             .longest(limits::DESCRIPTION)
             .must_be("at most 1,000 characters of Latin text"),
-        Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") },
     ]
+}
+
+fn tags() -> Parameter {
+    Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") }.read_by(
+        |value| match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
+            Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),
+            None => request::check_tags(value.split(',')).map_err(must_be),
+        },
+    )
 }
 
 /// Hidden, so that the console drops it from links: who mails a link must not know the ID, nor do without one.
@@ -273,7 +278,12 @@ fn text(name: &'static str, label: &'static str, description: &str, pattern: &st
         kind: Kind::Text { pattern: pattern.to_owned(), longest: None },
         constraint: None,
         no_echo: false,
+        domain_rule: |_| Ok(()),
     }
+}
+
+fn must_be(rule: &str) -> String {
+    format!("it must be {rule}")
 }
 
 /// The pattern, or nothing.
@@ -301,6 +311,11 @@ impl Parameter {
         if let Kind::Text { longest, .. } = &mut self.kind {
             *longest = Some(characters);
         }
+        self
+    }
+
+    fn read_by(mut self, domain_rule: fn(&str) -> Result<(), String>) -> Self {
+        self.domain_rule = domain_rule;
         self
     }
 

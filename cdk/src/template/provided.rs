@@ -1,4 +1,4 @@
-//! The stack that connects one bucket: what is in it and how it hangs together.
+//! The stack whose function makes the volume role: what is in it and how it hangs together.
 //!
 //! ```text
 //! parameters ─> VolumeAccess (custom resource) ─> ProviderFunction ─ runs as ─> ProviderRole
@@ -9,22 +9,12 @@
 //! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name
 //! (CloudFormation's choice) and description.
 
-mod boundary;
-pub mod native;
-mod outputs;
-mod parameters;
-mod provider_role;
+use cavatica_access::request::RESOURCE_TYPE;
 
-use cavatica_access::document::Document;
-use cavatica_access::names::RoleArn;
-use cavatica_access::request::{self, CAVATICA_PRINCIPAL, RESOURCE_TYPE};
-use cavatica_access::volume::{BucketName, Prefix};
-use serde_json::Value;
-
-use self::outputs::Made;
-use crate::cfn::{Expr as E, Function};
-use crate::cfn::{Expr, Mapping, Resource, Rule, Template};
-use crate::regions::OTHER_PARTITIONS;
+use super::outputs::Made;
+use super::values::{Condition, boundary_arn, conditions, external_id, policy_name, role_name};
+use super::{Config, Release, boundary, parameters, provider_role, rules};
+use crate::cfn::{Expr as E, Mapping, Resource, Template};
 
 /// Longest run of the function, in seconds. A changed provider role is waited for up to 100 s, and an uncontended event
 /// takes two.
@@ -38,68 +28,10 @@ const SERVICE_TIMEOUT: i64 = 3 * FUNCTION_TIMEOUT + 180;
 /// Create would undo a Delete.
 const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
 
-/// The rule that CORS is configured only in buckets of one's own.
-const CORS_RULE: &str = "CorsOfOwnBucketOnly";
-
 /// The mapping that says where the Lambda's zip is, and its keys.
 const RELEASE: &str = "Release";
 const RELEASE_BUCKET: &str = "Bucket";
 const RELEASE_KEY: &str = "Key";
-
-/// What a template is made for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config {
-    /// Place of the Lambda's zip; `None` leaves it to parameters, for whoever hosts it.
-    pub release: Option<Release>,
-    /// Principal that may assume the volume role; Cavatica when absent. Not a parameter: a link could override it.
-    pub trusted_principal: Option<RoleArn>,
-}
-
-/// A published Lambda. Its place is in the template and in no parameter, so that no link can put other code in its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
-    /// The key of its zip, which says what is in it.
-    pub key: String,
-    /// The regions it is published in, each with the bucket there: Lambda takes code only from its own region.
-    pub buckets: Vec<(String, String)>,
-}
-
-impl Release {
-    /// One that is published in a single region.
-    #[must_use]
-    pub fn in_one(region: &str, bucket: &str, key: &str) -> Self {
-        Self { key: key.to_owned(), buckets: vec![(region.to_owned(), bucket.to_owned())] }
-    }
-}
-
-impl Config {
-    /// The template of a release, for Cavatica.
-    #[must_use]
-    pub fn published(release: Release) -> Self {
-        Self { release: Some(release), ..Self::default() }
-    }
-
-    /// The role that may assume the volume role.
-    fn principal(&self) -> Expr {
-        E::text(self.trusted_principal.as_ref().map_or_else(|| CAVATICA_PRINCIPAL.to_owned(), ToString::to_string))
-    }
-
-    /// The bucket of the function's code.
-    fn code_bucket(&self) -> Expr {
-        match self.release {
-            Some(_) => E::of_this_region(RELEASE, RELEASE_BUCKET),
-            None => E::reference("AssetBucket"),
-        }
-    }
-
-    /// The key of the function's code, which names the release.
-    fn code_key(&self) -> Expr {
-        match self.release {
-            Some(_) => E::of_this_region(RELEASE, RELEASE_KEY),
-            None => E::reference("AssetKey"),
-        }
-    }
-}
 
 /// Makes the template.
 #[must_use]
@@ -110,9 +42,26 @@ pub fn template(config: &Config) -> Template {
                       them when the stack is deleted."
                 .to_owned(),
         groups: parameters::groups(config),
-        rules: rules(config),
+        rules: [rules::commercial_partition(), rules::prefix_without_bucket(), rules::cors_of_own_bucket_only()]
+            .into_iter()
+            .chain(config.release.as_ref().map(rules::published_region))
+            .collect(),
         mappings: config.release.iter().map(mapping).collect(),
-        conditions: by_function_conditions(),
+        conditions: conditions(&[
+            Condition::HasPrefix,
+            Condition::IsReadWrite,
+            Condition::HasKmsKey,
+            Condition::HasRoleName,
+            Condition::HasPolicyName,
+            Condition::HasExternalId,
+            Condition::HasOwnBoundary,
+            Condition::OmitsObjectAcls,
+            Condition::CopiesFromUsEast1,
+            Condition::CopiesFromUsWest2,
+            Condition::HasBucketOwner,
+            Condition::HasAutoExternalId,
+            Condition::ConfiguresCors,
+        ]),
         resources: vec![
             volume_access(config),
             function(config),
@@ -121,29 +70,23 @@ pub fn template(config: &Config) -> Template {
             log_group(),
             boundary::resource(),
         ],
-        outputs: Made::by_function(config.code_key()).outputs(),
+        outputs: Made::by_function(code_key(config)).outputs(),
     }
 }
 
-/// Checks a parameter's value by the domain's own rule, where a pattern cannot see all of it.
-pub fn check(parameter: &str, value: &str) -> Result<(), String> {
-    let must_be = |rule: &str| format!("it must be {rule}");
-    match parameter {
-        "BucketName" => value.parse::<BucketName>().map(|_| ()).map_err(must_be),
-        "Prefix" => Prefix::read(value).map(|_| ()).map_err(must_be),
-        "Tags" => match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
-            Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),
-            None => request::check_tags(value.split(',')).map_err(must_be),
-        },
-        _ => Ok(()),
+/// The bucket of the function's code.
+fn code_bucket(config: &Config) -> E {
+    match config.release {
+        Some(_) => E::of_this_region(RELEASE, RELEASE_BUCKET),
+        None => E::reference("AssetBucket"),
     }
 }
 
-/// Checks a prefix beside the bucket it is in, by the domain's own rule.
-pub fn check_prefix_beside(bucket: &str, prefix: &str) -> Result<(), String> {
-    match (bucket.parse(), Prefix::read(prefix)) {
-        (Ok(bucket), Ok(Some(prefix))) => prefix.check_beside(&bucket).map_err(|rule| format!("it must be {rule}")),
-        _ => Ok(()),
+/// The key of the function's code, which names the release.
+fn code_key(config: &Config) -> E {
+    match config.release {
+        Some(_) => E::of_this_region(RELEASE, RELEASE_KEY),
+        None => E::reference("AssetKey"),
     }
 }
 
@@ -153,141 +96,18 @@ fn mapping(release: &Release) -> Mapping {
     Mapping { name: RELEASE, regions: regions.collect() }
 }
 
-fn rules(config: &Config) -> Vec<Rule> {
-    let is_one_of =
-        |regions: Vec<Expr>| E::Call(Function::Contains, vec![E::List(regions), E::reference("AWS::Region")]);
-    let published = config.release.iter().map(|release| {
-        let regions: Vec<_> = release.buckets.iter().map(|(region, _)| region.as_str()).collect();
-        Rule {
-            name: "PublishedRegion",
-            assertion: is_one_of(regions.iter().copied().map(E::text).collect()),
-            sentence: format!(
-                "This release is not published in this region: launch the stack in {}. Its role works for buckets in other \
-                 regions too.",
-                regions.join(" or ")
-            ),
-        }
-    });
-    let always = [
-        Rule {
-            name: "CommercialPartition",
-            assertion: E::negated(is_one_of(OTHER_PARTITIONS.map(E::text).to_vec())),
-            sentence:
-                "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
-                       the European Sovereign Cloud or ISO: use a commercial region."
-                    .to_owned(),
-        },
-        // More than its equality to the bucket's name no rule can see; the function and the command line do.
-        Rule {
-            name: "PrefixWithoutBucket",
-            assertion: E::negated(E::equals(E::reference("Prefix"), E::reference("BucketName"))),
-            sentence:
-                "Prefix must be the folder alone: leave out the bucket's name, or leave it empty for the whole bucket."
-                    .to_owned(),
-        },
-        Rule {
-            name: CORS_RULE,
-            assertion: E::negated(E::both(
-                E::equals(E::reference("ConfigureCors"), E::text("true")),
-                E::negated(E::equals(E::reference("BucketOwnerAccountId"), E::text(""))),
-            )),
-            sentence:
-                "ConfigureCors must be false for a bucket of another account: its owner has to configure CORS there."
-                    .to_owned(),
-        },
-    ];
-    always.into_iter().chain(published).collect()
-}
-
-/// Those that only the template with the function has a use for.
-fn by_function_conditions() -> Vec<(&'static str, Expr)> {
-    let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
-    let mut conditions = conditions();
-    conditions.extend([
-        ("HasBucketOwner", E::negated(is("BucketOwnerAccountId", ""))),
-        ("HasAutoExternalId", is("ExternalId", "auto")),
-        ("ConfiguresCors", is("ConfigureCors", "true")),
-    ]);
-    conditions
-}
-
-fn conditions() -> Vec<(&'static str, Expr)> {
-    let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
-    let is_given = |parameter: &str| E::negated(is(parameter, ""));
-    let only = |location: &str| is("ProjectLocations", location);
-    vec![
-        ("HasPrefix", is_given("Prefix")),
-        ("IsReadWrite", is("AccessMode", "ReadWrite")),
-        ("HasKmsKey", is_given("KmsKeyArn")),
-        ("HasRoleName", is_given("RoleName")),
-        ("HasPolicyName", is_given("PolicyName")),
-        ("HasExternalId", E::negated(is("ExternalId", "none"))),
-        ("HasOwnBoundary", is("PermissionsBoundaryArn", "")),
-        ("OmitsObjectAcls", is("OmitObjectAcls", "true")),
-        ("CopiesFromUsEast1", E::both(E::Condition("IsReadWrite"), E::negated(only("us-west-2")))),
-        ("CopiesFromUsWest2", E::both(E::Condition("IsReadWrite"), E::negated(only("us-east-1")))),
-    ]
-}
-
-/// A policy document whose statements are expressions.
-fn document(statements: Vec<Expr>) -> Expr {
-    let mut document = E::json(&Document::<Expr>::new(Vec::new()));
-    if let E::Json(Value::Object(document)) = &mut document {
-        document.insert("Statement".to_owned(), serde_json::to_value(statements).unwrap_or_default());
-    }
-    document
-}
-
-fn s3_arn(resource: &str) -> Expr {
-    E::sub(format!("arn:${{AWS::Partition}}:s3:::{resource}"))
-}
-
-/// The UUID at the end of the stack's ID.
-fn stack_uuid() -> Expr {
-    E::select(2, E::split("/", E::reference("AWS::StackId")))
-}
-
-/// A name that only this stack has, which no update changes.
-fn own_name() -> Expr {
-    E::join("-", E::List(vec![E::text("cavatica-volume"), E::select(0, E::split("-", stack_uuid()))]))
-}
-
-fn role_name() -> Expr {
-    E::when("HasRoleName", E::reference("RoleName"), own_name())
-}
-
-/// The policy's name, by default the role's.
-fn policy_name() -> Expr {
-    E::when("HasPolicyName", E::reference("PolicyName"), role_name())
-}
-
-/// The external ID, or nothing when there is to be none.
-///
-/// The automatic one is the unique ID of the provider role: 17 random characters that stay the same for the stack's whole
-/// life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of them out;
-/// the stack's own ID is no secret, since it stands in every ARN of the stack and is made of the time.
-fn external_id() -> Expr {
-    let given = E::when("HasExternalId", E::reference("ExternalId"), E::no_value());
-    E::when("HasAutoExternalId", E::GetAtt("ProviderRole", "RoleId"), given)
-}
-
-/// What caps the volume role.
-fn boundary_arn() -> Expr {
-    E::when("HasOwnBoundary", E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
-}
-
 /// A parameter's value, or nothing when it was left empty.
-fn if_given(condition: &'static str, parameter: &str) -> Expr {
+fn if_given(condition: Condition, parameter: &str) -> E {
     E::when(condition, E::reference(parameter), E::no_value())
 }
 
 fn volume_access(config: &Config) -> Resource {
     let volume = E::map([
         ("BucketName", E::reference("BucketName")),
-        ("Prefix", if_given("HasPrefix", "Prefix")),
+        ("Prefix", if_given(Condition::HasPrefix, "Prefix")),
         ("AccessMode", E::reference("AccessMode")),
-        ("KmsKeyArn", if_given("HasKmsKey", "KmsKeyArn")),
-        ("BucketOwnerAccountId", if_given("HasBucketOwner", "BucketOwnerAccountId")),
+        ("KmsKeyArn", if_given(Condition::HasKmsKey, "KmsKeyArn")),
+        ("BucketOwnerAccountId", if_given(Condition::HasBucketOwner, "BucketOwnerAccountId")),
     ]);
     Resource {
         logical_id: "VolumeAccess",
@@ -314,7 +134,7 @@ fn volume_access(config: &Config) -> Resource {
             ("OmitObjectAcls", E::reference("OmitObjectAcls")),
             ("Checks", E::reference("Checks")),
             ("ConfigureCors", E::reference("ConfigureCors")),
-            ("Release", config.code_key()),
+            ("Release", code_key(config)),
         ],
     }
 }
@@ -338,7 +158,7 @@ fn function(config: &Config) -> Resource {
             ("Runtime", E::text("provided.al2023")),
             ("Architectures", E::List(vec![E::text("x86_64")])),
             ("Handler", E::text("bootstrap")),
-            ("Code", E::map([("S3Bucket", config.code_bucket()), ("S3Key", config.code_key())])),
+            ("Code", E::map([("S3Bucket", code_bucket(config)), ("S3Key", code_key(config))])),
             ("Role", E::GetAtt("ProviderRole", "Arn")),
             ("MemorySize", E::Number(128)),
             ("Timeout", E::Number(FUNCTION_TIMEOUT)),

@@ -9,9 +9,8 @@ use cavatica_access::document::{Document, Principal, Statement};
 use cavatica_access::owner;
 use cavatica_access::port::Action;
 
-use super::{boundary_arn, policy_name, role_name};
-use crate::cfn::Expr as E;
-use crate::cfn::Resource;
+use super::values::{Condition, boundary_arn, policy_name, role_name};
+use crate::cfn::{Expr as E, Resource};
 
 /// What an action may be done on, and only if.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +112,10 @@ pub(super) fn resource() -> Resource {
                 E::sub("Lets the function of the stack ${AWS::StackName} make and remove Cavatica's role."),
             ),
             ("AssumeRolePolicyDocument", E::json(&trust)),
-            ("PermissionsBoundary", E::when("HasOwnBoundary", E::no_value(), E::reference("PermissionsBoundaryArn"))),
+            (
+                "PermissionsBoundary",
+                E::when(Condition::HasOwnBoundary, E::no_value(), E::reference("PermissionsBoundaryArn")),
+            ),
             ("Policies", E::List(vec![policy])),
             ("Tags", E::List(vec![tag])),
         ],
@@ -149,7 +151,7 @@ fn resources(grant: Grant) -> Vec<E> {
         Grant::LookAtBucket => vec![E::sub("arn:${AWS::Partition}:s3:::${BucketName}")],
         Grant::ConfigureCors => {
             let any = E::sub("arn:${AWS::Partition}:s3:::*");
-            vec![E::when("ConfiguresCors", any, E::sub("arn:${AWS::Partition}:s3:::${BucketName}"))]
+            vec![E::when(Condition::ConfiguresCors, any, E::sub("arn:${AWS::Partition}:s3:::${BucketName}"))]
         }
     }
 }

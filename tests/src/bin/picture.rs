@@ -3,7 +3,7 @@
 use std::process::{ExitCode, Stdio};
 
 use anstyle_svg::Term;
-use cavatica_connect::workspace::Workspace;
+use cavatica_connect::release::workspace::Workspace;
 use cavatica_tests::Error;
 use tokio::process::Command;
 

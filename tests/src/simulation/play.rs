@@ -15,7 +15,7 @@ use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::port::{Action, Carrier, Change, CorsRule};
 use cavatica_access::request::{Former, Request};
 use cavatica_access::volume::BucketName;
-use cavatica_connect::stack::{Config, template};
+use cavatica_connect::template::{Config, provided};
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use serde_json::Value;
@@ -79,7 +79,7 @@ impl Published {
     pub fn new() -> Self {
         let of = |trusted_principal| {
             let config = Config { trusted_principal, ..evaluation::published() };
-            Evaluation::of(&template(&config), &[("BucketName", "my-bucket")])
+            Evaluation::of(&provided::template(&config), &[("BucketName", "my-bucket")])
         };
         Self { template: of(None), sibling: of(SIBLING.parse().ok()), known: Mutex::default(), record: None }
     }

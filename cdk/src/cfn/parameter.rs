@@ -1,0 +1,131 @@
+//! A parameter of a template: how the console's form shows it and which values it takes.
+
+use serde_json::{Value, json as value};
+
+/// A parameter.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name; links and pipelines depend on it.
+    pub name: &'static str,
+    /// What the form calls it.
+    pub label: &'static str,
+    /// What the form says under it.
+    pub description: String,
+    /// What is taken when nothing is given; `None` has to be given.
+    pub default: Option<String>,
+    /// What it may be.
+    pub kind: Kind,
+    /// What is said when it is something else.
+    pub constraint: Option<String>,
+    /// Whether CloudFormation hides its value.
+    pub no_echo: bool,
+    /// The rule of the domain type that reads the value, where a pattern cannot express all of it.
+    pub domain_rule: fn(&str) -> Result<(), String>,
+}
+
+/// What a parameter may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Text that a pattern describes, from a shortest to a longest length in characters.
+    Text {
+        /// The whole text has to match; without anchors.
+        pattern: String,
+        /// Longest, in characters.
+        longest: Option<usize>,
+    },
+    /// One of these.
+    OneOf(Vec<String>),
+    /// A list of any texts, separated by commas.
+    Texts,
+    /// A whole number in a range.
+    Number(std::ops::RangeInclusive<u32>),
+    /// One of these numbers.
+    NumberOneOf(Vec<u32>),
+}
+
+impl Parameter {
+    pub(super) fn to_value(&self) -> Value {
+        let mut value = value!({"Type": self.kind.type_name(), "Description": self.description});
+        if let Some(default) = &self.default {
+            value["Default"] = match &self.kind {
+                Kind::Number(_) | Kind::NumberOneOf(_) => default.parse::<u32>().map_or(value!(default), |n| value!(n)),
+                _ => value!(default),
+            };
+        }
+        match &self.kind {
+            Kind::Text { pattern, longest } => {
+                value["AllowedPattern"] = value!(format!("^({pattern})$"));
+                if let Some(longest) = longest {
+                    value["MaxLength"] = value!(longest);
+                }
+            }
+            Kind::OneOf(values) => value["AllowedValues"] = value!(values),
+            Kind::Texts => {}
+            Kind::Number(range) => {
+                value["MinValue"] = value!(range.start());
+                value["MaxValue"] = value!(range.end());
+            }
+            Kind::NumberOneOf(values) => value["AllowedValues"] = value!(values),
+        }
+        if let Some(constraint) = &self.constraint {
+            value["ConstraintDescription"] = value!(constraint);
+        }
+        if self.no_echo {
+            value["NoEcho"] = value!(true);
+        }
+        value
+    }
+
+    /// Checks a value by the domain's rule and by CloudFormation's.
+    pub fn check(&self, value: &str) -> Result<(), String> {
+        (self.domain_rule)(value)?;
+        let fits = match &self.kind {
+            Kind::Text { pattern, longest } => {
+                let pattern = fancy_regex::Regex::new(&format!("^(?:{pattern})$"));
+                pattern.is_ok_and(|pattern| pattern.is_match(value).unwrap_or_default())
+                    && longest.is_none_or(|longest| value.chars().count() <= longest)
+            }
+            Kind::OneOf(values) => values.iter().any(|known| known == value),
+            Kind::Texts => true,
+            Kind::Number(range) => value.parse().is_ok_and(|number| range.contains(&number)),
+            Kind::NumberOneOf(values) => value.parse().is_ok_and(|number| values.contains(&number)),
+        };
+        if fits { Ok(()) } else { Err(self.rule()) }
+    }
+
+    /// What it may be, in words.
+    fn rule(&self) -> String {
+        if let Some(constraint) = &self.constraint {
+            return format!("it {constraint}");
+        }
+        match &self.kind {
+            Kind::Text { pattern, .. } => format!("it must be text that matches {pattern}"),
+            Kind::OneOf(values) => format!("choose {}", alternatives(values)),
+            Kind::Texts => "it must be texts separated by commas".to_owned(),
+            Kind::Number(range) => format!("it must be a whole number from {} to {}", range.start(), range.end()),
+            Kind::NumberOneOf(values) => {
+                format!("choose {}", alternatives(&values.iter().map(ToString::to_string).collect::<Vec<_>>()))
+            }
+        }
+    }
+}
+
+/// Such as "Enforce, Report or Off". Values with commas in them are set apart otherwise.
+fn alternatives(values: &[String]) -> String {
+    let separator = if values.iter().any(|value| value.contains(',')) { "; " } else { ", " };
+    match values.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(separator)),
+        None => String::new(),
+    }
+}
+
+impl Kind {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::Text { .. } | Self::OneOf(_) => "String",
+            Self::Texts => "CommaDelimitedList",
+            Self::Number(_) | Self::NumberOneOf(_) => "Number",
+        }
+    }
+}

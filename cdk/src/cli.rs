@@ -1,0 +1,6 @@
+//! What commands share: arguments, output, exit codes and signals.
+
+pub mod args;
+pub mod console;
+pub mod exit;
+pub mod signals;

@@ -1,0 +1,49 @@
+//! Commands that take long run until they end or a signal ends them.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::{Exit, Failure};
+
+/// A signal reaches child processes too, and the failure of one may be here before the signal.
+const SIGNAL_DELAY: Duration = Duration::from_millis(100);
+
+/// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
+///
+/// After a signal, `end_children` ends what still runs; the sentence that it returns is printed.
+pub fn run_until_signal(
+    command: impl Future<Output = Result<Exit, Failure>>,
+    end_children: impl FnOnce() -> &'static str,
+) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(async {
+        let ended = first_signal()?;
+        tokio::pin!(ended);
+        let result = tokio::select! {
+            exit = &mut ended => return Ok(exit),
+            result = command => result,
+        };
+        match result {
+            Ok(exit) => Ok(exit),
+            Err(failure) => tokio::time::timeout(SIGNAL_DELAY, ended).await.map_err(|_| failure),
+        }
+    });
+    if let Ok(Exit::Interrupted | Exit::Terminated) = result {
+        anstream::eprintln!("Interrupted. {}", end_children());
+    }
+    runtime.shutdown_background();
+    result
+}
+
+fn first_signal() -> io::Result<impl Future<Output = Exit>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => Exit::Interrupted,
+            _ = terminate.recv() => Exit::Terminated,
+        }
+    })
+}

@@ -1,0 +1,18 @@
+//! The commands, one file each: what was asked for is done, and what came of it is printed.
+
+mod documents;
+mod launch_url;
+mod synth;
+
+use crate::cli::args::Command;
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+
+/// Runs a command.
+pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
+    match command {
+        Command::Synth(args) => synth::run(args, console),
+        Command::Documents(args) => documents::run(args, console),
+        Command::LaunchUrl(args) => launch_url::run(args, console),
+    }
+}

@@ -1,0 +1,28 @@
+//! `synth`: writes the templates, or compares them with what is there.
+
+use crate::cli::args::SynthArgs;
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+use crate::release::workspace::Workspace;
+use crate::template::Config;
+use crate::template::files::{self, FilesError};
+
+pub(super) fn run(args: SynthArgs, console: &Console) -> Result<Exit, Failure> {
+    let files = files::generate(&Config { release: None, trusted_principal: args.trusted_principal });
+    let folder = match args.out {
+        Some(folder) => folder,
+        None => Workspace::locate()?.root.join(files::FOLDER),
+    };
+    if args.check {
+        files::check(&files, &folder).map_err(|error| match error {
+            FilesError::Drift { .. } => Failure::new(Exit::Different, error),
+            FilesError::Write { .. } => error.into(),
+        })?;
+        console.print(&format!("{} is as the generator makes it", folder.display()))?;
+    } else {
+        for path in files::write(&files, &folder)? {
+            console.print(&format!("wrote {}", path.display()))?;
+        }
+    }
+    Ok(Exit::Done)
+}

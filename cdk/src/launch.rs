@@ -1,0 +1,3 @@
+//! The link that opens the console's form.
+
+pub mod url;

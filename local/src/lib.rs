@@ -1,0 +1,6 @@
+//! An AWS account on this machine: the local engine, the Python environments that it and the checkers run in, and the
+//! demo on it. The command line that people install does not contain any of this.
+
+pub mod demo;
+pub mod engine;
+pub mod python;
