@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cavatica_access::memory::MemoryAccount;
 use cavatica_access::port::Action;
 use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use cavatica_tests::events::{ROLE, STACK, event};

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use cavatica_access::memory::MemoryAccount;
 use cavatica_access::port::{Action, Change};
+use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use cavatica_tests::events::{self, ROLE, STACK, with};

@@ -3,11 +3,11 @@
 //! Source: "Actions, resources, and condition keys for AWS Identity and Access Management", Service Authorization
 //! Reference, and the same for Amazon S3.
 
-use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{Action, Carrier, Change};
 use cavatica_access::volume::BucketName;
+use cavatica_memory::State;
 
 /// The account that everything is in.
 pub const ACCOUNT: &str = "arn:aws:iam::123456789012";

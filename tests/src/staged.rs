@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cavatica_access::memory::MemoryAccount;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::port::{
     Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, Receipt, Role, Usage, Verdict,
     Version,
 };
 use cavatica_access::volume::{BucketName, Region};
+use cavatica_memory::MemoryAccount;
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
 use serde_json::Value;

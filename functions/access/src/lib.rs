@@ -21,8 +21,6 @@ pub mod checks;
 pub mod cors;
 pub mod document;
 pub mod limits;
-#[cfg(feature = "memory")]
-pub mod memory;
 pub mod names;
 pub mod observe;
 pub mod owner;

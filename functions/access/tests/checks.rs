@@ -5,10 +5,10 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::checks::told;
-use cavatica_access::memory::{HeldBucket, foreign_policy};
 use cavatica_access::port::{Action, Change, FailureKind};
 use cavatica_access::volume::BucketName;
 use cavatica_access::wanted::Present;
+use cavatica_memory::{HeldBucket, foreign_policy};
 use serde_json::{Value, json};
 use support::*;
 
@@ -186,7 +186,7 @@ async fn a_bucket_of_another_account_is_said_to_be_that() -> Outcome {
 async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome {
     let world = world()?;
     let cap = policy_arn("wide")?;
-    world.account.by_hand(&cavatica_access::memory::wide_boundary(cap.clone()))?;
+    world.account.by_hand(&cavatica_memory::wide_boundary(cap.clone()))?;
     let old = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
     let new = with(old.clone(), "Volumes", json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite"}]));
     world.establish(&create(&old)?).await?;

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use cavatica_access::memory::{MemoryAccount, foreign_policy, foreign_role};
 use cavatica_access::names::RoleArn;
 use cavatica_access::port::{Action, Carrier, Change, Clock as _, FailureKind};
+use cavatica_memory::{MemoryAccount, foreign_policy, foreign_role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::*;

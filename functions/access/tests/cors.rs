@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::checks::told;
-use cavatica_access::memory::{HeldBucket, foreign_cors_rule};
 use cavatica_access::port::{Action, CorsRule, FailureKind};
+use cavatica_memory::{HeldBucket, foreign_cors_rule};
 use serde_json::{Value, json};
 use support::*;
 

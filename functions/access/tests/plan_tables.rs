@@ -2,9 +2,9 @@
 
 mod support;
 
-use cavatica_access::memory::{foreign_policy, foreign_role};
 use cavatica_access::owner::{self, Tags};
 use cavatica_access::port::{Carrier, Change};
+use cavatica_memory::{foreign_policy, foreign_role};
 use serde_json::json;
 use support::*;
 

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::failure;
 use super::state::State;
-use crate::limits;
-use crate::names::{AccountId, RoleArn};
-use crate::port::{Bucket, Carrier, CorsRule, Failure, FailureKind, Layer, Question, Verdict};
-use crate::volume::{BucketName, Region};
+use cavatica_access::limits;
+use cavatica_access::names::{AccountId, RoleArn};
+use cavatica_access::port::{Bucket, Carrier, CorsRule, Failure, FailureKind, Layer, Question, Verdict};
+use cavatica_access::volume::{BucketName, Region};
 
 /// A bucket as S3 holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! An AWS account in memory, as strict as IAM, for tests. Only with the feature `memory`; never in a release build.
+//! An AWS account in memory, as strict as IAM: the domain's tests and the simulator stand on it.
 //!
 //! Stricter than local emulators where IAM is: name uniqueness across paths and letter case, five versions, delete
 //! conflicts, documents that make no sense, boundaries that do not exist. Reads can lag behind writes.
@@ -16,13 +16,13 @@ use serde_json::Value;
 pub use self::buckets::{HeldBucket, foreign_cors_rule};
 pub use self::state::State;
 use self::state::key;
-use crate::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
-use crate::owner::Tags;
-use crate::port::{
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
+use cavatica_access::owner::Tags;
+use cavatica_access::port::{
     Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewRole, Policy, Question,
     Receipt, Role, Usage, Verdict, Version,
 };
-use crate::volume::{BucketName, Region};
+use cavatica_access::volume::{BucketName, Region};
 
 /// Longest that a change can take to show.
 pub const LONGEST_LAG: Duration = Duration::from_secs(60);

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::failure;
-use crate::limits;
-use crate::owner::{TagKeys, Tags};
-use crate::port::{Failure, FailureKind};
+use cavatica_access::limits;
+use cavatica_access::owner::{TagKeys, Tags};
+use cavatica_access::port::{Failure, FailureKind};
 
 /// A trust policy: who, how, and on nothing; every principal known.
 pub(super) fn check_trust(text: &str, unknown: &BTreeSet<String>) -> Result<Value, Failure> {

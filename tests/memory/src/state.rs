@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::buckets::HeldBucket;
 use super::{failure, rules};
-use crate::limits;
-use crate::names::{PolicyArn, RoleName};
-use crate::owner::{TagKeys, Tags};
-use crate::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
-use crate::volume::BucketName;
+use cavatica_access::limits;
+use cavatica_access::names::{PolicyArn, RoleName};
+use cavatica_access::owner::{TagKeys, Tags};
+use cavatica_access::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
+use cavatica_access::volume::BucketName;
 
 /// Everything AWS holds of an account, as far as we have to do with it. Two equal ones are the same account; a copy is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

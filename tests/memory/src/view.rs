@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::state::{State, key};
-use crate::names::PolicyArn;
-use crate::owner::Tags;
-use crate::port::{Carrier, CorsRule, Role};
+use cavatica_access::names::PolicyArn;
+use cavatica_access::owner::Tags;
+use cavatica_access::port::{Carrier, CorsRule, Role};
 
 impl State {
     /// Every role.

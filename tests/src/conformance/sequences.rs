@@ -1,10 +1,10 @@
 //! What is asked: short sequences that each probe a rule, and random ones from a seed.
 
-use cavatica_access::memory::foreign_cors_rule;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{Bucket, Carrier, Change, NewRole, Usage};
 use cavatica_access::volume::BucketName;
+use cavatica_memory::foreign_cors_rule;
 use fastrand::Rng;
 
 use crate::Error;

@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cavatica_access::memory::State;
 use cavatica_access::owner::Tags;
 use cavatica_access::port::Action;
+use cavatica_memory::State;
 use serde_json::Value;
 
 use crate::Error;

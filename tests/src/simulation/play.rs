@@ -7,15 +7,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cavatica_access::blueprint::Blueprint;
-use cavatica_access::memory::{
-    HeldBucket, MemoryAccount, foreign_cors_rule, foreign_policy, foreign_role, wide_boundary,
-};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::port::{Action, Carrier, Change, CorsRule};
 use cavatica_access::request::{Former, Request};
 use cavatica_access::volume::BucketName;
 use cavatica_connect::template::{Config, provided};
+use cavatica_memory::{HeldBucket, MemoryAccount, foreign_cors_rule, foreign_policy, foreign_role, wide_boundary};
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use serde_json::Value;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::cors;
-use cavatica_access::memory::State;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Owner, TagKeys, Tags};
 use cavatica_access::port::{Carrier, Change, CorsRule};
+use cavatica_memory::State;
 use serde_json::Value;
 
 use crate::{cloudformation, events};

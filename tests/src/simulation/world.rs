@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cavatica_access::memory::{MemoryAccount, failure};
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::port::{
     Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, Receipt, Role,
     Usage, Verdict, Version,
 };
 use cavatica_access::volume::{BucketName, Region};
+use cavatica_memory::{MemoryAccount, failure};
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
 use fastrand::Rng;

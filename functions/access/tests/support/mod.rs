@@ -4,7 +4,6 @@
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
-use cavatica_access::memory::{MemoryAccount, wide_boundary};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
@@ -13,6 +12,7 @@ use cavatica_access::reconcile::{self, Done, Setting};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, Former, Request};
 use cavatica_access::wanted::{Absent, Present, Target};
+use cavatica_memory::{MemoryAccount, wide_boundary};
 use serde_json::{Value, json};
 
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -39,7 +39,7 @@ impl World {
         Ok(Self { account, activities: Activities::default(), owner: owner()? })
     }
 
-    pub fn setting(&self) -> Setting<'_, MemoryAccount, cavatica_access::memory::VirtualClock> {
+    pub fn setting(&self) -> Setting<'_, MemoryAccount, cavatica_memory::VirtualClock> {
         Setting { iam: &self.account, clock: self.account.clock(), activities: &self.activities }
     }
 
@@ -51,7 +51,7 @@ impl World {
         reconcile::remove(&self.setting(), absent).await
     }
 
-    fn observer(&self) -> Observer<'_, MemoryAccount, cavatica_access::memory::VirtualClock> {
+    fn observer(&self) -> Observer<'_, MemoryAccount, cavatica_memory::VirtualClock> {
         Observer { iam: &self.account, clock: self.account.clock(), activities: &self.activities, owner: &self.owner }
     }
 
