@@ -17,7 +17,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::{Error, events};
+use cavatica_simulation::events;
+
+use crate::Error;
 
 /// A running function; it and its runtime API end when this is dropped.
 #[derive(Debug)]

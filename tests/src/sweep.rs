@@ -1,6 +1,6 @@
 //! The real binary under faults: every call of every event of a stack's life, each spoilt in every way, one cell each.
 //!
-//! The events and what follows from an answer are [`crate::cloudformation`]'s; the account is the local engine's. Cells
+//! The events and what follows from an answer are [`cavatica_simulation::cloudformation`]'s; the account is the local engine's. Cells
 //! run side by side with names of their own, so that waiting costs nobody anything.
 
 mod proxy;
@@ -25,10 +25,12 @@ use serde_json::{Value, json};
 
 use self::proxy::Proxy;
 pub use self::proxy::{Call, Fault};
-use crate::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
 use crate::function::{End, Environment, Function};
 use crate::mailbox::Mailbox;
-use crate::{Error, cloudformation, events, system};
+use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
+use cavatica_simulation::{cloudformation, events};
+
+use crate::{Error, system};
 
 /// How long the function may run, as the template says.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(180);

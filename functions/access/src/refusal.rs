@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
-use crate::port::{Action, Carrier, Change, Failure, FailureKind, Usage};
+use crate::port::{Action, Carrier, Change, Failure, FailureKind, Look};
 use crate::volume::BucketName;
 
 /// What ends an event with `FAILED`.
@@ -344,68 +344,6 @@ fn advice(action: Option<Action>, failure: &Failure) -> String {
         FailureKind::NotFound => "It was removed by somebody else meanwhile: try again".to_owned(),
         FailureKind::MalformedDocument | FailureKind::ConcurrentModification | FailureKind::TemporarilyUnmodifiable | FailureKind::Other => {
             "Try again; if it stays, report it with this text".to_owned()
-        }
-    }
-}
-
-/// A read, as part of a sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the port's methods")]
-pub enum Look {
-    Caller,
-    Role(RoleName),
-    Policy(PolicyArn),
-    Attached(RoleName),
-    Inline(RoleName),
-    Profiles(RoleName),
-    Versions(PolicyArn),
-    Document(PolicyArn),
-    Carriers(PolicyArn, Usage),
-    Simulation(RoleName),
-    BucketRegion(BucketName),
-    BucketKey(BucketName),
-    Cors(BucketName),
-}
-
-impl Look {
-    /// The call it is; `None` for the one that is of STS.
-    #[must_use]
-    pub fn action(&self) -> Option<Action> {
-        Some(match self {
-            Self::Caller => return None,
-            Self::Role(_) => Action::GetRole,
-            Self::Policy(_) => Action::GetPolicy,
-            Self::Attached(_) => Action::ListAttachedRolePolicies,
-            Self::Inline(_) => Action::ListRolePolicies,
-            Self::Profiles(_) => Action::ListInstanceProfilesForRole,
-            Self::Versions(_) => Action::ListPolicyVersions,
-            Self::Document(_) => Action::GetPolicyVersion,
-            Self::Carriers(..) => Action::ListEntitiesForPolicy,
-            Self::Simulation(_) => Action::SimulatePrincipalPolicy,
-            Self::BucketRegion(_) => Action::GetBucketLocation,
-            Self::BucketKey(_) => Action::GetEncryptionConfiguration,
-            Self::Cors(_) => Action::GetBucketCORS,
-        })
-    }
-}
-
-impl std::fmt::Display for Look {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Caller => f.write_str("asking which account the function runs in"),
-            Self::Role(name) => write!(f, "looking at role {name}"),
-            Self::Policy(arn) => write!(f, "looking at policy {}", arn.name()),
-            Self::Attached(role) => write!(f, "listing the policies attached to role {role}"),
-            Self::Inline(role) => write!(f, "listing the inline policies of role {role}"),
-            Self::Profiles(role) => write!(f, "listing the instance profiles of role {role}"),
-            Self::Versions(arn) => write!(f, "listing the versions of policy {}", arn.name()),
-            Self::Document(arn) => write!(f, "reading the document of policy {}", arn.name()),
-            Self::Carriers(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
-            Self::Carriers(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
-            Self::Simulation(role) => write!(f, "asking IAM's simulator what role {role} may do"),
-            Self::BucketRegion(name) => write!(f, "asking where bucket {name} is"),
-            Self::BucketKey(name) => write!(f, "asking how bucket {name} encrypts"),
-            Self::Cors(name) => write!(f, "reading the CORS rules of bucket {name}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cavatica_tests::simulation::campaign;
+use cavatica_simulation::campaign;
 use clap::Parser;
 
 /// Plays random histories of a stack in virtual time and checks the invariants. Exits with 1 on any violation.

@@ -7,8 +7,8 @@ use cavatica_access::blueprint;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, Request};
 use cavatica_connect::cfn::Template;
 use cavatica_connect::template::{Config, native, provided};
-use cavatica_tests::evaluation::{self, Evaluation};
-use cavatica_tests::events::PROVIDER_ROLE_ID;
+use cavatica_simulation::evaluation::{self, Evaluation};
+use cavatica_simulation::events::PROVIDER_ROLE_ID;
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use cavatica_access::request::CAVATICA_PRINCIPAL;
 use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
-use cavatica_tests::events::{ROLE, STACK, event};
+use cavatica_simulation::events::{ROLE, STACK, event};
 use cavatica_tests::staged::{Posted, Stage, Staged};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;

@@ -11,7 +11,7 @@ use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
-use cavatica_tests::evaluation::{self, Evaluation};
+use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
@@ -40,7 +40,7 @@ const CHECKOV: &[(&str, &str, &str)] = &[
     (
         "CKV_AWS_158",
         "ProviderLogGroup",
-        "CloudWatch Logs encrypts at rest with its own key; the log holds no secrets (tests/cases/function.rs searches it).",
+        "CloudWatch Logs encrypts at rest with its own key; the log holds no secrets (tests/cases/function/binary.rs searches it).",
     ),
     ("CKV_AWS_173", "ProviderFunction", "The environment holds the stack's ID and the trusted role's ARN: no secrets."),
 ];
@@ -58,7 +58,7 @@ const CFRIPPER: &[(&str, &str, &str)] = &[
         "PrivilegeEscalationRule",
         "ProviderRole",
         "It makes and changes a role and a policy: that is its work. Exact names, the stack's tag and the boundary keep it to that role, \
-         which tests/cases/least_privilege.rs tries path by path.",
+         which tests/cases/template/least_privilege.rs tries path by path.",
     ),
     (
         "WildcardResourceRule",
@@ -146,7 +146,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 #[test]
 fn each_finding_of_cfn_lint_is_answered() -> Outcome {
     let folder = tempfile::tempdir()?;
-    let requirements = include_str!("../checkers/cfn-lint.txt");
+    let requirements = include_str!("../../checkers/cfn-lint.txt");
     let arguments = ["--include-checks", "I", "--format", "json", "--"];
     let said: Value = serde_json::from_str(&run("cfn-lint", requirements, &arguments, &files(folder.path())?)?)?;
     let found = said.as_array().ok_or("no findings")?.iter().map(|finding| {
@@ -163,7 +163,7 @@ fn each_finding_of_checkov_is_answered() -> Outcome {
     let folder = tempfile::tempdir()?;
     let written = files::write(&files::generate(&published()), folder.path())?;
     let json: Vec<_> = written.into_iter().filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
-    let requirements = include_str!("../checkers/checkov.txt");
+    let requirements = include_str!("../../checkers/checkov.txt");
     let arguments = ["--compact", "--framework", "cloudformation", "-o", "json", "-f"];
     let report: Value = serde_json::from_str(&run("checkov", requirements, &arguments, &json)?)?;
     assert!(report["summary"]["resource_count"].as_u64().is_some_and(|count| count >= 9), "{report:#}");
@@ -184,7 +184,7 @@ fn each_finding_of_cfripper_is_answered() -> Outcome {
         for (number, given) in GIVEN.iter().enumerate() {
             let evaluated = Evaluation::of(&template, given).resources()?;
             let file = write(folder.path(), &format!("{name}-{number}.json"), &evaluated)?;
-            let requirements = include_str!("../checkers/cfripper.txt");
+            let requirements = include_str!("../../checkers/cfripper.txt");
             let said = run("cfripper", requirements, &["--format", "json", "--resolve"], &[file])?;
             let report: Value =
                 serde_json::from_str(said.get(said.find('{').unwrap_or_default()..).unwrap_or_default())?;
@@ -217,7 +217,7 @@ fn each_finding_of_parliament_is_answered() -> Outcome {
     }
     let mut found = BTreeSet::new();
     for (of, document) in documents {
-        let requirements = include_str!("../checkers/parliament.txt");
+        let requirements = include_str!("../../checkers/parliament.txt");
         let said = run("parliament", requirements, &["--json", "--string", &document.to_string()], &[])?;
         for line in said.lines().filter(|line| !line.trim().is_empty()) {
             let finding: Value = serde_json::from_str(line)?;

@@ -20,7 +20,7 @@ const PARAMETERS: [(&str, &[&str]); 16] = [
     ("Tags", &["", "team=genomics", "Team=other,cost centre=42"]),
     ("Description", &["", "For the lab"]),
     ("MaxSessionDuration", &["3600", "7200"]),
-    (super::play::TRUSTS_SIBLING, &["", "sibling"]),
+    (super::published::TRUSTS_SIBLING, &["", "sibling"]),
     ("PermissionsBoundaryArn", &["", super::ORGANISATIONS_BOUNDARY]),
     ("RestrictListing", &["false", "true"]),
     ("OmitObjectAcls", &["false", "true"]),

@@ -9,8 +9,8 @@ use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
-use cavatica_tests::evaluation::{self, Evaluation};
-use cavatica_tests::events::{PROVIDER_ROLE_ID, STACK};
+use cavatica_simulation::evaluation::{self, Evaluation};
+use cavatica_simulation::events::{PROVIDER_ROLE_ID, STACK};
 use cavatica_tests::{Error, Outcome};
 use serde_json::json;
 

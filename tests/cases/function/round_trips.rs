@@ -8,7 +8,7 @@ use cavatica_access::port::{Action, Change};
 use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
-use cavatica_tests::events::{self, ROLE, STACK, with};
+use cavatica_simulation::events::{self, ROLE, STACK, with};
 use cavatica_tests::staged::{Posted, Staged};
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
-use cavatica_tests::events::{EXTERNAL_ID, ROLE, event, text, with};
+use cavatica_simulation::events::{EXTERNAL_ID, ROLE, event, text, with};
 use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;
 use cavatica_tests::system::{self, System};

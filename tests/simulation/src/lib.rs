@@ -7,13 +7,24 @@
 //! ```
 
 pub mod authority;
+pub mod authorization;
 pub mod campaign;
+pub mod cloudformation;
 pub mod draw;
+pub mod evaluation;
+pub mod events;
+mod hands;
 pub mod history;
+pub mod identity;
+mod lambda;
 pub mod play;
+pub mod published;
 pub mod shrink;
 pub mod watch;
 pub mod world;
+
+/// Any error.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The buckets that there are.
 pub const BUCKETS: [&str; 2] = ["my-bucket", "other-bucket"];

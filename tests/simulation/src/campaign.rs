@@ -6,7 +6,8 @@ use std::thread;
 
 use super::draw;
 use super::history::History;
-use super::play::{Published, Seen, play};
+use super::play::{Seen, play};
+use super::published::Published;
 use super::shrink::shrink;
 use crate::Error;
 

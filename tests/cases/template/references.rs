@@ -12,7 +12,7 @@ use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
-use cavatica_tests::evaluation::Evaluation;
+use cavatica_simulation::evaluation::Evaluation;
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 

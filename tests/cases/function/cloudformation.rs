@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step, read};
 use cavatica_tests::Outcome;
-use cavatica_tests::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step, read};
 use serde_json::{Value, json};
 
 fn asked(name: &str) -> Arc<Asked<String>> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cavatica_tests::events::event;
+use cavatica_simulation::events::event;
 use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;
 use cavatica_tests::{Error, Outcome, system};

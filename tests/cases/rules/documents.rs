@@ -14,7 +14,7 @@ use clap::Parser as _;
 use tokio::process::Command;
 
 /// The packages of AWS's own command line.
-const AWS: &str = include_str!("../documents/aws.txt");
+const AWS: &str = include_str!("../../documents/aws.txt");
 
 /// The documents at the top of the tree, by name.
 fn documents(root: &Path) -> Result<BTreeMap<String, String>, Error> {

@@ -1,4 +1,4 @@
-//! Events as CloudFormation sends them, from `fixtures/`.
+//! Events as CloudFormation sends them, from `tests/fixtures/`.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub const EXTERNAL_ID: &str = "given-lab-secret-42";
 
 /// A fixture's text, with the address to answer to.
 pub fn text(name: &str, response_url: &str) -> Result<String, Error> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name);
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.replace("{{RESPONSE_URL}}", response_url))
 }

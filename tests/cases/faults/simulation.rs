@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use cavatica_access::port::Action;
+use cavatica_simulation::campaign;
+use cavatica_simulation::cloudformation::Rollback;
+use cavatica_simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
+use cavatica_simulation::play::play;
+use cavatica_simulation::published::{Published, TRUSTS_SIBLING};
 use cavatica_tests::Outcome;
-use cavatica_tests::cloudformation::Rollback;
-use cavatica_tests::simulation::campaign;
-use cavatica_tests::simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
-use cavatica_tests::simulation::play::{Published, TRUSTS_SIBLING, play};
 
 /// How many histories the ordinary test plays.
 const HISTORIES: u64 = 100_000;
@@ -26,7 +27,7 @@ fn a_hundred_thousand_histories_show_no_violation() -> Outcome {
 #[test]
 fn the_same_seed_is_the_same_history_to_the_last_call() -> Outcome {
     for seed in [7, 4_711, 1_000_003] {
-        let history = cavatica_tests::simulation::draw::history(seed);
+        let history = cavatica_simulation::draw::history(seed);
         let published = Published::new();
         let (one, other) = (play(&history, &published, true)?, play(&history, &published, true)?);
         assert_eq!(one.story, other.story, "seed {seed}");
@@ -334,7 +335,7 @@ fn a_policy_that_lost_its_tags_can_be_tagged_again_and_the_rollback_goes_on() ->
 
 #[test]
 fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
-    let boundary = cavatica_tests::simulation::ORGANISATIONS_BOUNDARY;
+    let boundary = cavatica_simulation::ORGANISATIONS_BOUNDARY;
     for (before, after) in
         [(vec![], vec![("PermissionsBoundaryArn", boundary)]), (vec![("PermissionsBoundaryArn", boundary)], vec![])]
     {

@@ -1,0 +1,38 @@
+//! The whole-system tests: the real Lambda, the real templates, the local engine, and the simulator. One binary, so that
+//! the SDK is linked once; this is its map.
+
+/// The Lambda: what it answers to an event, on every path.
+mod function {
+    mod answers;
+    mod binary;
+    mod cloudformation;
+    mod delivery;
+    mod round_trips;
+}
+
+/// The templates, links and documents: sound, least privilege, and as they are committed.
+mod template {
+    mod checkers;
+    mod least_privilege;
+    mod links;
+    mod references;
+    mod templates;
+}
+
+/// A stack's life on the local engine.
+mod stack {
+    mod life;
+}
+
+/// What goes wrong: random histories, every call spoilt, and whether the account in memory is honest.
+mod faults {
+    mod conformance;
+    mod simulation;
+    mod sweep;
+}
+
+/// What this repository asks of itself.
+mod rules {
+    mod documents;
+    mod invariants;
+}

@@ -1,0 +1,97 @@
+//! The template of a release, evaluated once for every set of parameters that a history asks for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cavatica_access::blueprint::Blueprint;
+use cavatica_access::owner::Owner;
+use cavatica_access::request::Request;
+use cavatica_connect::template::{Config, provided};
+use cavatica_provider::task::Pins;
+
+use super::authority::{Authority, Record};
+use super::history::Parameters;
+use crate::cloudformation::Asked;
+use crate::evaluation::{self, Evaluation};
+use crate::{Error, events};
+
+/// The role of a platform beside Cavatica.
+const SIBLING: &str = "arn:aws:iam::999999999999:role/sibling";
+/// What stands among the parameters for a template that is made for that platform.
+pub const TRUSTS_SIBLING: &str = "(trusted principal)";
+
+/// What a stack's other resources are.
+#[derive(Debug)]
+pub struct Deployment {
+    pub(super) authority: Arc<Authority>,
+    pub(super) pins: Pins,
+    pub(super) blueprint: Arc<Blueprint>,
+}
+
+/// The template, evaluated for whatever parameters are asked for.
+#[derive(Debug)]
+pub struct Published {
+    template: Evaluation,
+    /// The same made for a platform beside Cavatica.
+    sibling: Evaluation,
+    known: Mutex<HashMap<Parameters, Arc<Asked<Deployment>>>>,
+    record: Option<Record>,
+}
+
+impl Published {
+    /// The template of a release.
+    #[must_use]
+    pub fn new() -> Self {
+        let of = |trusted_principal| {
+            let config = Config { trusted_principal, ..evaluation::published() };
+            Evaluation::of(&provided::template(&config), &[("BucketName", "my-bucket")])
+        };
+        Self { template: of(None), sibling: of(SIBLING.parse().ok()), known: Mutex::default(), record: None }
+    }
+
+    /// The same, with every question that is asked of the provider role written down.
+    #[must_use]
+    pub fn recorded(record: &Record) -> Self {
+        Self { record: Some(Arc::clone(record)), ..Self::new() }
+    }
+
+    pub(super) fn asked(&self, parameters: &Parameters) -> Result<Arc<Asked<Deployment>>, Error> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(parameters).cloned();
+        if let Some(asked) = known {
+            return Ok(asked);
+        }
+        let template = if parameters.contains_key(TRUSTS_SIBLING) { &self.sibling } else { &self.template };
+        let given = parameters.iter().filter(|(name, _)| **name != TRUSTS_SIBLING);
+        let evaluation = template.with(given.map(|(name, value)| (*name, *value)));
+        let properties = evaluation.custom_resource()?;
+        let environment = evaluation.property("ProviderFunction", "/Environment/Variables")?;
+        let pin = |name: &str| environment[name].as_str().unwrap_or_default().to_owned();
+        let document = evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?;
+        let authority = Authority::read(&document)?;
+        let authority = match &self.record {
+            Some(record) => authority.recorded(document, record),
+            None => authority,
+        };
+        let deployment = Deployment {
+            authority: Arc::new(authority),
+            pins: Pins {
+                stack: pin("CAVATICA_STACK_ID").parse()?,
+                principal: pin("CAVATICA_TRUSTED_PRINCIPAL_ARN").parse()?,
+            },
+            blueprint: Arc::new(Blueprint::draw(Request::parse(&properties)?, owner()?)?),
+        };
+        let asked = Arc::new(Asked { properties, deployment });
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(parameters.clone(), Arc::clone(&asked));
+        Ok(asked)
+    }
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(super) fn owner() -> Result<Owner, Error> {
+    Ok(Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() })
+}
