@@ -1,7 +1,7 @@
 //! The real binary under faults: every call of every event of a stack's life, each spoilt in every way, one cell each.
 //!
-//! The events and what follows from an answer are [`cavatica_simulation::cloudformation`]'s; the account is the local engine's. Cells
-//! run side by side with names of their own, so that waiting costs nobody anything.
+//! The events and what follows from an answer are [`cavatica_simulation::cloudformation`]'s; the account is the local
+//! engine's. Cells run side by side with names of their own, so that waiting costs nobody anything.
 
 mod proxy;
 
@@ -21,15 +21,14 @@ use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::request::Request;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
+use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
+use cavatica_simulation::{cloudformation, events};
 use serde_json::{Value, json};
 
 use self::proxy::Proxy;
 pub use self::proxy::{Call, Fault};
 use crate::function::{End, Environment, Function};
 use crate::mailbox::Mailbox;
-use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
-use cavatica_simulation::{cloudformation, events};
-
 use crate::{Error, system};
 
 /// How long the function may run, as the template says.
@@ -99,11 +98,14 @@ struct Cell {
     fault: Fault,
 }
 
+/// The time to the answer, or what went wrong; `None` for a cell that was not played.
+type Outcome = Option<Result<Duration, String>>;
+
 /// What came of the cells.
 #[derive(Debug)]
 pub struct Swept {
-    /// Event, call, fault, and the time to the answer or what went wrong.
-    rows: Vec<(String, Vec<Result<Duration, String>>)>,
+    /// Event and call, and what came of each fault.
+    rows: Vec<(String, Vec<Outcome>)>,
     /// How long it took.
     pub took: Duration,
 }
@@ -112,16 +114,16 @@ impl Swept {
     /// Cells that passed, of how many.
     #[must_use]
     pub fn passed(&self) -> (usize, usize) {
-        let cells = || self.rows.iter().flat_map(|(_, cells)| cells);
+        let cells = || self.rows.iter().flat_map(|(_, cells)| cells.iter().flatten());
         (cells().filter(|cell| cell.is_ok()).count(), cells().count())
     }
 
     /// What went wrong, a line each.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
-        let row = |(name, cells): &(String, Vec<Result<Duration, String>>)| {
+        let row = |(name, cells): &(String, Vec<Outcome>)| {
             let faults = Fault::ALL.iter().zip(cells);
-            let failed = faults.filter_map(|((fault, _), cell)| Some((fault, cell.as_ref().err()?)));
+            let failed = faults.filter_map(|((fault, _), cell)| Some((fault, cell.as_ref()?.as_ref().err()?)));
             failed.map(|(fault, error)| format!("{name}, {fault:?}: {error}")).collect::<Vec<_>>()
         };
         self.rows.iter().flat_map(row).collect()
@@ -138,8 +140,11 @@ impl Swept {
         for (name, cells) in &self.rows {
             let _ = write!(table, "\n{name:width$}");
             for cell in cells {
-                let shown =
-                    cell.as_ref().map_or_else(|_| "FAILED".to_owned(), |took| format!("{:.1}", took.as_secs_f64()));
+                let shown = match cell {
+                    None => String::new(),
+                    Some(Ok(took)) => format!("{:.1}", took.as_secs_f64()),
+                    Some(Err(_)) => "FAILED".to_owned(),
+                };
                 let _ = write!(table, " {shown:>9}");
             }
         }
@@ -150,9 +155,9 @@ impl Swept {
     }
 }
 
-/// Sweeps everything; `progress` is told how many cells are done, of how many.
+/// Sweeps one cell in so many; `progress` is told how many cells are done, of how many.
 #[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
-pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Result<Swept, Error> {
+pub async fn run(one_cell_in: usize, progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Result<Swept, Error> {
     let begun = Instant::now();
     let workspace = Workspace::locate()?;
     let binary = system::binary().await?;
@@ -167,7 +172,7 @@ pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Res
 
     let mut cells = Vec::new();
     for (life, Life { events, only, .. }) in LIVES.iter().enumerate() {
-        let calls = Player::start(&engines[0], &binary, &format!("calm-{life}")).await?.live(life, None).await?.calls;
+        let calls = Actor::start(&engines[0], &binary, &format!("calm-{life}")).await?.live(life, None).await?.calls;
         for (event, calls) in calls.into_iter().enumerate().filter(|(event, _)| events[*event].is_some()) {
             for call in calls.into_iter().filter(|(action, _)| only.is_empty() || only.contains(&action.as_str())) {
                 cells.extend(Fault::ALL.iter().map(|(fault, _)| Cell {
@@ -180,12 +185,17 @@ pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Res
         }
     }
 
-    let all = cells.len();
+    // A different one in each row, so that every call and every fault is met.
+    let is_played = |number: &usize| {
+        let (row, column) = (number / Fault::ALL.len(), number % Fault::ALL.len());
+        (row + column).is_multiple_of(one_cell_in)
+    };
+    let mut order: Vec<usize> = (0..cells.len()).filter(is_played).collect();
+    let all = order.len();
     let results: Arc<Mutex<BTreeMap<usize, Result<Duration, String>>>> = Arc::default();
     let permits = Arc::new(tokio::sync::Semaphore::new(AT_A_TIME));
     let progress = Arc::new(progress);
     // What waits longest begins first.
-    let mut order: Vec<usize> = (0..all).collect();
     order.sort_by_key(|number| !matches!(cells[*number].fault, Fault::Denied));
     let mut tasks = tokio::task::JoinSet::new();
     for number in order {
@@ -206,12 +216,14 @@ pub async fn run(progress: impl Fn(usize, usize) + Send + Sync + 'static) -> Res
     while let Some(joined) = tasks.join_next().await {
         joined?;
     }
-    let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner)).into_iter();
-    let rows = cells.chunks(Fault::ALL.len()).map(|row| {
+    let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+    let rows = cells.chunks(Fault::ALL.len()).enumerate().map(|(index, row)| {
         let name = LIVES[row[0].life].events[row[0].event].unwrap_or_default();
         let (action, nth) = &row[0].call;
         let nth = if *nth > 1 { format!(" ({nth})") } else { String::new() };
-        (format!("{name}: {action}{nth}"), results.by_ref().take(row.len()).map(|(_, result)| result).collect())
+        let first = index * Fault::ALL.len();
+        let results = (first..first + row.len()).map(|number| results.remove(&number)).collect();
+        (format!("{name}: {action}{nth}"), results)
     });
     let swept = Swept { rows: rows.collect(), took: begun.elapsed() };
     for engine in engines {
@@ -260,7 +272,7 @@ async fn account(iam: &IamClient) -> Result<Vec<String>, Error> {
 
 /// Plays one cell; the time to the spoilt event's answer.
 async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) -> Result<Duration, Error> {
-    let player = Player::start(engine, binary, &format!("sweep-{number}")).await?;
+    let player = Actor::start(engine, binary, &format!("sweep-{number}")).await?;
     let lived = player.live(cell.life, Some(cell)).await?;
     lived.took.ok_or_else(|| "the call was not made".into())
 }
@@ -276,7 +288,7 @@ fn is_optional(cell: &Cell) -> bool {
 }
 
 /// Plays a life with names of its own.
-struct Player<'e> {
+struct Actor<'e> {
     iam: IamClient,
     s3: S3Client,
     proxy: Proxy,
@@ -295,7 +307,7 @@ struct Lived {
     took: Option<Duration>,
 }
 
-impl<'e> Player<'e> {
+impl<'e> Actor<'e> {
     async fn start(engine: &Engine, binary: &'e PathBuf, name: &str) -> Result<Self, Error> {
         let mailbox = Mailbox::start().await?;
         Ok(Self {

@@ -73,19 +73,16 @@ fn signal(group: u32, name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// One test: the groups are the whole process's, so that two would end each other's.
     #[test]
-    fn standard_error_is_handed_on_line_by_line_and_kept() -> io::Result<()> {
+    #[allow(clippy::disallowed_methods, reason = "no runtime here")]
+    fn what_a_child_says_is_handed_on_and_what_it_started_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
         let mut told = Vec::new();
         let script = "echo one >&2; echo result; echo two >&2";
         let ended = output(Command::new("sh").args(["-c", script]), |line| told.push(line.to_owned()))?;
         assert_eq!(told, ["one", "two"]);
         assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"result\n"[..], &b"one\ntwo\n"[..]));
-        Ok(())
-    }
 
-    #[test]
-    #[allow(clippy::disallowed_methods, reason = "no runtime here")]
-    fn what_a_child_started_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
         // The shell waits for a process of its own, as cargo does for a compiler.
         let running = thread::spawn(|| output(Command::new("sh").args(["-c", "sleep 20 & wait"]), |_| ()));
         while groups().is_empty() {

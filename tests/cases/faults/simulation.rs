@@ -8,15 +8,13 @@ use cavatica_simulation::cloudformation::Rollback;
 use cavatica_simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
 use cavatica_simulation::play::play;
 use cavatica_simulation::published::{Published, TRUSTS_SIBLING};
+use cavatica_simulation::size::ORDINARY;
 use cavatica_tests::Outcome;
 
-/// How many histories the ordinary test plays.
-const HISTORIES: u64 = 100_000;
-
 #[test]
-fn a_hundred_thousand_histories_show_no_violation() -> Outcome {
-    let found = campaign::run(1, HISTORIES, &|_| {})?;
-    assert_eq!(found.histories, HISTORIES);
+fn random_histories_show_no_violation() -> Outcome {
+    let found = campaign::run(1, ORDINARY.histories, &|_| {})?;
+    assert_eq!(found.histories, ORDINARY.histories);
     let replay =
         |(seed, violation): &(u64, String)| format!("{violation}\n  cargo simulate --seed {seed} --histories 1");
     let said: Vec<_> = found.violations.iter().map(replay).collect();

@@ -20,6 +20,7 @@ mod lambda;
 pub mod play;
 pub mod published;
 pub mod shrink;
+pub mod size;
 pub mod watch;
 pub mod world;
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use cavatica_simulation::campaign;
+use cavatica_simulation::size::FULL;
 use clap::Parser;
 
 /// Plays random histories of a stack in virtual time and checks the invariants. Exits with 1 on any violation.
@@ -11,7 +12,7 @@ use clap::Parser;
 #[command(name = "cargo simulate")]
 struct Arguments {
     /// How many histories are played.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = FULL.histories)]
     histories: u64,
     /// The first seed; each history has the next one.
     #[arg(long, default_value_t = 1)]

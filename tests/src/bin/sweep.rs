@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cavatica_simulation::size::FULL;
 use cavatica_tests::sweep;
 
 #[tokio::main]
@@ -12,7 +13,7 @@ async fn main() -> ExitCode {
             eprintln!("{done} of {all} cells");
         }
     };
-    match sweep::run(progress).await {
+    match sweep::run(FULL.one_cell_in, progress).await {
         Ok(swept) => {
             println!("{}", swept.table());
             for failure in swept.failures() {

@@ -1,0 +1,16 @@
+//! How much is played by the tests that could go on for ever: some in every `cargo test`, all of it in `.ci/run`.
+
+/// An amount of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Random histories of the simulator.
+    pub histories: u64,
+    /// The sweep plays one cell in so many, so that every call and every fault is still met.
+    pub one_cell_in: usize,
+}
+
+/// What `cargo test` does: some 20 seconds of simulation, 231 cells.
+pub const ORDINARY: Size = Size { histories: 25_000, one_cell_in: 3 };
+
+/// What `cargo simulate` and `cargo sweep` do unless they are asked for something else.
+pub const FULL: Size = Size { histories: 500_000, one_cell_in: 1 };
