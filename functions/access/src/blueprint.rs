@@ -6,7 +6,7 @@ use crate::limits;
 use crate::names::{Partition, PolicyArn, RoleArn};
 use crate::owner::{self, Owner, TagKeys, Tags};
 use crate::permissions::{self, Grants};
-use crate::request::{Finding, Invalid, Request};
+use crate::request::{Invalid, Problem, Request};
 use crate::volume::{AccessMode, Volume};
 
 /// Everything about a role and its policy that a request decides.
@@ -41,13 +41,13 @@ impl Blueprint {
             ("the permission policy", permissions.to_json().len(), limits::MANAGED_POLICY),
             ("the trust policy", trust.to_json().len(), limits::TRUST_POLICY),
         ];
-        let findings: Vec<_> = sizes
+        let problems: Vec<_> = sizes
             .into_iter()
             .filter(|(_, size, limit)| size > limit)
-            .map(|(what, size, limit)| Finding::TooLarge { what, size, limit })
+            .map(|(what, size, limit)| Problem::TooLarge { what, size, limit })
             .collect();
-        if !findings.is_empty() {
-            return Err(Invalid { findings });
+        if !problems.is_empty() {
+            return Err(Invalid { problems });
         }
         Ok(Self { owner, policy: role.beside(&request.policy_name), role, permissions, trust, request })
     }

@@ -1,6 +1,6 @@
 //! What somebody asks for: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
 //!
-//! CloudFormation turns every scalar into a string; both forms are taken. Every finding is reported, not only the
+//! CloudFormation turns every scalar into a string; both forms are taken. Every problem is reported, not only the
 //! first. Old properties and those of a Delete are never validated: [`Former`] reads of them what it can.
 
 mod fields;
@@ -8,7 +8,7 @@ mod fields;
 use serde_json::Value;
 
 use fields::{Fields, scalar};
-pub use fields::{Finding, Invalid, shown};
+pub use fields::{Invalid, Problem, shown};
 
 use crate::limits;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
@@ -194,8 +194,8 @@ impl Request {
     }
 }
 
-/// Reads one volume; `place` is how its properties are named in a finding, such as `Volumes[0].`.
-fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Finding>> {
+/// Reads one volume; `place` is how its properties are named in a problem, such as `Volumes[0].`.
+fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Problem>> {
     let mut fields = Fields::of(item, place);
     let bucket: Option<BucketName> = fields.required("BucketName", BucketName::RULE, str::parse);
     let prefix = fields.optional("Prefix", Prefix::read).flatten();
@@ -209,7 +209,7 @@ fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Finding>> {
     }
     match (bucket, fields.finish()) {
         (Some(bucket), Ok(())) => Ok(Volume { bucket, prefix, access, kms_key, bucket_owner }),
-        _ => Err(fields.into_findings()),
+        _ => Err(fields.into_problems()),
     }
 }
 

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use support::*;
 
 /// An account with a second bucket.
-fn world() -> Result<World, Box<dyn std::error::Error>> {
-    let world = World::new()?;
-    world.account.hold("other-bucket".parse()?, Some(bucket(None)?));
-    Ok(world)
+fn bench() -> Result<Bench, Box<dyn std::error::Error>> {
+    let bench = Bench::new()?;
+    bench.account.hold("other-bucket".parse()?, Some(bucket(None)?));
+    Ok(bench)
 }
 
 fn bucket(key: Option<&str>) -> Result<HeldBucket, Box<dyn std::error::Error>> {
@@ -30,23 +30,23 @@ fn on(name: &str) -> Value {
 
 #[tokio::test]
 async fn a_bucket_that_is_not_there_fails_a_create_before_anything_is_made() -> Outcome {
-    let world = world()?;
-    let before = world.account.snapshot();
-    let refused = world.establish(&create(&on("my-bukcet"))?).await.err().map(|refusal| refusal.to_string());
+    let bench = bench()?;
+    let before = bench.account.snapshot();
+    let refused = bench.establish(&create(&on("my-bukcet"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.as_ref().is_some_and(|said| said.contains("Bucket my-bukcet does not exist")), "{refused:?}");
     assert!(refused.is_some_and(|said| said.contains("Checks is Enforce")));
-    assert_eq!(world.account.snapshot(), before);
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn reported_findings_fail_nothing_and_without_checks_nothing_is_looked_at() -> Outcome {
     for (checks, finds) in [("Report", true), ("Off", false)] {
-        let world = world()?;
-        let done = world.establish(&create(&with(on("my-bukcet"), "Checks", json!(checks)))?).await?;
+        let bench = bench()?;
+        let done = bench.establish(&create(&with(on("my-bukcet"), "Checks", json!(checks)))?).await?;
         assert_eq!(told(&done.findings).contains("does not exist"), finds, "{checks}");
         let looked = [Action::GetBucketLocation, Action::GetEncryptionConfiguration, Action::SimulatePrincipalPolicy];
-        let has_looked = world.account.calls().iter().any(|call| looked.contains(call));
+        let has_looked = bench.account.calls().iter().any(|call| looked.contains(call));
         assert_eq!(has_looked, finds, "{checks}");
     }
     Ok(())
@@ -54,26 +54,26 @@ async fn reported_findings_fail_nothing_and_without_checks_nothing_is_looked_at(
 
 #[tokio::test]
 async fn an_update_to_a_bucket_that_is_not_there_is_refused_and_taken_back() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let (old, new) = (on("my-bucket"), on("my-bukcet"));
-    world.establish(&create(&old)?).await?;
-    let working = world.account.snapshot();
-    assert!(world.establish(&update(&role_arn("vol"), &old, &new)?).await.is_err());
-    world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
-    assert_eq!(world.account.snapshot(), working);
+    bench.establish(&create(&old)?).await?;
+    let working = bench.account.snapshot();
+    assert!(bench.establish(&update(&role_arn("vol"), &old, &new)?).await.is_err());
+    bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert_eq!(bench.account.snapshot(), working);
     Ok(())
 }
 
 #[tokio::test]
 async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -> Outcome {
     for new in [on("other-bucket"), with(on("other-bucket"), "RoleName", json!("new"))] {
-        let world = world()?;
+        let bench = bench()?;
         let old = on("my-bucket");
         let name = new["RoleName"].as_str().unwrap_or_default();
-        world.establish(&create(&old)?).await?;
-        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-        world.account.hold("my-bucket".parse::<BucketName>()?, None);
-        let done = world.establish(&update(&role_arn(name), &new, &old)?).await?;
+        bench.establish(&create(&old)?).await?;
+        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        bench.account.hold("my-bucket".parse::<BucketName>()?, None);
+        let done = bench.establish(&update(&role_arn(name), &new, &old)?).await?;
         assert!(told(&done.findings).contains("Bucket my-bucket does not exist"), "{:?}", done.findings);
     }
     Ok(())
@@ -81,35 +81,35 @@ async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -
 
 #[tokio::test]
 async fn what_does_not_touch_access_does_not_fail_for_what_is_no_worse_than_before() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let old = on("my-bucket");
-    world.establish(&create(&old)?).await?;
-    world.account.hold("my-bucket".parse::<BucketName>()?, None);
+    bench.establish(&create(&old)?).await?;
+    bench.account.hold("my-bucket".parse::<BucketName>()?, None);
     let described = with(old.clone(), "Description", json!("For the lab"));
-    let done = world.establish(&update(&role_arn("vol"), &old, &described)?).await?;
+    let done = bench.establish(&update(&role_arn("vol"), &old, &described)?).await?;
     assert!(told(&done.findings).contains("does not exist"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_key_that_nobody_named_fails_with_the_value_to_set() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd";
-    world.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
-    let refused = world.establish(&create(&on("my-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    bench.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
+    let refused = bench.establish(&create(&on("my-bucket"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains(&format!("set KmsKeyArn to {key}"))));
     let named = with(properties("vol"), "Volumes", json!([{"BucketName": "my-bucket", "KmsKeyArn": key}]));
-    assert_eq!(told(&world.establish(&create(&named)?).await?.findings), "none");
+    assert_eq!(told(&bench.establish(&create(&named)?).await?.findings), "none");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_key_of_another_account_fails_nothing_and_its_key_policy_is_said() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let key = "arn:aws:kms:us-east-1:210987654321:key/1234abcd";
-    world.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
+    bench.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
     let central = json!([{"BucketName": "my-bucket", "KmsKeyArn": key, "AccessMode": "ReadWrite"}, {"BucketName": "other-bucket"}]);
-    let said = told(&world.establish(&create(&with(properties("vol"), "Volumes", central))?).await?.findings);
+    let said = told(&bench.establish(&create(&with(properties("vol"), "Volumes", central))?).await?.findings);
     assert!(said.starts_with(&format!("KMS key {key} is account 210987654321's")), "{said}");
     assert!(said.contains(r#""kms:GenerateDataKey""#) && said.contains("s3.us-east-1.amazonaws.com"), "{said}");
     Ok(())
@@ -118,14 +118,14 @@ async fn a_key_of_another_account_fails_nothing_and_its_key_policy_is_said() -> 
 #[tokio::test]
 async fn another_accounts_bucket_is_waited_for_briefly_and_on_an_update_that_changes_nothing_about_it_never() -> Outcome
 {
-    let world = world()?;
+    let bench = bench()?;
     let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
-    world.account.hold("their-bucket".parse()?, Some(theirs));
-    (0..1_000).for_each(|_| world.account.fail_next(Action::GetBucketLocation, FailureKind::Denied));
+    bench.account.hold("their-bucket".parse()?, Some(theirs));
+    (0..1_000).for_each(|_| bench.account.fail_next(Action::GetBucketLocation, FailureKind::Denied));
     let took = async |present: &Present| {
-        let begun = world.account.clock().now();
-        let done = world.establish(present).await;
-        (world.account.clock().now() - begun, done.map(|done| told(&done.findings)))
+        let begun = bench.account.clock().now();
+        let done = bench.establish(present).await;
+        (bench.account.clock().now() - begun, done.map(|done| told(&done.findings)))
     };
     let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
     let old = with(properties("vol"), "Volumes", shared);
@@ -146,56 +146,56 @@ async fn another_accounts_bucket_is_waited_for_briefly_and_on_an_update_that_cha
 
 #[tokio::test]
 async fn a_boundary_that_forbids_s3_fails_a_create_and_its_delete_leaves_nothing() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let cap = policy_arn("cap")?;
-    world.account.by_hand(&foreign_policy(cap.clone()))?;
-    let before = world.account.snapshot();
+    bench.account.by_hand(&foreign_policy(cap.clone()))?;
+    let before = bench.account.snapshot();
     let capped = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
-    let refused = world.establish(&create(&capped)?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.establish(&create(&capped)?).await.err().map(|refusal| refusal.to_string());
     let says = |part: &str| refused.as_ref().is_some_and(|said| said.contains(part));
     assert!(says("The boundary arn:aws:iam::123456789012:policy/cap does not allow role vol"), "{refused:?}");
     assert!(says("s3:GetObject on arn:aws:s3:::my-bucket/*") && !says("s3:ListBucket on"), "{refused:?}");
-    world.remove(&delete("vol")?).await?;
-    assert_eq!(world.account.snapshot(), before);
+    bench.remove(&delete("vol")?).await?;
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_boundary_that_is_not_there_is_named() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let absent = with(on("my-bucket"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/absent"));
-    let refused = world.establish(&create(&absent)?).await.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+    let refused = bench.establish(&create(&absent)?).await.err().map(|refusal| refusal.to_string()).unwrap_or_default();
     assert!(refused.contains("policy/absent") && refused.contains("check PermissionsBoundaryArn"), "{refused}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_bucket_of_another_account_is_said_to_be_that() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
-    world.account.hold("their-bucket".parse()?, Some(theirs));
-    let refused = world.establish(&create(&on("their-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    bench.account.hold("their-bucket".parse()?, Some(theirs));
+    let refused = bench.establish(&create(&on("their-bucket"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains("most likely it belongs to another account")));
     let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
-    let done = world.establish(&create(&with(properties("vol"), "Volumes", shared))?).await?;
+    let done = bench.establish(&create(&with(properties("vol"), "Volumes", shared))?).await?;
     assert!(told(&done.findings).contains("whose bucket policy has to allow arn:aws:iam::123456789012:role/vol"));
     Ok(())
 }
 
 #[tokio::test]
 async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome {
-    let world = world()?;
+    let bench = bench()?;
     let cap = policy_arn("wide")?;
-    world.account.by_hand(&cavatica_memory::wide_boundary(cap.clone()))?;
+    bench.account.by_hand(&cavatica_memory::wide_boundary(cap.clone()))?;
     let old = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
     let new = with(old.clone(), "Volumes", json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite"}]));
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     let forbids = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:*","Resource":"*"}]}"#;
-    world.account.by_hand(&Change::CreatePolicyVersion { arn: cap, document: forbids.to_owned() })?;
+    bench.account.by_hand(&Change::CreatePolicyVersion { arn: cap, document: forbids.to_owned() })?;
     let refused =
-        world.establish(&update(&role_arn("vol"), &old, &new)?).await.err().map(|refusal| refusal.to_string());
+        bench.establish(&update(&role_arn("vol"), &old, &new)?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains("does not allow role vol")));
-    let done = world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    let done = bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
     assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
     Ok(())
 }

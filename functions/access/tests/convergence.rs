@@ -27,15 +27,15 @@ async fn a_passing_failure_of_any_call_changes_nothing_in_the_end() -> Outcome {
     let new = with(with(old.clone(), "Tags", json!(["a=b"])), "ExternalId", json!("another"));
     for action in Action::ALL {
         for kind in PASSING {
-            let world = World::new()?;
-            let before = world.account.snapshot();
-            world.account.fail_next(*action, kind);
-            world.establish(&create(&old)?).await?;
-            world.account.fail_next(*action, kind);
-            world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-            world.account.fail_next(*action, kind);
-            world.remove(&delete("vol")?).await?;
-            assert_eq!(world.account.snapshot(), before, "{action:?} {kind:?}");
+            let bench = Bench::new()?;
+            let before = bench.account.snapshot();
+            bench.account.fail_next(*action, kind);
+            bench.establish(&create(&old)?).await?;
+            bench.account.fail_next(*action, kind);
+            bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+            bench.account.fail_next(*action, kind);
+            bench.remove(&delete("vol")?).await?;
+            assert_eq!(bench.account.snapshot(), before, "{action:?} {kind:?}");
         }
     }
     Ok(())
@@ -45,11 +45,11 @@ async fn a_passing_failure_of_any_call_changes_nothing_in_the_end() -> Outcome {
 async fn a_create_that_finds_half_of_its_own_work_finishes_it() -> Outcome {
     let present = create(&properties("vol"))?;
     for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
-        let world = World::new()?;
-        world.account.fail_next(stop_at, FailureKind::Other);
-        assert!(world.establish(&present).await.is_err());
-        world.establish(&present).await?;
-        assert_eq!(world.plan(&present).await?, "", "{stop_at:?}");
+        let bench = Bench::new()?;
+        bench.account.fail_next(stop_at, FailureKind::Other);
+        assert!(bench.establish(&present).await.is_err());
+        bench.establish(&present).await?;
+        assert_eq!(bench.plan(&present).await?, "", "{stop_at:?}");
     }
     Ok(())
 }
@@ -57,12 +57,12 @@ async fn a_create_that_finds_half_of_its_own_work_finishes_it() -> Outcome {
 #[tokio::test]
 async fn a_delete_after_any_half_of_a_create_leaves_nothing() -> Outcome {
     for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
-        let world = World::new()?;
-        let before = world.account.snapshot();
-        world.account.fail_next(stop_at, FailureKind::Other);
-        assert!(world.establish(&create(&properties("vol"))?).await.is_err());
-        world.remove(&delete("vol")?).await?;
-        assert_eq!(world.account.snapshot(), before, "{stop_at:?}");
+        let bench = Bench::new()?;
+        let before = bench.account.snapshot();
+        bench.account.fail_next(stop_at, FailureKind::Other);
+        assert!(bench.establish(&create(&properties("vol"))?).await.is_err());
+        bench.remove(&delete("vol")?).await?;
+        assert_eq!(bench.account.snapshot(), before, "{stop_at:?}");
     }
     Ok(())
 }
@@ -70,54 +70,54 @@ async fn a_delete_after_any_half_of_a_create_leaves_nothing() -> Outcome {
 #[tokio::test]
 async fn a_delete_that_stopped_anywhere_is_finished_by_the_next() -> Outcome {
     for stop_at in [Action::DetachRolePolicy, Action::DeletePolicy, Action::DeleteRole] {
-        let world = World::new()?;
-        let before = world.account.snapshot();
-        world.establish(&create(&properties("vol"))?).await?;
-        world.account.fail_next(stop_at, FailureKind::Other);
-        assert!(world.remove(&delete("vol")?).await.is_err());
-        world.remove(&delete("vol")?).await?;
-        assert_eq!(world.account.snapshot(), before, "{stop_at:?}");
+        let bench = Bench::new()?;
+        let before = bench.account.snapshot();
+        bench.establish(&create(&properties("vol"))?).await?;
+        bench.account.fail_next(stop_at, FailureKind::Other);
+        assert!(bench.remove(&delete("vol")?).await.is_err());
+        bench.remove(&delete("vol")?).await?;
+        assert_eq!(bench.account.snapshot(), before, "{stop_at:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn reads_that_lag_behind_writes_are_waited_for() -> Outcome {
-    let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
-    let before = world.account.snapshot();
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
-    world.remove(&delete("vol")?).await?;
-    assert_eq!(world.account.snapshot(), before);
+    let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
+    let before = bench.account.snapshot();
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
+    bench.remove(&delete("vol")?).await?;
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn what_vanishes_between_finding_it_and_looking_into_it_is_looked_for_again() -> Outcome {
     for kind in [FailureKind::NotFound, FailureKind::Denied] {
-        let world = World::new()?;
-        let before = world.account.snapshot();
-        world.establish(&create(&properties("vol"))?).await?;
+        let bench = Bench::new()?;
+        let before = bench.account.snapshot();
+        bench.establish(&create(&properties("vol"))?).await?;
         // More often than one look is patient for.
         for _ in 0..if kind == FailureKind::Denied { 22 } else { 11 } {
-            world.account.fail_next(Action::ListRolePolicies, kind);
+            bench.account.fail_next(Action::ListRolePolicies, kind);
         }
-        world.remove(&delete("vol")?).await?;
-        assert_eq!(world.account.snapshot(), before, "{kind:?}");
+        bench.remove(&delete("vol")?).await?;
+        assert_eq!(bench.account.snapshot(), before, "{kind:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_delete_right_after_a_failed_create_finds_what_does_not_show_yet() -> Outcome {
-    let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(2)))?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
-    let before = world.account.snapshot();
-    world.account.fail_next(Action::AttachRolePolicy, FailureKind::Other);
-    assert!(world.establish(&create(&properties("vol"))?).await.is_err());
-    world.remove(&delete("vol")?).await?;
-    assert_eq!(world.account.snapshot(), before);
+    let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(2)))?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
+    let before = bench.account.snapshot();
+    bench.account.fail_next(Action::AttachRolePolicy, FailureKind::Other);
+    assert!(bench.establish(&create(&properties("vol"))?).await.is_err());
+    bench.remove(&delete("vol")?).await?;
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
@@ -128,18 +128,18 @@ async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spar
             Some(policy) => with(properties(role), "PolicyName", json!(policy)),
             None => properties(role),
         };
-        let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(4)))?;
-        world.account.clock().sleep(Duration::from_secs(10)).await;
-        world.establish(&create(&named("vol"))?).await?;
-        world.account.clock().sleep(Duration::from_secs(10)).await;
-        world.establish(&update(&role_arn("vol"), &named("vol"), &named("new"))?).await?;
-        world.account.clock().sleep(Duration::from_secs(10)).await;
-        world.establish(&update(&role_arn("new"), &named("new"), &named("vol"))?).await?;
+        let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(4)))?;
+        bench.account.clock().sleep(Duration::from_secs(10)).await;
+        bench.establish(&create(&named("vol"))?).await?;
+        bench.account.clock().sleep(Duration::from_secs(10)).await;
+        bench.establish(&update(&role_arn("vol"), &named("vol"), &named("new"))?).await?;
+        bench.account.clock().sleep(Duration::from_secs(10)).await;
+        bench.establish(&update(&role_arn("new"), &named("new"), &named("vol"))?).await?;
         // CloudFormation's Delete comes at once.
-        world.remove(&delete("new")?).await?;
-        world.account.clock().sleep(Duration::from_secs(10)).await;
+        bench.remove(&delete("new")?).await?;
+        bench.account.clock().sleep(Duration::from_secs(10)).await;
         let again = update(&role_arn("vol"), &named("vol"), &named("vol"))?;
-        let rest = world.plan(&again).await?;
+        let rest = bench.plan(&again).await?;
         assert!(rest.is_empty() || rest == "tagging role vol\n", "role and policy are as they were: {rest}");
     }
     Ok(())
@@ -147,43 +147,43 @@ async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spar
 
 #[tokio::test]
 async fn a_boundary_that_does_not_exist_is_named() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let asked = with(properties("vol"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/typo"));
-    let said = world.establish(&create(&asked)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.establish(&create(&asked)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("check PermissionsBoundaryArn"), "{said}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_name_taken_under_another_path_says_so() -> Outcome {
-    let world = World::new()?;
-    world.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::new()?;
+    bench.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("EntityAlreadyExists") && said.contains("under another path"), "{said}");
-    world.remove(&delete("vol")?).await?;
+    bench.remove(&delete("vol")?).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let arn: RoleArn = "arn:aws:iam::123456789012:role/team/vol".parse()?;
-    world.account.by_hand(&foreign_role(arn))?;
-    let before = world.account.snapshot();
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    bench.account.by_hand(&foreign_role(arn))?;
+    let before = bench.account.snapshot();
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("Role vol already exists and is not this stack's"), "{said}");
-    world.remove(&delete("vol")?).await?;
-    assert_eq!(world.account.snapshot(), before);
+    bench.remove(&delete("vol")?).await?;
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_delete_conflict_that_stays_is_looked_into_instead_of_knocked_at() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
-    (0..12).for_each(|_| world.account.fail_next(Action::DeletePolicy, FailureKind::DeleteConflict));
-    world.remove(&delete("vol")?).await?;
-    let calls = world.account.calls();
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
+    (0..12).for_each(|_| bench.account.fail_next(Action::DeletePolicy, FailureKind::DeleteConflict));
+    bench.remove(&delete("vol")?).await?;
+    let calls = bench.account.calls();
     let knocks = calls.split(|call| *call != Action::DeletePolicy).map(<[_]>::len).max();
     assert!(knocks.is_some_and(|knocks| (2..=6).contains(&knocks)), "{knocks:?} in a row: {calls:?}");
     Ok(())
@@ -191,77 +191,77 @@ async fn a_delete_conflict_that_stays_is_looked_into_instead_of_knocked_at() -> 
 
 #[tokio::test]
 async fn a_denial_that_stays_is_explained_with_the_usual_cause() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     for _ in 0..100 {
-        world.account.fail_next(Action::CreateRole, FailureKind::Denied);
+        bench.account.fail_next(Action::CreateRole, FailureKind::Denied);
     }
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("creating role vol") && said.contains("iam:CreateRole") && said.contains("organisation's"),
         "{said}"
     );
     assert!(
-        world.account.clock().now() >= Duration::from_secs(95),
+        bench.account.clock().now() >= Duration::from_secs(95),
         "a provider role may need 100 seconds to be in force"
     );
-    assert!(world.account.clock().now() <= Duration::from_secs(115), "and not much longer");
+    assert!(bench.account.clock().now() <= Duration::from_secs(115), "and not much longer");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
-    let world = World::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
-    let before = world.account.snapshot();
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
+    let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
+    let before = bench.account.snapshot();
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
     // Somebody else removes the policy. It still shows, and under a tag condition what is gone is denied.
     let from = Carrier::Role("vol".to_owned());
-    world.account.by_hand(&Change::Detach { from, arn: policy_arn("vol")? })?;
-    world.account.clock().sleep(Duration::from_secs(10)).await;
-    world.account.by_hand(&Change::DeletePolicy { arn: policy_arn("vol")? })?;
+    bench.account.by_hand(&Change::Detach { from, arn: policy_arn("vol")? })?;
+    bench.account.clock().sleep(Duration::from_secs(10)).await;
+    bench.account.by_hand(&Change::DeletePolicy { arn: policy_arn("vol")? })?;
     for _ in 0..100 {
-        world.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
+        bench.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
     }
-    let done = world.remove(&delete("vol")?).await?;
+    let done = bench.remove(&delete("vol")?).await?;
     assert_eq!(done.applied, ["deleting role vol"], "after the retries it looks again");
-    assert!(world.account.calls().contains(&Action::DeletePolicy));
-    assert_eq!(world.account.snapshot(), before);
+    assert!(bench.account.calls().contains(&Action::DeletePolicy));
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_removal_that_stays_denied_is_explained() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
     for _ in 0..100 {
-        world.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
+        bench.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
     }
-    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("deleting policy vol") && said.contains("organisation's"), "{said}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_principal_that_iam_does_not_know_is_permanent_and_explained() -> Outcome {
-    let world = World::new()?;
-    world.account.forget_principal(cavatica_access::request::CAVATICA_PRINCIPAL);
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::new()?;
+    bench.account.forget_principal(cavatica_access::request::CAVATICA_PRINCIPAL);
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("TrustedPrincipalArn") && said.contains("MalformedPolicyDocument"), "{said}");
-    assert_eq!(world.account.clock().now(), Duration::ZERO, "no retry");
+    assert_eq!(bench.account.clock().now(), Duration::ZERO, "no retry");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_stack_of_another_account_is_refused_before_any_change() -> Outcome {
-    let world = World::with(MemoryAccount::new("210987654321".parse()?))?;
-    let before = world.account.snapshot();
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::with(MemoryAccount::new("210987654321".parse()?))?;
+    let before = bench.account.snapshot();
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("210987654321") && said.contains("123456789012") && said.contains("Nothing was changed"),
         "{said}"
     );
-    assert_eq!(world.account.snapshot(), before);
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
@@ -305,8 +305,8 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|e| TestCaseError::fail(e.to_string()))?;
         runtime.block_on(async move {
-            let world = World::new()?;
-            let before = world.account.snapshot();
+            let bench = Bench::new()?;
+            let before = bench.account.snapshot();
             let mut old: Option<Value> = None;
             for (request, name) in requests.into_iter().zip(names) {
                 let new = with(request, "RoleName", json!(name));
@@ -314,20 +314,20 @@ proptest! {
                     None => create(&new)?,
                     Some(old) => update(&role_arn(old["RoleName"].as_str().unwrap_or_default()), old, &new)?,
                 };
-                world.establish(&present).await?;
-                let rest = world.plan(&present).await?;
+                bench.establish(&present).await?;
+                let rest = bench.plan(&present).await?;
                 assert_eq!(rest, "", "{new}");
                 if let Some(from) = &present.from {
-                    world.remove(&delete(from.name.as_str())?).await?;
+                    bench.remove(&delete(from.name.as_str())?).await?;
                 }
                 old = Some(new);
             }
             let last = old.as_ref().and_then(|p| p["RoleName"].as_str()).unwrap_or_default().to_owned();
-            world.remove(&delete(&last)?).await?;
-            let once = world.account.snapshot();
+            bench.remove(&delete(&last)?).await?;
+            let once = bench.account.snapshot();
             assert_eq!(once, before);
-            world.remove(&delete(&last)?).await?;
-            assert_eq!(world.account.snapshot(), once);
+            bench.remove(&delete(&last)?).await?;
+            assert_eq!(bench.account.snapshot(), once);
             Ok::<_, Box<dyn std::error::Error>>(())
         }).map_err(|e| TestCaseError::fail(e.to_string()))?;
     }

@@ -15,17 +15,17 @@ fn cors(role: &str) -> Value {
 }
 
 /// An account whose bucket has these rules of others.
-fn world(others: &[CorsRule]) -> Result<World, Box<dyn std::error::Error>> {
-    let world = World::new()?;
+fn bench(others: &[CorsRule]) -> Result<Bench, Box<dyn std::error::Error>> {
+    let bench = Bench::new()?;
     let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
-    world.account.hold("my-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: others.to_vec() }));
-    Ok(world)
+    bench.account.hold("my-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: others.to_vec() }));
+    Ok(bench)
 }
 
 /// The IDs of the bucket's rules; ours as its role's name.
-fn ids(world: &World) -> Vec<String> {
+fn ids(bench: &Bench) -> Vec<String> {
     let ids = |held: &HeldBucket| held.cors.iter().filter_map(|rule| rule.id.clone()).collect::<Vec<_>>();
-    let ids: Vec<_> = world.account.read(|state| state.buckets().flat_map(|(_, held)| ids(held)).collect());
+    let ids: Vec<_> = bench.account.read(|state| state.buckets().flat_map(|(_, held)| ids(held)).collect());
     let own =
         |id: &String| id.strip_prefix("cavatica-connect:5e1b8ce0-1111-11f0-8000-0a1b2c3d4e5f:").map(str::to_owned);
     ids.into_iter().map(|id| own(&id).unwrap_or(id)).collect()
@@ -34,36 +34,36 @@ fn ids(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn a_rule_goes_in_beside_others_and_out_alone() -> Outcome {
     for others in [&[][..], &[foreign_cors_rule("web"), foreign_cors_rule("viewer")]] {
-        let world = world(others)?;
-        let before = world.account.snapshot();
-        world.establish(&create(&cors("vol"))?).await?;
-        assert_eq!(ids(&world).last().map(String::as_str), Some("vol"));
-        world.remove(&delete("vol")?).await?;
-        assert_eq!(world.account.snapshot(), before);
+        let bench = bench(others)?;
+        let before = bench.account.snapshot();
+        bench.establish(&create(&cors("vol"))?).await?;
+        assert_eq!(ids(&bench).last().map(String::as_str), Some("vol"));
+        bench.remove(&delete("vol")?).await?;
+        assert_eq!(bench.account.snapshot(), before);
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn rules_that_somebody_writes_at_the_same_time_are_merged_again() -> Outcome {
-    let world = world(&[foreign_cors_rule("web")])?;
-    world.account.overwrite_next_cors(2);
-    world.establish(&create(&cors("vol"))?).await?;
-    let ids = ids(&world);
+    let bench = bench(&[foreign_cors_rule("web")])?;
+    bench.account.overwrite_next_cors(2);
+    bench.establish(&create(&cors("vol"))?).await?;
+    let ids = ids(&bench);
     assert!(ids.len() == 4 && ids[0] == "web" && ids[3] == "vol", "{ids:?}");
-    world.account.overwrite_next_cors(1);
-    world.remove(&delete("vol")?).await?;
-    assert!(!self::ids(&world).contains(&"vol".to_owned()));
+    bench.account.overwrite_next_cors(1);
+    bench.remove(&delete("vol")?).await?;
+    assert!(!self::ids(&bench).contains(&"vol".to_owned()));
     Ok(())
 }
 
 #[tokio::test]
 async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_theirs_too() -> Outcome {
-    let contested = world(&[])?;
+    let contested = bench(&[])?;
     contested.account.overwrite_next_cors(u32::MAX);
-    let full = world(&vec![foreign_cors_rule("theirs"); 100])?;
-    for (world, said) in [(contested, "Somebody else keeps changing"), (full, "already has 100 CORS rules")] {
-        let refused = world.establish(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
+    let full = bench(&vec![foreign_cors_rule("theirs"); 100])?;
+    for (bench, said) in [(contested, "Somebody else keeps changing"), (full, "already has 100 CORS rules")] {
+        let refused = bench.establish(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
         assert!(refused.as_ref().is_some_and(|refused| refused.contains(said)), "{refused:?}");
     }
     Ok(())
@@ -73,13 +73,13 @@ async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_their
 async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> Outcome {
     let full = || vec![foreign_cors_rule("theirs"); 100];
     let report = with(cors("vol"), "Checks", json!("Report"));
-    let done = world(&full())?.establish(&create(&report)?).await?;
+    let done = bench(&full())?.establish(&create(&report)?).await?;
     assert!(told(&done.findings).contains("already has 100 CORS rules"), "{:?}", done.findings);
 
-    let world = world(&full())?;
+    let bench = bench(&full())?;
     let without = properties("vol");
-    world.establish(&create(&without)?).await?;
-    let done = world.establish(&update(&role_arn("vol"), &without, &cors("vol"))?).await?;
+    bench.establish(&create(&without)?).await?;
+    let done = bench.establish(&update(&role_arn("vol"), &without, &cors("vol"))?).await?;
     let said = told(&done.findings);
     assert!(said.contains("already has 100 CORS rules") && said.contains("vol of bucket my-bucket by hand"), "{said}");
     Ok(())
@@ -88,36 +88,36 @@ async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> O
 #[tokio::test]
 async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_the_command() -> Outcome {
     // Without ConfigureCors the role may change the CORS configuration of the stack's bucket only, which is another one now.
-    let world = world(&[])?;
+    let bench = bench(&[])?;
     let old = cors("vol");
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
-    world.account.hold("other-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: Vec::new() }));
-    (0..200).for_each(|_| world.account.fail_next(Action::GetBucketCORS, FailureKind::Denied));
-    let begun = world.account.clock().now();
+    bench.account.hold("other-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: Vec::new() }));
+    (0..200).for_each(|_| bench.account.fail_next(Action::GetBucketCORS, FailureKind::Denied));
+    let begun = bench.account.clock().now();
     let new = with(properties("vol"), "Volumes", json!([{"BucketName": "other-bucket"}]));
-    let said = told(&world.establish(&update(&role_arn("vol"), &old, &new)?).await?.findings);
+    let said = told(&bench.establish(&update(&role_arn("vol"), &old, &new)?).await?.findings);
     assert!(
         said.contains("it should be gone") && said.contains("aws s3api get-bucket-cors --bucket my-bucket"),
         "{said}"
     );
-    assert!(world.account.clock().now() - begun <= Duration::from_secs(20), "it may never be allowed again");
+    assert!(bench.account.clock().now() - begun <= Duration::from_secs(20), "it may never be allowed again");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() -> Outcome {
-    let world = world(&[])?;
+    let bench = bench(&[])?;
     let old = cors("vol");
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
-        (0..200).for_each(|_| world.account.fail_next(action, FailureKind::Server));
+        (0..200).for_each(|_| bench.account.fail_next(action, FailureKind::Server));
     }
-    let begun = world.account.clock().now();
+    let begun = bench.account.clock().now();
     let new = with(old.clone(), "RoleName", json!("new"));
-    let done = world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    let done = bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
     assert!(told(&done.findings).contains("by hand: it should be there"), "{:?}", done.findings);
-    let spent = world.account.clock().now() - begun;
+    let spent = bench.account.clock().now() - begun;
     // The second look at a rename, and the simulator.
     let besides = Duration::from_secs(10);
     assert!(spent <= Duration::from_secs(30) + besides, "{spent:?}");
@@ -126,29 +126,29 @@ async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() ->
 
 #[tokio::test]
 async fn what_a_rename_set_is_taken_out_when_the_rename_is_taken_back() -> Outcome {
-    let world = world(&[])?;
+    let bench = bench(&[])?;
     let (old, new) = (properties("vol"), cors("new"));
-    world.establish(&create(&old)?).await?;
-    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    assert_eq!(ids(&world), ["new"]);
-    world.establish(&update(&role_arn("vol"), &new, &old)?).await?;
-    assert_eq!(ids(&world), [""; 0]);
+    bench.establish(&create(&old)?).await?;
+    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert_eq!(ids(&bench), ["new"]);
+    bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert_eq!(ids(&bench), [""; 0]);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_bucket_that_cannot_be_looked_at_any_more_stops_no_update_and_no_delete() -> Outcome {
     for action in [Action::GetBucketLocation, Action::GetBucketCORS] {
-        let deny = |world: &World| (0..200).for_each(|_| world.account.fail_next(action, FailureKind::Denied));
-        let world = world(&[])?;
+        let deny = |bench: &Bench| (0..200).for_each(|_| bench.account.fail_next(action, FailureKind::Denied));
+        let bench = bench(&[])?;
         let old = with(cors("vol"), "Checks", json!("Off"));
-        world.establish(&create(&old)?).await?;
-        deny(&world);
+        bench.establish(&create(&old)?).await?;
+        deny(&bench);
         let new = with(old.clone(), "ExternalId", json!("lab-5678"));
-        let done = world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        let done = bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
         let said = told(&done.findings);
         assert!(said.contains("by hand: it should be there"), "{action:?}: {said}");
-        let done = world.remove(&delete("vol")?).await?;
+        let done = bench.remove(&delete("vol")?).await?;
         assert!(told(&done.findings).contains("by hand: it should be gone"), "{action:?}");
     }
     Ok(())

@@ -13,9 +13,9 @@ const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol\nd
 
 #[tokio::test]
 async fn an_empty_account_gets_role_and_policy_at_once_then_the_attachment() -> Outcome {
-    let world = World::new()?;
-    assert_eq!(world.plan(&create(&properties("vol"))?).await?, CREATE);
-    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+    let bench = Bench::new()?;
+    assert_eq!(bench.plan(&create(&properties("vol"))?).await?, CREATE);
+    assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
     Ok(())
 }
 
@@ -31,29 +31,29 @@ async fn each_changed_property_costs_the_steps_it_needs_and_no_more() -> Outcome
         ("Tags", json!(["team=genomics"]), "tagging role vol | tagging policy vol\n"),
     ];
     for (name, value, steps) in table {
-        let world = World::new()?;
+        let bench = Bench::new()?;
         let old = properties("vol");
-        world.establish(&create(&old)?).await?;
+        bench.establish(&create(&old)?).await?;
         let present = update(&role_arn("vol"), &old, &with(old.clone(), name, value))?;
-        assert_eq!(world.plan(&present).await?, steps, "{name}");
-        world.establish(&present).await?;
-        assert_eq!(world.plan(&present).await?, "", "{name}: the plan of what was applied is empty");
+        assert_eq!(bench.plan(&present).await?, steps, "{name}");
+        bench.establish(&present).await?;
+        assert_eq!(bench.plan(&present).await?, "", "{name}: the plan of what was applied is empty");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_boundary_that_somebody_changed_is_set_again_first_and_role_and_policy_go_side_by_side() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let old = with(properties("vol"), "Tags", json!(["old=1"]));
-    world.establish(&create(&old)?).await?;
-    world.account.by_hand(&foreign_policy(policy_arn("cap")?))?;
-    world.account.by_hand(&Change::PutBoundary { role: "vol".parse()?, boundary: policy_arn("cap")? })?;
+    bench.establish(&create(&old)?).await?;
+    bench.account.by_hand(&foreign_policy(policy_arn("cap")?))?;
+    bench.account.by_hand(&Change::PutBoundary { role: "vol".parse()?, boundary: policy_arn("cap")? })?;
     let mut new = with(properties("vol"), "Tags", json!(["new=2"]));
     new["ExternalId"] = json!("other-id");
     new["Volumes"][0]["Prefix"] = json!("raw");
     assert_eq!(
-        world.plan(&update(&role_arn("vol"), &old, &new)?).await?,
+        bench.plan(&update(&role_arn("vol"), &old, &new)?).await?,
         "setting my-volume-Boundary-1A2B3C4D5E6F as boundary of role vol\n\
          setting the trust policy of role vol | making a new version of policy vol\n\
          removing tags from role vol | removing tags from policy vol\n\
@@ -64,22 +64,22 @@ async fn a_boundary_that_somebody_changed_is_set_again_first_and_role_and_policy
 
 #[tokio::test]
 async fn the_oldest_version_that_is_not_in_force_makes_room() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let mut old = properties("vol");
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     for prefix in ["a", "b", "c", "d"] {
         let mut new = old.clone();
         new["Volumes"][0]["Prefix"] = json!(prefix);
-        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
         old = new;
     }
     let mut new = old.clone();
     new["Volumes"][0]["Prefix"] = json!("e");
     let present = update(&role_arn("vol"), &old, &new)?;
-    assert_eq!(world.plan(&present).await?, "deleting version v1 of policy vol\nmaking a new version of policy vol\n");
-    world.establish(&present).await?;
+    assert_eq!(bench.plan(&present).await?, "deleting version v1 of policy vol\nmaking a new version of policy vol\n");
+    bench.establish(&present).await?;
     assert_eq!(
-        world.plan_removal(&delete("vol")?).await?.lines().next(),
+        bench.plan_removal(&delete("vol")?).await?.lines().next(),
         Some(
             "detaching policy vol from role vol | deleting version v2 of policy vol | deleting version v3 of policy vol | \
              deleting version v4 of policy vol | deleting version v5 of policy vol"
@@ -90,15 +90,15 @@ async fn the_oldest_version_that_is_not_in_force_makes_room() -> Outcome {
 
 #[tokio::test]
 async fn a_delete_empties_what_others_put_in_and_detaches_our_policy_from_whoever_carries_it() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.put_inline_by_hand(&"vol".parse()?, "extra");
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.put_inline_by_hand(&"vol".parse()?, "extra");
     let aws_policy = "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?;
-    world.account.by_hand(&Change::Attach { role: "vol".parse()?, arn: aws_policy })?;
-    world.account.attach_by_hand(Carrier::User("ann".to_owned()), policy_arn("vol")?);
-    world.account.attach_by_hand(Carrier::Group("lab".to_owned()), policy_arn("vol")?);
+    bench.account.by_hand(&Change::Attach { role: "vol".parse()?, arn: aws_policy })?;
+    bench.account.attach_by_hand(Carrier::User("ann".to_owned()), policy_arn("vol")?);
+    bench.account.attach_by_hand(Carrier::Group("lab".to_owned()), policy_arn("vol")?);
     assert_eq!(
-        world.plan_removal(&delete("vol")?).await?,
+        bench.plan_removal(&delete("vol")?).await?,
         "detaching policy vol from role vol | detaching policy ReadOnlyAccess from role vol | \
          deleting inline policy extra of role vol | detaching policy vol from user ann | detaching policy vol from group lab\n\
          deleting policy vol\n\
@@ -109,14 +109,14 @@ async fn a_delete_empties_what_others_put_in_and_detaches_our_policy_from_whoeve
 
 #[tokio::test]
 async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outcome {
-    let world = World::new()?;
-    world.account.by_hand(&foreign_role(role_arn("VOL").parse()?))?;
-    world.account.by_hand(&foreign_policy(policy_arn("vol")?))?;
-    let before = world.account.snapshot();
-    let said = world.plan(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::new()?;
+    bench.account.by_hand(&foreign_role(role_arn("VOL").parse()?))?;
+    bench.account.by_hand(&foreign_policy(policy_arn("vol")?))?;
+    let before = bench.account.snapshot();
+    let said = bench.plan(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("Role VOL already exists") && said.contains("Choose another RoleName"), "{said}");
-    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
-    assert_eq!(world.account.snapshot(), before);
+    assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
@@ -141,16 +141,16 @@ async fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_pass
         ),
     ];
     for (asked, refusal) in table {
-        let world = World::new()?;
+        let bench = Bench::new()?;
         let old = properties("vol");
-        world.establish(&create(&old)?).await?;
-        let before = world.account.snapshot();
-        let said = world.establish(&update(&role_arn("vol"), &old, &asked)?).await;
+        bench.establish(&create(&old)?).await?;
+        let before = bench.account.snapshot();
+        let said = bench.establish(&update(&role_arn("vol"), &old, &asked)?).await;
         let said = said.map_err(|e| e.to_string()).err().unwrap_or_default();
         assert!(said.contains(refusal), "{asked}: {said}");
-        assert_eq!(world.account.snapshot(), before, "{asked}: nothing changed");
+        assert_eq!(bench.account.snapshot(), before, "{asked}: nothing changed");
         assert_eq!(
-            world.plan(&update(&role_arn("vol"), &asked, &old)?).await?,
+            bench.plan(&update(&role_arn("vol"), &asked, &old)?).await?,
             "",
             "{asked}: its reverse has nothing to do"
         );
@@ -160,39 +160,39 @@ async fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_pass
 
 #[tokio::test]
 async fn a_rename_builds_the_new_role_and_its_clean_up_removes_the_old_one() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let (old, new) = (properties("vol"), properties("new"));
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     let present = update(&role_arn("vol"), &old, &new)?;
     assert_eq!(
-        world.plan(&present).await?,
+        bench.plan(&present).await?,
         "creating role new | creating policy new\nattaching policy new to role new\n"
     );
-    world.establish(&present).await?;
-    assert_eq!(world.plan_removal(&delete("vol")?).await?, DELETE);
-    world.remove(&delete("vol")?).await?;
+    bench.establish(&present).await?;
+    assert_eq!(bench.plan_removal(&delete("vol")?).await?, DELETE);
+    bench.remove(&delete("vol")?).await?;
     // The note that it replaced "vol" goes with the next update.
     let again = update(&role_arn("new"), &new, &new)?;
-    assert_eq!(world.plan(&again).await?, "tagging role new\n");
-    world.establish(&again).await?;
-    assert_eq!(world.plan(&again).await?, "");
+    assert_eq!(bench.plan(&again).await?, "tagging role new\n");
+    bench.establish(&again).await?;
+    assert_eq!(bench.plan(&again).await?, "");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_policy_that_keeps_its_name_moves_and_survives_the_old_roles_clean_up() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let old = with(properties("vol"), "PolicyName", json!("shared"));
     let new = with(properties("new"), "PolicyName", json!("shared"));
-    world.establish(&create(&old)?).await?;
+    bench.establish(&create(&old)?).await?;
     let present = update(&role_arn("vol"), &old, &new)?;
     assert_eq!(
-        world.plan(&present).await?,
+        bench.plan(&present).await?,
         "creating role new | tagging policy shared\nattaching policy shared to role new\n"
     );
-    world.establish(&present).await?;
+    bench.establish(&present).await?;
     assert_eq!(
-        world.plan_removal(&delete("vol")?).await?,
+        bench.plan_removal(&delete("vol")?).await?,
         "detaching policy shared from role vol\ndeleting role vol\n"
     );
     Ok(())
@@ -202,37 +202,37 @@ async fn a_policy_that_keeps_its_name_moves_and_survives_the_old_roles_clean_up(
 async fn a_clean_up_that_never_came_is_finished_by_the_next_update_or_delete() -> Outcome {
     let (old, new) = (properties("vol"), properties("new"));
     for finish in ["update", "delete"] {
-        let world = World::new()?;
-        let before = world.account.snapshot();
-        world.establish(&create(&old)?).await?;
-        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        let bench = Bench::new()?;
+        let before = bench.account.snapshot();
+        bench.establish(&create(&old)?).await?;
+        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
         if finish == "update" {
             let again = update(&role_arn("new"), &new, &new)?;
-            assert_eq!(world.plan(&again).await?, format!("{DELETE}tagging role new\n"));
-            world.establish(&again).await?;
-            assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
+            assert_eq!(bench.plan(&again).await?, format!("{DELETE}tagging role new\n"));
+            bench.establish(&again).await?;
+            assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
         }
-        world.remove(&delete("new")?).await?;
-        assert_eq!(world.account.snapshot(), before, "{finish}");
+        bench.remove(&delete("new")?).await?;
+        assert_eq!(bench.account.snapshot(), before, "{finish}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_rename_that_is_rolled_back_leaves_the_first_role_alone_in_use() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let (old, new) = (properties("vol"), properties("new"));
-    world.establish(&create(&old)?).await?;
-    let before = world.account.snapshot();
-    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    bench.establish(&create(&old)?).await?;
+    let before = bench.account.snapshot();
+    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
     let back = update(&role_arn("new"), &new, &old)?;
-    assert_eq!(world.plan(&back).await?, "tagging role vol\n");
-    world.establish(&back).await?;
-    world.remove(&delete("new")?).await?;
-    world.establish(&update(&role_arn("vol"), &old, &old)?).await?;
+    assert_eq!(bench.plan(&back).await?, "tagging role vol\n");
+    bench.establish(&back).await?;
+    bench.remove(&delete("new")?).await?;
+    bench.establish(&update(&role_arn("vol"), &old, &old)?).await?;
     // The generation is all that tells the accounts apart.
-    world.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
-    assert_eq!(world.account.snapshot(), before);
+    bench.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
@@ -251,85 +251,85 @@ async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept
             "tagging policy shared\ntagging role vol\ndetaching policy shared from role new\ndeleting role new\ntagging role vol\n",
         ),
     ] {
-        let world = World::new()?;
-        world.establish(&create(&old)?).await?;
-        let before = world.account.snapshot();
-        world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        let bench = Bench::new()?;
+        bench.establish(&create(&old)?).await?;
+        let before = bench.account.snapshot();
+        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
         // CloudFormation kept the old physical ID: no Delete will come for the new one.
         let back = update(&role_arn("vol"), &new, &old)?;
-        assert_eq!(world.plan(&back).await?, steps);
-        world.establish(&back).await?;
-        world.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
-        assert_eq!(world.account.snapshot(), before, "but for the generation");
+        assert_eq!(bench.plan(&back).await?, steps);
+        bench.establish(&back).await?;
+        bench.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
+        assert_eq!(bench.account.snapshot(), before, "but for the generation");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_role_that_lost_its_tags_but_carries_the_stacks_boundary_says_how_to_tag_it() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
-    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
+    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam tag-role --role-name vol") && said.contains(owner::STACK), "{said}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_policy_that_lost_its_tags_but_serves_our_role_says_how_to_tag_it() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
     let same = update(&role_arn("vol"), &properties("vol"), &properties("vol"))?;
-    let said = world.establish(&same).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.establish(&same).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam tag-policy --policy-arn") && said.contains(owner::STACK), "{said}");
     Ok(())
 }
 
 #[tokio::test]
 async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_removes_it() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
-    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
-    let before = world.account.snapshot();
-    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
+    bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
+    let before = bench.account.snapshot();
+    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("aws iam remove-role-from-instance-profile --instance-profile-name web --role-name vol"),
         "{said}"
     );
-    assert_eq!(world.account.snapshot(), before);
+    assert_eq!(bench.account.snapshot(), before);
 
-    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
-    world.account.by_hand(&foreign_role(role_arn("other").parse()?))?;
-    world.account.by_hand(&Change::PutBoundary { role: "other".parse()?, boundary: policy_arn("vol")? })?;
-    let said = world.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
+    bench.account.by_hand(&foreign_role(role_arn("other").parse()?))?;
+    bench.account.by_hand(&Change::PutBoundary { role: "other".parse()?, boundary: policy_arn("vol")? })?;
+    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam delete-role-permissions-boundary --role-name other"), "{said}");
     Ok(())
 }
 
 #[tokio::test]
 async fn only_the_pinned_principal_is_ever_trusted() -> Outcome {
-    let world = World::new()?;
-    let before = world.account.snapshot();
+    let bench = Bench::new()?;
+    let before = bench.account.snapshot();
     let mut present = create(&properties("vol"))?;
     present.pinned_principal = "arn:aws:iam::999999999999:role/sibling".parse()?;
-    let said = world.establish(&present).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.establish(&present).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("deployed to trust arn:aws:iam::999999999999:role/sibling and nobody else"), "{said}");
-    assert_eq!(world.account.snapshot(), before);
+    assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
 
 #[tokio::test]
 async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
     // The same stack name in another region: its boundary is named alike, its tags are not ours.
     let mut tags = create(&properties("vol"))?.blueprint.role_tags();
     tags.insert(owner::STACK.to_owned(), STACK.replace("us-east-1", "us-west-2"));
-    world.account.set_role_tags_by_hand(&"vol".parse()?, tags);
-    let said = world.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    bench.account.set_role_tags_by_hand(&"vol".parse()?, tags);
+    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("it belongs to the stack arn:aws:cloudformation:us-west-2"), "{said}");
-    let done = world.remove(&delete("vol")?).await?;
+    let done = bench.remove(&delete("vol")?).await?;
     assert!(done.notes.iter().any(|note| note.contains("role vol") && note.contains("left alone")), "{done:?}");
     assert!(!done.applied.contains(&"deleting role vol".to_owned()), "{done:?}");
     Ok(())
@@ -337,81 +337,81 @@ async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
 
 #[tokio::test]
 async fn a_role_whose_tags_somebody_took_is_not_called_somebody_elses_in_an_update() -> Outcome {
-    let world = World::new()?;
+    let bench = Bench::new()?;
     let old = properties("vol");
-    world.establish(&create(&old)?).await?;
-    world.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
-    let said = world.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
+    bench.establish(&create(&old)?).await?;
+    bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
+    let said = bench.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
     assert!(said.as_ref().is_some_and(|said| said.contains("aws iam tag-role --role-name vol")), "{said:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn what_stands_in_the_way_of_an_older_roles_removal_does_not_stop_an_update() -> Outcome {
-    let world = World::new()?;
-    let empty = world.account.snapshot();
+    let bench = Bench::new()?;
+    let empty = bench.account.snapshot();
     let (old, new) = (properties("vol"), properties("new"));
-    world.establish(&create(&old)?).await?;
-    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
-    world.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    assert!(world.remove(&delete("vol")?).await.is_err());
+    bench.establish(&create(&old)?).await?;
+    bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
+    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert!(bench.remove(&delete("vol")?).await.is_err());
     let changed = with(new.clone(), "Description", json!("changed"));
-    let done = world.establish(&update(&role_arn("new"), &new, &changed)?).await?;
+    let done = bench.establish(&update(&role_arn("new"), &new, &changed)?).await?;
     assert!(
         done.notes.iter().any(|note| note.contains("older role vol") && note.contains("instance profile web")),
         "{done:?}"
     );
     // Once it is out of the way the next update takes it up again.
-    world.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
-    world.establish(&update(&role_arn("new"), &changed, &changed)?).await?;
-    assert_eq!(world.plan_removal(&delete("vol")?).await?, "");
-    world.remove(&delete("new")?).await?;
-    assert_eq!(world.account.snapshot(), empty);
+    bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
+    bench.establish(&update(&role_arn("new"), &changed, &changed)?).await?;
+    assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
+    bench.remove(&delete("new")?).await?;
+    assert_eq!(bench.account.snapshot(), empty);
     Ok(())
 }
 
 #[tokio::test]
 async fn three_renames_in_a_circle_never_remove_the_role_in_use() -> Outcome {
-    let world = World::new()?;
-    let empty = world.account.snapshot();
+    let bench = Bench::new()?;
+    let empty = bench.account.snapshot();
     let named = |name: &str| properties(name);
-    world.establish(&create(&named("a"))?).await?;
+    bench.establish(&create(&named("a"))?).await?;
     // Both clean-ups fail, then the first name is taken again.
-    world.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
-    world.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
-    world.establish(&update(&role_arn("c"), &named("c"), &named("a"))?).await?;
-    world.remove(&delete("c")?).await?;
-    assert_eq!(world.plan_removal(&delete("b")?).await?, "", "c replaced b");
-    assert_ne!(world.plan_removal(&delete("a")?).await?, "", "a is in use");
-    world.remove(&delete("a")?).await?;
-    assert_eq!(world.account.snapshot(), empty);
+    bench.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    bench.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    bench.establish(&update(&role_arn("c"), &named("c"), &named("a"))?).await?;
+    bench.remove(&delete("c")?).await?;
+    assert_eq!(bench.plan_removal(&delete("b")?).await?, "", "c replaced b");
+    assert_ne!(bench.plan_removal(&delete("a")?).await?, "", "a is in use");
+    bench.remove(&delete("a")?).await?;
+    assert_eq!(bench.account.snapshot(), empty);
     Ok(())
 }
 
 #[tokio::test]
 async fn an_older_role_is_remembered_when_a_later_rename_is_rolled_back() -> Outcome {
-    let world = World::new()?;
-    let empty = world.account.snapshot();
+    let bench = Bench::new()?;
+    let empty = bench.account.snapshot();
     let named = |name: &str| properties(name);
-    world.establish(&create(&named("a"))?).await?;
-    world.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    bench.establish(&create(&named("a"))?).await?;
+    bench.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
     // The clean-up of a failed. Now a rename of b is rolled back by a sibling.
-    world.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
-    world.establish(&update(&role_arn("c"), &named("c"), &named("b"))?).await?;
-    world.remove(&delete("c")?).await?;
-    world.remove(&delete("b")?).await?;
-    assert_eq!(world.account.snapshot(), empty, "a is gone too");
+    bench.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    bench.establish(&update(&role_arn("c"), &named("c"), &named("b"))?).await?;
+    bench.remove(&delete("c")?).await?;
+    bench.remove(&delete("b")?).await?;
+    assert_eq!(bench.account.snapshot(), empty, "a is gone too");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_delete_under_another_path_means_another_role() -> Outcome {
-    let world = World::new()?;
-    world.establish(&create(&properties("vol"))?).await?;
+    let bench = Bench::new()?;
+    bench.establish(&create(&properties("vol"))?).await?;
     let mut absent = delete("vol")?;
     if let Some(target) = &mut absent.target {
         target.arn = Some("arn:aws:iam::123456789012:role/x/vol".parse()?);
     }
-    assert_eq!(world.plan_removal(&absent).await?, "");
+    assert_eq!(bench.plan_removal(&absent).await?, "");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What must not be there: the invariants of absence that ARCHITECTURE.md states, as far as a test can keep them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cavatica_connect::release::workspace::Workspace;
@@ -90,6 +91,45 @@ fn what_is_released_depends_on_no_emulator_and_no_account_in_memory_and_provider
         assert!(!depends, "{path} depends on {other}");
     }
     Ok(())
+}
+
+/// The rooms of the command line that each of its rooms imports, tests aside.
+fn imports() -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    let root = Workspace::locate()?.root.join("cdk/src");
+    let mut imports: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (path, source) in sources("cdk/src")? {
+        let room = path
+            .strip_prefix(&root)?
+            .with_extension("")
+            .iter()
+            .next()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let named = code
+            .split("crate::")
+            .skip(1)
+            .filter_map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next());
+        imports.entry(room.clone()).or_default().extend(named.filter(|other| *other != room).map(str::to_owned));
+    }
+    Ok(imports)
+}
+
+#[test]
+fn no_room_of_the_command_line_imports_itself_through_others() -> Outcome {
+    let mut left = imports()?;
+    assert!(left.len() >= 8, "{left:?}");
+    // Takes away what imports nothing that is left, until all is gone or a circle stays.
+    loop {
+        let known: BTreeSet<_> = left.keys().cloned().collect();
+        let before = left.len();
+        left.retain(|_, others| others.iter().any(|other| known.contains(other)));
+        if left.is_empty() {
+            return Ok(());
+        }
+        assert!(left.len() < before, "a circle among {left:?}");
+    }
 }
 
 #[test]

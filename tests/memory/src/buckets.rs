@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::failure;
+use super::policy::allows;
 use super::state::State;
 use cavatica_access::limits;
 use cavatica_access::names::{AccountId, RoleArn};
@@ -96,23 +97,6 @@ impl State {
 
 fn is_foreign_key(resource: &str, role: &RoleArn) -> bool {
     resource.contains(":kms:") && !resource.contains(&format!(":{}:key/", role.account))
-}
-
-fn allows(document: &Value, action: &str, resource: &str) -> bool {
-    let statements = document["Statement"].as_array().into_iter().flatten();
-    let has = |value: &Value, text: &str| match value {
-        Value::String(pattern) => matches(pattern, text),
-        Value::Array(patterns) => patterns.iter().filter_map(Value::as_str).any(|pattern| matches(pattern, text)),
-        _ => false,
-    };
-    statements
-        .filter(|statement| statement["Effect"] == "Allow")
-        .any(|statement| has(&statement["Action"], action) && has(&statement["Resource"], resource))
-}
-
-/// Whether a pattern with at most one `*`, at its end, matches.
-fn matches(pattern: &str, text: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
 }
 
 /// Somebody else's CORS rule.

@@ -4,6 +4,7 @@
 //! conflicts, documents that make no sense, boundaries that do not exist. Reads can lag behind writes.
 
 mod buckets;
+pub mod policy;
 mod rules;
 mod state;
 mod view;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::Action;
 use cavatica_memory::State;
+use cavatica_memory::policy::{matches, texts};
 use serde_json::Value;
 
 use crate::Error;
@@ -94,17 +95,17 @@ impl Statement {
         if statement["Effect"] != "Allow" {
             return Err("only Allow is evaluated".into());
         }
-        let named = |name: &String| Action::ALL.iter().copied().find(|action| action.name() == name);
+        let named = |name: &str| Action::ALL.iter().copied().find(|action| action.name() == name);
         let mut conditions = Vec::new();
         for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
             for (key, values) in keys.as_object().into_iter().flatten() {
                 let (operator, key) = (Operator::read(operator)?, Key::read(key)?);
-                conditions.push(Condition { operator, key, values: texts(values) });
+                conditions.push(Condition { operator, key, values: texts(values).map(str::to_owned).collect() });
             }
         }
         Ok(Self {
-            actions: texts(&statement["Action"]).iter().filter_map(named).collect(),
-            resources: texts(&statement["Resource"]),
+            actions: texts(&statement["Action"]).filter_map(named).collect(),
+            resources: texts(&statement["Resource"]).map(str::to_owned).collect(),
             conditions,
         })
     }
@@ -174,17 +175,4 @@ impl Condition {
 /// `aws:ResourceTag/tag-key`.
 fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
     tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
-}
-
-/// Whether a pattern with at most one `*`, at its end, matches.
-fn matches(pattern: &str, text: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
-}
-
-fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        Value::String(text) => vec![text.clone()],
-        _ => Vec::new(),
-    }
 }

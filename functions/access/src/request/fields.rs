@@ -10,13 +10,13 @@ use crate::names::Rule;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
     /// What is wrong, at least one.
-    pub findings: Vec<Finding>,
+    pub problems: Vec<Problem>,
 }
 
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, finding) in self.findings.iter().enumerate() {
-            write!(f, "{}{finding}.", if i == 0 { "" } else { " " })?;
+        for (i, problem) in self.problems.iter().enumerate() {
+            write!(f, "{}{problem}.", if i == 0 { "" } else { " " })?;
         }
         Ok(())
     }
@@ -24,7 +24,7 @@ impl fmt::Display for Invalid {
 
 /// One thing that is wrong: where, what, and the rule it breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub enum Problem {
     /// A value breaks its rule.
     Breaks {
         /// Such as `Volumes[0].Prefix`.
@@ -50,7 +50,7 @@ pub enum Finding {
     },
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Breaks { property, value, rule } => write!(f, "{property} is {value} but must be {rule}"),
@@ -70,17 +70,17 @@ pub(super) struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,
     place: String,
     known: Vec<&'static str>,
-    findings: Vec<Finding>,
+    problems: Vec<Problem>,
 }
 
 impl<'a> Fields<'a> {
-    /// Begins to read; `place` stands before every property's name in a finding.
+    /// Begins to read; `place` stands before every property's name in a problem.
     pub(super) fn of(value: &'a Value, place: &str) -> Self {
         let mut fields =
-            Self { object: value.as_object(), place: place.to_owned(), known: Vec::new(), findings: Vec::new() };
+            Self { object: value.as_object(), place: place.to_owned(), known: Vec::new(), problems: Vec::new() };
         if fields.object.is_none() {
             let property = place.strip_suffix('.').filter(|p| !p.is_empty()).unwrap_or("ResourceProperties").to_owned();
-            fields.findings.push(Finding::Breaks { property, value: shown(value), rule: "an object of properties" });
+            fields.problems.push(Problem::Breaks { property, value: shown(value), rule: "an object of properties" });
         }
         fields
     }
@@ -133,7 +133,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         rule: Rule,
-        read: impl Fn(&Value, &str) -> Result<T, Vec<Finding>>,
+        read: impl Fn(&Value, &str) -> Result<T, Vec<Problem>>,
     ) -> Option<Vec<T>> {
         let value = self.take(name)?;
         let Some(items) = value.as_array() else { return self.broken(name, value, rule) };
@@ -141,7 +141,7 @@ impl<'a> Fields<'a> {
         for (i, item) in items.iter().enumerate() {
             match read(item, &format!("{}{name}[{i}].", self.place)) {
                 Ok(value) => list.push(value),
-                Err(findings) => self.findings.extend(findings),
+                Err(problems) => self.problems.extend(problems),
             }
         }
         Some(list)
@@ -157,7 +157,7 @@ impl<'a> Fields<'a> {
         self.list(name, rule, |item, place| {
             scalar(item).ok_or(rule).and_then(|text| read(&text)).map_err(|rule| {
                 let property = place.trim_end_matches('.').to_owned();
-                vec![Finding::Breaks { property, value: shown(item), rule }]
+                vec![Problem::Breaks { property, value: shown(item), rule }]
             })
         })
     }
@@ -165,28 +165,28 @@ impl<'a> Fields<'a> {
     /// Reports a value that breaks a rule only seen from outside.
     pub(super) fn refuse(&mut self, name: &str, value: &str, rule: Rule) {
         let property = format!("{}{name}", self.place);
-        self.findings.push(Finding::Breaks { property, value: value.to_owned(), rule });
+        self.problems.push(Problem::Breaks { property, value: value.to_owned(), rule });
     }
 
     /// Whether nothing is wrong so far.
     pub(super) fn is_clean(&self) -> bool {
-        self.findings.is_empty()
+        self.problems.is_empty()
     }
 
     /// Reports names that nobody asked for. `Ok` when nothing at all is wrong.
     pub(super) fn finish(&mut self) -> Result<(), ()> {
         let names = self.object.into_iter().flat_map(Map::keys);
         let unknown = names.filter(|name| !self.known.contains(&name.as_str()));
-        self.findings.extend(unknown.map(|name| Finding::Unknown { property: format!("{}{name}", self.place) }));
-        if self.findings.is_empty() { Ok(()) } else { Err(()) }
+        self.problems.extend(unknown.map(|name| Problem::Unknown { property: format!("{}{name}", self.place) }));
+        if self.problems.is_empty() { Ok(()) } else { Err(()) }
     }
 
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        self.findings
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems
     }
 
     pub(super) fn into_invalid(self) -> Invalid {
-        Invalid { findings: self.findings }
+        Invalid { problems: self.problems }
     }
 
     fn take(&mut self, name: &'static str) -> Option<&'a Value> {

@@ -114,11 +114,11 @@ fn unknown_properties_are_named_wherever_they_are() {
 }
 
 #[test]
-fn every_finding_is_reported_at_once() {
+fn every_problem_is_reported_at_once() {
     let mut properties = with("ExternalId", json!("x"));
     properties["Volumes"][0]["BucketName"] = json!("NO");
     properties["Extra"] = json!(1);
-    let invalid = Request::parse(&properties).err().map(|invalid| invalid.findings.len());
+    let invalid = Request::parse(&properties).err().map(|invalid| invalid.problems.len());
     assert_eq!(invalid, Some(3));
 }
 

@@ -22,13 +22,13 @@ pub const STACK: &str =
 pub const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/my-volume-Boundary-1A2B3C4D5E6F";
 
 /// An account with the stack's boundary in it, and the stack's custom resource.
-pub struct World {
+pub struct Bench {
     pub account: MemoryAccount,
     pub activities: Activities,
     pub owner: Owner,
 }
 
-impl World {
+impl Bench {
     pub fn new() -> Result<Self, Box<dyn std::error::Error>> {
         Self::with(MemoryAccount::new("123456789012".parse()?))
     }

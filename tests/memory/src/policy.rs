@@ -1,0 +1,24 @@
+//! As much of IAM's reading of a policy document as ours use: texts or lists of them, and patterns with one `*` at the end.
+
+use serde_json::Value;
+
+/// The texts of an element that is one text or a list of them.
+pub fn texts(element: &Value) -> impl Iterator<Item = &str> {
+    let one = element.as_str().into_iter();
+    one.chain(element.as_array().into_iter().flatten().filter_map(Value::as_str))
+}
+
+/// Whether a pattern with at most one `*`, at its end, matches.
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
+}
+
+/// Whether a document has a statement that allows an action on a resource. Conditions are taken to hold.
+pub(crate) fn allows(document: &Value, action: &str, resource: &str) -> bool {
+    let has = |element: &Value, text: &str| texts(element).any(|pattern| matches(pattern, text));
+    let statements = document["Statement"].as_array().into_iter().flatten();
+    statements
+        .filter(|statement| statement["Effect"] == "Allow")
+        .any(|statement| has(&statement["Action"], action) && has(&statement["Resource"], resource))
+}
