@@ -106,7 +106,8 @@ fn imports() -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        let code: String = code.filter(|line| !line.trim_start().starts_with("//")).collect();
         let named = code
             .split("crate::")
             .skip(1)
