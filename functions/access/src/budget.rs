@@ -6,13 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+use crate::patience::{FOR_BUCKETS, FOR_IAM};
 use crate::port::Clock;
 use crate::retry::{Attempt, until_allowed};
-
-/// S3's share of an event's time where IAM still has to be changed.
-const FOR_BUCKETS: Duration = Duration::from_secs(15);
-/// IAM's share of an event's time, whatever S3 does.
-const FOR_IAM: Duration = Duration::from_secs(50);
 
 /// The time that an event has left. Work on several buckets at once counts once.
 pub(crate) struct Budget<'a, C> {

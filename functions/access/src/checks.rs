@@ -6,7 +6,13 @@
 pub mod preflight;
 pub mod verification;
 
+use serde_json::Value;
+
+use crate::document::same_meaning;
+use crate::plan::Plan;
+use crate::port::Change;
 use crate::request::Checks;
+use crate::wanted::Present;
 
 /// Something that an administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,22 @@ impl Finding {
     pub fn is_failure(&self) -> bool {
         self.weight == Weight::Fails
     }
+}
+
+/// Whether what was found makes the event fail: only where it opens something that was not open before. What goes back
+/// to how it was, as a rollback does, must not fail for what is no better and no worse than before.
+#[must_use]
+pub fn is_enforced(present: &Present, plan: &Plan, older: &[Value]) -> bool {
+    let is_older = |document: &str| {
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        older.iter().any(|older| same_meaning(older, &document))
+    };
+    let opens = |change: &Change| match change {
+        Change::CreateRole(_) => present.from.is_some(),
+        Change::CreatePolicyVersion { document, .. } => !is_older(document),
+        _ => false,
+    };
+    present.blueprint.request.checks == Checks::Enforce && (present.is_new || plan.changes().any(opens))
 }
 
 /// Said where nobody looked.

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod names;
 pub mod observe;
 pub mod owner;
+pub mod patience;
 pub mod permissions;
 pub mod plan;
 pub mod port;

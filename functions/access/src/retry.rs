@@ -1,28 +1,16 @@
 //! Which failures are worth another try, for how long, and how long to wait in between.
 //!
-//! Only named cases are tried again; whatever is not in the table is permanent.
+//! Only named cases are tried again; whatever is not in the table is permanent. The times are in [`crate::patience`].
 
 use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
 use crate::activity::Activities;
+use crate::patience::{
+    FIRST_RETRY, LONGEST_RETRY, UNTIL_DETACHED, UNTIL_POLICY_IN_FORCE, UNTIL_REPLICATED, UNTIL_UNCHECKED,
+};
 use crate::port::{Clock, Failure, FailureKind};
-
-/// First wait; doubles from there.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// Longest wait. IAM changes spread within seconds, so a longer one would only lose time.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// A provider role that was changed a second before the event may not be in force yet. IAM promises no bound; after
-/// CloudFormation's express mode, which does not wait for IAM, others were denied for longer than a minute.
-const UNTIL_POLICY_IN_FORCE: Duration = Duration::from_secs(100);
-/// What was just created, detached or removed may not have reached every replica.
-const UNTIL_REPLICATED: Duration = Duration::from_secs(15);
-
-/// What we detached ourselves shows within moments.
-const UNTIL_DETACHED: Duration = Duration::from_secs(2);
-/// A check may say that it could not be made.
-const UNTIL_UNCHECKED: Duration = Duration::from_secs(20);
 
 /// What is being tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +99,7 @@ where
 {
     let activity = activities.begin(what);
     let begun = clock.elapsed();
-    let mut wait = FIRST_WAIT;
+    let mut wait = FIRST_RETRY;
     loop {
         let failure = match call().await {
             Ok(value) => return Ok(value),
@@ -125,7 +113,7 @@ where
         }
         activity.now(&format_args!("{what}, AWS last answered {failure}"));
         clock.sleep(pause).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        wait = (wait * 2).min(LONGEST_RETRY);
     }
 }
 

@@ -4,8 +4,6 @@ mod failure;
 mod iam;
 mod s3;
 
-use std::time::Duration;
-
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
@@ -14,12 +12,8 @@ use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConn
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use cavatica_access::names::AccountId;
+use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
 use cavatica_access::port::Failure;
-
-/// Longest wait for a connection. Within AWS it takes milliseconds.
-const CONNECT: Duration = Duration::from_secs(3);
-/// Longest wait for one answer. IAM answers within a second; what hangs is better asked again.
-const ATTEMPT: Duration = Duration::from_secs(8);
 
 /// The account that the function runs in.
 #[derive(Debug, Clone)]
@@ -32,7 +26,7 @@ pub struct AwsAccount {
 /// One connector for IAM, S3, STS and the answer to CloudFormation: one TLS setup, one pool of connections.
 #[must_use]
 pub fn connector() -> SharedHttpConnector {
-    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(ATTEMPT).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(AWS_CONNECTION).read_timeout(AWS_ATTEMPT).build();
     let connector = Connector::builder()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .connector_settings(settings)
@@ -46,7 +40,9 @@ pub async fn configuration(connector: SharedHttpConnector) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build())
+        .timeout_config(
+            TimeoutConfig::builder().connect_timeout(AWS_CONNECTION).operation_attempt_timeout(AWS_ATTEMPT).build(),
+        )
         .load()
         .await
 }

@@ -3,22 +3,15 @@
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use cavatica_access::patience::{DELIVERY_ATTEMPT, FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY};
 use cavatica_access::port::Clock;
 use url::{Host, Url};
 
 use crate::secret::ResponseUrl;
-
-/// Longest wait for one PUT. S3 takes it within a second; a connection that hangs is better made again.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// First wait between two tries; doubles from there.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// Longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Why an answer did not arrive. Never shows the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +50,7 @@ pub async fn deliver<P: Post, C: Clock>(
     if !is_allowed(url, is_local) {
         return Err(Undeliverable::Forbidden);
     }
-    let mut wait = FIRST_WAIT;
+    let mut wait = FIRST_DELIVERY_RETRY;
     for attempts in 1.. {
         let last = match post.put(url, body.to_owned()).await {
             Ok(200..=299) => return Ok(()),
@@ -69,7 +62,7 @@ pub async fn deliver<P: Post, C: Clock>(
             return Err(Undeliverable::Refused { attempts, last });
         }
         clock.sleep(wait.mul_f64(0.5 + 0.5 * clock.chance())).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        wait = (wait * 2).min(LONGEST_DELIVERY_RETRY);
     }
     Ok(())
 }
@@ -141,13 +134,13 @@ impl Post for HttpPost {
         request.set_uri(url.reveal()).map_err(unusable)?;
         // The URL is signed for an empty content type; any other is answered with 403.
         request.headers_mut().insert("content-type", "");
-        match tokio::time::timeout(ATTEMPT, self.connector.call(request)).await {
+        match tokio::time::timeout(DELIVERY_ATTEMPT, self.connector.call(request)).await {
             Ok(Ok(response)) => Ok(response.status().as_u16()),
             // A connector error can carry the URL, so only its kind is told.
             Ok(Err(error)) if error.is_timeout() => Err("the connection timed out".to_owned()),
             Ok(Err(error)) if error.is_io() => Err("the connection could not be made or broke".to_owned()),
             Ok(Err(_)) => Err("the request could not be sent".to_owned()),
-            Err(_) => Err(format!("no answer within {} s", ATTEMPT.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", DELIVERY_ATTEMPT.as_secs())),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cavatica_access::activity::Activities;
 use cavatica_access::checks;
+use cavatica_access::patience::FOR_THE_ANSWER;
 use cavatica_access::port::Account;
 use cavatica_access::reconcile::{self, Done, Setting};
 use cavatica_access::wanted::Present;
@@ -16,9 +17,6 @@ use crate::clock::Deadline;
 use crate::delivery::{Post, Undeliverable, deliver};
 use crate::envelope::Envelope;
 use crate::task::{NOTHING_MADE, Pins, Rejected, Task};
-
-/// Most that is kept back of an invocation's time for the answer.
-const FOR_THE_ANSWER: Duration = Duration::from_secs(10);
 
 /// The way on after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
 const AFTER_CREATE: &str =

@@ -66,6 +66,17 @@ pub fn run(first: u64, histories: u64, progress: &(dyn Fn(u64) + Sync)) -> Resul
     Ok(Found { histories: played, events: events.into_inner(), violations })
 }
 
+/// Tells what happens in the histories of so many seeds, line by line.
+pub fn tell(first: u64, histories: u64, mut line: impl FnMut(&str)) -> Result<(), Error> {
+    let published = Published::new();
+    for number in 0..histories {
+        let seed = first.wrapping_add(number);
+        line(&format!("seed {seed}"));
+        play(&draw::history(seed), &published, true)?.story.iter().for_each(|told| line(told));
+    }
+    Ok(())
+}
+
 /// The history of a seed that showed a violation, made as short as can be, and what is seen of it.
 pub fn explain(seed: u64) -> Result<(History, Seen), Error> {
     let published = Published::new();

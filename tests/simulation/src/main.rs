@@ -17,11 +17,23 @@ struct Arguments {
     /// The first seed; each history has the next one.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Print what happens in each history instead, to compare two versions of the function call by call.
+    #[arg(long)]
+    tell: bool,
 }
 
 #[allow(clippy::disallowed_methods, reason = "real time is what is reported here")]
 fn main() -> ExitCode {
-    let Arguments { histories, seed } = Arguments::parse();
+    let Arguments { histories, seed, tell } = Arguments::parse();
+    if tell {
+        return match campaign::tell(seed, histories, |line| println!("{line}")) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let begun = Instant::now();
     let per_second = |done: u64| done as f64 / begun.elapsed().as_secs_f64().max(0.001);
     let progress = |done: u64| {

@@ -2,21 +2,18 @@
 
 use futures_util::future::join_all;
 
-use super::{Setting, UNTIL_SHOWN};
+use super::Setting;
 use crate::budget::{Budget, Share, within};
 use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
 use crate::owner::Owner;
-use crate::port::Look;
-use crate::port::{Account, Change, Clock, CorsRule, Failure, FailureKind};
+use crate::patience::{MOST_CORS_WRITES, UNTIL_SHOWN};
+use crate::port::{Account, Change, Clock, CorsRule, Failure, FailureKind, Look};
 use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::retry::Attempt;
 use crate::volume::BucketName;
 use crate::wanted::{Absent, Present};
-
-/// Most times that the rules are written. Two of us at once need two.
-const MOST_WRITES: u32 = 5;
 
 /// How a bucket's CORS rules should be.
 struct Wish {
@@ -170,7 +167,7 @@ async fn settle<I: Account, C: Clock>(
     let mut applied = None;
     let mut is_doubtful = !wish.is_as_before;
     let mut written: Option<Vec<CorsRule>> = None;
-    for _ in 0..2 * MOST_WRITES {
+    for _ in 0..2 * MOST_CORS_WRITES {
         let there = match observer.cors(&bucket, attempt).await {
             Err(failure) if failure.kind == FailureKind::NotFound => return Ok(applied),
             there => there.map_err(looking(Look::Cors(name.clone())))?,
@@ -183,14 +180,14 @@ async fn settle<I: Account, C: Clock>(
                 return Ok(applied);
             }
             is_doubtful = false;
-            setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+            setting.pause(UNTIL_SHOWN).await;
             continue;
         }
         is_doubtful = false;
         if written.as_ref() == Some(&there) {
             // Exactly what was there before: what was written does not show yet, as far as one can tell.
             written = None;
-            setting.clock.sleep(UNTIL_SHOWN.min(setting.clock.remaining())).await;
+            setting.pause(UNTIL_SHOWN).await;
             continue;
         }
         let change = Change::PutCors { bucket: Box::new(bucket.clone()), rules };

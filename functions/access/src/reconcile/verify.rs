@@ -1,18 +1,12 @@
 //! Asks IAM's simulator what the role may do now, with patience for what was just made.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 
 use super::Setting;
 use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
+use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
 use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
-
-/// How long what was just made may be unknown to the simulator. What it says of a question asked before that is not final.
-const UNTIL_KNOWN: Duration = Duration::from_secs(15);
-/// First wait until it is asked again; doubles from there.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// What is to be said of what the role may do.
 pub(super) async fn verify<I: Account, C: Clock>(
@@ -23,7 +17,7 @@ pub(super) async fn verify<I: Account, C: Clock>(
     let observer = setting.observer(&blueprint.owner);
     let questions = verification::questions(blueprint);
     let begun = setting.clock.elapsed();
-    let mut wait = FIRST_WAIT;
+    let mut wait = FIRST_SIMULATION;
     loop {
         let asked = setting.clock.elapsed().saturating_sub(begun);
         let answers = join_all(questions.iter().map(|question| observer.verdicts(blueprint, question))).await;
@@ -32,7 +26,7 @@ pub(super) async fn verify<I: Account, C: Clock>(
             Ok(verdicts) => verification::may_pass(verdicts.iter().flatten()),
             Err(failure) => failure.kind == FailureKind::NotFound,
         };
-        if may_pass && is_recent && asked < UNTIL_KNOWN && wait < setting.clock.remaining() {
+        if may_pass && is_recent && asked < UNTIL_SIMULATED && wait < setting.clock.remaining() {
             setting.clock.sleep(wait).await;
             wait *= 2;
             continue;
