@@ -15,7 +15,7 @@ use cavatica_connect::cli::console::Console;
 use cavatica_connect::deploy::client::{Definition, StackError, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
 use cavatica_connect::documents::{DocumentsError, Subject, documents, read_volume};
-use cavatica_connect::release::artifact::{self, ArtifactError, Asset};
+use cavatica_connect::release::artifact::{self, ArtifactError, Asset, Profile};
 use cavatica_connect::release::upload::{UploadError, upload};
 use cavatica_connect::release::workspace::{Workspace, WorkspaceError};
 use cavatica_connect::template::{Config, provided};
@@ -97,7 +97,8 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     console.part("The Lambda, as it is released");
     console.wait("cargo build --release (the first time takes some minutes)");
     let (for_build, for_console) = (workspace.clone(), console.clone());
-    let binary = spawn_blocking(move || artifact::build(&for_build, |line| for_console.goes_on(line))).await?;
+    let binary =
+        spawn_blocking(move || artifact::build(&for_build, Profile::Release, |line| for_console.goes_on(line))).await?;
     console.rest();
     let binary = binary?;
     let asset = spawn_blocking(move || Asset::from_binary(&binary)).await??;

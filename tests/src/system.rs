@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_connect::deploy::client::{Definition, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
-use cavatica_connect::release::artifact::{self, Asset};
+use cavatica_connect::release::artifact::{self, Asset, Profile};
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, Release};
@@ -23,18 +23,17 @@ pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
-/// The Lambda's binary as it is released; built when need be, once for all tests of a process.
-pub async fn binary() -> Result<PathBuf, Error> {
+/// The Lambda's binary; built when need be, once for all tests of a process.
+pub async fn binary(profile: Profile) -> Result<PathBuf, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    let build = || {
+    let build = move || {
         let workspace = Workspace::locate()?;
-        if !workspace.target.join("release").join("bootstrap").exists() {
-            // Minutes of silence otherwise.
-            writeln!(std::io::stderr(), "building the Lambda as it is released: about four minutes, the first time")?;
+        // Not by macros: the test harness would keep it to itself, and these are minutes of silence.
+        if !workspace.target.join(profile.name()).join("bootstrap").exists() {
+            writeln!(std::io::stderr(), "building the Lambda: about three minutes, the first time")?;
         }
-        // Not by a macro: the test harness would keep it to itself.
         let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-        artifact::build(&workspace, tell).map_err(Error::from)
+        artifact::build(&workspace, profile, tell).map_err(Error::from)
     };
     let binary = BINARY.get_or_try_init(|| async { tokio::task::spawn_blocking(build).await? }).await?;
     Ok(binary.clone())
@@ -68,7 +67,7 @@ pub struct Ended {
 impl System {
     /// Starts an engine of its own.
     pub async fn start() -> Result<Self, Error> {
-        let (binary, engine) = (binary().await?, Engine::start(&Workspace::locate()?).await?);
+        let (binary, engine) = (binary(Profile::Quick).await?, Engine::start(&Workspace::locate()?).await?);
         let asset = Asset::from_binary(&binary)?;
         let config = engine.sdk_config();
         let s3 = aws_sdk_s3::Client::new(&config);

@@ -56,6 +56,26 @@ const OF_THIS_CRATE: &[&str] = &[
     "OUT_DIR",
 ];
 
+/// How the Lambda is built; `Cargo.toml` has both profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As it is released: small, and a minute to link.
+    Release,
+    /// For tests: the same code, linked in seconds.
+    Quick,
+}
+
+impl Profile {
+    /// Its name, which is also that of its folder below the target directory.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+}
+
 /// Why there is no zip.
 #[derive(Debug, Error)]
 pub enum ArtifactError {
@@ -88,13 +108,13 @@ pub enum ArtifactError {
     },
 }
 
-/// Builds the Lambda's release binary for this machine and says where it is; costs little when nothing changed.
+/// Builds the Lambda's binary for this machine and says where it is; costs little when nothing changed.
 ///
 /// Each line that cargo says meanwhile is handed on, since the first build takes minutes.
-pub fn build(workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<PathBuf, ArtifactError> {
+pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + Send) -> Result<PathBuf, ArtifactError> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--package", "cavatica-provider", "--bin", BOOTSTRAP])
+        .args(["build", "--profile", profile.name(), "--package", "cavatica-provider", "--bin", BOOTSTRAP])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(&workspace.root);
     for variable in OF_THIS_CRATE {

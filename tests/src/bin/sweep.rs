@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use cavatica_connect::release::artifact::Profile;
 use cavatica_simulation::size::FULL;
 use cavatica_tests::sweep;
 
@@ -13,7 +14,7 @@ async fn main() -> ExitCode {
             eprintln!("{done} of {all} cells");
         }
     };
-    match sweep::run(FULL.one_cell_in, progress).await {
+    match sweep::run(Profile::Release, FULL.one_cell_in, progress).await {
         Ok(swept) => {
             println!("{}", swept.table());
             for failure in swept.failures() {

@@ -105,10 +105,10 @@ impl State {
         }
     }
 
-    /// After a change that failed: another look after so long, or the failure where nothing helps.
-    fn failed(&self, last: Failed) -> Result<(Self, Duration), Failed> {
+    /// After a change that failed: another look after so long, or nothing where that does not help.
+    fn failed(&self, last: &Failed) -> Option<(Self, Duration)> {
         if is_final(last.failure.kind) || self.rounds() >= MOST_ROUNDS {
-            return Err(last);
+            return None;
         }
         let (before, was_doubted) = match self {
             Self::First => (0, false),
@@ -123,7 +123,7 @@ impl State {
             }
             _ => Duration::ZERO,
         };
-        Ok((Self::Failed { times, was_doubted, last }, wait))
+        Some((Self::Failed { times, was_doubted, last: last.clone() }, wait))
     }
 }
 
@@ -169,7 +169,7 @@ pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
             let (picture, plan, prepared) = kept;
             return Ok(Ended { done, picture, plan, prepared });
         };
-        let (next, wait) = state.failed(failed).map_err(Failed::refusal)?;
+        let Some((next, wait)) = state.failed(&failed) else { return Err(failed.refusal()) };
         setting.pause(wait).await;
         (state, first) = (next, Some(kept));
     }
@@ -377,12 +377,9 @@ mod tests {
             ("a doubt counts as a round", doubted(7, exists()), exists(), None),
         ];
         for (name, state, last, expected) in table {
-            let next = state.failed(last.clone());
+            let next = state.failed(&last);
             let expected = expected
-                .map(|(times, was_doubted, waits)| {
-                    (State::Failed { times, was_doubted, last: last.clone() }, UNTIL_SHOWN * waits)
-                })
-                .ok_or(last);
+                .map(|(times, was_doubted, waits)| (State::Failed { times, was_doubted, last }, UNTIL_SHOWN * waits));
             assert_eq!(next, expected, "{name}");
         }
     }
