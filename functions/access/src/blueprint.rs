@@ -63,9 +63,9 @@ impl Blueprint {
 
     /// The tags that were asked for, with the note of that.
     fn asked_tags(&self, of: TagKeys) -> Tags {
-        let mut tags = self.request.tags.clone();
+        let mut tags = self.request.asked_tags();
         if !tags.is_empty() {
-            tags.insert(asked_tags::ASKED.to_owned(), asked_tags::note(of, self.request.tags.keys()));
+            tags.insert(asked_tags::ASKED.to_owned(), asked_tags::note(of, tags.keys()));
         }
         tags
     }
@@ -147,6 +147,24 @@ mod tests {
         let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
         let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
         Ok(Blueprint::draw(Request::parse(properties)?, owner)?)
+    }
+
+    /// One that is not noted would stay for ever once it is not asked for any more.
+    #[test]
+    fn every_tag_that_is_not_ours_is_noted_as_asked_for() -> Result<(), Box<dyn std::error::Error>> {
+        let blueprint = draw(&json!({
+            "RoleName": "r", "PolicyName": "p", "Path": "/lab/", "Volumes": [{"BucketName": "one-bucket"}],
+            "ExternalId": "lab-1234", "Description": "for the lab", "Tags": ["team=a", "Cost Centre=4"],
+            "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/b", "MaxSessionDuration": "7200",
+            "RestrictListing": "true", "OmitObjectAcls": "true", "Checks": "Report", "ConfigureCors": "true",
+        }))?;
+        let both = [(TagKeys::OfRole, blueprint.role_tags()), (TagKeys::OfPolicy, blueprint.policy_tags())];
+        for (of, tags) in both {
+            let asked: Vec<_> = tags.keys().filter(|key| !key.starts_with(owner::RESERVED)).collect();
+            assert_eq!(asked.len(), 2, "{tags:?}");
+            assert!(asked.iter().all(|key| asked_tags::has_asked(of, &tags, key)), "{tags:?}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -278,6 +278,15 @@ fn is_tag_text(text: &str, longest: usize) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c))
 }
 
+impl Request {
+    /// The tags that role and policy get because they were asked for. A property that becomes a tag is added here, and is
+    /// then taken off again when it is not asked for any more.
+    #[must_use]
+    pub fn asked_tags(&self) -> Tags {
+        self.tags.clone()
+    }
+}
+
 /// What can be made out of properties that nobody validated: those of a Delete, or old ones that an earlier release
 /// wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -25,6 +25,16 @@ pub struct Present {
 }
 
 impl Present {
+    /// The keys of the tags that were asked for before: by the code that makes them, or of old properties that are not
+    /// valid any more, as far as they can be read.
+    #[must_use]
+    pub fn asked_tag_keys(&self) -> Vec<String> {
+        match &self.before {
+            Some(before) => before.request.asked_tags().into_keys().collect(),
+            None => self.former.tag_keys.clone(),
+        }
+    }
+
     /// True if the bucket was asked for before too, as the same account's.
     #[must_use]
     pub fn knows_bucket(&self, volume: &Volume) -> bool {

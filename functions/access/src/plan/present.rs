@@ -231,7 +231,7 @@ fn change_policy(present: &Present, site: &Site, policy: &Policy) -> Vec<Change>
 /// Our stack's tag goes with every call, since that is what the provider role's condition looks at.
 fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
     let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&wanted));
-    let before: Vec<String> = present.former.tag_keys.iter().map(|key| of.normal(key)).collect();
+    let before: Vec<String> = present.asked_tag_keys().iter().map(|key| of.normal(key)).collect();
     let was_asked = |key: &String| before.contains(&of.normal(key)) || asked_tags::has_asked(of, there, key);
     let is_unset = |key: &&String| was_asked(key) && !is_wanted.contains_key(&of.normal(key));
     let unset: Vec<String> = there.keys().filter(is_unset).cloned().collect();
