@@ -2,7 +2,7 @@
 //!
 //! What it means is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into.
 
-mod remnant;
+mod leftover;
 
 use std::pin::Pin;
 
@@ -18,11 +18,11 @@ use crate::refusal::Refusal;
 use crate::retry::{Attempt, persist};
 use crate::wanted::{Absent, Present, Target};
 
-pub use self::remnant::{Remnant, RemnantPolicy};
+pub use self::leftover::{Leftover, LeftoverPolicy};
 
 /// What is there of what a request wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Site {
+pub struct ObservedState {
     /// The role under the wanted name.
     pub role: Option<Role>,
     /// What is attached to it, if it is ours.
@@ -36,10 +36,10 @@ pub struct Site {
     /// The role that is being replaced.
     pub from: Option<Role>,
     /// What is left of roles for which no Delete will come, the oldest first.
-    pub leftovers: Vec<Remnant>,
+    pub leftovers: Vec<Leftover>,
 }
 
-impl Site {
+impl ObservedState {
     /// What is to be expected where something was asked for before and nothing went wrong.
     #[must_use]
     pub fn expected(before: &Blueprint, present: &Present) -> Self {
@@ -87,7 +87,7 @@ impl Later {
 /// Looks through the port, patiently.
 pub struct Observer<'a, I, C> {
     /// The account.
-    pub iam: &'a I,
+    pub account: &'a I,
     /// The time there is.
     pub clock: &'a C,
     /// Where to say what is being waited for.
@@ -126,11 +126,11 @@ fn attempt(look: &Look) -> Attempt {
 impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// The function's own account.
     pub async fn caller(&self) -> Result<crate::names::AccountId, Refusal> {
-        look!(self, Look::Caller, self.iam.caller_account())
+        look!(self, Look::Caller, self.account.caller_account())
     }
 
     /// What is there of what is wanted: two round trips, one if nothing is there.
-    pub async fn site(&self, present: &Present) -> Result<Site, Refusal> {
+    pub async fn observed(&self, present: &Present) -> Result<ObservedState, Refusal> {
         let blueprint = &present.blueprint;
         let from = async {
             match &present.from {
@@ -146,7 +146,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         let attached = async {
             match our_role {
                 Some(role) => {
-                    look!(self, Look::Attached(role.arn.name.clone()), self.iam.attached_policies(&role.arn.name))
+                    look!(self, Look::Attached(role.arn.name.clone()), self.account.attached_policies(&role.arn.name))
                 }
                 None => Ok(Vec::new()),
             }
@@ -159,12 +159,12 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         };
         let leftovers = self.leftovers(present, our_role);
         let (attached, (versions, document), leftovers) = try_join3(attached, content, leftovers).await?;
-        Ok(Site { role, attached, policy, versions, document, from, leftovers })
+        Ok(ObservedState { role, attached, policy, versions, document, from, leftovers })
     }
 
     /// Roles for which no Delete will come: in an update in place, those that our role replaced, and the one that the
     /// old properties name (its creation failed half-way).
-    async fn leftovers(&self, present: &Present, our_role: Option<&Role>) -> Result<Vec<Remnant>, Refusal> {
+    async fn leftovers(&self, present: &Present, our_role: Option<&Role>) -> Result<Vec<Leftover>, Refusal> {
         if present.from.is_some() {
             return Ok(Vec::new());
         }
@@ -188,7 +188,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
     }
 
     /// What is there of what should go, the roles it replaced first.
-    pub async fn remnants(&self, absent: &Absent) -> Result<Vec<Remnant>, Refusal> {
+    pub async fn leftovers_of(&self, absent: &Absent) -> Result<Vec<Leftover>, Refusal> {
         match &absent.target {
             Some(target) => Ok(each_once(vec![self.chain(target.clone(), None, None).await?])),
             None => Ok(Vec::new()),
@@ -202,7 +202,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         target: Target,
         later: Option<Later>,
         wanted: Option<&'s RoleName>,
-    ) -> Pin<Box<dyn Future<Output = Result<Vec<Remnant>, Refusal>> + Send + 's>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<Leftover>, Refusal>> + Send + 's>> {
         Box::pin(async move {
             // The same name in other letter case is refused before anything is made of it.
             if wanted.is_some_and(|wanted| wanted.is_same(&target.name) && *wanted != target.name) {
@@ -224,10 +224,10 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
                 let later = Later { name: target.name.clone(), generation };
                 self.chain(Target::leftover(replaced), Some(later), wanted)
             });
-            let (older, remnant) =
-                try_join(try_join_all(older), self.remnant(&target, role.as_ref(), ours, policies)).await?;
-            let mut chain: Vec<Remnant> = older.into_iter().flatten().collect();
-            chain.push(remnant);
+            let (older, leftover) =
+                try_join(try_join_all(older), self.leftover(&target, role.as_ref(), ours, policies)).await?;
+            let mut chain: Vec<Leftover> = older.into_iter().flatten().collect();
+            chain.push(leftover);
             Ok(chain)
         })
     }
@@ -238,33 +238,33 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         target: &Target,
         in_use: Option<&Role>,
         mut policies: Vec<Policy>,
-    ) -> Result<Vec<Remnant>, Refusal> {
+    ) -> Result<Vec<Leftover>, Refusal> {
         let its_own = in_use.and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)));
         let is_its_own = |policy: &Policy| its_own.as_ref().is_some_and(|own| own.is_same(&policy.arn));
         policies.retain(|policy| owner::serves(&policy.tags, &target.name) && !is_its_own(policy));
         if policies.is_empty() {
             return Ok(Vec::new());
         }
-        let policies = try_join_all(policies.iter().map(|policy| self.remnant_policy(policy))).await?;
-        Ok(vec![Remnant { policies, ..Remnant::nothing(target.name.clone()) }])
+        let policies = try_join_all(policies.iter().map(|policy| self.leftover_policy(policy))).await?;
+        Ok(vec![Leftover { policies, ..Leftover::nothing(target.name.clone()) }])
     }
 
     /// Everything about one role that should go: two further round trips at most.
-    async fn remnant(
+    async fn leftover(
         &self,
         target: &Target,
         role: Option<&Role>,
         ours: Option<&Role>,
         mut policies: Vec<Policy>,
-    ) -> Result<Remnant, Refusal> {
+    ) -> Result<Leftover, Refusal> {
         let name = role.map_or(&target.name, |role| &role.arn.name);
         let contents = async {
             match ours {
                 Some(_) => {
                     try_join3(
-                        async { look!(self, Look::Attached(name.clone()), self.iam.attached_policies(name)) },
-                        async { look!(self, Look::Inline(name.clone()), self.iam.inline_policies(name)) },
-                        async { look!(self, Look::Profiles(name.clone()), self.iam.instance_profiles(name)) },
+                        async { look!(self, Look::Attached(name.clone()), self.account.attached_policies(name)) },
+                        async { look!(self, Look::Inline(name.clone()), self.account.inline_policies(name)) },
+                        async { look!(self, Look::Profiles(name.clone()), self.account.instance_profiles(name)) },
                     )
                     .await
                 }
@@ -281,7 +281,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         let is_served = |policy: &Policy| owner::serves(&policy.tags, &target.name);
 
         policies.retain(is_served);
-        let first = try_join_all(policies.iter().map(|policy| self.remnant_policy(policy)));
+        let first = try_join_all(policies.iter().map(|policy| self.leftover_policy(policy)));
         let ((attached, inline, profiles), mut found, tagged) =
             try_join3(contents, first, self.our_policies(tagged)).await?;
 
@@ -291,24 +291,24 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         let late = async {
             let mut late = self.our_policies(others).await?;
             late.retain(is_served);
-            try_join_all(late.iter().map(|policy| self.remnant_policy(policy))).await
+            try_join_all(late.iter().map(|policy| self.leftover_policy(policy))).await
         };
         let tagged: Vec<_> = tagged.into_iter().filter(is_served).collect();
         let (more, late) =
-            try_join(try_join_all(tagged.iter().map(|policy| self.remnant_policy(policy))), late).await?;
+            try_join(try_join_all(tagged.iter().map(|policy| self.leftover_policy(policy))), late).await?;
         found.extend(more);
         found.extend(late);
-        Ok(Remnant { name: name.clone(), role: role.cloned(), attached, inline, profiles, policies: found })
+        Ok(Leftover { name: name.clone(), role: role.cloned(), attached, inline, profiles, policies: found })
     }
 
-    async fn remnant_policy(&self, policy: &Policy) -> Result<RemnantPolicy, Refusal> {
+    async fn leftover_policy(&self, policy: &Policy) -> Result<LeftoverPolicy, Refusal> {
         let arn = &policy.arn;
         let carriers = |usage| async move {
-            look!(self, Look::Carriers(arn.clone(), usage), self.iam.policy_carriers(arn, usage))
+            look!(self, Look::Carriers(arn.clone(), usage), self.account.policy_carriers(arn, usage))
         };
         let (versions, carriers, capped) =
             try_join3(self.versions(policy), carriers(Usage::Permissions), carriers(Usage::Boundary)).await?;
-        Ok(RemnantPolicy { policy: policy.clone(), versions, carriers, capped })
+        Ok(LeftoverPolicy { policy: policy.clone(), versions, carriers, capped })
     }
 
     /// Those of the policies that are there and ours.
@@ -318,30 +318,34 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
     }
 
     async fn role(&self, name: &RoleName) -> Result<Option<Role>, Refusal> {
-        look!(self, Look::Role(name.clone()), self.iam.role(name))
+        look!(self, Look::Role(name.clone()), self.account.role(name))
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Refusal> {
-        look!(self, Look::Policy(arn.clone()), self.iam.policy(arn))
+        look!(self, Look::Policy(arn.clone()), self.account.policy(arn))
     }
 
     async fn versions(&self, policy: &Policy) -> Result<Vec<Version>, Refusal> {
-        look!(self, Look::Versions(policy.arn.clone()), self.iam.policy_versions(&policy.arn))
+        look!(self, Look::Versions(policy.arn.clone()), self.account.policy_versions(&policy.arn))
     }
 
     /// The documents of a policy's versions that were not in force, as far as they are there still.
-    pub async fn older_documents(&self, site: &Site) -> Vec<Value> {
-        let Some(policy) = site.policy.as_ref().filter(|policy| self.owns(&policy.tags)) else { return Vec::new() };
-        let older = site.versions.iter().filter(|version| !version.is_default);
+    pub async fn older_documents(&self, observed: &ObservedState) -> Vec<Value> {
+        let Some(policy) = observed.policy.as_ref().filter(|policy| self.owns(&policy.tags)) else { return Vec::new() };
+        let older = observed.versions.iter().filter(|version| !version.is_default);
         let documents = older.map(|version| async {
             let look = Look::Document(policy.arn.clone());
-            check!(self, Attempt::Check, look, self.iam.policy_document(&policy.arn, &version.id)).ok()
+            check!(self, Attempt::Check, look, self.account.policy_document(&policy.arn, &version.id)).ok()
         });
         join_all(documents).await.into_iter().flatten().collect()
     }
 
     async fn document(&self, policy: &Policy) -> Result<Value, Refusal> {
-        look!(self, Look::Document(policy.arn.clone()), self.iam.policy_document(&policy.arn, &policy.default_version))
+        look!(
+            self,
+            Look::Document(policy.arn.clone()),
+            self.account.policy_document(&policy.arn, &policy.default_version)
+        )
     }
 
     fn owns(&self, tags: &Tags) -> bool {
@@ -351,17 +355,18 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
 
 /// Chains one after the other, each role once and as late as it is named: two roles may name the same older one, and an
 /// older one may name what an earlier role of a later one's name left.
-fn each_once(chains: Vec<Vec<Remnant>>) -> Vec<Remnant> {
-    let mut all: Vec<Remnant> = Vec::new();
-    for mut remnant in chains.into_iter().flatten() {
-        if let Some(at) = all.iter().position(|known| known.name.is_same(&remnant.name)) {
+fn each_once(chains: Vec<Vec<Leftover>>) -> Vec<Leftover> {
+    let mut all: Vec<Leftover> = Vec::new();
+    for mut leftover in chains.into_iter().flatten() {
+        if let Some(at) = all.iter().position(|known| known.name.is_same(&leftover.name)) {
             let known = all.remove(at);
-            let is_new = |held: &RemnantPolicy| !remnant.policies.iter().any(|its| its.policy.arn == held.policy.arn);
+            let is_new = |held: &LeftoverPolicy| !leftover.policies.iter().any(|its| its.policy.arn == held.policy.arn);
             let others: Vec<_> = known.policies.iter().filter(|held| is_new(held)).cloned().collect();
-            remnant = if remnant.role.is_some() { remnant } else { Remnant { policies: remnant.policies, ..known } };
-            remnant.policies.extend(others);
+            leftover =
+                if leftover.role.is_some() { leftover } else { Leftover { policies: leftover.policies, ..known } };
+            leftover.policies.extend(others);
         }
-        all.push(remnant);
+        all.push(leftover);
     }
     all
 }

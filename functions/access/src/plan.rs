@@ -7,7 +7,7 @@ mod present;
 
 use std::fmt;
 
-use crate::observe::{Remnant, Site};
+use crate::observe::{Leftover, ObservedState};
 use crate::port::Change;
 use crate::refusal::Refusal;
 use crate::wanted::{Absent, Present};
@@ -25,13 +25,13 @@ pub struct Plan {
 
 impl Plan {
     /// What makes a request true.
-    pub fn for_present(present: &Present, site: &Site) -> Result<Self, Refusal> {
-        present::plan(present, site)
+    pub fn for_present(present: &Present, observed: &ObservedState) -> Result<Self, Refusal> {
+        present::plan(present, observed)
     }
 
     /// What makes a role and its policy go.
-    pub fn for_absent(absent: &Absent, remnants: &[Remnant]) -> Result<Self, Refusal> {
-        absent::plan(absent, remnants)
+    pub fn for_absent(absent: &Absent, leftovers: &[Leftover]) -> Result<Self, Refusal> {
+        absent::plan(absent, leftovers)
     }
 
     /// Whether there is nothing to do.

@@ -21,9 +21,9 @@ use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
 use crate::retry::{Attempt, persist};
 
 /// What an event has to do with.
-pub struct Setting<'a, I, C> {
+pub struct Context<'a, I, C> {
     /// The account.
-    pub iam: &'a I,
+    pub account: &'a I,
     /// The time there is.
     pub clock: &'a C,
     /// Where to say what is being waited for.
@@ -43,9 +43,9 @@ pub struct Done {
     pub findings: Vec<Finding>,
 }
 
-impl<'a, I: Account, C: Clock> Setting<'a, I, C> {
+impl<'a, I: Account, C: Clock> Context<'a, I, C> {
     fn observer<'o>(&'o self, owner: &'o Owner) -> Observer<'o, I, C> {
-        Observer { iam: self.iam, clock: self.clock, activities: self.activities, owner }
+        Observer { account: self.account, clock: self.clock, activities: self.activities, owner }
     }
 
     /// Waits, but not beyond the end of the function's time.
@@ -56,7 +56,7 @@ impl<'a, I: Account, C: Clock> Setting<'a, I, C> {
     }
 
     async fn apply(&self, change: &Change, attempt: Attempt) -> Result<Receipt, Failure> {
-        let result = persist(self.clock, self.activities, attempt, change, || self.iam.apply(change)).await;
+        let result = persist(self.clock, self.activities, attempt, change, || self.account.apply(change)).await;
         match result {
             Err(failure) if change.is_removal() && failure.kind == FailureKind::NotFound => Ok(Receipt::default()),
             result => result,

@@ -1,7 +1,7 @@
 //! What somebody asks for: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
 //!
 //! CloudFormation turns every scalar into a string; both forms are taken. Every problem is reported, not only the
-//! first. Old properties and those of a Delete are never validated: [`Former`] reads of them what it can.
+//! first. Old properties and those of a Delete are never validated: [`OldProperties`] reads of them what it can.
 
 mod fields;
 
@@ -290,7 +290,7 @@ impl Request {
 /// What can be made out of properties that nobody validated: those of a Delete, or old ones that an earlier release
 /// wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Former {
+pub struct OldProperties {
     /// The role they named.
     pub role_name: Option<RoleName>,
     /// The policy they named, if they named one.
@@ -307,7 +307,7 @@ pub struct Former {
     pub cors_buckets: Vec<BucketName>,
 }
 
-impl Former {
+impl OldProperties {
     /// Reads what can be read; never fails.
     #[must_use]
     pub fn read(properties: &Value) -> Self {

@@ -4,7 +4,7 @@ use crate::blueprint::Blueprint;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::owner::{Owner, Replaced};
 use crate::port::Role;
-use crate::request::Former;
+use crate::request::OldProperties;
 use crate::volume::{BucketName, Volume};
 
 /// That a role and its policy are as a request says.
@@ -17,7 +17,7 @@ pub struct Present {
     /// The role that is being replaced and for which a Delete will come, if there is one.
     pub from: Option<RoleArn>,
     /// What was asked for before, as far as it can be read.
-    pub former: Former,
+    pub former: OldProperties,
     /// The same as a whole, if it was valid.
     pub before: Option<Blueprint>,
     /// Whether nothing of it was there before: when it fails, all of it is removed.

@@ -23,7 +23,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let connector = aws::connector();
     let config = aws::configuration(connector.clone()).await;
     let is_local = config.endpoint_url().is_some_and(delivery::is_loopback);
-    let provider = Provider { iam: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins(), is_local };
+    let provider =
+        Provider { account: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins(), is_local };
     invocation::run(provider).await
 }
 

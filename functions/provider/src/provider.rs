@@ -8,7 +8,7 @@ use cavatica_access::activity::Activities;
 use cavatica_access::checks;
 use cavatica_access::patience::FOR_THE_ANSWER;
 use cavatica_access::port::Account;
-use cavatica_access::reconcile::{self, Done, Setting};
+use cavatica_access::reconcile::{self, Context, Done};
 use cavatica_access::wanted::Present;
 use futures_util::FutureExt as _;
 
@@ -26,7 +26,7 @@ const AFTER_CREATE: &str =
 #[derive(Debug)]
 pub struct Provider<I, P> {
     /// The account.
-    pub iam: I,
+    pub account: I,
     /// The way to answer.
     pub post: P,
     /// What the environment pins, or what is wrong with it.
@@ -110,11 +110,11 @@ impl<I: Account, P: Post> Provider<I, P> {
         stop: &Deadline,
         activities: &Activities,
     ) -> Result<Done, cavatica_access::refusal::Refusal> {
-        let setting = Setting { iam: &self.iam, clock: stop, activities };
+        let context = Context { account: &self.account, clock: stop, activities };
         let done = match task {
-            Task::Establish(present) => reconcile::establish(&setting, present).await?,
+            Task::Establish(present) => reconcile::establish(&context, present).await?,
             Task::Remove(absent) if absent.target.is_none() => Done::default(),
-            Task::Remove(absent) => reconcile::remove(&setting, absent).await?,
+            Task::Remove(absent) => reconcile::remove(&context, absent).await?,
         };
         let findings = checks::told(&done.findings);
         tracing::info!(applied = ?done.applied, notes = ?done.notes, findings, "reconciled");

@@ -3,7 +3,7 @@
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::names::{PolicyName, RoleArn};
 use cavatica_access::owner::{Owner, StackId};
-use cavatica_access::request::{Former, Invalid, RESOURCE_TYPE, Request};
+use cavatica_access::request::{Invalid, OldProperties, RESOURCE_TYPE, Request};
 use cavatica_access::wanted::{Absent, Present, Target};
 
 use crate::envelope::Envelope;
@@ -79,7 +79,7 @@ impl Task {
             }
             "Delete" => Ok(Self::Remove(Box::new(Absent {
                 target: target(envelope, &owner),
-                cors_buckets: Former::read(&envelope.properties).cors_buckets,
+                cors_buckets: OldProperties::read(&envelope.properties).cors_buckets,
                 owner,
             }))),
             "Create" | "Update" if owner.resource.is_empty() => Err(Rejected::NoLogicalId),
@@ -99,8 +99,8 @@ fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, In
     Ok(Present {
         before: before.and_then(|request| Blueprint::draw(request, blueprint.owner.clone()).ok()),
         former: match envelope.request_type.as_str() {
-            "Update" => Former::read(&envelope.old_properties),
-            _ => Former::default(),
+            "Update" => OldProperties::read(&envelope.old_properties),
+            _ => OldProperties::default(),
         },
         pinned_principal: pins.principal.clone(),
         is_new: envelope.request_type == "Create",
@@ -115,7 +115,7 @@ fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
     if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {
         return None;
     }
-    let former = Former::read(&envelope.properties);
+    let former = OldProperties::read(&envelope.properties);
     let arn = physical_role(envelope, owner);
     let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name.clone())?;
     let beside = former.replaced().filter(|other| !other.role.is_same(&name));

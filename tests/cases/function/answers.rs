@@ -19,7 +19,7 @@ const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.am
 fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
     let pins = Pins { stack: STACK.parse()?, principal: CAVATICA_PRINCIPAL.parse()? };
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
-    Ok(Provider { iam: Staged { account, stage }, post: Posted::default(), pins: Ok(pins), is_local: false })
+    Ok(Provider { account: Staged { account, stage }, post: Posted::default(), pins: Ok(pins), is_local: false })
 }
 
 fn only(provider: &Provider<Staged, Posted>) -> Result<Value, Error> {
@@ -89,7 +89,7 @@ async fn two_of_the_same_event_at_once_are_both_answered_with_success_and_leave_
     assert_eq!(answers.len(), 6);
     assert!(answers.iter().all(|answer| answer["Status"] == "SUCCESS"), "{answers:#?}");
     let empty = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
-    assert_eq!(provider.iam.account.snapshot(), empty.snapshot());
+    assert_eq!(provider.account.account.snapshot(), empty.snapshot());
     Ok(())
 }
 
@@ -100,7 +100,7 @@ async fn a_function_without_its_environment_says_so_to_cloudformation() -> Outco
     provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(180)).await?;
     let answer = only(&provider)?;
     assert!(answer["Reason"].as_str().is_some_and(|reason| reason.contains("lacks CAVATICA_STACK_ID")), "{answer}");
-    assert!(provider.iam.account.calls().is_empty());
+    assert!(provider.account.account.calls().is_empty());
     Ok(())
 }
 

@@ -22,7 +22,7 @@ type Served = Provider<Staged, Posted>;
 fn provider() -> Result<Served, Error> {
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::request::CAVATICA_PRINCIPAL.parse()? };
-    Ok(Provider { iam: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins), is_local: false })
+    Ok(Provider { account: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins), is_local: false })
 }
 
 /// Serves an event; the round trips it took.
@@ -110,10 +110,10 @@ async fn what_others_attached_is_detached_at_once() -> Outcome {
     trips(&provider, &event("create", "Off")?).await?;
     for policy in ["ReadOnlyAccess", "SecurityAudit", "job-function/Billing"] {
         let arn = format!("arn:aws:iam::aws:policy/{policy}").parse()?;
-        provider.iam.account.by_hand(&Change::Attach { role: ROLE.parse()?, arn })?;
+        provider.account.account.by_hand(&Change::Attach { role: ROLE.parse()?, arn })?;
     }
     assert_eq!(trips(&provider, &event("delete", "Off")?).await?, 6);
-    let detached = provider.iam.account.calls().iter().filter(|call| **call == Action::DetachRolePolicy).count();
+    let detached = provider.account.account.calls().iter().filter(|call| **call == Action::DetachRolePolicy).count();
     assert_eq!(detached, 4);
     Ok(())
 }

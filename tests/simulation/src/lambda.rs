@@ -50,8 +50,12 @@ impl Player<'_> {
         let number = u32::try_from(attempt)?;
         let id = serde_json::from_str::<Value>(event)?["RequestId"].take();
         let pins = self.deployed.as_ref().map(|asked| asked.deployment.pins.clone()).ok_or("nothing is deployed")?;
-        let provider =
-            Provider { iam: Account(world), post: Desk { world, attempt: number }, pins: Ok(pins), is_local: false };
+        let provider = Provider {
+            account: Account(world),
+            post: Desk { world, attempt: number },
+            pins: Ok(pins),
+            is_local: false,
+        };
         let polls = trouble.kills.get(attempt).copied().unwrap_or(u32::MAX);
         let served = killed_after(polls, provider.serve(event, FUNCTION_TIMEOUT));
         match timeout(FUNCTION_TIMEOUT, served).await {

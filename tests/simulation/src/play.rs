@@ -8,7 +8,7 @@ use std::time::Duration;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Lineage};
 use cavatica_access::port::{Action, CorsRule};
-use cavatica_access::request::Former;
+use cavatica_access::request::OldProperties;
 use cavatica_memory::{HeldBucket, MemoryAccount, foreign_cors_rule, foreign_role, wide_boundary};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -139,7 +139,7 @@ impl Player<'_> {
     /// Whether a bucket has a CORS rule of ours that the stack's properties do not tell of, or that the provider role of the
     /// update that failed may not take out: without `ConfigureCors` it reaches its own bucket only.
     fn has_lost_rule(&self) -> bool {
-        let former = |asked: &Arc<Asked<Deployment>>| Former::read(&asked.properties);
+        let former = |asked: &Arc<Asked<Deployment>>| OldProperties::read(&asked.properties);
         let mut known = self.stack.now().map(former).map(|former| former.cors_buckets).unwrap_or_default();
         if let Some(deployed) = self.deployed.as_ref().filter(|asked| former(asked).cors_buckets.is_empty()) {
             let reached = &deployed.deployment.blueprint.request.volumes;

@@ -42,7 +42,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         let (region, key) = match self.bucket(name, owner.clone(), attempt).await {
             Ok(bucket) => {
                 let look = Look::BucketKey(name.clone());
-                let key = check!(self, attempt, look, self.iam.bucket_key(&bucket));
+                let key = check!(self, attempt, look, self.account.bucket_key(&bucket));
                 (Ok(bucket.region), key)
             }
             Err(failure) => (Err(failure), Ok(None)),
@@ -53,18 +53,18 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// A bucket of an account.
     pub async fn bucket(&self, name: &BucketName, owner: AccountId, attempt: Attempt) -> Result<Bucket, Failure> {
         let look = Look::BucketRegion(name.clone());
-        let region = check!(self, attempt, look, self.iam.bucket_region(name, &owner))?;
+        let region = check!(self, attempt, look, self.account.bucket_region(name, &owner))?;
         Ok(Bucket { name: name.clone(), owner, region })
     }
 
     /// A bucket's CORS rules.
     pub async fn cors(&self, bucket: &Bucket, attempt: Attempt) -> Result<Vec<CorsRule>, Failure> {
-        check!(self, attempt, Look::Cors(bucket.name.clone()), self.iam.cors(bucket))
+        check!(self, attempt, Look::Cors(bucket.name.clone()), self.account.cors(bucket))
     }
 
     /// What IAM's simulator says of a role.
     pub async fn verdicts(&self, blueprint: &Blueprint, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let role = &blueprint.role;
-        check!(self, Attempt::Check, Look::Simulation(role.name.clone()), self.iam.simulate(role, question))
+        check!(self, Attempt::Check, Look::Simulation(role.name.clone()), self.account.simulate(role, question))
     }
 }

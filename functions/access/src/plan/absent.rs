@@ -2,23 +2,23 @@
 //! the anchor for a retry. What is not ours is left alone.
 
 use crate::names::PolicyArn;
-use crate::observe::Remnant;
+use crate::observe::Leftover;
 use crate::owner::{self, Owner};
 use crate::plan::Plan;
 use crate::port::{Carrier, Change, Role};
 use crate::refusal::Refusal;
 use crate::wanted::Absent;
 
-pub(super) fn plan(absent: &Absent, remnants: &[Remnant]) -> Result<Plan, Refusal> {
+pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
-    for remnant in remnants {
-        plan.notes.extend(left_alone(&absent.owner, remnant));
-        for stage in removal(&absent.owner, remnant)? {
+    for leftover in leftovers {
+        plan.notes.extend(left_alone(&absent.owner, leftover));
+        for stage in removal(&absent.owner, leftover)? {
             plan.then(stage);
         }
     }
-    let target = absent.target.as_ref().zip(remnants.last());
-    if let Some((target, role)) = target.and_then(|(target, remnant)| Some((target, remnant.role.as_ref()?)))
+    let target = absent.target.as_ref().zip(leftovers.last());
+    if let Some((target, role)) = target.and_then(|(target, leftover)| Some((target, leftover.role.as_ref()?)))
         && target.arn.is_some()
         && lost_tags(role, target.boundary.as_ref(), &absent.owner)
     {
@@ -35,18 +35,18 @@ pub(super) fn lost_tags(role: &Role, boundary: Option<&PolicyArn>, owner: &Owner
 }
 
 /// What is said of a role that is not ours.
-fn left_alone(owner: &Owner, remnant: &Remnant) -> Option<String> {
-    let foreign = remnant.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
+fn left_alone(owner: &Owner, leftover: &Leftover) -> Option<String> {
+    let foreign = leftover.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
     Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))
 }
 
 /// The steps that remove what is ours of one role and its policies, or what stands in the way of all of them.
-pub(super) fn removal(owner: &Owner, remnant: &Remnant) -> Result<Vec<Vec<Change>>, Refusal> {
-    let ours = remnant.role.as_ref().filter(|role| owner.owns(&role.tags));
-    if let (Some(role), Some(profile)) = (ours, remnant.profiles.first()) {
+pub(super) fn removal(owner: &Owner, leftover: &Leftover) -> Result<Vec<Vec<Change>>, Refusal> {
+    let ours = leftover.role.as_ref().filter(|role| owner.owns(&role.tags));
+    if let (Some(role), Some(profile)) = (ours, leftover.profiles.first()) {
         return Err(Refusal::in_instance_profile(&role.arn.name, profile));
     }
-    for policy in &remnant.policies {
+    for policy in &leftover.policies {
         if let Some(carrier) = policy.capped.first() {
             return Err(Refusal::used_as_boundary(&policy.policy.arn, carrier));
         }
@@ -56,12 +56,15 @@ pub(super) fn removal(owner: &Owner, remnant: &Remnant) -> Result<Vec<Vec<Change
     if let Some(role) = ours {
         let name = &role.arn.name;
         let detach = |arn: &_| Change::Detach { from: Carrier::Role(name.to_string()), arn: Clone::clone(arn) };
-        empty.extend(remnant.attached.iter().map(detach));
+        empty.extend(leftover.attached.iter().map(detach));
         empty.extend(
-            remnant.inline.iter().map(|inline| Change::DeleteInlinePolicy { role: name.clone(), name: inline.clone() }),
+            leftover
+                .inline
+                .iter()
+                .map(|inline| Change::DeleteInlinePolicy { role: name.clone(), name: inline.clone() }),
         );
     }
-    for policy in &remnant.policies {
+    for policy in &leftover.policies {
         let arn = &policy.policy.arn;
         for from in &policy.carriers {
             let detach = Change::Detach { from: from.clone(), arn: arn.clone() };
@@ -72,7 +75,7 @@ pub(super) fn removal(owner: &Owner, remnant: &Remnant) -> Result<Vec<Vec<Change
         let old = policy.versions.iter().filter(|version| !version.is_default);
         empty.extend(old.map(|version| Change::DeletePolicyVersion { arn: arn.clone(), version: version.id.clone() }));
     }
-    let policies = remnant.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
+    let policies = leftover.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
     let role = ours.map(|role| Change::DeleteRole { role: role.arn.name.clone() });
     let stages = [empty, policies.collect(), role.into_iter().collect()];
     Ok(stages.into_iter().filter(|stage| !stage.is_empty()).collect())

@@ -7,24 +7,24 @@ use crate::asked_tags;
 use crate::document::same_meaning;
 use crate::limits;
 use crate::names::{PolicyArn, PolicyName, RoleName};
-use crate::observe::Site;
+use crate::observe::ObservedState;
 use crate::owner::{self, Lineage, Replaced, TagKeys, Tags};
 use crate::plan::{Plan, absent};
 use crate::port::{Change, NewRole, Policy, Role};
 use crate::refusal::Refusal;
 use crate::wanted::Present;
 
-pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
-    check_names(present, site)?;
-    check_boundary(present, site)?;
+pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, Refusal> {
+    check_names(present, observed)?;
+    check_boundary(present, observed)?;
     let mut role_steps = Vec::new();
     let mut plan = Plan::default();
     let blueprint = &present.blueprint;
 
-    match &site.role {
+    match &observed.role {
         None => {
             check_principal(present, None)?;
-            role_steps.push(create_role(present, site));
+            role_steps.push(create_role(present, observed));
         }
         Some(role) => {
             if let Some(boundary) =
@@ -35,45 +35,45 @@ pub(super) fn plan(present: &Present, site: &Site) -> Result<Plan, Refusal> {
             role_steps.extend(change_role(present, role)?);
         }
     }
-    let policy_steps = match &site.policy {
+    let policy_steps = match &observed.policy {
         None => vec![Change::CreatePolicy {
             arn: blueprint.policy.clone(),
             path: blueprint.role.path.clone(),
             document: blueprint.permissions.to_json(),
             tags: blueprint.policy_tags(),
         }],
-        Some(policy) => change_policy(present, site, policy),
+        Some(policy) => change_policy(present, observed, policy),
     };
     side_by_side(&mut plan, role_steps, policy_steps);
 
-    if !site.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
+    if !observed.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
         plan.then(vec![Change::Attach { role: blueprint.role.name.clone(), arn: blueprint.policy.clone() }]);
     }
-    plan.then(site.role.iter().filter_map(|role| note_replaced(present, site, role)).collect());
-    clean_up(&mut plan, present, site);
+    plan.then(observed.role.iter().filter_map(|role| note_replaced(present, observed, role)).collect());
+    clean_up(&mut plan, present, observed);
     Ok(plan)
 }
 
 /// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
 /// What stands in its way is noted and does not stop the update; whoever remembers it stays with it.
-fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
+fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
     let mut is_whole = true;
-    for remnant in &site.leftovers {
-        let mut remnant = remnant.clone();
+    for leftover in &observed.leftovers {
+        let mut leftover = leftover.clone();
         // A policy that kept its name serves the wanted role again, whatever its tag still says.
-        remnant.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
-        match absent::removal(&present.blueprint.owner, &remnant) {
+        leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
+        match absent::removal(&present.blueprint.owner, &leftover) {
             Ok(stages) => plan.clean_up.extend(stages),
             Err(obstacle) => {
                 is_whole = false;
-                plan.notes.push(format!("the older role {} is still there: {obstacle}", remnant.name));
+                plan.notes.push(format!("the older role {} is still there: {obstacle}", leftover.name));
                 break;
             }
         }
     }
     if is_whole && present.from.is_none() {
-        let own = site.role.as_ref().map(|role| Lineage::of(&role.tags)).unwrap_or_default();
-        let lineage = noted(present, site, &own).unwrap_or(own);
+        let own = observed.role.as_ref().map(|role| Lineage::of(&role.tags)).unwrap_or_default();
+        let lineage = noted(present, observed, &own).unwrap_or(own);
         if !lineage.replaced.is_empty() {
             plan.clean_up.push(vec![set_lineage(present, &present.blueprint.role.name, &lineage.cleared())]);
         }
@@ -81,14 +81,14 @@ fn clean_up(plan: &mut Plan, present: &Present, site: &Site) {
 }
 
 /// Refuses what is foreign, and changes of names that could not be taken back.
-fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
+fn check_names(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
     let blueprint = &present.blueprint;
     let (wanted, request) = (&blueprint.role, &blueprint.request);
     let renamed_by_case =
         |kind, old: &str, new: &str| Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() };
     let moved = |kind, name: &str| Refusal::PathChanged { kind, name: name.to_owned() };
 
-    if let Some(role) = &site.role {
+    if let Some(role) = &observed.role {
         let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
         if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
             return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
@@ -107,12 +107,12 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
         }
     }
     // Somebody removed the role, and with it what tells of its policy.
-    let former = present.former.policy_name.as_ref().filter(|_| present.from.is_none() && site.role.is_none());
-    if let Some(old) = former.filter(|old| site.policy.is_none() && !old.is_same(&request.policy_name)) {
+    let former = present.former.policy_name.as_ref().filter(|_| present.from.is_none() && observed.role.is_none());
+    if let Some(old) = former.filter(|old| observed.policy.is_none() && !old.is_same(&request.policy_name)) {
         return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
     }
-    if let Some(policy) = &site.policy {
-        let is_attached = site.attached.iter().any(|arn| arn.is_same(&policy.arn));
+    if let Some(policy) = &observed.policy {
+        let is_attached = observed.attached.iter().any(|arn| arn.is_same(&policy.arn));
         if is_attached && !policy.tags.contains_key(owner::STACK) {
             return Err(Refusal::policy_lost_tags(&policy.arn, &wanted.name, &blueprint.owner));
         }
@@ -131,7 +131,7 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
                 moved("Role", wanted.name.as_str())
             });
         }
-        let old_policy = site.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
+        let old_policy = observed.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
         if let Some(old) = old_policy.filter(|old| old.is_same(&request.policy_name)) {
             if old != request.policy_name {
                 return Err(renamed_by_case("Policy", old.as_str(), request.policy_name.as_str()));
@@ -146,9 +146,9 @@ fn check_names(present: &Present, site: &Site) -> Result<(), Refusal> {
 
 /// A boundary that was set stays as long as the role does: the provider role of the moment allows changes only under one
 /// boundary, so that a rollback could not set the other one again. One that somebody took off is set again.
-fn check_boundary(present: &Present, site: &Site) -> Result<(), Refusal> {
+fn check_boundary(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
     let asked = &present.blueprint.request.permissions_boundary;
-    match site.role.as_ref() {
+    match observed.role.as_ref() {
         Some(role) if role.boundary != *asked && present.former.permissions_boundary != *asked => {
             let named = |boundary: &Option<PolicyArn>| boundary.as_ref().map_or("none", PolicyArn::as_str).to_owned();
             Err(Refusal::BoundaryChangedAlone { old: named(&role.boundary), new: named(asked) })
@@ -173,10 +173,10 @@ fn check_principal(present: &Present, role: Option<&Role>) -> Result<(), Refusal
     }
 }
 
-fn create_role(present: &Present, site: &Site) -> Change {
+fn create_role(present: &Present, observed: &ObservedState) -> Change {
     let blueprint = &present.blueprint;
     let mut tags = blueprint.role_tags();
-    if let Some(lineage) = noted(present, site, &Lineage::default()) {
+    if let Some(lineage) = noted(present, observed, &Lineage::default()) {
         tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     }
     Change::CreateRole(Box::new(NewRole {
@@ -208,14 +208,14 @@ fn change_role(present: &Present, role: &Role) -> Result<Vec<Change>, Refusal> {
     Ok(steps)
 }
 
-fn change_policy(present: &Present, site: &Site, policy: &Policy) -> Vec<Change> {
+fn change_policy(present: &Present, observed: &ObservedState, policy: &Policy) -> Vec<Change> {
     let blueprint = &present.blueprint;
     let arn = &policy.arn;
     let mut steps = Vec::new();
-    if !site.document.as_ref().is_some_and(|document| same_meaning(document, &blueprint.permissions.to_value())) {
+    if !observed.document.as_ref().is_some_and(|document| same_meaning(document, &blueprint.permissions.to_value())) {
         // One call makes the new version and puts it in force: there is no moment without permissions.
-        let oldest = site.versions.iter().find(|version| !version.is_default);
-        if let Some(oldest) = oldest.filter(|_| site.versions.len() >= limits::POLICY_VERSIONS) {
+        let oldest = observed.versions.iter().find(|version| !version.is_default);
+        if let Some(oldest) = oldest.filter(|_| observed.versions.len() >= limits::POLICY_VERSIONS) {
             steps.push(Change::DeletePolicyVersion { arn: arn.clone(), version: oldest.id.clone() });
         }
         steps.push(Change::CreatePolicyVersion { arn: arn.clone(), document: blueprint.permissions.to_json() });
@@ -251,9 +251,9 @@ fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (O
 
 /// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
 /// will come all the same.
-fn replaced(present: &Present, site: &Site) -> Option<(Replaced, Lineage)> {
+fn replaced(present: &Present, observed: &ObservedState) -> Option<(Replaced, Lineage)> {
     let (path, role) = present.from.as_ref().map(|from| (from.path.clone(), from.name.clone()))?;
-    let ours = site.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags));
+    let ours = observed.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags));
     let tagged = ours.and_then(|role| owner::tagged_policy(&role.tags));
     let former = present.former.replaced().filter(|former| former.role.is_same(&role)).map(|former| former.policy);
     let policy = tagged.or(former).unwrap_or_else(|| PolicyName::from(&role));
@@ -263,21 +263,21 @@ fn replaced(present: &Present, site: &Site) -> Option<(Replaced, Lineage)> {
 /// Says on a role that was there before that it is the one in use, and which one to remember in case its removal fails.
 ///
 /// The last of the steps that have to succeed: until then a Delete of the other role may take this one along.
-fn note_replaced(present: &Present, site: &Site, role: &Role) -> Option<Change> {
+fn note_replaced(present: &Present, observed: &ObservedState, role: &Role) -> Option<Change> {
     let own = Lineage::of(&role.tags);
-    let lineage = noted(present, site, &own).filter(|lineage| *lineage != own)?;
+    let lineage = noted(present, observed, &own).filter(|lineage| *lineage != own)?;
     Some(set_lineage(present, &role.arn.name, &lineage))
 }
 
 /// What a role should say of others besides what it says: the one that it replaces now or, when no Delete will come for
 /// it, the one that the old properties name.
-fn noted(present: &Present, site: &Site, lineage: &Lineage) -> Option<Lineage> {
-    if let Some((from, its_lineage)) = replaced(present, site) {
+fn noted(present: &Present, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
+    if let Some((from, its_lineage)) = replaced(present, observed) {
         return Some(lineage.replacing(from, &its_lineage));
     }
     let former = present.former.replaced()?;
     let owner = &present.blueprint.owner;
-    let left = site.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing(owner))?;
+    let left = observed.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing(owner))?;
     let its_tags = left.role.as_ref().map(|role| &role.tags);
     Some(lineage.replacing(former, &its_tags.map(Lineage::of).unwrap_or_default()))
 }

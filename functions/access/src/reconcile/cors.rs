@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::Setting;
+use super::Context;
 use crate::budget::{Budget, Share, within};
 use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
@@ -49,7 +49,7 @@ enum Trouble {
 
 /// Sets the rules that a request wants, and takes out those of the one before; what was done, and what could not be.
 pub(super) async fn establish<I: Account, C: Clock>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     present: &Present,
     budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
@@ -76,12 +76,12 @@ pub(super) async fn establish<I: Account, C: Clock>(
             _ => AtStake::Update,
         },
     });
-    settle_all(setting, owner, wishes.collect(), budget).await
+    settle_all(context, owner, wishes.collect(), budget).await
 }
 
 /// Takes the rules of a role out; what was done, and what could not be.
 pub(super) async fn remove<I: Account, C: Clock>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     absent: &Absent,
     budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
@@ -95,11 +95,11 @@ pub(super) async fn remove<I: Account, C: Clock>(
         is_as_before: false,
         at_stake: AtStake::Deletion,
     };
-    settle_all(setting, &absent.owner, absent.cors_buckets.iter().map(wish).collect(), budget).await
+    settle_all(context, &absent.owner, absent.cors_buckets.iter().map(wish).collect(), budget).await
 }
 
 async fn settle_all<I: Account, C: Clock>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     owner: &Owner,
     wishes: Vec<Wish>,
     budget: &Budget<'_, C>,
@@ -116,7 +116,7 @@ async fn settle_all<I: Account, C: Clock>(
             };
             let (bucket, limit) = (wish.bucket.clone(), share.limit);
             let late = || Err(Trouble::Passing(Refusal::CorsTookTooLong { bucket, limit }));
-            within(setting.clock, share.limit, settle(setting, owner, wish, attempt)).await.unwrap_or_else(late)
+            within(context.clock, share.limit, settle(context, owner, wish, attempt)).await.unwrap_or_else(late)
         }))
     };
     for (wish, result) in wishes.iter().zip(budget.spend(settled).await) {
@@ -146,12 +146,12 @@ async fn settle_all<I: Account, C: Clock>(
 
 /// Brings one bucket's rules to what is wished.
 async fn settle<I: Account, C: Clock>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     owner: &Owner,
     wish: &Wish,
     attempt: Attempt,
 ) -> Result<Option<String>, Trouble> {
-    let observer = setting.observer(owner);
+    let observer = context.observer(owner);
     let name = &wish.bucket;
     let looking = |look: Look| {
         move |failure: Failure| match failure.kind {
@@ -180,18 +180,18 @@ async fn settle<I: Account, C: Clock>(
                 return Ok(applied);
             }
             is_doubtful = false;
-            setting.pause(UNTIL_SHOWN).await;
+            context.pause(UNTIL_SHOWN).await;
             continue;
         }
         is_doubtful = false;
         if written.as_ref() == Some(&there) {
             // Exactly what was there before: what was written does not show yet, as far as one can tell.
             written = None;
-            setting.pause(UNTIL_SHOWN).await;
+            context.pause(UNTIL_SHOWN).await;
             continue;
         }
         let change = Change::PutCors { bucket: Box::new(bucket.clone()), rules };
-        match setting.apply(&change, attempt).await {
+        match context.apply(&change, attempt).await {
             Ok(_) => applied = Some(change.to_string()),
             Err(failure) => return Err(Trouble::Passing(Refusal::while_changing(&change, failure))),
         }

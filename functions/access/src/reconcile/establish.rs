@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::rounds::{Ended, Job, rounds};
 use super::verify::verify;
-use super::{Done, Setting, cors};
+use super::{Context, Done, cors};
 use crate::budget::Budget;
 use crate::checks::preflight::{self, Facts};
 use crate::checks::{Finding, is_enforced, told};
-use crate::observe::{Observer, Site};
+use crate::observe::{ObservedState, Observer};
 use crate::owner::Owner;
 use crate::patience::UNTIL_SHOWN;
 use crate::plan::Plan;
@@ -23,7 +23,7 @@ use crate::wanted::Present;
 
 /// What is there of what a request wants, and what is to be said of its buckets.
 struct Looked {
-    site: Site,
+    observed: ObservedState,
     findings: Vec<Finding>,
     /// What the policy said before; looked at only if something was found.
     older: Vec<Value>,
@@ -33,40 +33,41 @@ struct Looked {
 type CorsDone = (Vec<String>, Vec<Finding>);
 
 /// Makes a request true.
-pub async fn establish<I: Account, C: Clock>(setting: &Setting<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
+pub async fn establish<I: Account, C: Clock>(context: &Context<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
     let blueprint = &present.blueprint;
-    let observer = &setting.observer(&blueprint.owner);
+    let observer = &context.observer(&blueprint.owner);
     let checks = blueprint.request.checks;
     let asks_anew = (blueprint.request.configure_cors && !present.knows_cors())
         || blueprint.request.volumes.iter().any(|volume| !present.knows_bucket(volume));
     let budget =
-        &if asks_anew { Budget::of_new_buckets(setting.clock) } else { Budget::of_known_buckets(setting.clock) };
+        &if asks_anew { Budget::of_new_buckets(context.clock) } else { Budget::of_known_buckets(context.clock) };
     let facts: Pin<Box<dyn Future<Output = Vec<Facts>> + Send>> = match checks {
         Checks::Off => Box::pin(async { Vec::new() }),
         Checks::Enforce | Checks::Report => Box::pin(budget.spend(|share| observer.facts(present, share))),
     };
-    let expected = present.before.as_ref().map(|before| Plan::for_present(present, &Site::expected(before, present)));
-    let job = Establish { setting, present, observer, budget, facts: facts.shared(), expected };
-    let Ended { mut done, picture, plan, prepared: (set, unset) } = rounds(setting, &job).await?;
+    let expected =
+        present.before.as_ref().map(|before| Plan::for_present(present, &ObservedState::expected(before, present)));
+    let job = Establish { context, present, observer, budget, facts: facts.shared(), expected };
+    let Ended { mut done, picture, plan, prepared: (set, unset) } = rounds(context, &job).await?;
     done.applied.extend(set);
 
     let forbidden = match checks {
         Checks::Off => Vec::new(),
-        Checks::Enforce | Checks::Report => verify(setting, blueprint, present.is_new || !plan.is_empty()).await,
+        Checks::Enforce | Checks::Report => verify(context, blueprint, present.is_new || !plan.is_empty()).await,
     };
-    if is_enforced(present, &plan, &older(observer, &picture.site, &forbidden).await) {
+    if is_enforced(present, &plan, &older(observer, &picture.observed, &forbidden).await) {
         refuse(&forbidden)?;
     }
     done.findings = [picture.findings, forbidden, unset].concat();
     if !done.notes.is_empty() {
         // A Delete that comes at once has to see who remembers what is left of older roles.
-        setting.pause(UNTIL_SHOWN).await;
+        context.pause(UNTIL_SHOWN).await;
     }
     Ok(done)
 }
 
 struct Establish<'a, I, C> {
-    setting: &'a Setting<'a, I, C>,
+    context: &'a Context<'a, I, C>,
     present: &'a Present,
     observer: &'a Observer<'a, I, C>,
     budget: &'a Budget<'a, C>,
@@ -85,20 +86,20 @@ impl<I: Account, C: Clock> Job for Establish<'_, I, C> {
     }
 
     async fn look(&self) -> Result<Looked, Refusal> {
-        let clock = self.setting.clock;
+        let clock = self.context.clock;
         let begun = clock.elapsed();
-        let (mut site, facts) = try_join(self.observer.site(self.present), self.facts.clone().map(Ok)).await?;
+        let (mut observed, facts) = try_join(self.observer.observed(self.present), self.facts.clone().map(Ok)).await?;
         // S3 may have taken its time: nothing is decided on a picture that is old by then.
         if clock.elapsed().saturating_sub(begun) > UNTIL_SHOWN {
-            site = self.observer.site(self.present).await?;
+            observed = self.observer.observed(self.present).await?;
         }
         let findings = preflight::judge(&self.present.blueprint, &facts);
-        let older = older(self.observer, &site, &findings).await;
-        Ok(Looked { site, findings, older })
+        let older = older(self.observer, &observed, &findings).await;
+        Ok(Looked { observed, findings, older })
     }
 
     fn decide(&self, looked: &Looked) -> Result<Plan, Refusal> {
-        let plan = Plan::for_present(self.present, &looked.site)?;
+        let plan = Plan::for_present(self.present, &looked.observed)?;
         if is_enforced(self.present, &plan, &looked.older) {
             refuse(&looked.findings)?;
         }
@@ -107,24 +108,28 @@ impl<I: Account, C: Clock> Job for Establish<'_, I, C> {
 
     /// Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
     fn is_doubtful(&self, looked: &Looked, plan: &Plan) -> bool {
-        let misses_the_former = self.present.from.is_some() && looked.site.from.is_none();
+        let misses_the_former = self.present.from.is_some() && looked.observed.from.is_none();
         let expected = self.expected.as_ref();
         misses_the_former || expected.is_some_and(|it| it.as_ref().map_or(true, |it| plan.lacks(it)))
     }
 
     fn role_id(&self, looked: &Looked) -> Option<String> {
-        looked.site.role.as_ref().map(|role| role.id.clone())
+        looked.observed.role.as_ref().map(|role| role.id.clone())
     }
 
     /// CORS rules come before the role, since the last step on that says which one is in use from then on.
     async fn prepare(&self) -> Result<CorsDone, Refusal> {
-        cors::establish(self.setting, self.present, self.budget).await
+        cors::establish(self.context, self.present, self.budget).await
     }
 }
 
 /// What the policy said before, if it matters.
-async fn older<I: Account, C: Clock>(observer: &Observer<'_, I, C>, site: &Site, findings: &[Finding]) -> Vec<Value> {
-    if findings.iter().any(Finding::is_failure) { observer.older_documents(site).await } else { Vec::new() }
+async fn older<I: Account, C: Clock>(
+    observer: &Observer<'_, I, C>,
+    observed: &ObservedState,
+    findings: &[Finding],
+) -> Vec<Value> {
+    if findings.iter().any(Finding::is_failure) { observer.older_documents(observed).await } else { Vec::new() }
 }
 
 fn refuse(findings: &[Finding]) -> Result<(), Refusal> {

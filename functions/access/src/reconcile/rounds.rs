@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join};
 
-use super::{Done, Setting};
+use super::{Context, Done};
 use crate::names::AccountId;
 use crate::owner::Owner;
 use crate::patience::{MOST_ROUNDS, ROUNDS_FOR_THE_SAME_FAILURE, UNTIL_SHOWN};
@@ -137,7 +137,7 @@ pub(super) struct Ended<J: Job> {
 
 /// Does a job.
 pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     job: &J,
 ) -> Result<Ended<J>, Refusal> {
     let mut done = Done::default();
@@ -145,15 +145,15 @@ pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
     let mut state = State::First;
     loop {
         let picture = match state {
-            State::First => first_look(setting, job).await?,
-            State::Doubted | State::Failed { .. } => look(setting.clock, job).await?,
+            State::First => first_look(context, job).await?,
+            State::Doubted | State::Failed { .. } => look(context.clock, job).await?,
         };
         let plan = job.decide(&picture)?;
         let is_doubtful = job.is_doubtful(&picture, &plan);
-        match state.seen(&plan, is_doubtful, setting.clock.elapsed()) {
+        match state.seen(&plan, is_doubtful, context.clock.elapsed()) {
             Seen::Apply => {}
             Seen::LookAgain(next, wait) => {
-                setting.pause(wait).await;
+                context.pause(wait).await;
                 state = next;
                 continue;
             }
@@ -165,20 +165,20 @@ pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
             Some(kept) => kept,
             None => (picture, plan.clone(), job.prepare().await?),
         };
-        let Err(failed) = apply(setting, &plan, &mut done).await else {
+        let Err(failed) = apply(context, &plan, &mut done).await else {
             let (picture, plan, prepared) = kept;
             return Ok(Ended { done, picture, plan, prepared });
         };
         let Some((next, wait)) = state.failed(&failed) else { return Err(failed.refusal()) };
-        setting.pause(wait).await;
+        context.pause(wait).await;
         (state, first) = (next, Some(kept));
     }
 }
 
 /// The first look, and beside it whether the function runs in the account of its stack.
-async fn first_look<I: Account, C: Clock, J: Job>(setting: &Setting<'_, I, C>, job: &J) -> Result<J::Picture, Refusal> {
-    let observer = setting.observer(job.owner());
-    let (caller, picture) = try_join(observer.caller(), look(setting.clock, job)).await?;
+async fn first_look<I: Account, C: Clock, J: Job>(context: &Context<'_, I, C>, job: &J) -> Result<J::Picture, Refusal> {
+    let observer = context.observer(job.owner());
+    let (caller, picture) = try_join(observer.caller(), look(context.clock, job)).await?;
     check_account(caller, job.owner())?;
     Ok(picture)
 }
@@ -219,10 +219,10 @@ fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
 }
 
 /// Applies a plan; the changes of a stage go at once, and all of them end before the first failure is reported.
-async fn apply<I: Account, C: Clock>(setting: &Setting<'_, I, C>, plan: &Plan, done: &mut Done) -> Result<(), Failed> {
+async fn apply<I: Account, C: Clock>(context: &Context<'_, I, C>, plan: &Plan, done: &mut Done) -> Result<(), Failed> {
     for changes in &plan.stages {
         let attempt = |change: &Change| if change.is_removal() { Attempt::Removal } else { Attempt::Change };
-        let results = join_all(changes.iter().map(|change| setting.apply(change, attempt(change)))).await;
+        let results = join_all(changes.iter().map(|change| context.apply(change, attempt(change)))).await;
         let mut failed = None;
         for (change, result) in changes.iter().zip(results) {
             match result {
@@ -238,7 +238,7 @@ async fn apply<I: Account, C: Clock>(setting: &Setting<'_, I, C>, plan: &Plan, d
         }
     }
     for changes in &plan.clean_up {
-        let results = join_all(changes.iter().map(|change| setting.apply(change, Attempt::CleanUp))).await;
+        let results = join_all(changes.iter().map(|change| context.apply(change, Attempt::CleanUp))).await;
         for (change, result) in changes.iter().zip(&results) {
             match result {
                 Ok(_) => done.applied.push(change.to_string()),

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::Setting;
+use super::Context;
 use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
 use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
@@ -10,24 +10,24 @@ use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
 
 /// What is to be said of what the role may do.
 pub(super) async fn verify<I: Account, C: Clock>(
-    setting: &Setting<'_, I, C>,
+    context: &Context<'_, I, C>,
     blueprint: &Blueprint,
     is_recent: bool,
 ) -> Vec<Finding> {
-    let observer = setting.observer(&blueprint.owner);
+    let observer = context.observer(&blueprint.owner);
     let questions = verification::questions(blueprint);
-    let begun = setting.clock.elapsed();
+    let begun = context.clock.elapsed();
     let mut wait = FIRST_SIMULATION;
     loop {
-        let asked = setting.clock.elapsed().saturating_sub(begun);
+        let asked = context.clock.elapsed().saturating_sub(begun);
         let answers = join_all(questions.iter().map(|question| observer.verdicts(blueprint, question))).await;
         let answers: Result<Vec<Vec<Verdict>>, Failure> = answers.into_iter().collect();
         let may_pass = match &answers {
             Ok(verdicts) => verification::may_pass(verdicts.iter().flatten()),
             Err(failure) => failure.kind == FailureKind::NotFound,
         };
-        if may_pass && is_recent && asked < UNTIL_SIMULATED && wait < setting.clock.remaining() {
-            setting.clock.sleep(wait).await;
+        if may_pass && is_recent && asked < UNTIL_SIMULATED && wait < context.clock.remaining() {
+            context.clock.sleep(wait).await;
             wait *= 2;
             continue;
         }

@@ -172,6 +172,6 @@ proptest! {
     #[test]
     fn parsing_never_panics(properties in any_json()) {
         let _ = Request::parse(&properties);
-        let _ = Former::read(&properties);
+        let _ = OldProperties::read(&properties);
     }
 }

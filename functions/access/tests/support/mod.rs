@@ -8,9 +8,9 @@ use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
 use cavatica_access::plan::Plan;
-use cavatica_access::reconcile::{self, Done, Setting};
+use cavatica_access::reconcile::{self, Context, Done};
 use cavatica_access::refusal::Refusal;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, Former, Request};
+use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties, Request};
 use cavatica_access::wanted::{Absent, Present, Target};
 use cavatica_memory::{MemoryAccount, wide_boundary};
 use serde_json::{Value, json};
@@ -39,30 +39,35 @@ impl Bench {
         Ok(Self { account, activities: Activities::default(), owner: owner()? })
     }
 
-    pub fn setting(&self) -> Setting<'_, MemoryAccount, cavatica_memory::VirtualClock> {
-        Setting { iam: &self.account, clock: self.account.clock(), activities: &self.activities }
+    pub fn context(&self) -> Context<'_, MemoryAccount, cavatica_memory::VirtualClock> {
+        Context { account: &self.account, clock: self.account.clock(), activities: &self.activities }
     }
 
     pub async fn establish(&self, present: &Present) -> Result<Done, Refusal> {
-        reconcile::establish(&self.setting(), present).await
+        reconcile::establish(&self.context(), present).await
     }
 
     pub async fn remove(&self, absent: &Absent) -> Result<Done, Refusal> {
-        reconcile::remove(&self.setting(), absent).await
+        reconcile::remove(&self.context(), absent).await
     }
 
     fn observer(&self) -> Observer<'_, MemoryAccount, cavatica_memory::VirtualClock> {
-        Observer { iam: &self.account, clock: self.account.clock(), activities: &self.activities, owner: &self.owner }
+        Observer {
+            account: &self.account,
+            clock: self.account.clock(),
+            activities: &self.activities,
+            owner: &self.owner,
+        }
     }
 
     /// What would be done now, as text; a refusal as its first words.
     pub async fn plan(&self, present: &Present) -> Result<String, Refusal> {
-        Ok(Plan::for_present(present, &self.observer().site(present).await?)?.to_string())
+        Ok(Plan::for_present(present, &self.observer().observed(present).await?)?.to_string())
     }
 
     /// What would be removed now, as text.
     pub async fn plan_removal(&self, absent: &Absent) -> Result<String, Refusal> {
-        Ok(Plan::for_absent(absent, &self.observer().remnants(absent).await?)?.to_string())
+        Ok(Plan::for_absent(absent, &self.observer().leftovers_of(absent).await?)?.to_string())
     }
 }
 
@@ -91,7 +96,7 @@ pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>>
         blueprint,
         pinned_principal: CAVATICA_PRINCIPAL.parse()?,
         from: None,
-        former: Former::default(),
+        former: OldProperties::default(),
         before: None,
         is_new: true,
     })
@@ -103,7 +108,7 @@ pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<d
     let from: RoleArn = physical.parse()?;
     present.from = Some(from).filter(|from| *from != present.blueprint.role);
     present.is_new = false;
-    present.former = Former::read(old);
+    present.former = OldProperties::read(old);
     present.before = Request::parse(old).ok().and_then(|request| Blueprint::draw(request, owner().ok()?).ok());
     Ok(present)
 }

@@ -6,7 +6,7 @@ use crate::port::{Carrier, Policy, Role, Version};
 
 /// What is there of a role that should go, and of its policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remnant {
+pub struct Leftover {
     /// The role's name.
     pub name: RoleName,
     /// The role, if it is there, ours or not.
@@ -18,10 +18,10 @@ pub struct Remnant {
     /// The instance profiles that hold it, if it is ours.
     pub profiles: Vec<String>,
     /// The policies that serve it and are ours.
-    pub policies: Vec<RemnantPolicy>,
+    pub policies: Vec<LeftoverPolicy>,
 }
 
-impl Remnant {
+impl Leftover {
     /// Nothing of a role but its name.
     pub(super) fn nothing(name: RoleName) -> Self {
         Self { name, role: None, attached: Vec::new(), inline: Vec::new(), profiles: Vec::new(), policies: Vec::new() }
@@ -51,7 +51,7 @@ impl Remnant {
 
 /// A policy of ours that should go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemnantPolicy {
+pub struct LeftoverPolicy {
     /// The policy.
     pub policy: Policy,
     /// Its versions.
