@@ -1,4 +1,4 @@
-//! What is being done at this moment, for the answer that has to be given when time runs out.
+//! The calls that are under way, for the answer that has to be given when time runs out.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

@@ -1,4 +1,4 @@
-//! What a request means in IAM: names, documents and tags, computed before any call is made.
+//! A request in IAM's terms: names, documents and tags, computed before any call is made.
 
 use crate::asked_tags;
 use crate::document::Document;
@@ -12,15 +12,15 @@ use crate::volume::{AccessMode, Volume};
 /// Everything about a role and its policy that a request decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blueprint {
-    /// Who makes them.
+    /// The custom resource that makes them.
     pub owner: Owner,
     /// The role; its ARN is also the physical resource ID.
     pub role: RoleArn,
     /// The policy.
     pub policy: PolicyArn,
-    /// What Cavatica may do.
+    /// The permission policy.
     pub permissions: Document,
-    /// Who may assume the role.
+    /// The trust policy.
     pub trust: Document,
     /// The rest, as asked.
     pub request: Request,

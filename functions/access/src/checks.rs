@@ -1,4 +1,4 @@
-//! Whether Cavatica will be able to use what was asked for, as far as AWS lets anyone know.
+//! The checks whether Cavatica can use the bucket, as far as they can be made from this account.
 //!
 //! [`preflight`] judges the buckets before anything is made, [`verification`] the role afterwards. Neither sees a bucket
 //! policy, a resource control policy, a key policy or Cavatica's own side.
@@ -17,13 +17,13 @@ use crate::wanted::Present;
 /// Something that an administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it does to a stack whose checks are enforced.
+    /// Its consequence where checks are enforced.
     pub weight: Weight,
-    /// What was found and what to do.
+    /// The finding and the remedy.
     pub sentence: String,
 }
 
-/// What a finding does to a stack whose checks are enforced.
+/// The consequence of a finding where checks are enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
     /// It fails: Cavatica cannot work like this.
@@ -41,14 +41,14 @@ impl Finding {
         Self { weight: Weight::Reported, sentence }
     }
 
-    /// Whether a stack whose checks are enforced fails for it.
+    /// True if a stack whose checks are enforced fails for it.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.weight == Weight::Fails
     }
 }
 
-/// Whether what was found makes the event fail: only where it opens something that was not open before. What goes back
+/// True if findings make the event fail: only where it opens something that was not open before. What goes back
 /// to how it was, as a rollback does, must not fail for what is no better and no worse than before.
 #[must_use]
 pub fn is_enforced(present: &Present, plan: &Plan, older: &[Value]) -> bool {
@@ -67,7 +67,7 @@ pub fn is_enforced(present: &Present, plan: &Plan, older: &[Value]) -> bool {
 /// Said where nobody looked.
 const UNCHECKED: &str = "not checked, because Checks is Off";
 
-/// What the checks of an event found, as one text: that nobody looked is not that nothing was found.
+/// The findings of an event as one text: that nobody looked is not that nothing was found.
 #[must_use]
 pub fn reported(checks: Checks, findings: &[Finding]) -> String {
     match (checks, findings) {

@@ -9,11 +9,11 @@ use crate::names::RoleName;
 use crate::owner::StackId;
 use crate::port::CorsRule;
 
-/// What Cavatica's interface is served from. Source: Cavatica's manual, additional configuration.
+/// The origins of Cavatica's interface. Source: Cavatica's manual, additional configuration.
 const ORIGIN: &str = "https://cavatica.sbgenomics.com";
-/// What a browser may send along. Source: as above.
+/// The headers that a browser may send. Source: as above.
 const ALLOWED_HEADERS: [&str; 6] = ["Authorization", "Content-Range", "Accept", "Content-Type", "Origin", "Range"];
-/// What a page may see of an answer. Source: as above.
+/// The headers of an answer that a page may see. Source: as above.
 const EXPOSED_HEADERS: [&str; 3] = ["Content-Range", "Content-Length", "ETag"];
 /// How long a browser may keep an answer, in seconds. Source: as above.
 const MAX_AGE: i32 = 3_000;

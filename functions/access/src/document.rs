@@ -25,10 +25,10 @@ pub struct Statement<T = String> {
     pub sid: Option<&'static str>,
     /// Always `Allow`.
     pub effect: Effect,
-    /// Who may, in a trust policy.
+    /// The principal, in a trust policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal<T>>,
-    /// What may be done.
+    /// The allowed actions.
     pub action: Vec<&'static str>,
     /// On what, except in a trust policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -45,7 +45,7 @@ pub enum Effect {
     Allow,
 }
 
-/// Who may assume a role.
+/// A principal that may assume a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Principal<T> {
     /// An AWS principal by its ARN.
@@ -62,7 +62,7 @@ pub struct Condition<T> {
     pub operator: &'static str,
     /// Such as `sts:ExternalId`.
     pub key: &'static str,
-    /// What the key has to be: one of these.
+    /// The values, of which the key has to have one.
     pub values: Vec<T>,
 }
 
@@ -181,7 +181,7 @@ pub fn in_ascii(json: &str) -> String {
     ascii
 }
 
-/// Whether two documents mean the same: the order of statements and lists, and a list of one written as a single
+/// True if two documents mean the same: the order of statements and lists, and a list of one written as a single
 /// value, do not count.
 #[must_use]
 pub fn same_meaning(one: &Value, other: &Value) -> bool {

@@ -1,4 +1,4 @@
-//! What Cavatica may do with a volume, and how an AWS account gets there.
+//! The rights of Cavatica on a volume, and how an AWS account gets there.
 //!
 //! The crate decides; it does no I/O of its own. It names no AWS SDK, runtime, HTTP, environment, clock or random
 //! source: the account comes in through [`port::Account`], time and chance through [`port::Clock`].

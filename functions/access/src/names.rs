@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use crate::limits;
 
-/// What a name breaks, as a sentence fragment that completes "must be …".
+/// The rule that a name breaks, as a sentence fragment that completes "must be …".
 pub type Rule = &'static str;
 
 /// Defines a string newtype that can only be made through its `FromStr`.
@@ -59,7 +59,7 @@ text! {
     Partition
 }
 
-/// Whether IAM takes the character in a name.
+/// True if IAM takes the character in a name.
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)
 }
@@ -70,7 +70,7 @@ impl RoleName {
     /// The rule as a pattern for CloudFormation, without anchors.
     pub const PATTERN: &str = r"[\w+=,.@-]{1,64}";
 
-    /// Whether IAM takes both for the same role.
+    /// True if IAM takes both for the same role.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
@@ -92,7 +92,7 @@ impl PolicyName {
     /// The rule as a pattern for CloudFormation, without anchors.
     pub const PATTERN: &str = r"[\w+=,.@-]{1,128}";
 
-    /// Whether IAM takes both for the same policy.
+    /// True if IAM takes both for the same policy.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
@@ -173,7 +173,7 @@ impl FromStr for Partition {
 /// The ARN of a role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoleArn {
-    /// Where the account lives.
+    /// The account's partition.
     pub partition: Partition,
     /// The account that holds the role.
     pub account: AccountId,
@@ -189,7 +189,7 @@ impl RoleArn {
     /// The rule as a pattern for CloudFormation, without anchors.
     pub const PATTERN: &str = r"arn:aws[a-z-]*:iam::\d{12}:role/([\w+=,.@-]+/)*[\w+=,.@-]{1,64}";
 
-    /// Whether IAM takes both for the same role: the name's case does not count, everything else does.
+    /// True if IAM takes both for the same role: the name's case does not count, everything else does.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name.is_same(&other.name)
@@ -264,7 +264,7 @@ impl PolicyArn {
         self.0.split(':').nth(4).unwrap_or_default()
     }
 
-    /// Whether IAM takes both for the same policy, whatever the letters' case.
+    /// True if IAM takes both for the same policy, whatever the letters' case.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)

@@ -1,6 +1,6 @@
 //! Looking at what is there, with as few round trips in sequence as the answers allow.
 //!
-//! What it means is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into.
+//! Its meaning is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into.
 
 mod leftover;
 
@@ -20,12 +20,12 @@ use crate::wanted::{Absent, Present, Target};
 
 pub use self::leftover::{Leftover, LeftoverPolicy};
 
-/// What is there of what a request wants.
+/// The observed state of what a request wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedState {
     /// The role under the wanted name.
     pub role: Option<Role>,
-    /// What is attached to it, if it is ours.
+    /// The policies attached to it, if it is ours.
     pub attached: Vec<PolicyArn>,
     /// The policy under the wanted ARN.
     pub policy: Option<Policy>,
@@ -35,12 +35,12 @@ pub struct ObservedState {
     pub document: Option<Value>,
     /// The role that is being replaced.
     pub from: Option<Role>,
-    /// What is left of roles for which no Delete will come, the oldest first.
+    /// The rest of roles for which no Delete will come, the oldest first.
     pub leftovers: Vec<Leftover>,
 }
 
 impl ObservedState {
-    /// What is to be expected where something was asked for before and nothing went wrong.
+    /// The state to be expected where something was asked for before and nothing went wrong.
     #[must_use]
     pub fn expected(before: &Blueprint, present: &Present) -> Self {
         let wanted = &present.blueprint;
@@ -75,7 +75,7 @@ struct Later {
 }
 
 impl Later {
-    /// Whether the role with this lineage is in use in its place. Generations fall along a chain, so it ends.
+    /// True if the role with this lineage is in use in its place. Generations fall along a chain, so it ends.
     fn is_replaced_by(&self, lineage: &Lineage) -> bool {
         match self.generation {
             Some(generation) => generation <= lineage.generation,
@@ -90,7 +90,7 @@ pub struct Observer<'a, I, C> {
     pub account: &'a I,
     /// The time there is.
     pub clock: &'a C,
-    /// Where to say what is being waited for.
+    /// The list of calls that are under way.
     pub activities: &'a Activities,
     /// Whose things may be looked into.
     pub owner: &'a Owner,
@@ -129,7 +129,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         look!(self, Look::Caller, self.account.caller_account())
     }
 
-    /// What is there of what is wanted: two round trips, one if nothing is there.
+    /// The state of what is wanted: two round trips, one if nothing is there.
     pub async fn observed(&self, present: &Present) -> Result<ObservedState, Refusal> {
         let blueprint = &present.blueprint;
         let from = async {
@@ -187,7 +187,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         Ok(each_once(try_join_all(noted.chain(named)).await?))
     }
 
-    /// What is there of what should go, the roles it replaced first.
+    /// The rest of what should go, the roles it replaced first.
     pub async fn leftovers_of(&self, absent: &Absent) -> Result<Vec<Leftover>, Refusal> {
         match &absent.target {
             Some(target) => Ok(each_once(vec![self.chain(target.clone(), None, None).await?])),

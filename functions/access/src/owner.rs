@@ -22,7 +22,7 @@ pub enum TagKeys {
 }
 
 impl TagKeys {
-    /// What two keys have in common that are the same.
+    /// The form of a key that equal keys share.
     #[must_use]
     pub fn normal(self, key: &str) -> String {
         match self {
@@ -48,7 +48,7 @@ pub const RESOURCE: &str = "cavatica-connect:resource";
 pub const ROLE: &str = "cavatica-connect:role";
 /// The policy that serves a role, on the role.
 pub const POLICY: &str = "cavatica-connect:policy";
-/// What a role says of those that it replaced: its [`Lineage`].
+/// The tag that names the roles that a role replaced: its [`Lineage`].
 ///
 /// It is changed, never removed: the provider may set our tags but never take one off.
 pub const REPLACES: &str = "cavatica-connect:replaces";
@@ -66,7 +66,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whether something with these tags was made by this custom resource. What was not is never touched.
+    /// True if something with these tags was made by this custom resource. Anything else is never touched.
     #[must_use]
     pub fn owns(&self, tags: &Tags) -> bool {
         tags.get(STACK).is_some_and(|stack| stack == self.stack.as_str())
@@ -84,7 +84,7 @@ impl Owner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StackId {
     text: String,
-    /// Where the stack's account lives.
+    /// The partition of the stack's account.
     pub partition: Partition,
     /// The stack's account.
     pub account: AccountId,
@@ -103,13 +103,13 @@ impl StackId {
         &self.text
     }
 
-    /// What tells it from every other stack.
+    /// The part that tells it from every other stack.
     #[must_use]
     pub fn uuid(&self) -> &str {
         &self.uuid
     }
 
-    /// Whether CloudFormation named the policy for the logical ID `Boundary` of this stack: `STACK-Boundary-SUFFIX`,
+    /// True if CloudFormation named the policy for the logical ID `Boundary` of this stack: `STACK-Boundary-SUFFIX`,
     /// with a long stack name cut short.
     #[must_use]
     pub fn names_boundary(&self, policy: &str) -> bool {
@@ -207,7 +207,7 @@ impl Replaced {
 }
 
 impl Lineage {
-    /// What a role's tags say.
+    /// The lineage that a role's tags tell.
     #[must_use]
     pub fn of(tags: &Tags) -> Self {
         let note = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
@@ -232,7 +232,7 @@ impl Lineage {
         tag
     }
 
-    /// What a role says once it has replaced another.
+    /// The lineage of a role once it has replaced another.
     #[must_use]
     pub fn replacing(&self, other: Replaced, its: &Self) -> Self {
         let mut after = self.clone();
@@ -253,14 +253,14 @@ impl Lineage {
         Self { generation: self.generation, replaced: Vec::new() }
     }
 
-    /// Whether it says that a role was replaced.
+    /// True if it names a role as replaced.
     #[must_use]
     pub fn names(&self, role: &RoleName) -> bool {
         self.replaced.iter().any(|replaced| replaced.role.is_same(role))
     }
 }
 
-/// Whether a policy's tags say that it serves the role.
+/// True if a policy's tags say that it serves the role.
 #[must_use]
 pub fn serves(tags: &Tags, role: &RoleName) -> bool {
     tags.get(ROLE).is_some_and(|tag| tag.eq_ignore_ascii_case(&role_tag(role)))

@@ -21,9 +21,9 @@ pub const LONGEST_RETRY: Duration = seconds(4);
 /// From when the event came, a provider role that was changed a second before may be denied what it was just given. After
 /// CloudFormation's express mode, which does not wait for IAM, others were denied for longer than a minute.
 pub const UNTIL_POLICY_IN_FORCE: Duration = seconds(100);
-/// What was just created, detached or removed may not have reached every replica.
+/// Until a create, a detach or a removal has reached every replica.
 pub const UNTIL_REPLICATED: Duration = seconds(15);
-/// What we detached ourselves shows within moments.
+/// Until a detach of ours shows.
 pub const UNTIL_DETACHED: Duration = seconds(2);
 /// A check may say that it could not be made.
 pub const UNTIL_UNCHECKED: Duration = seconds(20);
@@ -39,9 +39,9 @@ pub const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 pub const UNTIL_QUIET: Duration = seconds(115);
 /// Between two looks for what such a Create makes.
 pub const BETWEEN_LOOKS: Duration = seconds(5);
-/// What has to be left of the function's time for one of those looks.
+/// Time that one of those looks needs.
 pub const FOR_ONE_LOOK: Duration = seconds(20);
-/// What has to be left of it for taking CORS rules out.
+/// Time that taking CORS rules out needs.
 pub const FOR_CORS_RULES: Duration = seconds(20);
 
 /// How long the simulator may not know a role that was just made. What it says before that is not final.
@@ -61,7 +61,7 @@ pub const AWS_CONNECTION: Duration = seconds(3);
 /// One answer of AWS. IAM answers within a second; what hangs is better asked again.
 pub const AWS_ATTEMPT: Duration = seconds(8);
 
-/// What has to be left of the function's time for the answer.
+/// Time that the answer needs.
 pub const FOR_THE_ANSWER: Duration = seconds(10);
 /// One attempt to deliver the answer. S3 takes it within a second; a connection that hangs is better made again.
 pub const DELIVERY_ATTEMPT: Duration = seconds(5);

@@ -6,20 +6,20 @@
 use crate::document::{Document, Principal, Statement};
 use crate::volume::AccessMode;
 
-/// What Cavatica does with a bucket itself. Source: Cavatica's manual, read-only policy.
+/// Actions of Cavatica on a bucket itself. Source: Cavatica's manual, read-only policy.
 pub const READ_BUCKETS: [&str; 3] = ["s3:ListBucket", "s3:GetBucketCORS", "s3:GetBucketLocation"];
-/// What Cavatica does with objects it reads. Source: Cavatica's manual, read-only policy.
+/// Actions of Cavatica on objects that it reads. Source: Cavatica's manual, read-only policy.
 pub const READ_OBJECTS: [&str; 1] = ["s3:GetObject"];
-/// What Cavatica does with objects it writes. Source: Cavatica's manual, read-write policy.
+/// Actions of Cavatica on objects that it writes. Source: Cavatica's manual, read-write policy.
 pub const WRITE_OBJECTS: [&str; 5] =
     ["s3:PutObject", "s3:GetObjectAcl", "s3:PutObjectAcl", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
 /// The one of [`READ_BUCKETS`] that shows the names of objects.
 pub const LIST: &str = "s3:ListBucket";
 /// Those of [`WRITE_OBJECTS`] that mean nothing to a bucket whose ACLs are disabled.
 pub const OBJECT_ACLS: [&str; 2] = ["s3:GetObjectAcl", "s3:PutObjectAcl"];
-/// What S3 does with the bucket's key to read. Source: S3, "Using server-side encryption with AWS KMS keys".
+/// Actions of S3 on the bucket's key to read. Source: S3, "Using server-side encryption with AWS KMS keys".
 pub const DECRYPT: [&str; 1] = ["kms:Decrypt"];
-/// What S3 does with the bucket's key to write; a multipart upload decrypts too. Source: as above.
+/// Actions of S3 on the bucket's key to write; a multipart upload decrypts too. Source: as above.
 pub const ENCRYPT: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
 /// `GrantReadOnBuckets`, on bucket ARNs.
@@ -28,7 +28,7 @@ pub fn read_buckets<T>(buckets: Vec<T>) -> Statement<T> {
     Statement::allow("GrantReadOnBuckets", &READ_BUCKETS, buckets)
 }
 
-/// What is left of `GrantReadOnBuckets` where listing is restricted, on bucket ARNs. Ours, not the manual's.
+/// The rest of `GrantReadOnBuckets` where listing is restricted, on bucket ARNs. Ours, not the manual's.
 #[must_use]
 pub fn read_bucket_settings<T>(buckets: Vec<T>) -> Statement<T> {
     let settings: Vec<_> = READ_BUCKETS.into_iter().filter(|action| *action != LIST).collect();
@@ -79,7 +79,7 @@ pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> 
     Statement::allow(sid, &DECRYPT, keys)
 }
 
-/// What the policy of a KMS key has to say where it does not leave permissions to IAM: that the role may use the key
+/// The statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role may use the key
 /// through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
 #[must_use]
 pub fn key_policy<T: From<&'static str>>(role: T, through: T, access: AccessMode) -> Statement<T> {
@@ -92,7 +92,7 @@ pub fn key_policy<T: From<&'static str>>(role: T, through: T, access: AccessMode
     Statement { principal: Some(Principal::Aws(role)), ..statement }.only_if("StringEquals", "kms:ViaService", through)
 }
 
-/// What the statements are about, as ARNs.
+/// The resources of the statements, as ARNs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants<T = String> {
     /// Every bucket that may be listed as a whole.
@@ -109,7 +109,7 @@ pub struct Grants<T = String> {
     pub decrypt_keys: Vec<T>,
     /// The keys of read-write volumes.
     pub encrypt_keys: Vec<T>,
-    /// Whether writing goes without the objects' ACLs.
+    /// True if writing goes without the objects' ACLs.
     pub omit_acls: bool,
 }
 

@@ -19,28 +19,29 @@ pub struct Plan {
     pub stages: Vec<Vec<Change>>,
     /// Clean-up of older roles, after the stages. A failure ends it and nothing else: it is taken up again next time.
     pub clean_up: Vec<Vec<Change>>,
-    /// What was seen and left alone, for the log.
+    /// Things that were seen and left alone. They are logged, and after an update with any of them the function waits until
+    /// they show.
     pub notes: Vec<String>,
 }
 
 impl Plan {
-    /// What makes a request true.
+    /// The plan that makes a request true.
     pub fn for_present(present: &Present, observed: &ObservedState) -> Result<Self, Refusal> {
         present::plan(present, observed)
     }
 
-    /// What makes a role and its policy go.
+    /// The plan that makes a role and its policy go.
     pub fn for_absent(absent: &Absent, leftovers: &[Leftover]) -> Result<Self, Refusal> {
         absent::plan(absent, leftovers)
     }
 
-    /// Whether there is nothing to do.
+    /// True if there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty() && self.clean_up.is_empty()
     }
 
-    /// Whether something is not done although what was asked for before lets expect it. Either it was done by an earlier
+    /// True if something is not done although what was asked for before lets expect it. Either it was done by an earlier
     /// try, or what was seen is older than what was done since: then doing nothing would be wrong.
     #[must_use]
     pub fn lacks(&self, expected: &Self) -> bool {

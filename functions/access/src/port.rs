@@ -1,4 +1,4 @@
-//! What the domain needs from outside: an AWS account and time. Adapters implement these traits; the domain only calls
+//! The domain's needs from outside: an AWS account and time. Adapters implement these traits; the domain only calls
 //! them.
 
 mod change;
@@ -37,13 +37,13 @@ pub trait Account: Sync {
     fn policy_versions(&self, arn: &PolicyArn) -> impl Future<Output = Result<Vec<Version>, Failure>> + Send;
     /// The document of one version.
     fn policy_document(&self, arn: &PolicyArn, version: &str) -> impl Future<Output = Result<Value, Failure>> + Send;
-    /// Who carries a policy, as permissions or as boundary.
+    /// The users, groups and roles that carry a policy, as permissions or as boundary.
     fn policy_carriers(
         &self,
         arn: &PolicyArn,
         usage: Usage,
     ) -> impl Future<Output = Result<Vec<Carrier>, Failure>> + Send;
-    /// What IAM's simulator says that a role may do.
+    /// The verdicts of IAM's policy simulator on a role.
     fn simulate(
         &self,
         role: &RoleArn,
@@ -55,7 +55,7 @@ pub trait Account: Sync {
         name: &BucketName,
         owner: &AccountId,
     ) -> impl Future<Output = Result<Region, Failure>> + Send;
-    /// What a bucket encrypts new objects with, as it says it: a KMS key's ARN or ID or an alias. `None` for a key that
+    /// The key that a bucket encrypts new objects with, as S3 tells it: a KMS key's ARN or ID or an alias. `None` for a key that
     /// needs no permission of its own, S3's or the AWS managed one.
     fn bucket_key(&self, bucket: &Bucket) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
     /// A bucket's CORS rules.
@@ -68,7 +68,7 @@ pub trait Account: Sync {
 pub trait Clock: Sync {
     /// Time since the event came.
     fn elapsed(&self) -> Duration;
-    /// What is left until work has to stop.
+    /// The time left until work has to stop.
     fn remaining(&self) -> Duration;
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
@@ -126,7 +126,7 @@ pub struct Role {
     pub description: String,
     /// Its longest session, in seconds.
     pub max_session_duration: u32,
-    /// What caps it.
+    /// Its permissions boundary.
     pub boundary: Option<PolicyArn>,
 }
 
@@ -146,7 +146,7 @@ pub struct Policy {
 pub struct Version {
     /// Such as `v3`.
     pub id: String,
-    /// Whether it is the one in force.
+    /// True for the version in force.
     pub is_default: bool,
 }
 
@@ -185,9 +185,9 @@ impl fmt::Display for Carrier {
 pub struct Bucket {
     /// Its name.
     pub name: BucketName,
-    /// Who has to own it: another owner's bucket of that name is denied.
+    /// The account that has to own it: another owner's bucket of that name is denied.
     pub owner: AccountId,
-    /// Where it is.
+    /// Its region.
     pub region: Region,
 }
 
@@ -203,7 +203,7 @@ pub struct CorsRule {
     pub max_age_seconds: Option<i32>,
 }
 
-/// What IAM's simulator is asked: may the role do each of the actions on each of the resources?
+/// A question to IAM's policy simulator: may the role do each of the actions on each of the resources?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// Such as `s3:GetObject`.
@@ -214,18 +214,18 @@ pub struct Question {
     pub context: Vec<(&'static str, String)>,
 }
 
-/// What IAM's simulator says of one action on one resource.
+/// The verdict of IAM's policy simulator on one action on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Such as `s3:GetObject`.
     pub action: String,
     /// An ARN.
     pub resource: String,
-    /// Who forbids it; `None` when it is allowed.
+    /// The layer that forbids it; `None` when it is allowed.
     pub forbidden_by: Option<Layer>,
 }
 
-/// What can forbid something to a role.
+/// A layer of IAM's evaluation that can forbid an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// Nothing that the role has allows it.
@@ -238,7 +238,7 @@ pub enum Layer {
     Organisation,
 }
 
-/// What IAM answers to a change.
+/// The answer to a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// The unique ID of a role that was just created.
@@ -248,7 +248,7 @@ pub struct Receipt {
 /// An AWS call that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Failure {
-    /// What it means for us.
+    /// Its kind.
     pub kind: FailureKind,
     /// AWS's own code, such as `AccessDenied`.
     pub code: String,
@@ -268,7 +268,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a failure means for us.
+/// The kinds of failures that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// `NoSuchEntity`, `NoSuchBucket`.

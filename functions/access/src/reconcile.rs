@@ -20,13 +20,13 @@ use crate::owner::Owner;
 use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
 use crate::retry::{Attempt, persist};
 
-/// What an event has to do with.
+/// The surroundings of an event.
 pub struct Context<'a, I, C> {
     /// The account.
     pub account: &'a I,
     /// The time there is.
     pub clock: &'a C,
-    /// Where to say what is being waited for.
+    /// The list of calls that are under way.
     pub activities: &'a Activities,
 }
 
@@ -35,11 +35,11 @@ pub struct Context<'a, I, C> {
 pub struct Done {
     /// The unique ID of the role that is there now.
     pub role_id: Option<String>,
-    /// What was done, in order.
+    /// The changes, in order.
     pub applied: Vec<String>,
-    /// What was seen and left alone.
+    /// Things that were seen and left alone.
     pub notes: Vec<String>,
-    /// What an administrator should know about the volume.
+    /// The findings about the volume.
     pub findings: Vec<Finding>,
 }
 

@@ -8,7 +8,7 @@ use crate::owner::{self, Owner, Tags};
 use crate::port::{Action, Carrier, Change, Failure, FailureKind, Look};
 use crate::volume::BucketName;
 
-/// What ends an event with `FAILED`.
+/// A reason that ends an event with `FAILED`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The function runs in another account than its stack.
@@ -17,9 +17,9 @@ pub enum Refusal {
          from its own account. Nothing was changed. Deploy the function in account {stack}"
     )]
     WrongAccount {
-        /// Where the function runs.
+        /// The function's account.
         caller: AccountId,
-        /// Where the stack is.
+        /// The stack's account.
         stack: AccountId,
     },
 
@@ -30,9 +30,9 @@ pub enum Refusal {
         kind: &'static str,
         /// Its name.
         name: String,
-        /// Who seems to own it.
+        /// Its owner, as far as its tags tell.
         holder: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
 
@@ -92,9 +92,9 @@ pub enum Refusal {
          changed. Update the stack so that both name the same principal"
     )]
     PrincipalNotPinned {
-        /// What the properties say.
+        /// The principal of the properties.
         asked: String,
-        /// What the function's environment says.
+        /// The principal of the function's environment.
         pinned: String,
     },
 
@@ -116,25 +116,25 @@ pub enum Refusal {
          the stack's, tag it again and try again: {command}"
     )]
     LostTags {
-        /// What lost them, and why it seems to be ours all the same.
+        /// The role or policy, and why it seems to be ours all the same.
         what: String,
-        /// What tags it again.
+        /// The command that tags it again.
         command: String,
     },
 
     /// Something that somebody did stands in the way of a deletion.
     #[error("{what}, so it cannot be deleted. Nothing was removed. Run this and delete the stack again: {command}")]
     InTheWay {
-        /// What stands in the way.
+        /// The obstacle.
         what: String,
-        /// What removes it.
+        /// The command that removes it.
         command: String,
     },
 
     /// Cavatica could not use what was asked for.
     #[error("{found} Checks is Enforce, so nothing was left like this. Mend it and try again, or set Checks to Report")]
     Unusable {
-        /// What was found, as sentences.
+        /// The findings, as sentences.
         found: String,
     },
 
@@ -192,11 +192,11 @@ pub enum Refusal {
     /// AWS refused or did not answer.
     #[error("While {doing}, AWS answered {failure}. {advice}")]
     Aws {
-        /// What was tried.
+        /// The call, as part of a sentence.
         doing: String,
-        /// What AWS answered.
+        /// The answer of AWS.
         failure: Box<Failure>,
-        /// What to do.
+        /// The remedy.
         advice: String,
     },
 }
@@ -309,7 +309,7 @@ fn by_hand(change: &Change) -> String {
     )
 }
 
-/// What an administrator can do about a failure.
+/// The remedy of a failure, for an administrator.
 fn advice(action: Option<Action>, failure: &Failure) -> String {
     let action_name = action.map_or("sts:GetCallerIdentity", Action::name);
     match failure.kind {

@@ -1,4 +1,4 @@
-//! What somebody asks for: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
+//! The request: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
 //!
 //! CloudFormation turns every scalar into a string; both forms are taken. Every problem is reported, not only the
 //! first. Old properties and those of a Delete are never validated: [`OldProperties`] reads of them what it can.
@@ -31,17 +31,17 @@ pub struct Request {
     pub role_name: RoleName,
     /// The policy to make; named like the role unless asked otherwise.
     pub policy_name: PolicyName,
-    /// Where both live.
+    /// The path of both.
     pub path: IamPath,
-    /// What Cavatica may use; at least one.
+    /// The volumes; at least one.
     pub volumes: Vec<Volume>,
-    /// Where projects run.
+    /// The regions of the projects.
     pub project_locations: Vec<ProjectLocation>,
-    /// Who may assume the role.
+    /// The principal that may assume the role.
     pub trusted_principal: RoleArn,
-    /// What it must say to do so.
+    /// The external ID that it has to give.
     pub external_id: Option<ExternalId>,
-    /// What caps the role.
+    /// The role's permissions boundary.
     pub permissions_boundary: Option<PolicyArn>,
     /// The longest session, in seconds.
     pub max_session_duration: u32,
@@ -49,17 +49,17 @@ pub struct Request {
     pub description: Option<String>,
     /// On role and policy.
     pub tags: Tags,
-    /// Whether only names under the volumes' prefixes may be listed.
+    /// True if only names under the volumes' prefixes may be listed.
     pub restrict_listing: bool,
-    /// Whether Cavatica gets nothing to do with objects' ACLs.
+    /// True if Cavatica gets no rights on objects' ACLs.
     pub omit_object_acls: bool,
-    /// What happens when it can be known that Cavatica could not use a volume.
+    /// The consequence of a finding that Cavatica could not use a volume.
     pub checks: Checks,
-    /// Whether the buckets let browsers that show Cavatica read.
+    /// True if the buckets get a CORS rule for Cavatica's interface.
     pub configure_cors: bool,
 }
 
-/// What happens when it can be known that Cavatica could not use a volume.
+/// The consequence of a finding that Cavatica could not use a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Checks {
     /// It fails.
@@ -112,10 +112,11 @@ impl std::str::FromStr for ExternalId {
 const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
 /// The rule for a boundary's ARN in words, beside [`PolicyArn::RULE`]. Ours, see [`limits::BOUNDARY_ARN`].
 pub const BOUNDARY_RULE: Rule = "the ARN of a managed policy of at most 250 characters";
-/// The rule for `Description` in words. Source: `CreateRole`.
+/// The rule for switches in words.
 const FLAG_RULE: Rule = "true or false";
 /// Only its owner can change a bucket's configuration.
 const CORS_RULE: Rule = "false for a bucket of another account: its owner has to configure CORS there";
+/// The rule for `Description` in words. Source: `CreateRole`.
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
 /// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
 const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
@@ -123,6 +124,7 @@ const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 2
 
 impl Request {
     /// Reads the properties of a Create or Update.
+    // Long, because it is a list: one line for each property.
     pub fn parse(properties: &Value) -> Result<Self, Invalid> {
         let mut fields = Fields::of(properties, "");
         fields.known(&CLOUDFORMATION_PROPERTIES);
@@ -287,7 +289,7 @@ impl Request {
     }
 }
 
-/// What can be made out of properties that nobody validated: those of a Delete, or old ones that an earlier release
+/// The readable part of properties that nobody validated: those of a Delete, or old ones that an earlier release
 /// wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OldProperties {
@@ -295,11 +297,11 @@ pub struct OldProperties {
     pub role_name: Option<RoleName>,
     /// The policy they named, if they named one.
     pub policy_name: Option<PolicyName>,
-    /// Where both lived.
+    /// The path of both.
     pub path: IamPath,
-    /// Who might assume the role; Cavatica when nobody was named.
+    /// The principal that could assume the role; Cavatica when none was named.
     pub trusted_principal: Option<RoleArn>,
-    /// What capped the role.
+    /// The role's permissions boundary.
     pub permissions_boundary: Option<PolicyArn>,
     /// The keys of the tags they asked for.
     pub tag_keys: Vec<String>,

@@ -12,7 +12,7 @@ use crate::patience::{
 };
 use crate::port::{Clock, Failure, FailureKind};
 
-/// What is being tried.
+/// The kind of call that is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// A read of whether something is there.
@@ -79,7 +79,7 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
     }
 }
 
-/// Whether a denial may still be that of a provider role which is not in force yet, so long after the event came.
+/// True if a denial may still be that of a provider role which is not in force yet, so long after the event came.
 #[must_use]
 pub fn may_come_into_force(elapsed: Duration) -> bool {
     elapsed < UNTIL_POLICY_IN_FORCE

@@ -15,7 +15,7 @@ pub struct Volume {
     pub bucket: BucketName,
     /// The folder in it; the whole bucket when absent.
     pub prefix: Option<Prefix>,
-    /// What may be done.
+    /// The access mode.
     pub access: AccessMode,
     /// The customer managed KMS key that encrypts the bucket, if one does.
     pub kms_key: Option<KmsKeyArn>,
@@ -23,7 +23,7 @@ pub struct Volume {
     pub bucket_owner: Option<AccountId>,
 }
 
-/// What Cavatica may do with a volume's objects.
+/// The rights of Cavatica on a volume's objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum AccessMode {
     /// List and read.
@@ -127,7 +127,7 @@ impl Region {
         "us-west-2",
     ];
 
-    /// Whether an account has to opt in to it.
+    /// True if an account has to opt in to it.
     #[must_use]
     pub fn is_opt_in(&self) -> bool {
         !Self::OF_EVERY_ACCOUNT.contains(&self.as_str())
@@ -229,7 +229,7 @@ impl FromStr for KmsKeyArn {
     }
 }
 
-/// Where Cavatica runs projects, and so which of its buckets a read-write volume may be written from.
+/// A region where Cavatica runs projects; a read-write volume is written from Cavatica's bucket there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProjectLocation {
     /// `us-east-1`.

@@ -1,4 +1,4 @@
-//! What an event wants: a role and its policy as they should be, or gone.
+//! The goal of an event: a role and its policy as they should be, or gone.
 
 use crate::blueprint::Blueprint;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
@@ -16,11 +16,11 @@ pub struct Present {
     pub pinned_principal: RoleArn,
     /// The role that is being replaced and for which a Delete will come, if there is one.
     pub from: Option<RoleArn>,
-    /// What was asked for before, as far as it can be read.
+    /// The old properties, as far as they can be read.
     pub former: OldProperties,
     /// The same as a whole, if it was valid.
     pub before: Option<Blueprint>,
-    /// Whether nothing of it was there before: when it fails, all of it is removed.
+    /// True for a Create: when it fails, all of it is removed.
     pub is_new: bool,
 }
 
@@ -54,14 +54,14 @@ impl Present {
 pub struct Absent {
     /// Whose they would be.
     pub owner: Owner,
-    /// Where they would be; `None` when nothing can have been made.
+    /// Their names; `None` when nothing can have been made.
     pub target: Option<Target>,
     /// The buckets whose CORS configuration may have a rule for it.
     pub cors_buckets: Vec<BucketName>,
 }
 
 impl Absent {
-    /// Whether CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled.
+    /// True if CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.arn.is_none())
@@ -82,7 +82,7 @@ pub struct Target {
     pub path: IamPath,
     /// Names its policy may have, beside the one that its tags say.
     pub policies: Vec<PolicyName>,
-    /// What capped it.
+    /// Its permissions boundary.
     pub boundary: Option<PolicyArn>,
 }
 
@@ -95,7 +95,7 @@ impl Target {
         Self { name: replaced.role, arn: None, beside: None, path: replaced.path, policies, boundary: None }
     }
 
-    /// Whether the role that was found under the name is the one meant.
+    /// True if the role that was found under the name is the one meant.
     #[must_use]
     pub fn is(&self, role: &Role) -> bool {
         self.arn.as_ref().is_none_or(|arn| arn.is_same(&role.arn))

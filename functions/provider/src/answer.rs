@@ -9,7 +9,7 @@ use crate::envelope::Envelope;
 /// Whole answer, in bytes. Source: "CloudFormation quotas", custom resource response.
 pub const LARGEST: usize = 4_096;
 
-/// What a shortened reason ends with.
+/// The end of a shortened reason.
 const CUT: &str = " … (cut; the whole text is in the function's log)";
 
 /// Values for `Fn::GetAtt`.
@@ -23,7 +23,7 @@ pub const FINDINGS: &str = "Findings";
 pub struct Answer {
     /// How it went.
     pub outcome: Outcome,
-    /// What the resource is called from now on.
+    /// The physical ID from now on.
     pub physical_id: String,
 }
 

@@ -27,7 +27,7 @@ pub enum Undeliverable {
     Refused {
         /// How often it was tried.
         attempts: u32,
-        /// What came back last.
+        /// The last answer.
         last: String,
     },
 }
@@ -67,7 +67,7 @@ pub async fn deliver<P: Post, C: Clock>(
     Ok(())
 }
 
-/// What the name of a bucket for answers begins with; the region without hyphens follows. Source: "Setting up VPC endpoints
+/// The beginning of the name of a bucket for answers; the region without hyphens follows. Source: "Setting up VPC endpoints
 /// for CloudFormation", custom resources and wait conditions.
 const BUCKET: &str = "cloudformation-custom-resource-response-";
 
@@ -97,7 +97,7 @@ fn is_bucket_for_answers(domain: &str) -> bool {
     is_of_s3 && bucket.strip_prefix(BUCKET).is_some_and(is_word)
 }
 
-/// Whether an address is on this machine.
+/// True if an address is on this machine.
 #[must_use]
 pub fn is_loopback(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| is_this_machine(&url))

@@ -1,4 +1,5 @@
-//! Who asks and where to answer: read first, and leniently, so that whatever else is wrong can be answered.
+//! The sender of an event and the address of the answer: read first, and leniently, so that whatever else is wrong can be
+//! answered.
 
 use cavatica_access::request::shown;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use crate::secret::{ResponseUrl, Scrubber};
 /// The part of an event that is CloudFormation's; the properties are still unread.
 #[derive(Debug, Clone, Default)]
 pub struct Envelope {
-    /// Where the answer goes.
+    /// The address of the answer.
     pub response_url: Option<ResponseUrl>,
     /// `Create`, `Update` or `Delete`, if it is one of them.
     pub request_type: String,
@@ -20,11 +21,11 @@ pub struct Envelope {
     pub request_id: String,
     /// Echoed in the answer.
     pub logical_id: String,
-    /// What the resource is called so far; absent in a Create.
+    /// The physical ID so far; absent in a Create.
     pub physical_id: Option<String>,
-    /// What is asked for.
+    /// The properties.
     pub properties: Value,
-    /// What was asked for before; only in an Update.
+    /// The old properties; only in an Update.
     pub old_properties: Value,
     /// Why the event could not be read as JSON, if so.
     pub malformed: Option<String>,

@@ -5,7 +5,7 @@
 //!  raw text      who asks    what     look, plan, apply    a value    one PUT that counts
 //! ```
 //!
-//! What Cavatica may do is decided in `cavatica-access`; nothing here knows IAM documents. Exactly one answer goes out
+//! The rights of Cavatica are decided in `cavatica-access`; nothing here knows IAM documents. Exactly one answer goes out
 //! for every event, whatever happens.
 
 pub mod answer;

@@ -28,7 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     invocation::run(provider).await
 }
 
-/// What the template pins. What is wrong with it is told to CloudFormation, not to a log that nobody reads.
+/// The pins of the template. A problem with them is told to CloudFormation, not to a log that nobody reads.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn pins() -> Result<Pins, String> {
     let read = |name: &str| std::env::var(name).map_err(|_| format!("The function's environment lacks {name}"));

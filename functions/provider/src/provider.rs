@@ -29,7 +29,7 @@ pub struct Provider<I, P> {
     pub account: I,
     /// The way to answer.
     pub post: P,
-    /// What the environment pins, or what is wrong with it.
+    /// The pins of the environment, or the problem with them.
     pub pins: Result<Pins, String>,
     /// True if the account is played on this machine, where it may be answered then.
     pub is_local: bool,
@@ -122,7 +122,7 @@ impl<I: Account, P: Post> Provider<I, P> {
     }
 }
 
-/// Whether an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its failure
+/// True if an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its failure
 /// would have CloudFormation send a Delete that means the role in use.
 fn keeps_its_name(task: &Task) -> bool {
     let Task::Establish(present) = task else { return false };

@@ -1,4 +1,5 @@
-//! What must never reach a log: the `ResponseURL` (whoever has it can answer for us) and external IDs that somebody gave.
+//! Secrets that must never reach a log: the `ResponseURL` (whoever has it can answer for us) and external IDs that
+//! somebody gave.
 
 use std::fmt;
 

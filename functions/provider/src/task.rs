@@ -11,7 +11,7 @@ use crate::envelope::Envelope;
 /// The physical ID of a Create that was refused before anything was made; its Delete has nothing to look for.
 pub const NOTHING_MADE: &str = "cavatica-connect-nothing-was-made";
 
-/// What the function's environment pins, set by the template.
+/// The pins of the function's environment, set by the template.
 #[derive(Debug, Clone)]
 pub struct Pins {
     /// The one stack it serves.
@@ -20,7 +20,7 @@ pub struct Pins {
     pub principal: RoleArn,
 }
 
-/// What has to be done.
+/// The work that an event asks for.
 #[derive(Debug, Clone)]
 pub enum Task {
     /// A role and its policy have to be as asked.
@@ -109,7 +109,7 @@ fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, In
     })
 }
 
-/// Where the role that a Delete means would be: at the physical ID, or under the name in the properties when the ID is
+/// The role that a Delete means: at the physical ID, or under the name in the properties when the ID is
 /// one that CloudFormation made up for a Create that never answered.
 fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
     if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {

@@ -1,4 +1,4 @@
-//! What the buckets say before anything is made: whether they exist, whose they are, where they are, how they encrypt.
+//! The checks of buckets before anything is made: existence, owner, region, encryption.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::permissions;
 use crate::port::{Failure, FailureKind};
 use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
 
-/// What could be found out about a bucket.
+/// The facts about a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Which bucket.
     pub bucket: BucketName,
     /// True if it was asked for before too: a look that is denied now tells nothing new of whose it is.
     pub is_known: bool,
-    /// Where it is.
+    /// Its region.
     pub region: Result<Region, Failure>,
-    /// What it encrypts new objects with, if that needs a permission; an ARN, an ID or an alias.
+    /// The key that it encrypts new objects with, if that needs a permission: an ARN, an ID or an alias.
     pub key: Result<Option<String>, Failure>,
 }
 
@@ -35,7 +35,7 @@ impl Facts {
     }
 }
 
-/// What is to be said about the buckets of a request.
+/// The findings about the buckets of a request.
 #[must_use]
 pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
     let volumes = &blueprint.request.volumes;
@@ -52,7 +52,7 @@ pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
     of_buckets.chain(foreign_keys(blueprint)).collect()
 }
 
-/// What has to be said of keys that another account holds: nobody here can see what it allows.
+/// The findings about keys of another account, whose key policies cannot be read from here.
 fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
     let volumes = &blueprint.request.volumes;
     let is_foreign = |key: &&KmsKeyArn| key.account() != blueprint.role.account.as_str();
@@ -74,7 +74,7 @@ fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
     keys.into_iter().map(finding).collect()
 }
 
-/// Whether it is there, and whose it is.
+/// Its existence and its owner.
 fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Option<Finding> {
     let bucket = &facts.bucket;
     let role = &blueprint.role;
@@ -104,7 +104,7 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
     }
 }
 
-/// Whether Cavatica gets to where it is.
+/// Its region, which has to be one that S3's global endpoint serves.
 fn place(facts: &Facts, region: &Region) -> Option<Finding> {
     let bucket = &facts.bucket;
     region.is_opt_in().then(|| {
@@ -116,7 +116,7 @@ fn place(facts: &Facts, region: &Region) -> Option<Finding> {
     })
 }
 
-/// Whether the role may use the key that the bucket encrypts with.
+/// Its key, which the role has to be allowed to use.
 fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[&Volume]) -> Vec<Finding> {
     let bucket = &facts.bucket;
     let named: Vec<&KmsKeyArn> = volumes.iter().filter_map(|volume| volume.kms_key.as_ref()).collect();

@@ -1,4 +1,4 @@
-//! What IAM's simulator says that the role may do, asked for each action on each volume.
+//! The check of the role by IAM's policy simulator, for each action on each volume.
 //!
 //! The simulator does not evaluate an organisation's policies that have conditions, and is known to err there: what it
 //! blames on the organisation is only reported. Source: "IAM policy testing with the IAM policy simulator".
@@ -11,7 +11,7 @@ use crate::port::{Layer, Question, Verdict};
 /// The object that is asked about where a statement is about all objects under a prefix. It need not exist.
 const SOME_OBJECT: &str = "cavatica-connect";
 
-/// What has to be asked: one question a statement of the role's policy.
+/// The questions: one for each statement of the role's policy.
 #[must_use]
 pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
     // The simulator sees no key policy, and without one it denies what is another account's.
@@ -45,13 +45,13 @@ fn question(statement: &Statement, resources: &[&String]) -> Question {
     Question { actions: statement.action.clone(), resources: resources.iter().map(some).collect(), context }
 }
 
-/// Whether a moment may mend it: what was just made need not be known to the simulator.
+/// True if the verdict may change by itself: the simulator need not know yet what was just made.
 #[must_use]
 pub fn may_pass<'v>(mut verdicts: impl Iterator<Item = &'v Verdict>) -> bool {
     verdicts.any(|verdict| matches!(verdict.forbidden_by, Some(Layer::Statement | Layer::Boundary)))
 }
 
-/// What is to be said about what is forbidden: a sentence for each layer that forbids something.
+/// The findings about forbidden actions: a sentence for each layer that forbids something.
 #[must_use]
 pub fn judge(blueprint: &Blueprint, verdicts: &[Verdict]) -> Vec<Finding> {
     let layers = [Layer::Statement, Layer::Boundary, Layer::Deny, Layer::Organisation];

@@ -62,7 +62,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         check!(self, attempt, Look::Cors(bucket.name.clone()), self.account.cors(bucket))
     }
 
-    /// What IAM's simulator says of a role.
+    /// The verdicts of IAM's policy simulator on a role.
     pub async fn verdicts(&self, blueprint: &Blueprint, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let role = &blueprint.role;
         check!(self, Attempt::Check, Look::Simulation(role.name.clone()), self.account.simulate(role, question))

@@ -1,17 +1,17 @@
-//! What is left of a role that should go.
+//! The rest of a role that should go.
 
 use crate::names::{PolicyArn, RoleName};
 use crate::owner::{self, Owner};
 use crate::port::{Carrier, Policy, Role, Version};
 
-/// What is there of a role that should go, and of its policies.
+/// The rest of a role that should go, and of its policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The role's name.
     pub name: RoleName,
     /// The role, if it is there, ours or not.
     pub role: Option<Role>,
-    /// What is attached to it, if it is ours.
+    /// The policies attached to it, if it is ours.
     pub attached: Vec<PolicyArn>,
     /// Its inline policies, if it is ours.
     pub inline: Vec<String>,
@@ -27,13 +27,13 @@ impl Leftover {
         Self { name, role: None, attached: Vec::new(), inline: Vec::new(), profiles: Vec::new(), policies: Vec::new() }
     }
 
-    /// Whether there is nothing of ours to remove.
+    /// True if there is nothing of ours to remove.
     #[must_use]
     pub fn is_nothing(&self, owner: &Owner) -> bool {
         !self.role.as_ref().is_some_and(|role| owner.owns(&role.tags)) && self.policies.is_empty()
     }
 
-    /// Whether it has no policy although its role is ours and names one.
+    /// True if it has no policy although its role is ours and names one.
     #[must_use]
     pub fn lacks_policy(&self, owner: &Owner) -> bool {
         let ours = self.role.as_ref().filter(|role| owner.owns(&role.tags));

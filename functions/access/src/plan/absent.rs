@@ -27,14 +27,14 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
     Ok(plan)
 }
 
-/// Whether a role without any owner's tag carries the very boundary that CloudFormation made for this stack: nobody
+/// True if a role without any owner's tag carries the very boundary that CloudFormation made for this stack: nobody
 /// else's role does.
 pub(super) fn lost_tags(role: &Role, boundary: Option<&PolicyArn>, owner: &Owner) -> bool {
     let ours = boundary.filter(|boundary| owner.stack.names_boundary(boundary.name()));
     !role.tags.contains_key(owner::STACK) && ours.is_some() && role.boundary.as_ref() == ours
 }
 
-/// What is said of a role that is not ours.
+/// The note about a role that is not ours.
 fn left_alone(owner: &Owner, leftover: &Leftover) -> Option<String> {
     let foreign = leftover.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
     Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))

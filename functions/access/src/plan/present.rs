@@ -6,7 +6,7 @@
 use crate::asked_tags;
 use crate::document::same_meaning;
 use crate::limits;
-use crate::names::{PolicyArn, PolicyName, RoleName};
+use crate::names::{PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::observe::ObservedState;
 use crate::owner::{self, Lineage, Replaced, TagKeys, Tags};
 use crate::plan::{Plan, absent};
@@ -55,7 +55,7 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
 }
 
 /// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
-/// What stands in its way is noted and does not stop the update; whoever remembers it stays with it.
+/// An obstacle is noted and does not stop the update; whoever remembers the leftover stays with it.
 fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
     let mut is_whole = true;
     for leftover in &observed.leftovers {
@@ -82,63 +82,84 @@ fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
 
 /// Refuses what is foreign, and changes of names that could not be taken back.
 fn check_names(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
+    check_role_name(present, observed)?;
+    check_policy_name(present, observed)?;
+    match &present.from {
+        Some(from) => check_replaced_names(present, observed, from),
+        None => Ok(()),
+    }
+}
+
+fn renamed_by_case(kind: &'static str, old: &str, new: &str) -> Refusal {
+    Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() }
+}
+
+fn moved(kind: &'static str, name: &str) -> Refusal {
+    Refusal::PathChanged { kind, name: name.to_owned() }
+}
+
+fn check_role_name(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
     let blueprint = &present.blueprint;
     let (wanted, request) = (&blueprint.role, &blueprint.request);
-    let renamed_by_case =
-        |kind, old: &str, new: &str| Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() };
-    let moved = |kind, name: &str| Refusal::PathChanged { kind, name: name.to_owned() };
-
-    if let Some(role) = &observed.role {
-        let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
-        if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
-            return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
-        }
-        if !blueprint.owner.owns(&role.tags) {
-            return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
-        }
-        if role.arn.name != wanted.name {
-            return Err(renamed_by_case("Role", role.arn.name.as_str(), wanted.name.as_str()));
-        }
-        if role.arn.path != wanted.path {
-            return Err(moved("Role", wanted.name.as_str()));
-        }
-        if let Some(old) = owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
-            return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
-        }
+    let Some(role) = &observed.role else { return Ok(()) };
+    let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
+    if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
+        return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
     }
+    if !blueprint.owner.owns(&role.tags) {
+        return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
+    }
+    if role.arn.name != wanted.name {
+        return Err(renamed_by_case("Role", role.arn.name.as_str(), wanted.name.as_str()));
+    }
+    if role.arn.path != wanted.path {
+        return Err(moved("Role", wanted.name.as_str()));
+    }
+    match owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
+        Some(old) => Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn check_policy_name(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
+    let blueprint = &present.blueprint;
+    let wanted = &blueprint.request.policy_name;
     // Somebody removed the role, and with it what tells of its policy.
     let former = present.former.policy_name.as_ref().filter(|_| present.from.is_none() && observed.role.is_none());
-    if let Some(old) = former.filter(|old| observed.policy.is_none() && !old.is_same(&request.policy_name)) {
-        return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() });
+    if let Some(old) = former.filter(|old| observed.policy.is_none() && !old.is_same(wanted)) {
+        return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: wanted.to_string() });
     }
-    if let Some(policy) = &observed.policy {
-        let is_attached = observed.attached.iter().any(|arn| arn.is_same(&policy.arn));
-        if is_attached && !policy.tags.contains_key(owner::STACK) {
-            return Err(Refusal::policy_lost_tags(&policy.arn, &wanted.name, &blueprint.owner));
-        }
-        if !blueprint.owner.owns(&policy.tags) {
-            return Err(Refusal::taken("Policy", policy.arn.name(), &policy.tags, &blueprint.owner));
-        }
-        if policy.arn != blueprint.policy {
-            return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
-        }
+    let Some(policy) = &observed.policy else { return Ok(()) };
+    let is_attached = observed.attached.iter().any(|arn| arn.is_same(&policy.arn));
+    if is_attached && !policy.tags.contains_key(owner::STACK) {
+        return Err(Refusal::policy_lost_tags(&policy.arn, &blueprint.role.name, &blueprint.owner));
     }
-    if let Some(from) = &present.from {
-        if from.name.is_same(&wanted.name) {
-            return Err(if from.path == wanted.path {
-                renamed_by_case("Role", from.name.as_str(), wanted.name.as_str())
-            } else {
-                moved("Role", wanted.name.as_str())
-            });
+    if !blueprint.owner.owns(&policy.tags) {
+        return Err(Refusal::taken("Policy", policy.arn.name(), &policy.tags, &blueprint.owner));
+    }
+    if policy.arn != blueprint.policy {
+        return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
+    }
+    Ok(())
+}
+
+/// The names beside those of the role that is replaced: IAM has to take both for different ones.
+fn check_replaced_names(present: &Present, observed: &ObservedState, from: &RoleArn) -> Result<(), Refusal> {
+    let (wanted, policy) = (&present.blueprint.role, &present.blueprint.request.policy_name);
+    if from.name.is_same(&wanted.name) {
+        return Err(if from.path == wanted.path {
+            renamed_by_case("Role", from.name.as_str(), wanted.name.as_str())
+        } else {
+            moved("Role", wanted.name.as_str())
+        });
+    }
+    let old_policy = observed.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
+    if let Some(old) = old_policy.filter(|old| old.is_same(policy)) {
+        if old != *policy {
+            return Err(renamed_by_case("Policy", old.as_str(), policy.as_str()));
         }
-        let old_policy = observed.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
-        if let Some(old) = old_policy.filter(|old| old.is_same(&request.policy_name)) {
-            if old != request.policy_name {
-                return Err(renamed_by_case("Policy", old.as_str(), request.policy_name.as_str()));
-            }
-            if from.path != wanted.path {
-                return Err(moved("Policy", old.as_str()));
-            }
+        if from.path != wanted.path {
+            return Err(moved("Policy", old.as_str()));
         }
     }
     Ok(())
@@ -269,7 +290,7 @@ fn note_replaced(present: &Present, observed: &ObservedState, role: &Role) -> Op
     Some(set_lineage(present, &role.arn.name, &lineage))
 }
 
-/// What a role should say of others besides what it says: the one that it replaces now or, when no Delete will come for
+/// The roles that a role should name besides those it names: the one that it replaces now or, when no Delete will come for
 /// it, the one that the old properties name.
 fn noted(present: &Present, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
     if let Some((from, its_lineage)) = replaced(present, observed) {

@@ -82,7 +82,7 @@ pub enum Change {
 /// A role to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRole {
-    /// Where and under what name.
+    /// Its name and path.
     pub arn: RoleArn,
     /// The trust policy.
     pub trust: String,
@@ -90,13 +90,13 @@ pub struct NewRole {
     pub description: String,
     /// In seconds.
     pub max_session_duration: u32,
-    /// What caps it from the beginning.
+    /// Its permissions boundary, from the beginning.
     pub boundary: Option<PolicyArn>,
     /// Ours and those asked for.
     pub tags: Tags,
 }
 
-/// What a managed policy of ours says of itself. It can never be changed, so it is fixed text.
+/// The description of our managed policies. It can never be changed, so it is fixed text.
 pub const POLICY_DESCRIPTION: &str =
     "Lets Cavatica use an S3 bucket. Made by cavatica-connect; delete its CloudFormation stack to remove it.";
 
@@ -127,7 +127,7 @@ impl Change {
         }
     }
 
-    /// Whether it is the same call as another one and, where that sets or removes tags, is about those tags too.
+    /// True if it is the same call as another one and, where that sets or removes tags, is about those tags too.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -143,7 +143,7 @@ impl Change {
         }
     }
 
-    /// Whether what it wants is already so when IAM answers that something is not there.
+    /// True if nothing is left to do when IAM answers that something is not there.
     #[must_use]
     pub fn is_removal(&self) -> bool {
         matches!(
@@ -158,7 +158,7 @@ impl Change {
 }
 
 impl fmt::Display for Change {
-    /// What is being done, as part of a sentence: "creating role cavatica".
+    /// The change as part of a sentence: "creating role cavatica".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateRole(new) => write!(f, "creating role {}", new.arn.name),

@@ -21,15 +21,15 @@ use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::wanted::Present;
 
-/// What is there of what a request wants, and what is to be said of its buckets.
+/// The observed state of what a request wants, and the findings about its buckets.
 struct Looked {
     observed: ObservedState,
     findings: Vec<Finding>,
-    /// What the policy said before; looked at only if something was found.
+    /// The policy's older documents; read only if there are findings.
     older: Vec<Value>,
 }
 
-/// What was done to CORS rules, and what could not be.
+/// The changes of CORS rules, and the findings about those that could not be made.
 type CorsDone = (Vec<String>, Vec<Finding>);
 
 /// Makes a request true.
@@ -73,7 +73,7 @@ struct Establish<'a, I, C> {
     budget: &'a Budget<'a, C>,
     /// Looked at once, side by side with the first look at IAM.
     facts: Shared<Pin<Box<dyn Future<Output = Vec<Facts>> + Send + 'a>>>,
-    /// What there would be to do if all that was asked for before was there.
+    /// The plan if all that was asked for before was there.
     expected: Option<Result<Plan, Refusal>>,
 }
 
@@ -123,7 +123,7 @@ impl<I: Account, C: Clock> Job for Establish<'_, I, C> {
     }
 }
 
-/// What the policy said before, if it matters.
+/// The policy's older documents, if they matter.
 async fn older<I: Account, C: Clock>(
     observer: &Observer<'_, I, C>,
     observed: &ObservedState,

@@ -59,7 +59,7 @@ impl<I: Account, C: Clock> Job for Remove<'_, I, C> {
         Plan::for_absent(self.absent, leftovers)
     }
 
-    /// What a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
+    /// A role that a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
     /// that was taken back says of an older role, or of the role that a policy serves, decides what is removed.
     fn is_doubtful(&self, leftovers: &Vec<Leftover>, _: &Plan) -> bool {
         let owner = &self.absent.owner;

@@ -17,11 +17,11 @@ use crate::port::{Account, Change, Clock, Failure, FailureKind};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, may_come_into_force};
 
-/// What establishing and removing differ in.
+/// The difference between establishing and removing.
 pub(super) trait Job: Sync {
-    /// What is seen of the account.
+    /// The observed part of the account.
     type Picture: Send + Sync;
-    /// What comes of the preparation.
+    /// The result of the preparation.
     type Prepared: Send;
 
     /// Whose things are looked into and changed.
@@ -56,7 +56,7 @@ impl Failed {
     }
 }
 
-/// What the rounds so far have shown.
+/// The state between two rounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     /// Nothing was looked at yet.
@@ -67,7 +67,7 @@ enum State {
     Failed { times: u32, was_doubted: bool, last: Failed },
 }
 
-/// What a look leads to.
+/// The consequence of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     /// The plan is to be applied.
@@ -198,12 +198,12 @@ async fn look<C: Clock, J: Job>(clock: &C, job: &J) -> Result<J::Picture, Refusa
     }
 }
 
-/// Whether looking again cannot help.
+/// True if another look cannot help.
 fn is_final(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::MalformedDocument | FailureKind::Other)
 }
 
-/// Whether trying the same again cannot help, once another look shows that it is still to be done.
+/// True if trying the same again cannot help, once another look shows that it is still to be done.
 fn is_hopeless(change: &Change, kind: FailureKind) -> bool {
     match kind {
         FailureKind::AlreadyExists | FailureKind::NotFound | FailureKind::DeleteConflict => false,

@@ -8,7 +8,7 @@ use crate::checks::{Finding, verification};
 use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
 use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
 
-/// What is to be said of what the role may do.
+/// The findings of IAM's policy simulator about the role.
 pub(super) async fn verify<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     blueprint: &Blueprint,

@@ -9,7 +9,7 @@ use crate::names::Rule;
 /// Why a request is refused before anything is done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
-    /// What is wrong, at least one.
+    /// The problems, at least one.
     pub problems: Vec<Problem>,
 }
 
@@ -168,7 +168,7 @@ impl<'a> Fields<'a> {
         self.problems.push(Problem::Breaks { property, value: value.to_owned(), rule });
     }
 
-    /// Whether nothing is wrong so far.
+    /// True while there is no problem.
     pub(super) fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }

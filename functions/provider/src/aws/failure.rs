@@ -1,4 +1,4 @@
-//! What an AWS error means: from codes and transport errors to the domain's kinds.
+//! AWS errors as the domain's kinds of failures, by code and transport error.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;

@@ -147,6 +147,7 @@ impl Account for AwsAccount {
         self.buckets.cors(bucket).await
     }
 
+    // Long, because it is a table: one call for each change.
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         /// Sends a call whose answer says nothing.
         macro_rules! send {
@@ -226,7 +227,7 @@ impl Account for AwsAccount {
     }
 }
 
-/// Who forbids what a decision does not allow.
+/// The layer that forbids what a decision does not allow.
 fn forbidden_by(
     decision: &PolicyEvaluationDecisionType,
     allowed_by_organisation: Option<bool>,

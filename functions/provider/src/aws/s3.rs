@@ -10,7 +10,7 @@ use cavatica_access::volume::{BucketName, Region};
 
 use super::failure;
 
-/// Where a location that S3 leaves out is. Source: `GetBucketLocation`.
+/// The region of a location that S3 leaves out. Source: `GetBucketLocation`.
 const UNSAID: &str = "us-east-1";
 /// The name that the first European region had. Source: as above.
 const OLD_EU: (&str, &str) = ("EU", "eu-west-1");
