@@ -1,4 +1,4 @@
-//! What commands share: arguments, output, exit codes and signals.
+//! The common part of commands: arguments, output, exit codes and signals.
 
 pub mod args;
 pub mod console;

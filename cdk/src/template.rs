@@ -21,7 +21,7 @@ use cavatica_access::request::CAVATICA_PRINCIPAL;
 pub use self::rules::check_prefix_beside;
 use crate::cfn::Expr as E;
 
-/// What a template is made for.
+/// The settings of a template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     /// Place of the Lambda's zip; `None` leaves it to parameters, for whoever hosts it.

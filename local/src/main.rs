@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     conclude(result)
 }
 
-/// Whether somebody watches: pipes and CI get plain lines.
+/// True if somebody watches: pipes and CI get plain lines.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn is_watched() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("CI").is_none()

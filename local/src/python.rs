@@ -19,7 +19,7 @@ const OLDEST: (u32, u32) = (3, 11);
 /// The lines of a failed command that tell its cause.
 const TAIL: usize = 10;
 
-/// What is written to find out whether the disk is full; more than tools clean up behind themselves when they fail.
+/// Size of the file that shows whether the disk is full; more than tools clean up behind themselves when they fail.
 const PROBE_BYTES: usize = 8 << 20;
 
 /// The file that says that an environment is complete, and of what.

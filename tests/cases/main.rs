@@ -24,14 +24,14 @@ mod stack {
     mod life;
 }
 
-/// What goes wrong: random histories, every call spoilt, and whether the account in memory is honest.
+/// Faults: random histories, every call spoilt, and whether the account in memory is honest.
 mod faults {
     mod conformance;
     mod simulation;
     mod sweep;
 }
 
-/// What this repository asks of itself.
+/// The rules of this repository.
 mod rules {
     mod documents;
     mod invariants;

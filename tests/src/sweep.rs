@@ -19,7 +19,6 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
 use cavatica_access::owner::{self, Lineage, Owner, Tags};
 use cavatica_access::request::Request;
-use cavatica_connect::release::artifact::Profile;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
 use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
@@ -156,16 +155,15 @@ impl Swept {
     }
 }
 
-/// Sweeps one cell in so many; `progress` is told how many cells are done, of how many.
+/// Sweeps one cell in so many with a binary of the Lambda; `progress` is told how many cells are done, of how many.
 #[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
 pub async fn run(
-    profile: Profile,
+    binary: PathBuf,
     one_cell_in: usize,
     progress: impl Fn(usize, usize) + Send + Sync + 'static,
 ) -> Result<Swept, Error> {
     let begun = Instant::now();
     let workspace = Workspace::locate()?;
-    let binary = system::binary(profile).await?;
     let mut engines = Vec::new();
     for _ in 0..ENGINES {
         engines.push(Arc::new(Engine::start(&workspace).await?));

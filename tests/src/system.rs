@@ -23,20 +23,24 @@ pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
-/// The Lambda's binary; built when need be, once for all tests of a process.
-pub async fn binary(profile: Profile) -> Result<PathBuf, Error> {
+/// The Lambda's binary as the tests run it; built when need be, once for all tests of a process.
+pub async fn binary() -> Result<PathBuf, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+    Ok(BINARY.get_or_try_init(|| build(Profile::Quick)).await?.clone())
+}
+
+/// Builds the Lambda.
+pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     let build = move || {
         let workspace = Workspace::locate()?;
         // Not by macros: the test harness would keep it to itself, and these are minutes of silence.
         if !workspace.target.join(profile.name()).join("bootstrap").exists() {
-            writeln!(std::io::stderr(), "building the Lambda: about three minutes, the first time")?;
+            writeln!(std::io::stderr(), "building the Lambda: about four minutes, the first time")?;
         }
         let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
         artifact::build(&workspace, profile, tell).map_err(Error::from)
     };
-    let binary = BINARY.get_or_try_init(|| async { tokio::task::spawn_blocking(build).await? }).await?;
-    Ok(binary.clone())
+    tokio::task::spawn_blocking(build).await?
 }
 
 /// A local engine with our release on it.
@@ -67,7 +71,7 @@ pub struct Ended {
 impl System {
     /// Starts an engine of its own.
     pub async fn start() -> Result<Self, Error> {
-        let (binary, engine) = (binary(Profile::Quick).await?, Engine::start(&Workspace::locate()?).await?);
+        let (binary, engine) = (binary().await?, Engine::start(&Workspace::locate()?).await?);
         let asset = Asset::from_binary(&binary)?;
         let config = engine.sdk_config();
         let s3 = aws_sdk_s3::Client::new(&config);

@@ -80,7 +80,7 @@ impl Expr {
         Self::reference("AWS::NoValue")
     }
 
-    /// Whether two values are equal.
+    /// True if two values are equal.
     #[must_use]
     pub fn equals(one: Self, other: Self) -> Self {
         Self::Call(Function::Equals, vec![one, other])

@@ -7,23 +7,23 @@ use serde_json::{Value, json as value};
 pub struct Parameter {
     /// Its name; links and pipelines depend on it.
     pub name: &'static str,
-    /// What the form calls it.
+    /// Its label in the form.
     pub label: &'static str,
-    /// What the form says under it.
+    /// The text under it in the form.
     pub description: String,
-    /// What is taken when nothing is given; `None` has to be given.
+    /// The default; `None` where a value has to be given.
     pub default: Option<String>,
-    /// What it may be.
+    /// The values that it takes.
     pub kind: Kind,
-    /// What is said when it is something else.
+    /// The message for any other value.
     pub constraint: Option<String>,
-    /// Whether CloudFormation hides its value.
+    /// True if CloudFormation hides its value.
     pub no_echo: bool,
     /// The rule of the domain type that reads the value, where a pattern cannot express all of it.
     pub domain_rule: fn(&str) -> Result<(), String>,
 }
 
-/// What a parameter may be.
+/// The values that a parameter takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// Text that a pattern describes, from a shortest to a longest length in characters.
@@ -93,7 +93,7 @@ impl Parameter {
         if fits { Ok(()) } else { Err(self.rule()) }
     }
 
-    /// What it may be, in words.
+    /// The values that it takes, in words.
     fn rule(&self) -> String {
         if let Some(constraint) = &self.constraint {
             return format!("it {constraint}");

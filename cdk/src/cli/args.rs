@@ -1,4 +1,4 @@
-//! What the user typed, and what it means: clap reads into domain values, so that commands see only valid ones.
+//! The arguments: clap reads into domain values, so that commands see only valid ones.
 
 use std::path::PathBuf;
 
@@ -118,7 +118,7 @@ pub struct LaunchUrlArgs {
     parameters: Vec<(String, String)>,
 }
 
-/// What may be done, as it is spelled on a command line.
+/// The access mode, as it is spelled on a command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Access {
     /// List and read

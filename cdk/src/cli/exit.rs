@@ -12,7 +12,7 @@ pub enum Exit {
     Done,
     /// It could not.
     Failed,
-    /// What was asked for cannot be: also clap's code for it.
+    /// The arguments ask for something that cannot be: also clap's code for it.
     Usage,
     /// It compared, and found a difference.
     Different,

@@ -12,14 +12,14 @@ pub struct Stacks {
     pub(super) client: Client,
 }
 
-/// What a stack is made of.
+/// The template and parameters of a stack.
 #[derive(Debug, Clone, Default)]
 pub struct Definition {
-    /// Where the template is, in S3.
+    /// The template's URL, in S3.
     pub template_url: String,
     /// Values; the others take their defaults.
     pub parameters: Vec<(String, String)>,
-    /// Whether it names roles or policies itself, which has to be acknowledged.
+    /// True if it names roles or policies itself, which has to be acknowledged.
     pub names_iam: bool,
 }
 
@@ -35,7 +35,7 @@ pub enum StackError {
     /// CloudFormation refused.
     #[error("CloudFormation refused while {doing}: {code}: {message}")]
     Refused {
-        /// What was tried.
+        /// The call, as part of the sentence.
         doing: &'static str,
         /// AWS's code.
         code: String,

@@ -13,7 +13,7 @@ const POLL: Duration = Duration::from_millis(200);
 const SYMPTOMS: [&str; 3] =
     ["Resource creation cancelled", "Resource update cancelled", "The following resource(s) failed"];
 
-/// What CloudFormation gives as the reason of every operation that somebody asked for.
+/// CloudFormation's reason for every operation that somebody asked for.
 const BY_A_USER: &str = "User Initiated";
 
 /// Something that happened to a stack or a resource in it.
@@ -30,7 +30,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Whether it tells of a failure.
+    /// True if it tells of a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.status.ends_with("_FAILED")

@@ -29,9 +29,11 @@ pub fn output(command: &mut Command, mut tell: impl FnMut(&str) + Send) -> io::R
     let output = thread::scope(|scope| {
         let lines = scope.spawn(move || {
             let mut said = Vec::new();
-            for line in stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok)) {
-                tell(&line);
-                said.extend_from_slice(line.as_bytes());
+            // By bytes: a name that is not UTF-8 must not end the reading, nor with it the child.
+            let lines = stderr.into_iter().flat_map(|stderr| BufReader::new(stderr).split(b'\n').map_while(Result::ok));
+            for line in lines {
+                tell(&String::from_utf8_lossy(&line));
+                said.extend(line);
                 said.push(b'\n');
             }
             said
@@ -78,10 +80,10 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "no runtime here")]
     fn what_a_child_says_is_handed_on_and_what_it_started_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
         let mut told = Vec::new();
-        let script = "echo one >&2; echo result; echo two >&2";
+        let script = r"printf 'o\377e\n' >&2; echo result; echo two >&2";
         let ended = output(Command::new("sh").args(["-c", script]), |line| told.push(line.to_owned()))?;
-        assert_eq!(told, ["one", "two"]);
-        assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"result\n"[..], &b"one\ntwo\n"[..]));
+        assert_eq!(told, ["o\u{fffd}e", "two"]);
+        assert_eq!((ended.stdout.as_slice(), ended.stderr.as_slice()), (&b"result\n"[..], &b"o\xffe\ntwo\n"[..]));
 
         // The shell waits for a process of its own, as cargo does for a compiler.
         let running = thread::spawn(|| output(Command::new("sh").args(["-c", "sleep 20 & wait"]), |_| ()));

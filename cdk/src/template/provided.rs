@@ -47,21 +47,7 @@ pub fn template(config: &Config) -> Template {
             .chain(config.release.as_ref().map(rules::published_region))
             .collect(),
         mappings: config.release.iter().map(mapping).collect(),
-        conditions: conditions(&[
-            Condition::HasPrefix,
-            Condition::IsReadWrite,
-            Condition::HasKmsKey,
-            Condition::HasRoleName,
-            Condition::HasPolicyName,
-            Condition::HasExternalId,
-            Condition::HasOwnBoundary,
-            Condition::OmitsObjectAcls,
-            Condition::CopiesFromUsEast1,
-            Condition::CopiesFromUsWest2,
-            Condition::HasBucketOwner,
-            Condition::HasAutoExternalId,
-            Condition::ConfiguresCors,
-        ]),
+        conditions: conditions(&[Condition::HasBucketOwner, Condition::HasAutoExternalId, Condition::ConfiguresCors]),
         resources: vec![
             volume_access(config),
             function(config),

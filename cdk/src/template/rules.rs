@@ -1,4 +1,4 @@
-//! What has to hold across parameters, said before anything is created.
+//! The rules across parameters, checked before anything is created.
 
 use cavatica_access::volume::Prefix;
 

@@ -1,4 +1,4 @@
-//! What both templates are made of: conditions, names, ARNs and policy documents.
+//! The values that both templates are made of: conditions, names, ARNs and policy documents.
 
 use cavatica_access::document::Document;
 use serde_json::Value;
@@ -84,9 +84,23 @@ impl From<Condition> for E {
     }
 }
 
-/// The conditions of a template, with what they mean.
-pub(super) fn conditions(all: &[Condition]) -> Vec<(&'static str, E)> {
-    all.iter().map(|condition| (condition.name(), condition.definition())).collect()
+/// The conditions that both templates have.
+const SHARED: [Condition; 10] = [
+    Condition::HasPrefix,
+    Condition::IsReadWrite,
+    Condition::HasKmsKey,
+    Condition::HasRoleName,
+    Condition::HasPolicyName,
+    Condition::HasExternalId,
+    Condition::HasOwnBoundary,
+    Condition::OmitsObjectAcls,
+    Condition::CopiesFromUsEast1,
+    Condition::CopiesFromUsWest2,
+];
+
+/// The conditions of a template, those that both have first, with their definitions.
+pub(super) fn conditions(further: &[Condition]) -> Vec<(&'static str, E)> {
+    SHARED.iter().chain(further).map(|condition| (condition.name(), condition.definition())).collect()
 }
 
 /// A policy document whose statements are expressions.
@@ -131,7 +145,7 @@ pub(super) fn external_id() -> E {
     E::when(Condition::HasAutoExternalId, E::GetAtt("ProviderRole", "RoleId"), given)
 }
 
-/// What caps the volume role.
+/// The permissions boundary of the volume role.
 pub(super) fn boundary_arn() -> E {
     E::when(Condition::HasOwnBoundary, E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use cavatica_connect::release::artifact::Profile;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
 use cavatica_simulation::events::{EXTERNAL_ID, ROLE, event, text, with};
@@ -49,8 +48,7 @@ async fn a_life_of_create_update_rename_its_clean_up_and_delete_leaves_nothing()
     system.add_foreign(Some("bystander"), Some("bystander")).await?;
     let before = system.account().await?;
     let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-            .await?;
+        Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
 
     let created = answer_to(&mut function, "create").await?;
     assert_eq!((&created["Status"], &created["PhysicalResourceId"]), (&json!("SUCCESS"), &json!(arn(ROLE))));
@@ -94,8 +92,7 @@ async fn a_life_of_create_update_rename_its_clean_up_and_delete_leaves_nothing()
 async fn a_rename_that_a_sibling_rolls_back_leaves_the_first_role_in_use() -> Outcome {
     let system = System::start().await?;
     let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-            .await?;
+        Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
     answer_to(&mut function, "create").await?;
     answer_to(&mut function, "update-rename").await?;
     let reversed = answer_to(&mut function, "update-rename-reversed").await?;
@@ -121,8 +118,7 @@ async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_an
         system.add_foreign(role, policy).await?;
         let before = system.account().await?;
         let mut function =
-            Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-                .await?;
+            Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
         let failed = answer_to(&mut function, "create").await?;
         assert!(reason(&failed).contains(&format!("{kind} {ROLE} already exists and is not this stack's")), "{failed}");
         assert_eq!(failed["PhysicalResourceId"], arn(ROLE));
@@ -139,8 +135,7 @@ async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_an
 async fn changes_that_could_not_be_taken_back_are_refused_and_change_nothing() -> Outcome {
     let system = System::start().await?;
     let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-            .await?;
+        Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
     answer_to(&mut function, "create").await?;
     let before = system.account().await?;
     for (fixture, said) in [
@@ -168,8 +163,7 @@ async fn a_delete_finds_its_role_by_name_when_cloudformation_made_the_id_up() ->
     let system = System::start().await?;
     let before = system.account().await?;
     let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-            .await?;
+        Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
     answer_to(&mut function, "create").await?;
     let mailbox = Mailbox::start().await?;
     let delete = event("delete-with-an-id-that-cloudformation-made-up", &mailbox.response_url())?;
@@ -185,8 +179,7 @@ async fn a_delete_finds_its_role_by_name_when_cloudformation_made_the_id_up() ->
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call() -> Outcome {
     let aws = Mailbox::start().await?;
-    let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(aws.address())).await?;
+    let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(aws.address())).await?;
     let too_long = "r".repeat(65);
     let long_boundary = format!("arn:aws:iam::123456789012:policy/{}/b", "p".repeat(216));
     for (pointer, value, property, rule) in [
@@ -247,8 +240,7 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
 async fn neither_response_url_nor_external_id_is_in_the_log_of_a_whole_run() -> Outcome {
     let system = System::start().await?;
     let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(system.engine.url()))
-            .await?;
+        Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
     for fixture in ["create", "update-in-place", "update-policy-name-alone", "update-rename", "delete", "read"] {
         answer_to(&mut function, fixture).await?;
     }
@@ -273,7 +265,7 @@ async fn neither_response_url_nor_external_id_is_in_the_log_of_a_whole_run() -> 
 async fn a_function_without_its_pins_answers_what_is_missing() -> Outcome {
     let engine = Engine::start(&Workspace::locate()?).await?;
     let environment = Environment::of_the_fixtures(engine.url()).without("CAVATICA_STACK_ID");
-    let mut function = Function::start(&system::binary(Profile::Quick).await?, environment).await?;
+    let mut function = Function::start(&system::binary().await?, environment).await?;
     let refused = answer_to(&mut function, "create").await?;
     assert!(reason(&refused).contains("lacks CAVATICA_STACK_ID"), "{refused}");
     engine.stop().await?;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use cavatica_connect::release::artifact::Profile;
 use cavatica_simulation::events::event;
 use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;
@@ -21,7 +20,7 @@ const SIGNATURE: &str = "do-not-log-me";
 async fn function() -> Result<(Function, Mailbox), Error> {
     let aws = Mailbox::start().await?;
     let environment = Environment::of_the_fixtures(aws.address());
-    Ok((Function::start(&system::binary(Profile::Quick).await?, environment).await?, aws))
+    Ok((Function::start(&system::binary().await?, environment).await?, aws))
 }
 
 /// An event that needs no AWS, to be answered somewhere.
@@ -126,8 +125,7 @@ async fn an_iam_that_never_answers_is_reported_before_a_function_of_ten_seconds_
     // Accepts connections and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", silent.local_addr()?);
-    let mut function =
-        Function::start(&system::binary(Profile::Quick).await?, Environment::of_the_fixtures(&address)).await?;
+    let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(&address)).await?;
     for (fixture, waited_for) in
         [("create", "looking at role"), ("update-in-place", "looking at policy"), ("delete", "looking at role")]
     {

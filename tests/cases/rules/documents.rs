@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cavatica_connect::cli::args::Cli;
-use cavatica_connect::release::artifact::{Asset, Profile};
+use cavatica_connect::release::artifact::Asset;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
@@ -109,10 +109,7 @@ async fn the_aws_commands_of_the_readme_connect_a_bucket_and_undo_it() -> Outcom
     // The checkout, as far as the commands need it, with the zip that `cargo build` and `zip` make in the README.
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::symlink(workspace.root.join("templates"), folder.path().join("templates"))?;
-    std::fs::write(
-        folder.path().join("cavatica-connect.zip"),
-        Asset::from_binary(&binary(Profile::Quick).await?)?.bytes,
-    )?;
+    std::fs::write(folder.path().join("cavatica-connect.zip"), Asset::from_binary(&binary().await?)?.bytes)?;
 
     let commands = aws_commands(&std::fs::read_to_string(workspace.root.join("README.md"))?);
     assert!(commands.len() >= 7, "{commands:?}");

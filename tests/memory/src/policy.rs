@@ -8,13 +8,13 @@ pub fn texts(element: &Value) -> impl Iterator<Item = &str> {
     one.chain(element.as_array().into_iter().flatten().filter_map(Value::as_str))
 }
 
-/// Whether a pattern with at most one `*`, at its end, matches.
+/// True if a pattern with at most one `*`, at its end, matches.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
 }
 
-/// Whether a document has a statement that allows an action on a resource. Conditions are taken to hold.
+/// True if a document has a statement that allows an action on a resource. Conditions are taken to hold.
 pub(crate) fn allows(document: &Value, action: &str, resource: &str) -> bool {
     let has = |element: &Value, text: &str| texts(element).any(|pattern| matches(pattern, text));
     let statements = document["Statement"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! What people do by hand in a history: somebody else, who touches what is ours, and the administrator, who does what
+//! The deeds of people in a history: somebody else, who touches what is ours, and the administrator, who does what
 //! the Reasons say.
 
 use std::time::Duration;
@@ -201,7 +201,7 @@ impl Player<'_> {
     }
 }
 
-/// What a command in a Reason says for an option.
+/// The value of an option in a Reason's command.
 fn option<'r>(reason: &'r str, name: &str) -> Option<&'r str> {
     let mut words = reason.trim_end_matches('.').split(' ');
     words.find(|word| *word == name).and_then(|_| words.next())

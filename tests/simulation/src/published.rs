@@ -17,10 +17,10 @@ use crate::{Error, events};
 
 /// The role of a platform beside Cavatica.
 const SIBLING: &str = "arn:aws:iam::999999999999:role/sibling";
-/// What stands among the parameters for a template that is made for that platform.
+/// The entry among the parameters for a template that is made for that platform.
 pub const TRUSTS_SIBLING: &str = "(trusted principal)";
 
-/// What a stack's other resources are.
+/// A stack's other resources.
 #[derive(Debug)]
 pub struct Deployment {
     pub(super) authority: Arc<Authority>,

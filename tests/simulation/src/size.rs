@@ -9,8 +9,8 @@ pub struct Size {
     pub one_cell_in: usize,
 }
 
-/// What `cargo test` does: some 20 seconds of simulation, 231 cells.
+/// The size of `cargo test`: some 20 seconds of simulation, 231 cells.
 pub const ORDINARY: Size = Size { histories: 25_000, one_cell_in: 3 };
 
-/// What `cargo simulate` and `cargo sweep` do unless they are asked for something else.
+/// The size of `cargo simulate` and `cargo sweep` unless they are asked for another.
 pub const FULL: Size = Size { histories: 500_000, one_cell_in: 1 };

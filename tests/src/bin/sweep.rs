@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use cavatica_connect::release::artifact::Profile;
 use cavatica_simulation::size::FULL;
-use cavatica_tests::sweep;
+use cavatica_tests::{sweep, system};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +14,8 @@ async fn main() -> ExitCode {
             eprintln!("{done} of {all} cells");
         }
     };
-    match sweep::run(Profile::Release, FULL.one_cell_in, progress).await {
+    let swept = async { sweep::run(system::build(Profile::Release).await?, FULL.one_cell_in, progress).await };
+    match swept.await {
         Ok(swept) => {
             println!("{}", swept.table());
             for failure in swept.failures() {
