@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::port::{
-    Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, Receipt, Role, Usage, Verdict,
-    Version,
+    Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage,
+    Verdict, Version,
 };
 use cavatica_access::volume::{BucketName, Region};
 use cavatica_memory::MemoryAccount;
@@ -35,7 +35,7 @@ impl Staged {
     }
 }
 
-impl Account for Staged {
+impl ReadAccount for Staged {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         (self.stage)(None).await;
         self.account.caller_account().await
@@ -100,7 +100,9 @@ impl Account for Staged {
         (self.stage)(Some(Action::GetBucketCORS)).await;
         self.account.cors(bucket).await
     }
+}
 
+impl Account for Staged {
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         (self.stage)(Some(change.action())).await;
         self.account.apply(change).await

@@ -21,6 +21,7 @@ pub mod checks;
 pub mod cors;
 pub mod document;
 pub mod limits;
+pub mod lineage;
 pub mod names;
 pub mod observe;
 pub mod owner;

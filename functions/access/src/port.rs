@@ -17,10 +17,10 @@ use crate::volume::{BucketName, Region};
 pub use self::change::{Change, NewRole, POLICY_DESCRIPTION};
 pub use self::look::Look;
 
-/// An AWS account: its IAM, its buckets, and whose it is.
+/// An AWS account as far as it can be read: its IAM, its buckets, and whose it is.
 ///
 /// Each method is one AWS call, listed in [`Action`], but where it says otherwise; reads of something absent answer `None`.
-pub trait Account: Sync {
+pub trait ReadAccount: Sync {
     /// The account that the function's own credentials belong to (`sts:GetCallerIdentity`).
     fn caller_account(&self) -> impl Future<Output = Result<AccountId, Failure>> + Send;
     /// A role by its name, under whatever path.
@@ -60,7 +60,11 @@ pub trait Account: Sync {
     fn bucket_key(&self, bucket: &Bucket) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
     /// A bucket's CORS rules.
     fn cors(&self, bucket: &Bucket) -> impl Future<Output = Result<Vec<CorsRule>, Failure>> + Send;
-    /// Changes something.
+}
+
+/// An AWS account that can be changed too.
+pub trait Account: ReadAccount {
+    /// Makes one change: one AWS call.
     fn apply(&self, change: &Change) -> impl Future<Output = Result<Receipt, Failure>> + Send;
 }
 

@@ -1,5 +1,6 @@
 //! Why a request cannot be done, in sentences for the administrator: what was tried, what stands in the way, what to do.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::limits;
@@ -7,6 +8,40 @@ use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
 use crate::port::{Action, Carrier, Change, Failure, FailureKind, Look};
 use crate::volume::BucketName;
+
+/// The two kinds of things that a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Kind {
+    Role,
+    Policy,
+}
+
+impl Kind {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Role => "RoleName",
+            Self::Policy => "PolicyName",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    /// As the first word of a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Role => "Role",
+            Self::Policy => "Policy",
+        })
+    }
+}
 
 /// A reason that ends an event with `FAILED`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +61,8 @@ pub enum Refusal {
     /// Something of that name is somebody else's.
     #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}")]
     Taken {
-        /// "Role" or "Policy".
-        kind: &'static str,
+        /// Of what.
+        kind: Kind,
         /// Its name.
         name: String,
         /// Its owner, as far as its tags tell.
@@ -42,8 +77,8 @@ pub enum Refusal {
          the other. Nothing was changed. Choose a name that differs in more than case"
     )]
     LetterCase {
-        /// "Role" or "Policy".
-        kind: &'static str,
+        /// Of what.
+        kind: Kind,
         /// As it is.
         old: String,
         /// As it was asked for.
@@ -68,8 +103,8 @@ pub enum Refusal {
          when RoleName and PolicyName both change. Nothing was changed. Change both names too, or keep the path"
     )]
     PathChanged {
-        /// "Role" or "Policy".
-        kind: &'static str,
+        /// Of what.
+        kind: Kind,
         /// Its name.
         name: String,
     },
@@ -204,7 +239,7 @@ pub enum Refusal {
 impl Refusal {
     /// A role or policy that is not ours.
     #[must_use]
-    pub fn taken(kind: &'static str, name: &str, tags: &Tags, owner: &Owner) -> Self {
+    pub fn taken(kind: Kind, name: &str, tags: &Tags, owner: &Owner) -> Self {
         let holder = match (tags.get(owner::STACK), tags.get(owner::RESOURCE)) {
             (Some(stack), Some(resource)) if *stack == owner.stack.as_str() => {
                 format!("it belongs to the resource {resource} of the same stack")
@@ -212,8 +247,7 @@ impl Refusal {
             (Some(stack), _) => format!("it belongs to the stack {stack}"),
             (None, _) => "it has no tag of cavatica-connect, so somebody made it by other means".to_owned(),
         };
-        let parameter = if kind == "Role" { "RoleName" } else { "PolicyName" };
-        let remedy = format!("Choose another {parameter}, or remove the {} and try again", kind.to_lowercase());
+        let remedy = format!("Choose another {}, or remove the {} and try again", kind.parameter(), kind.word());
         Self::Taken { kind, name: name.to_owned(), holder, remedy }
     }
 

@@ -11,8 +11,9 @@ use fields::{Fields, scalar};
 pub use fields::{Invalid, Problem, shown};
 
 use crate::limits;
+use crate::lineage::Replaced;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
-use crate::owner::{self, Replaced, Tags};
+use crate::owner::{self, Tags};
 use crate::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 
 /// The resource type in the template.

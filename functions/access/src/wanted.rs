@@ -1,8 +1,9 @@
 //! The goal of an event: a role and its policy as they should be, or gone.
 
 use crate::blueprint::Blueprint;
+use crate::lineage::Replaced;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
-use crate::owner::{Owner, Replaced};
+use crate::owner::Owner;
 use crate::port::Role;
 use crate::request::OldProperties;
 use crate::volume::{BucketName, Volume};

@@ -1,5 +1,6 @@
 //! The account as it really is: IAM, S3 and STS behind the domain's port, over one connector.
 
+mod change;
 mod failure;
 mod iam;
 mod s3;
@@ -11,14 +12,19 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use cavatica_access::names::AccountId;
+use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
-use cavatica_access::port::Failure;
+use cavatica_access::port::{
+    Account, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage, Verdict,
+    Version,
+};
+use cavatica_access::volume::{BucketName, Region};
+use serde_json::Value;
 
 /// The account that the function runs in.
 #[derive(Debug, Clone)]
 pub struct AwsAccount {
-    iam: aws_sdk_iam::Client,
+    iam: iam::Iam,
     sts: aws_sdk_sts::Client,
     buckets: s3::Buckets,
 }
@@ -52,14 +58,70 @@ impl AwsAccount {
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            iam: aws_sdk_iam::Client::new(config),
+            iam: iam::Iam(aws_sdk_iam::Client::new(config)),
             sts: aws_sdk_sts::Client::new(config),
             buckets: s3::Buckets::new(config),
         }
     }
+}
 
-    async fn caller(&self) -> Result<AccountId, Failure> {
+impl ReadAccount for AwsAccount {
+    async fn caller_account(&self) -> Result<AccountId, Failure> {
         let identity = self.sts.get_caller_identity().send().await.map_err(failure::of)?;
         identity.account().unwrap_or_default().parse().map_err(|_| failure::unexpected("an account without an ID"))
+    }
+
+    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
+        self.iam.role(name).await
+    }
+
+    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
+        self.iam.policy(arn).await
+    }
+
+    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
+        self.iam.attached_policies(role).await
+    }
+
+    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        self.iam.inline_policies(role).await
+    }
+
+    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        self.iam.instance_profiles(role).await
+    }
+
+    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
+        self.iam.policy_versions(arn).await
+    }
+
+    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
+        self.iam.policy_document(arn, version).await
+    }
+
+    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
+        self.iam.policy_carriers(arn, usage).await
+    }
+
+    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        self.iam.simulate(role, question).await
+    }
+
+    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
+        self.buckets.region(name, owner).await
+    }
+
+    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
+        self.buckets.key(bucket).await
+    }
+
+    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
+        self.buckets.cors(bucket).await
+    }
+}
+
+impl Account for AwsAccount {
+    async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
+        self.change(change).await
     }
 }

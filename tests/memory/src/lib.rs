@@ -21,7 +21,7 @@ use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
     Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewRole, Policy, Question,
-    Receipt, Role, Usage, Verdict, Version,
+    ReadAccount, Receipt, Role, Usage, Verdict, Version,
 };
 use cavatica_access::volume::{BucketName, Region};
 
@@ -235,7 +235,7 @@ impl Inner {
     }
 }
 
-impl Account for MemoryAccount {
+impl ReadAccount for MemoryAccount {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         Ok(self.id.clone())
     }
@@ -321,7 +321,9 @@ impl Account for MemoryAccount {
     async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
         self.look(Action::GetBucketCORS, |state| Ok(state.bucket(&bucket.name, &bucket.owner)?.cors.clone()))
     }
+}
 
+impl Account for MemoryAccount {
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         self.change(change)
     }

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cavatica_access::lineage::Lineage;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::{self, Lineage};
+use cavatica_access::owner;
 use cavatica_access::port::{Action, CorsRule};
 use cavatica_access::request::OldProperties;
 use cavatica_memory::{HeldBucket, MemoryAccount, foreign_cors_rule, foreign_role, wide_boundary};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::port::{
-    Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, Receipt, Role,
-    Usage, Verdict, Version,
+    Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, ReadAccount,
+    Receipt, Role, Usage, Verdict, Version,
 };
 use cavatica_access::volume::{BucketName, Region};
 use cavatica_memory::{MemoryAccount, failure};
@@ -334,7 +334,7 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Fai
 #[derive(Clone, Copy)]
 pub struct Account<'w>(pub &'w World);
 
-impl Port for Account<'_> {
+impl ReadAccount for Account<'_> {
     async fn caller_account(&self) -> Result<AccountId, Failure> {
         let world = self.0;
         world.call(None, None, &|| "GetCallerIdentity".to_owned(), || at_once(world.account.caller_account())).await
@@ -399,7 +399,9 @@ impl Port for Account<'_> {
         let read = || at_once(self.0.account.cors(bucket));
         self.read(Action::GetBucketCORS, Subject::Bucket(&bucket.name), read).await
     }
+}
 
+impl Port for Account<'_> {
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         let world = self.0;
         let effect = || world.change(change);

@@ -7,12 +7,12 @@ use crate::blueprint::Blueprint;
 use crate::budget::{Share, within};
 use crate::checks::preflight::Facts;
 use crate::names::AccountId;
-use crate::port::{Account, Bucket, Clock, CorsRule, Failure, Look, Question, Verdict};
-use crate::retry::{Attempt, persist};
+use crate::port::{Bucket, Clock, CorsRule, Failure, Look, Question, ReadAccount, Verdict};
+use crate::retry::Attempt;
 use crate::volume::{BucketName, Volume};
 use crate::wanted::Present;
 
-impl<I: Account, C: Clock> Observer<'_, I, C> {
+impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// All that the time there is shows of the buckets of a request: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
     pub(crate) async fn facts(&self, present: &Present, share: Share) -> Vec<Facts> {
@@ -42,7 +42,7 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
         let (region, key) = match self.bucket(name, owner.clone(), attempt).await {
             Ok(bucket) => {
                 let look = Look::BucketKey(name.clone());
-                let key = check!(self, attempt, look, self.account.bucket_key(&bucket));
+                let key = self.check(attempt, look, || self.account.bucket_key(&bucket)).await;
                 (Ok(bucket.region), key)
             }
             Err(failure) => (Err(failure), Ok(None)),
@@ -53,18 +53,19 @@ impl<I: Account, C: Clock> Observer<'_, I, C> {
     /// A bucket of an account.
     pub async fn bucket(&self, name: &BucketName, owner: AccountId, attempt: Attempt) -> Result<Bucket, Failure> {
         let look = Look::BucketRegion(name.clone());
-        let region = check!(self, attempt, look, self.account.bucket_region(name, &owner))?;
+        let region = self.check(attempt, look, || self.account.bucket_region(name, &owner)).await?;
         Ok(Bucket { name: name.clone(), owner, region })
     }
 
     /// A bucket's CORS rules.
     pub async fn cors(&self, bucket: &Bucket, attempt: Attempt) -> Result<Vec<CorsRule>, Failure> {
-        check!(self, attempt, Look::Cors(bucket.name.clone()), self.account.cors(bucket))
+        self.check(attempt, Look::Cors(bucket.name.clone()), || self.account.cors(bucket)).await
     }
 
     /// The verdicts of IAM's policy simulator on a role.
     pub async fn verdicts(&self, blueprint: &Blueprint, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let role = &blueprint.role;
-        check!(self, Attempt::Check, Look::Simulation(role.name.clone()), self.account.simulate(role, question))
+        let look = Look::Simulation(role.name.clone());
+        self.check(Attempt::Check, look, || self.account.simulate(role, question)).await
     }
 }

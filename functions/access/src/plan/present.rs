@@ -6,12 +6,13 @@
 use crate::asked_tags;
 use crate::document::same_meaning;
 use crate::limits;
+use crate::lineage::{Lineage, Replaced};
 use crate::names::{PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::observe::ObservedState;
-use crate::owner::{self, Lineage, Replaced, TagKeys, Tags};
+use crate::owner::{self, TagKeys, Tags};
 use crate::plan::{Plan, absent};
 use crate::port::{Change, NewRole, Policy, Role};
-use crate::refusal::Refusal;
+use crate::refusal::{Kind, Refusal};
 use crate::wanted::Present;
 
 pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, Refusal> {
@@ -90,11 +91,11 @@ fn check_names(present: &Present, observed: &ObservedState) -> Result<(), Refusa
     }
 }
 
-fn renamed_by_case(kind: &'static str, old: &str, new: &str) -> Refusal {
+fn renamed_by_case(kind: Kind, old: &str, new: &str) -> Refusal {
     Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() }
 }
 
-fn moved(kind: &'static str, name: &str) -> Refusal {
+fn moved(kind: Kind, name: &str) -> Refusal {
     Refusal::PathChanged { kind, name: name.to_owned() }
 }
 
@@ -107,13 +108,13 @@ fn check_role_name(present: &Present, observed: &ObservedState) -> Result<(), Re
         return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
     }
     if !blueprint.owner.owns(&role.tags) {
-        return Err(Refusal::taken("Role", role.arn.name.as_str(), &role.tags, &blueprint.owner));
+        return Err(Refusal::taken(Kind::Role, role.arn.name.as_str(), &role.tags, &blueprint.owner));
     }
     if role.arn.name != wanted.name {
-        return Err(renamed_by_case("Role", role.arn.name.as_str(), wanted.name.as_str()));
+        return Err(renamed_by_case(Kind::Role, role.arn.name.as_str(), wanted.name.as_str()));
     }
     if role.arn.path != wanted.path {
-        return Err(moved("Role", wanted.name.as_str()));
+        return Err(moved(Kind::Role, wanted.name.as_str()));
     }
     match owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
         Some(old) => Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() }),
@@ -135,10 +136,10 @@ fn check_policy_name(present: &Present, observed: &ObservedState) -> Result<(), 
         return Err(Refusal::policy_lost_tags(&policy.arn, &blueprint.role.name, &blueprint.owner));
     }
     if !blueprint.owner.owns(&policy.tags) {
-        return Err(Refusal::taken("Policy", policy.arn.name(), &policy.tags, &blueprint.owner));
+        return Err(Refusal::taken(Kind::Policy, policy.arn.name(), &policy.tags, &blueprint.owner));
     }
     if policy.arn != blueprint.policy {
-        return Err(renamed_by_case("Policy", policy.arn.name(), blueprint.policy.name()));
+        return Err(renamed_by_case(Kind::Policy, policy.arn.name(), blueprint.policy.name()));
     }
     Ok(())
 }
@@ -148,18 +149,18 @@ fn check_replaced_names(present: &Present, observed: &ObservedState, from: &Role
     let (wanted, policy) = (&present.blueprint.role, &present.blueprint.request.policy_name);
     if from.name.is_same(&wanted.name) {
         return Err(if from.path == wanted.path {
-            renamed_by_case("Role", from.name.as_str(), wanted.name.as_str())
+            renamed_by_case(Kind::Role, from.name.as_str(), wanted.name.as_str())
         } else {
-            moved("Role", wanted.name.as_str())
+            moved(Kind::Role, wanted.name.as_str())
         });
     }
     let old_policy = observed.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
     if let Some(old) = old_policy.filter(|old| old.is_same(policy)) {
         if old != *policy {
-            return Err(renamed_by_case("Policy", old.as_str(), policy.as_str()));
+            return Err(renamed_by_case(Kind::Policy, old.as_str(), policy.as_str()));
         }
         if from.path != wanted.path {
-            return Err(moved("Policy", old.as_str()));
+            return Err(moved(Kind::Policy, old.as_str()));
         }
     }
     Ok(())

@@ -1,27 +1,23 @@
-//! The domain's port on the AWS SDK. The only file that names `aws_sdk_iam`'s operations.
+//! The reads of IAM.
 
 use aws_sdk_iam::types::{
     ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType, PolicyUsageType, ResourceSpecificResult, Tag,
 };
-use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{
-    Account, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Layer, POLICY_DESCRIPTION, Policy, Question,
-    Receipt, Role, Usage, Verdict, Version,
-};
-use cavatica_access::volume::{BucketName, Region};
+use cavatica_access::port::{Carrier, Failure, FailureKind, Layer, Policy, Question, Role, Usage, Verdict, Version};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{AwsAccount, failure};
+use super::failure;
 
-impl Account for AwsAccount {
-    async fn caller_account(&self) -> Result<AccountId, Failure> {
-        self.caller().await
-    }
+/// IAM, as far as it is read.
+#[derive(Debug, Clone)]
+pub(super) struct Iam(pub(super) aws_sdk_iam::Client);
 
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
-        let answer = self.iam.get_role().role_name(name.as_str()).send().await.map_err(failure::of);
+impl Iam {
+    pub(super) async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
+        let answer = self.0.get_role().role_name(name.as_str()).send().await.map_err(failure::of);
         let Some(role) = unless_absent(answer)?.and_then(|answer| answer.role) else { return Ok(None) };
         let boundary = role.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
         Ok(Some(Role {
@@ -35,8 +31,8 @@ impl Account for AwsAccount {
         }))
     }
 
-    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
-        let answer = self.iam.get_policy().policy_arn(arn.as_str()).send().await.map_err(failure::of);
+    pub(super) async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
+        let answer = self.0.get_policy().policy_arn(arn.as_str()).send().await.map_err(failure::of);
         let Some(policy) = unless_absent(answer)?.and_then(|answer| answer.policy) else { return Ok(None) };
         Ok(Some(Policy {
             arn: read_arn(policy.arn)?,
@@ -45,25 +41,25 @@ impl Account for AwsAccount {
         }))
     }
 
-    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
-        let pages = self.iam.list_attached_role_policies().role_name(role.as_str()).into_paginator().items().send();
+    pub(super) async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
+        let pages = self.0.list_attached_role_policies().role_name(role.as_str()).into_paginator().items().send();
         let attached = pages.try_collect().await.map_err(failure::of)?;
         attached.into_iter().map(|policy| read_arn(policy.policy_arn)).collect()
     }
 
-    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        let pages = self.iam.list_role_policies().role_name(role.as_str()).into_paginator().items().send();
+    pub(super) async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        let pages = self.0.list_role_policies().role_name(role.as_str()).into_paginator().items().send();
         pages.try_collect().await.map_err(failure::of)
     }
 
-    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        let pages = self.iam.list_instance_profiles_for_role().role_name(role.as_str()).into_paginator().items().send();
+    pub(super) async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
+        let pages = self.0.list_instance_profiles_for_role().role_name(role.as_str()).into_paginator().items().send();
         let profiles = pages.try_collect().await.map_err(failure::of)?;
         Ok(profiles.into_iter().map(|profile| profile.instance_profile_name).collect())
     }
 
-    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
-        let pages = self.iam.list_policy_versions().policy_arn(arn.as_str()).into_paginator().items().send();
+    pub(super) async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
+        let pages = self.0.list_policy_versions().policy_arn(arn.as_str()).into_paginator().items().send();
         let mut versions = pages.try_collect().await.map_err(failure::of)?;
         // Numbers are never used again, so the lowest is the oldest.
         let number = |id: Option<&str>| id.and_then(|id| id.strip_prefix('v')?.parse::<u64>().ok()).unwrap_or(0);
@@ -75,18 +71,18 @@ impl Account for AwsAccount {
         Ok(versions.into_iter().map(read).collect())
     }
 
-    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
-        let call = self.iam.get_policy_version().policy_arn(arn.as_str()).version_id(version);
+    pub(super) async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
+        let call = self.0.get_policy_version().policy_arn(arn.as_str()).version_id(version);
         let answer = call.send().await.map_err(failure::of)?;
         document(answer.policy_version.and_then(|version| version.document).as_deref())
     }
 
-    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
+    pub(super) async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
         let usage = match usage {
             Usage::Permissions => PolicyUsageType::PermissionsPolicy,
             Usage::Boundary => PolicyUsageType::PermissionsBoundary,
         };
-        let call = self.iam.list_entities_for_policy().policy_arn(arn.as_str()).policy_usage_filter(usage);
+        let call = self.0.list_entities_for_policy().policy_arn(arn.as_str()).policy_usage_filter(usage);
         let mut pages = call.into_paginator().send();
         let mut carriers = Vec::new();
         while let Some(page) = pages.next().await {
@@ -98,8 +94,8 @@ impl Account for AwsAccount {
         Ok(carriers)
     }
 
-    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        let mut call = self.iam.simulate_principal_policy().policy_source_arn(role.to_string());
+    pub(super) async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        let mut call = self.0.simulate_principal_policy().policy_source_arn(role.to_string());
         call = call.set_action_names(Some(question.actions.iter().map(ToString::to_string).collect()));
         call = call.set_resource_arns(Some(question.resources.clone()));
         for (key, value) in &question.context {
@@ -133,97 +129,6 @@ impl Account for AwsAccount {
             specific.into_iter().map(read).collect()
         });
         Ok(verdicts.collect())
-    }
-
-    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
-        self.buckets.region(name, owner).await
-    }
-
-    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
-        self.buckets.key(bucket).await
-    }
-
-    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        self.buckets.cors(bucket).await
-    }
-
-    // Long, because it is a table: one call for each change.
-    async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
-        /// Sends a call whose answer says nothing.
-        macro_rules! send {
-            ($call:expr) => {
-                $call.send().await.map(|_| ()).map_err(failure::of)?
-            };
-        }
-        let iam = &self.iam;
-        match change {
-            Change::CreateRole(new) => {
-                let call = iam
-                    .create_role()
-                    .role_name(new.arn.name.as_str())
-                    .path(new.arn.path.as_str())
-                    .assume_role_policy_document(&new.trust)
-                    .set_description(Some(new.description.clone()).filter(|text| !text.is_empty()))
-                    .max_session_duration(seconds(new.max_session_duration))
-                    .set_permissions_boundary(new.boundary.as_ref().map(ToString::to_string))
-                    .set_tags(Some(sdk_tags(&new.tags)?));
-                let answer = call.send().await.map_err(failure::of)?;
-                return Ok(Receipt { role_id: answer.role.map(|role| role.role_id) });
-            }
-            Change::TagRole { role, tags } => {
-                send!(iam.tag_role().role_name(role.as_str()).set_tags(Some(sdk_tags(tags)?)));
-            }
-            Change::UntagRole { role, keys } => {
-                send!(iam.untag_role().role_name(role.as_str()).set_tag_keys(Some(keys.clone())));
-            }
-            Change::UpdateRole { role, description, max_session_duration } => {
-                let call = iam.update_role().role_name(role.as_str()).description(description);
-                send!(call.max_session_duration(seconds(*max_session_duration)));
-            }
-            Change::UpdateTrust { role, trust } => {
-                send!(iam.update_assume_role_policy().role_name(role.as_str()).policy_document(trust));
-            }
-            Change::PutBoundary { role, boundary } => {
-                let call = iam.put_role_permissions_boundary().role_name(role.as_str());
-                send!(call.permissions_boundary(boundary.as_str()));
-            }
-            Change::CreatePolicy { arn, path, document, tags } => {
-                let call = iam.create_policy().policy_name(arn.name()).path(path.as_str()).policy_document(document);
-                send!(call.description(POLICY_DESCRIPTION).set_tags(Some(sdk_tags(tags)?)));
-            }
-            Change::TagPolicy { arn, tags } => {
-                send!(iam.tag_policy().policy_arn(arn.as_str()).set_tags(Some(sdk_tags(tags)?)));
-            }
-            Change::UntagPolicy { arn, keys } => {
-                send!(iam.untag_policy().policy_arn(arn.as_str()).set_tag_keys(Some(keys.clone())));
-            }
-            Change::CreatePolicyVersion { arn, document } => {
-                let call = iam.create_policy_version().policy_arn(arn.as_str()).policy_document(document);
-                send!(call.set_as_default(true));
-            }
-            Change::Attach { role, arn } => {
-                send!(iam.attach_role_policy().role_name(role.as_str()).policy_arn(arn.as_str()));
-            }
-            Change::Detach { from: Carrier::Role(name), arn } => {
-                send!(iam.detach_role_policy().role_name(name).policy_arn(arn.as_str()));
-            }
-            Change::Detach { from: Carrier::User(name), arn } => {
-                send!(iam.detach_user_policy().user_name(name).policy_arn(arn.as_str()));
-            }
-            Change::Detach { from: Carrier::Group(name), arn } => {
-                send!(iam.detach_group_policy().group_name(name).policy_arn(arn.as_str()));
-            }
-            Change::DeleteInlinePolicy { role, name } => {
-                send!(iam.delete_role_policy().role_name(role.as_str()).policy_name(name));
-            }
-            Change::DeletePolicyVersion { arn, version } => {
-                send!(iam.delete_policy_version().policy_arn(arn.as_str()).version_id(version));
-            }
-            Change::DeletePolicy { arn } => send!(iam.delete_policy().policy_arn(arn.as_str())),
-            Change::DeleteRole { role } => send!(iam.delete_role().role_name(role.as_str())),
-            Change::PutCors { bucket, rules } => self.buckets.put_cors(bucket, rules).await?,
-        }
-        Ok(Receipt::default())
     }
 }
 
@@ -263,15 +168,6 @@ fn document(text: Option<&str>) -> Result<Value, Failure> {
 
 fn tags(tags: Option<Vec<Tag>>) -> Tags {
     tags.into_iter().flatten().map(|tag| (tag.key, tag.value)).collect()
-}
-
-fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>, Failure> {
-    let tag = |(key, value)| Tag::builder().key(key).value(value).build();
-    tags.iter().map(tag).collect::<Result<_, _>>().map_err(|_| failure::unexpected("a tag without key or value"))
-}
-
-fn seconds(duration: u32) -> i32 {
-    i32::try_from(duration).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

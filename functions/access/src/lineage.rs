@@ -1,0 +1,284 @@
+//! Which older roles a role leads to: the note that it carries of those it replaced, and the order in which they go.
+//!
+//! Like the tags in [`crate::owner`], the note is frozen for ever.
+
+use crate::limits;
+use crate::names::{IamPath, PolicyName, RoleName};
+use crate::owner::{REPLACES, Tags, policy_tag, role_tag};
+
+/// Which roles a role replaced that may still be there, and how often the stack's role had been replaced by then.
+///
+/// It is one tag, so that it changes in one step. Of two roles the one of the later generation is in use: the Delete of
+/// the other must not follow a note to it, and its own Delete finds the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// 0 for a role that replaced none.
+    pub generation: u32,
+    /// The roles it replaced, until they are gone.
+    pub replaced: Vec<Replaced>,
+}
+
+/// A role that was replaced, and its policy: the role itself may never have been made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The path of both.
+    pub path: IamPath,
+    /// The role.
+    pub role: RoleName,
+    /// Its policy.
+    pub policy: PolicyName,
+}
+
+impl Replaced {
+    /// True if both are one role. Under another path it has other policies.
+    fn is_same_role(&self, other: &Self) -> bool {
+        self.role.is_same(&other.role) && self.path == other.path
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (place, policy) = text.split_once("//").map_or((text, None), |(place, policy)| (place, Some(policy)));
+        let at = place.rfind('/').map_or(0, |slash| slash + 1);
+        let (path, role) = place.split_at(at);
+        let policy = policy.unwrap_or(role).parse().ok()?;
+        let path = if path.is_empty() { IamPath::default() } else { path.parse().ok()? };
+        Some(Self { path, role: role.parse().ok()?, policy })
+    }
+
+    /// The role's name, after its path if it has one, and the policy's after two slashes if it is another.
+    fn tag(&self) -> String {
+        let path = if self.path == IamPath::default() { String::new() } else { self.path.as_str().replace(',', ":") };
+        format!("{path}{}", self.names())
+    }
+
+    fn names(&self) -> String {
+        let (role, policy) = (role_tag(&self.role), policy_tag(self.policy.as_str()));
+        if role == policy { role } else { format!("{role}//{policy}") }
+    }
+}
+
+impl Lineage {
+    /// The lineage that a role's tags tell.
+    #[must_use]
+    pub fn of(tags: &Tags) -> Self {
+        let note = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
+        let mut words = note.split(' ');
+        Self {
+            generation: words.next().and_then(|word| word.parse().ok()).unwrap_or_default(),
+            replaced: words.filter_map(Replaced::read).collect(),
+        }
+    }
+
+    /// The tag: the generation and the roles, with a space between them. One for which there is no room any more is left
+    /// out, or first its path; one of the longest names always has room.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let mut tag = self.generation.to_string();
+        for replaced in &self.replaced {
+            let room = limits::TAG_VALUE.saturating_sub(tag.len() + 1);
+            if let Some(word) = [replaced.tag(), replaced.names()].into_iter().find(|word| word.len() <= room) {
+                tag = format!("{tag} {word}");
+            }
+        }
+        tag
+    }
+
+    /// The lineage of a role once it has replaced another.
+    #[must_use]
+    pub fn replacing(&self, other: Replaced, its: &Self) -> Self {
+        let mut after = self.clone();
+        if !after.replaced.iter().any(|known| known.is_same_role(&other)) {
+            after.replaced.push(other);
+        }
+        if after.generation <= its.generation {
+            after.generation = its.generation + 1;
+        }
+        after
+    }
+
+    /// The same when all those that it replaced are gone.
+    #[must_use]
+    pub fn cleared(&self) -> Self {
+        Self { generation: self.generation, replaced: Vec::new() }
+    }
+
+    /// True if it names a role as replaced.
+    #[must_use]
+    pub fn names(&self, role: &RoleName) -> bool {
+        self.replaced.iter().any(|replaced| replaced.role.is_same(role))
+    }
+}
+
+/// The role that leads to an older one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Later {
+    /// Its name.
+    pub name: RoleName,
+    /// Its generation; `None` when it is not there any more.
+    pub generation: Option<u32>,
+}
+
+impl Later {
+    /// True if the role with this lineage took its place. Generations fall along a chain, so it ends.
+    fn is_replaced_by(&self, lineage: &Lineage) -> bool {
+        match self.generation {
+            Some(generation) => generation <= lineage.generation,
+            None => lineage.names(&self.name),
+        }
+    }
+}
+
+/// An older role to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lead {
+    /// The role.
+    pub role: Replaced,
+    /// More names that its policy may have.
+    pub policies: Vec<PolicyName>,
+    /// What leads to it. `None` for a role that goes whatever its own note says.
+    pub later: Option<Later>,
+}
+
+/// The older roles that an update in place looks at: those that the wanted role notes, then the one that the old
+/// properties name. A Delete would come for the last if it were in use, so whatever it says of itself does not count.
+#[must_use]
+pub fn behind_wanted(wanted: &RoleName, lineage: &Lineage, former: Option<Replaced>) -> Vec<Lead> {
+    let is_former = |noted: &&Replaced| former.as_ref().is_some_and(|it| it.is_same_role(noted));
+    let noted = lineage.replaced.iter().filter(|noted| !is_former(noted)).map(|noted| Lead {
+        role: noted.clone(),
+        policies: Vec::new(),
+        later: Some(Later { name: wanted.clone(), generation: Some(lineage.generation) }),
+    });
+    let policies = lineage.replaced.iter().filter(is_former).map(|noted| noted.policy.clone()).collect();
+    let named = former.clone().map(|role| Lead { role, policies, later: None });
+    noted.chain(named).collect()
+}
+
+/// The older roles behind one that should go: those that its note names, if it is there, and the one known beside it.
+#[must_use]
+pub fn behind(role: &RoleName, lineage: Option<&Lineage>, beside: Option<&Replaced>) -> Vec<Lead> {
+    let later = Later { name: role.clone(), generation: lineage.map(|lineage| lineage.generation) };
+    let lead = |role: &Replaced| Lead { role: role.clone(), policies: Vec::new(), later: Some(later.clone()) };
+    lineage.iter().flat_map(|lineage| &lineage.replaced).chain(beside).map(lead).collect()
+}
+
+/// True if a role that was led to is in use, so that it stays: it is the one that is wanted, or it took the place of the
+/// role that leads to it.
+#[must_use]
+pub fn is_in_use(role: &RoleName, lineage: Option<&Lineage>, later: Option<&Later>, wanted: Option<&RoleName>) -> bool {
+    let is_later = later.zip(lineage).is_some_and(|(later, lineage)| later.is_replaced_by(lineage));
+    is_later || wanted.is_some_and(|wanted| wanted.is_same(role))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Rule;
+    use crate::owner::{POLICY, policy_tag, tagged_policy};
+
+    fn named(role: &str, policy: &str) -> Result<Replaced, Rule> {
+        Ok(Replaced { path: IamPath::default(), role: role.parse()?, policy: policy.parse()? })
+    }
+
+    #[test]
+    fn names_survive_being_written_as_tags() -> Result<(), Rule> {
+        let odd = "a,b=c+d@e.f_g-h";
+        let placed = |path: &str, named: Replaced| Ok::<_, Rule>(Replaced { path: path.parse()?, ..named });
+        let replaced = vec![
+            named(odd, odd)?,
+            named("34", "p,q")?,
+            placed("/labs/a,b/", named("r", "r")?)?,
+            placed("/labs/", named("r", "p")?)?,
+        ];
+        let lineage = Lineage { generation: 12, replaced };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag()), (POLICY.to_owned(), policy_tag(odd))]);
+        assert!(!lineage.tag().contains(','));
+        assert_eq!(Lineage::of(&tags), lineage);
+        assert_eq!(tagged_policy(&tags), Some(odd.parse()?));
+        assert_eq!(Lineage::of(&Tags::new()), Lineage::default());
+        Ok(())
+    }
+
+    #[test]
+    fn a_role_that_replaces_another_is_of_a_later_generation_whatever_it_was_before() -> Result<(), Rule> {
+        let first = Lineage::default();
+        let second = Lineage::default().replacing(named("old", "old")?, &first);
+        assert_eq!(second.tag(), "1 old");
+        let taken_back = first.replacing(named("new", "shared")?, &second);
+        assert_eq!(taken_back.tag(), "2 new//shared");
+        assert_eq!(taken_back.replacing(named("NEW", "NEW")?, &second), taken_back, "it is already said");
+        assert_eq!(taken_back.cleared().tag(), "2");
+        Ok(())
+    }
+
+    #[test]
+    fn the_longest_names_fit_and_what_does_not_is_left_out() -> Result<(), Rule> {
+        let (a, b, c) = ("a".repeat(64), "b".repeat(128), "c".repeat(60));
+        let replaced = vec![named(&a, &b)?, named(&c, &c)?, named(&a, &a)?];
+        let lineage = Lineage { generation: u32::MAX, replaced };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
+        assert!(lineage.tag().len() <= limits::TAG_VALUE);
+        assert_eq!(Lineage::of(&tags).replaced, lineage.replaced[..1]);
+
+        let path = format!("/{}/", "p".repeat(limits::PATH - 2)).parse()?;
+        let lineage = Lineage { generation: u32::MAX, replaced: vec![Replaced { path, ..named(&a, &b)? }] };
+        let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
+        assert_eq!(Lineage::of(&tags).replaced, [named(&a, &b)?], "its path goes first");
+        Ok(())
+    }
+
+    fn lineage(generation: u32, replaced: &[&str]) -> Result<Lineage, Rule> {
+        let replaced = replaced.iter().map(|role| named(role, role)).collect::<Result<_, _>>()?;
+        Ok(Lineage { generation, replaced })
+    }
+
+    fn text(leads: &[Lead]) -> String {
+        let one = |lead: &Lead| {
+            let policies: Vec<_> = lead.policies.iter().map(|policy| format!("+{}", policy.as_str())).collect();
+            let later = lead.later.as_ref().map(|later| format!("<{}:{:?}", later.name, later.generation));
+            format!("{}{}{}", lead.role.tag(), policies.concat(), later.unwrap_or_default())
+        };
+        leads.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_older_roles_of_an_update_are_those_noted_and_then_the_one_that_was_asked_for() -> Result<(), Rule> {
+        let wanted: RoleName = "c".parse()?;
+        let noted = lineage(2, &["a", "b"])?;
+        for (name, former, expected) in [
+            ("nothing was asked for before", None, "a<c:Some(2) b<c:Some(2)"),
+            ("another role was", Some(named("d", "d")?), "a<c:Some(2) b<c:Some(2) d"),
+            ("a noted one was: it goes in any case, with both policies", Some(named("A", "p")?), "b<c:Some(2) A//p+a"),
+        ] {
+            assert_eq!(text(&behind_wanted(&wanted, &noted, former)), expected, "{name}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn behind_a_role_that_should_go_are_those_noted_and_the_one_beside() -> Result<(), Rule> {
+        let (role, beside) = ("c".parse()?, named("d", "d")?);
+        let noted = lineage(2, &["a"])?;
+        assert_eq!(text(&behind(&role, Some(&noted), Some(&beside))), "a<c:Some(2) d<c:Some(2)");
+        assert_eq!(text(&behind(&role, None, Some(&beside))), "d<c:None", "it is not there any more");
+        assert_eq!(text(&behind(&role, Some(&noted), None)), "a<c:Some(2)");
+        Ok(())
+    }
+
+    #[test]
+    fn a_role_stays_if_it_is_wanted_or_took_the_place_of_what_leads_to_it() -> Result<(), Rule> {
+        let later = |generation| Ok::<_, Rule>(Some(Later { name: "c".parse()?, generation }));
+        for (name, noted, later, wanted, expected) in [
+            ("wanted, in whatever letter case", None, None, Some("A".parse()?), true),
+            ("another is wanted", None, None, Some("b".parse()?), false),
+            ("older than what leads to it", Some(lineage(1, &[])?), later(Some(2))?, None, false),
+            ("of the same generation", Some(lineage(2, &[])?), later(Some(2))?, None, true),
+            ("later", Some(lineage(3, &[])?), later(Some(2))?, None, true),
+            ("it names what leads to it and is gone", Some(lineage(1, &["c"])?), later(None)?, None, true),
+            ("it does not", Some(lineage(9, &[])?), later(None)?, None, false),
+            ("it is not there", None, later(Some(0))?, None, false),
+        ] {
+            assert_eq!(is_in_use(&"a".parse()?, noted.as_ref(), later.as_ref(), wanted.as_ref()), expected, "{name}");
+        }
+        Ok(())
+    }
+}

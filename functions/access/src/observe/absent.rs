@@ -1,0 +1,261 @@
+//! The rest of roles that should go, the older ones first. Which those are is decided in [`crate::lineage`].
+
+use std::pin::Pin;
+
+use futures_util::future::{try_join, try_join_all, try_join3};
+
+use super::Observer;
+use crate::lineage::{self, Later, Lead, Lineage};
+use crate::names::{PolicyArn, PolicyName, RoleName};
+use crate::owner::{self, Owner};
+use crate::port::{Carrier, Clock, Look, Policy, ReadAccount, Role, Usage, Version};
+use crate::refusal::Refusal;
+use crate::wanted::{Absent, Present, Target};
+
+/// The rest of a role that should go, and of its policies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The role's name.
+    pub name: RoleName,
+    /// The role, if it is there, ours or not.
+    pub role: Option<Role>,
+    /// The policies attached to it, if it is ours.
+    pub attached: Vec<PolicyArn>,
+    /// Its inline policies, if it is ours.
+    pub inline: Vec<String>,
+    /// The instance profiles that hold it, if it is ours.
+    pub profiles: Vec<String>,
+    /// The policies that serve it and are ours.
+    pub policies: Vec<LeftoverPolicy>,
+}
+
+impl Leftover {
+    /// Nothing of a role but its name.
+    pub(super) fn nothing(name: RoleName) -> Self {
+        Self { name, role: None, attached: Vec::new(), inline: Vec::new(), profiles: Vec::new(), policies: Vec::new() }
+    }
+
+    /// True if there is nothing of ours to remove.
+    #[must_use]
+    pub fn is_nothing(&self, owner: &Owner) -> bool {
+        !self.role.as_ref().is_some_and(|role| owner.owns(&role.tags)) && self.policies.is_empty()
+    }
+
+    /// True if it has no policy although its role is ours and names one.
+    #[must_use]
+    pub fn lacks_policy(&self, owner: &Owner) -> bool {
+        let ours = self.role.as_ref().filter(|role| owner.owns(&role.tags));
+        self.policies.is_empty() && ours.is_some_and(|role| owner::tagged_policy(&role.tags).is_some())
+    }
+
+    /// True if somebody else carries a policy of it too: the role that it has moved on to, or whoever was given it, who
+    /// keeps it if it has moved on.
+    #[must_use]
+    pub fn shares_policy(&self) -> bool {
+        let is_other = |carrier: &Carrier| !matches!(carrier, Carrier::Role(name) if *name == self.name.as_str());
+        self.policies.iter().any(|held| held.carriers.iter().any(is_other))
+    }
+}
+
+/// A policy of ours that should go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftoverPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Its versions.
+    pub versions: Vec<Version>,
+    /// Whom it allows.
+    pub carriers: Vec<Carrier>,
+    /// Whom it caps.
+    pub capped: Vec<Carrier>,
+}
+
+/// A role that should go, as a first look shows it.
+struct Found {
+    target: Target,
+    /// The role, ours or not.
+    role: Option<Role>,
+    is_ours: bool,
+    /// The policies that serve it and are ours, of those that the target names.
+    policies: Vec<Policy>,
+}
+
+/// The lists that hang on a role.
+#[derive(Default)]
+struct Contents {
+    attached: Vec<PolicyArn>,
+    inline: Vec<String>,
+    profiles: Vec<String>,
+}
+
+impl Found {
+    fn ours(&self) -> Option<&Role> {
+        self.role.as_ref().filter(|_| self.is_ours)
+    }
+
+    fn lineage(&self) -> Option<Lineage> {
+        self.ours().map(|role| Lineage::of(&role.tags))
+    }
+
+    /// The policy that the role's tags name.
+    fn tagged_policy(&self) -> Option<PolicyArn> {
+        self.ours().and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)))
+    }
+
+    /// The policies that the role's tags and its place lead to, beyond those that the target names: a role that was found
+    /// under another path than expected has its policy there.
+    fn other_candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
+        let asked = self.target.candidates(owner);
+        let beside = self.role.as_ref().map(|role| role.arn.beside(&PolicyName::from(&role.arn.name)));
+        let mut others: Vec<_> =
+            self.tagged_policy().into_iter().chain(beside).filter(|arn| !asked.contains(arn)).collect();
+        others.dedup();
+        others
+    }
+
+    /// The policies that an earlier role left whose name is in use again, under names of their own.
+    fn orphans(&self) -> Vec<Policy> {
+        let its_own = self.tagged_policy();
+        let is_its_own = |policy: &&Policy| its_own.as_ref().is_some_and(|own| own.is_same(&policy.arn));
+        self.policies.iter().filter(|policy| !is_its_own(policy)).cloned().collect()
+    }
+}
+
+type Chain<'s> = Pin<Box<dyn Future<Output = Result<Vec<Leftover>, Refusal>> + Send + 's>>;
+
+impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
+    /// The rest of what should go, the roles it replaced first.
+    pub async fn leftovers_of(&self, absent: &Absent) -> Result<Vec<Leftover>, Refusal> {
+        match &absent.target {
+            Some(target) => Ok(each_once(vec![self.chain(target.clone(), None, None).await?])),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The rest of roles for which no Delete will come: in an update in place, those that our role replaced, and the one
+    /// that the old properties name (its creation failed half-way).
+    pub(super) async fn leftovers(&self, present: &Present, ours: Option<&Role>) -> Result<Vec<Leftover>, Refusal> {
+        if present.from.is_some() {
+            return Ok(Vec::new());
+        }
+        let wanted = &present.blueprint.role.name;
+        let lineage = ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
+        let leads = lineage::behind_wanted(wanted, &lineage, present.former.replaced());
+        Ok(each_once(try_join_all(leads.into_iter().map(|lead| self.follow(lead, Some(wanted)))).await?))
+    }
+
+    fn follow<'s>(&'s self, lead: Lead, wanted: Option<&'s RoleName>) -> Chain<'s> {
+        let mut target = Target::leftover(lead.role);
+        target.policies.extend(lead.policies);
+        self.chain(target, lead.later, wanted)
+    }
+
+    /// A role that should go and, before it, whatever it replaced. If it is in use, only what an earlier role of its name
+    /// left.
+    fn chain<'s>(&'s self, target: Target, later: Option<Later>, wanted: Option<&'s RoleName>) -> Chain<'s> {
+        Box::pin(async move {
+            // The same name in other letter case is refused before anything is made of it.
+            if wanted.is_some_and(|wanted| wanted.is_same(&target.name) && *wanted != target.name) {
+                return Ok(Vec::new());
+            }
+            let found = self.found(target).await?;
+            let (name, lineage) = (&found.target.name, found.lineage());
+            if lineage::is_in_use(name, lineage.as_ref(), later.as_ref(), wanted) {
+                return self.orphans(found).await;
+            }
+            let leads = lineage::behind(name, lineage.as_ref(), found.target.beside.as_ref());
+            let older = try_join_all(leads.into_iter().map(|lead| self.follow(lead, wanted)));
+            let (older, leftover) = try_join(older, self.leftover(found)).await?;
+            Ok(older.into_iter().flatten().chain([leftover]).collect())
+        })
+    }
+
+    async fn found(&self, target: Target) -> Result<Found, Refusal> {
+        let candidates = target.candidates(self.owner);
+        let (role, mut policies) = try_join(self.role(&target.name), self.our_policies(&candidates)).await?;
+        policies.retain(|policy| owner::serves(&policy.tags, &target.name));
+        let role = role.filter(|role| target.is(role));
+        let is_ours = role.as_ref().is_some_and(|role| self.owner.owns(&role.tags));
+        Ok(Found { target, role, is_ours, policies })
+    }
+
+    async fn orphans(&self, found: Found) -> Result<Vec<Leftover>, Refusal> {
+        let policies = self.leftover_policies(&found.orphans()).await?;
+        let none = policies.is_empty();
+        let leftover = Leftover { policies, ..Leftover::nothing(found.target.name) };
+        Ok(if none { Vec::new() } else { vec![leftover] })
+    }
+
+    /// Everything about one role that should go: two further round trips at most.
+    async fn leftover(&self, found: Found) -> Result<Leftover, Refusal> {
+        let name = found.role.as_ref().map_or(&found.target.name, |role| &role.arn.name);
+        let serves = |policy: &Policy| owner::serves(&policy.tags, &found.target.name);
+        let others = found.other_candidates(self.owner);
+        let (contents, first, others) =
+            try_join3(self.contents(found.ours()), self.leftover_policies(&found.policies), self.our_policies(&others))
+                .await?;
+
+        let account = self.owner.stack.account.as_str();
+        let is_seen = |arn: &PolicyArn| found.policies.iter().chain(&others).any(|policy| policy.arn.is_same(arn));
+        let unseen: Vec<_> =
+            contents.attached.iter().filter(|arn| arn.account() == account && !is_seen(arn)).cloned().collect();
+        let serving: Vec<_> = others.iter().filter(|policy| serves(policy)).cloned().collect();
+        let late = async {
+            let mut late = self.our_policies(&unseen).await?;
+            late.retain(serves);
+            self.leftover_policies(&late).await
+        };
+        let (second, late) = try_join(self.leftover_policies(&serving), late).await?;
+        let Contents { attached, inline, profiles } = contents;
+        let policies = [first, second, late].concat();
+        Ok(Leftover { name: name.clone(), role: found.role.clone(), attached, inline, profiles, policies })
+    }
+
+    async fn contents(&self, ours: Option<&Role>) -> Result<Contents, Refusal> {
+        let Some(name) = ours.map(|role| &role.arn.name) else { return Ok(Contents::default()) };
+        let (attached, inline, profiles) = try_join3(
+            self.attached_to(name),
+            self.look(Look::Inline(name.clone()), || self.account.inline_policies(name)),
+            self.look(Look::Profiles(name.clone()), || self.account.instance_profiles(name)),
+        )
+        .await?;
+        Ok(Contents { attached, inline, profiles })
+    }
+
+    async fn leftover_policies(&self, policies: &[Policy]) -> Result<Vec<LeftoverPolicy>, Refusal> {
+        try_join_all(policies.iter().map(|policy| self.leftover_policy(policy))).await
+    }
+
+    async fn leftover_policy(&self, policy: &Policy) -> Result<LeftoverPolicy, Refusal> {
+        let arn = &policy.arn;
+        let carriers =
+            |usage| self.look(Look::Carriers(arn.clone(), usage), move || self.account.policy_carriers(arn, usage));
+        let (versions, carriers, capped) =
+            try_join3(self.versions(arn), carriers(Usage::Permissions), carriers(Usage::Boundary)).await?;
+        Ok(LeftoverPolicy { policy: policy.clone(), versions, carriers, capped })
+    }
+
+    /// Those of the policies that are there and ours.
+    async fn our_policies(&self, arns: &[PolicyArn]) -> Result<Vec<Policy>, Refusal> {
+        let found = try_join_all(arns.iter().map(|arn| self.policy(arn))).await?;
+        Ok(found.into_iter().flatten().filter(|policy| self.owner.owns(&policy.tags)).collect())
+    }
+}
+
+/// Chains one after the other, each role once and as late as it is named: two roles may name the same older one, and an
+/// older one may name what an earlier role of a later one's name left.
+fn each_once(chains: Vec<Vec<Leftover>>) -> Vec<Leftover> {
+    let mut all: Vec<Leftover> = Vec::new();
+    for mut leftover in chains.into_iter().flatten() {
+        if let Some(at) = all.iter().position(|known| known.name.is_same(&leftover.name)) {
+            let known = all.remove(at);
+            let is_new = |held: &LeftoverPolicy| !leftover.policies.iter().any(|its| its.policy.arn == held.policy.arn);
+            let others: Vec<_> = known.policies.iter().filter(|held| is_new(held)).cloned().collect();
+            leftover =
+                if leftover.role.is_some() { leftover } else { Leftover { policies: leftover.policies, ..known } };
+            leftover.policies.extend(others);
+        }
+        all.push(leftover);
+    }
+    all
+}

@@ -1,0 +1,107 @@
+//! The state of the role that is wanted, and of its policy.
+
+use futures_util::future::{join_all, try_join, try_join3};
+use serde_json::Value;
+
+use super::{Leftover, Observer};
+use crate::blueprint::Blueprint;
+use crate::names::PolicyArn;
+use crate::port::{Clock, Look, Policy, ReadAccount, Role, Version};
+use crate::refusal::Refusal;
+use crate::retry::Attempt;
+use crate::wanted::Present;
+
+/// The observed state of what a request wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedState {
+    /// The role under the wanted name.
+    pub role: Option<Role>,
+    /// The policies attached to it, if it is ours.
+    pub attached: Vec<PolicyArn>,
+    /// The policy under the wanted ARN.
+    pub policy: Option<Policy>,
+    /// Its versions, oldest first, if it is ours.
+    pub versions: Vec<Version>,
+    /// Its document in force, if it is ours.
+    pub document: Option<Value>,
+    /// The role that is being replaced.
+    pub from: Option<Role>,
+    /// The rest of roles for which no Delete will come, the oldest first.
+    pub leftovers: Vec<Leftover>,
+}
+
+impl ObservedState {
+    /// The state to be expected where something was asked for before and nothing went wrong.
+    #[must_use]
+    pub fn expected(before: &Blueprint, present: &Present) -> Self {
+        let wanted = &present.blueprint;
+        let request = &before.request;
+        let role = Role {
+            arn: before.role.clone(),
+            id: String::new(),
+            tags: before.role_tags(),
+            trust: before.trust.to_value(),
+            description: request.description.clone().unwrap_or_default(),
+            max_session_duration: request.max_session_duration,
+            boundary: request.permissions_boundary.clone(),
+        };
+        let policy = Policy { arn: before.policy.clone(), tags: before.policy_tags(), default_version: String::new() };
+        let (stays, keeps_policy) = (before.role.is_same(&wanted.role), before.policy.is_same(&wanted.policy));
+        Self {
+            role: Some(role).filter(|_| stays),
+            attached: if stays { vec![before.policy.clone()] } else { Vec::new() },
+            policy: Some(policy).filter(|_| keeps_policy),
+            document: Some(before.permissions.to_value()).filter(|_| keeps_policy),
+            ..Self::default()
+        }
+    }
+}
+
+impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
+    /// The state of what is wanted: two round trips, one if nothing is there.
+    pub async fn observed(&self, present: &Present) -> Result<ObservedState, Refusal> {
+        let blueprint = &present.blueprint;
+        let (role, policy, from) =
+            try_join3(self.role(&blueprint.role.name), self.policy(&blueprint.policy), self.from(present)).await?;
+        let our_role = role.as_ref().filter(|role| self.owner.owns(&role.tags));
+        let our_policy = policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
+        let (attached, (versions, document), leftovers) =
+            try_join3(self.attached(our_role), self.content(our_policy), self.leftovers(present, our_role)).await?;
+        Ok(ObservedState { role, attached, policy, versions, document, from, leftovers })
+    }
+
+    /// The role that is being replaced.
+    async fn from(&self, present: &Present) -> Result<Option<Role>, Refusal> {
+        match &present.from {
+            Some(arn) => Ok(self.role(&arn.name).await?.filter(|role| role.arn.is_same(arn))),
+            None => Ok(None),
+        }
+    }
+
+    async fn attached(&self, ours: Option<&Role>) -> Result<Vec<PolicyArn>, Refusal> {
+        match ours {
+            Some(role) => self.attached_to(&role.arn.name).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn content(&self, ours: Option<&Policy>) -> Result<(Vec<Version>, Option<Value>), Refusal> {
+        let Some(policy) = ours else { return Ok((Vec::new(), None)) };
+        let arn = &policy.arn;
+        let document =
+            self.look(Look::Document(arn.clone()), || self.account.policy_document(arn, &policy.default_version));
+        let (versions, document) = try_join(self.versions(arn), document).await?;
+        Ok((versions, Some(document)))
+    }
+
+    /// The documents of a policy's versions that were not in force, as far as they are there still.
+    pub async fn older_documents(&self, observed: &ObservedState) -> Vec<Value> {
+        let ours = observed.policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
+        let Some(arn) = ours.map(|policy| &policy.arn) else { return Vec::new() };
+        let older = observed.versions.iter().filter(|version| !version.is_default);
+        let documents = older.map(|version| {
+            self.check(Attempt::Check, Look::Document(arn.clone()), || self.account.policy_document(arn, &version.id))
+        });
+        join_all(documents).await.into_iter().filter_map(Result::ok).collect()
+    }
+}
