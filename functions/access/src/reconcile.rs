@@ -1,10 +1,11 @@
 //! Bringing an account to where an event wants it.
 //!
-//! [`establish`] and [`remove`] say what is looked at and what a picture asks for; `rounds` looks, decides and applies
+//! [`preview`] tells the difference and changes nothing. [`establish`] and [`remove`] say what is looked at and what a picture asks for; `rounds` looks, decides and applies
 //! until nothing is left to do. Every decision is a pure function: of `plan`, of `checks`, and of the state in `rounds`.
 
 mod cors;
 mod establish;
+mod preview;
 mod remove;
 mod rounds;
 mod verify;
@@ -12,6 +13,7 @@ mod verify;
 use std::time::Duration;
 
 pub use self::establish::establish;
+pub use self::preview::{Preview, preview};
 pub use self::remove::remove;
 use crate::activity::Activities;
 use crate::checks::Finding;
@@ -43,11 +45,13 @@ pub struct Done {
     pub findings: Vec<Finding>,
 }
 
-impl<'a, I: Account, C: Clock> Context<'a, I, C> {
+impl<I, C> Context<'_, I, C> {
     fn observer<'o>(&'o self, owner: &'o Owner) -> Observer<'o, I, C> {
         Observer { account: self.account, clock: self.clock, activities: self.activities, owner }
     }
+}
 
+impl<I: Account, C: Clock> Context<'_, I, C> {
     /// Waits, but not beyond the end of the function's time.
     async fn pause(&self, wait: Duration) {
         if !wait.is_zero() {

@@ -86,6 +86,7 @@ pub fn may_come_into_force(elapsed: Duration) -> bool {
 }
 
 /// Makes a call until it succeeds, its failure is permanent, or time is up. What it waits for is listed meanwhile.
+// Five parameters: where it runs (two), and the call in its three sides.
 pub async fn persist<C: Clock, T, F>(
     clock: &C,
     activities: &Activities,

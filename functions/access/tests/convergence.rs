@@ -5,7 +5,10 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::names::RoleArn;
-use cavatica_access::port::{Action, Carrier, Change, Clock as _, FailureKind};
+use cavatica_access::port::{Action, Carrier, Change, Clock, FailureKind, ReadAccount};
+use cavatica_access::reconcile::{self, Context, Preview};
+use cavatica_access::refusal::Refusal;
+use cavatica_access::wanted::Present;
 use cavatica_memory::{MemoryAccount, foreign_policy, foreign_role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -39,6 +42,39 @@ async fn a_passing_failure_of_any_call_changes_nothing_in_the_end() -> Outcome {
         }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_preview_tells_every_difference_and_changes_nothing() -> Outcome {
+    let bench = Bench::new()?;
+    let present = create(&properties("vol"))?;
+    let untouched = bench.account.snapshot();
+    let before = preview(&bench, &present).await?;
+    assert_eq!(before.plan.to_string(), "creating role vol | creating policy vol\nattaching policy vol to role vol\n");
+    assert_eq!(bench.account.snapshot(), untouched);
+
+    bench.establish(&present).await?;
+    let as_asked = preview(&bench, &present).await?;
+    assert!(as_asked.plan.is_empty() && as_asked.findings.is_empty(), "{as_asked:?}");
+
+    bench
+        .account
+        .by_hand(&Change::Detach { from: Carrier::Role("vol".to_owned()), arn: present.blueprint.policy.clone() })?;
+    let (drifted, state) = (preview(&bench, &present).await?, bench.account.snapshot());
+    assert_eq!(drifted.plan.to_string(), "attaching policy vol to role vol\n");
+    assert_eq!(bench.account.snapshot(), state);
+    Ok(())
+}
+
+/// By an account of which only reading is known.
+async fn preview(bench: &Bench, present: &Present) -> Result<Preview, Refusal> {
+    async fn read_only<I: ReadAccount, C: Clock>(
+        context: &Context<'_, I, C>,
+        present: &Present,
+    ) -> Result<Preview, Refusal> {
+        reconcile::preview(context, present).await
+    }
+    read_only(&bench.context(), present).await
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub trait Post: Sync {
 }
 
 /// Delivers an answer: every status but 2xx is tried again, until time runs out.
+// Five parameters: how, by when, to where (two), and what.
 pub async fn deliver<P: Post, C: Clock>(
     post: &P,
     clock: &C,

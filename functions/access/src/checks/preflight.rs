@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::blueprint::Blueprint;
 use crate::checks::Finding;
+use crate::names::RoleArn;
 use crate::permissions;
 use crate::port::{Failure, FailureKind};
 use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
@@ -132,7 +133,11 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
         })
         .collect();
     findings.extend(match &facts.key {
-        Ok(Some(key)) => unnamed(blueprint, facts, region, key, &named),
+        Ok(Some(key)) => {
+            let id = key.rsplit_once("key/").map_or(key.as_str(), |(_, id)| id);
+            let is_named = named.iter().any(|named| named.as_str().ends_with(&format!(":key/{id}")));
+            (!is_named).then(|| unnamed(&blueprint.role, bucket, region, key))
+        }
         Ok(None) => named.first().map(|key| {
             Finding::reported(format!(
                 "Bucket {bucket} does not encrypt new objects with {key}: that is right only if the key is named for each object"
@@ -148,16 +153,10 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
 }
 
 /// Says which key is missing, with the value to set.
-fn unnamed(blueprint: &Blueprint, facts: &Facts, region: &Region, key: &str, named: &[&KmsKeyArn]) -> Option<Finding> {
-    let bucket = &facts.bucket;
-    let account = &blueprint.role.account;
-    let partition = &blueprint.role.partition;
-    let id = key.rsplit_once("key/").map_or(key, |(_, id)| id);
-    if named.iter().any(|named| named.as_str().ends_with(&format!(":key/{id}"))) {
-        return None;
-    }
+fn unnamed(role: &RoleArn, bucket: &BucketName, region: &Region, key: &str) -> Finding {
+    let RoleArn { partition, account, .. } = role;
     let says = format!("Bucket {bucket} encrypts new objects with the KMS key {key}, which Cavatica may not use");
-    Some(Finding::fails(if key.contains("alias/") {
+    Finding::fails(if key.contains("alias/") {
         format!(
             "{says}. It is an alias: set KmsKeyArn to what this prints: aws kms describe-key --region {region} --key-id {key} --query \
              KeyMetadata.Arn --output text"
@@ -166,7 +165,7 @@ fn unnamed(blueprint: &Blueprint, facts: &Facts, region: &Region, key: &str, nam
         format!("{says}: set KmsKeyArn to {key}")
     } else {
         format!("{says}: set KmsKeyArn to arn:{partition}:kms:{region}:{account}:key/{key}")
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ fn is_hopeless(change: &Change, kind: FailureKind) -> bool {
     }
 }
 
-fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
+pub(super) fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refusal> {
     let stack = owner.stack.account.clone();
     if caller == stack { Ok(()) } else { Err(Refusal::WrongAccount { caller, stack }) }
 }

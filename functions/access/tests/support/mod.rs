@@ -62,7 +62,7 @@ impl Bench {
 
     /// What would be done now, as text; a refusal as its first words.
     pub async fn plan(&self, present: &Present) -> Result<String, Refusal> {
-        Ok(Plan::for_present(present, &self.observer().observed(present).await?)?.to_string())
+        Ok(reconcile::preview(&self.context(), present).await?.plan.to_string())
     }
 
     /// What would be removed now, as text.

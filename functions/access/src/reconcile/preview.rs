@@ -1,0 +1,53 @@
+//! Looking and deciding, without changing anything.
+
+use super::Context;
+use super::rounds::check_account;
+use crate::budget::Budget;
+use crate::checks::Finding;
+use crate::checks::preflight;
+use crate::observe::ObservedState;
+use crate::plan::Plan;
+use crate::port::{Clock, ReadAccount};
+use crate::refusal::Refusal;
+use crate::request::Checks;
+use crate::wanted::Present;
+
+use futures_util::future::{join, try_join};
+
+/// The difference between an account and a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The state of the account.
+    pub observed: ObservedState,
+    /// The changes that would be made; empty where all is as asked.
+    pub plan: Plan,
+    /// The findings about the buckets.
+    pub findings: Vec<Finding>,
+}
+
+/// What [`super::establish`] would do now. It makes only the calls of a [`ReadAccount`], and looks once: where a change was
+/// made a moment ago, it may not show yet.
+///
+/// # Errors
+///
+/// The refusal that a request would meet for what IAM holds, or a read that failed. Findings about buckets are told, not
+/// enforced. The CORS rules are not looked at.
+pub async fn preview<I: ReadAccount, C: Clock>(
+    context: &Context<'_, I, C>,
+    present: &Present,
+) -> Result<Preview, Refusal> {
+    let blueprint = &present.blueprint;
+    let observer = context.observer(&blueprint.owner);
+    let budget = Budget::of_known_buckets(context.clock);
+    let facts = async {
+        match blueprint.request.checks {
+            Checks::Off => Vec::new(),
+            Checks::Enforce | Checks::Report => budget.spend(|share| observer.facts(present, share)).await,
+        }
+    };
+    let (looked, facts) = join(try_join(observer.caller(), observer.observed(present)), facts).await;
+    let (caller, observed) = looked?;
+    check_account(caller, &blueprint.owner)?;
+    let plan = Plan::for_present(present, &observed)?;
+    Ok(Preview { observed, plan, findings: preflight::judge(blueprint, &facts) })
+}
