@@ -53,7 +53,7 @@ fn the_domain_names_no_sdk_runtime_http_environment_clock_or_random_source() -> 
 
 #[test]
 fn only_the_aws_adapter_names_the_sdks_of_iam_and_s3() -> Outcome {
-    for (sdk, known) in [("aws_sdk_iam", &["aws.rs", "iam.rs"][..]), ("aws_sdk_s3", &["s3.rs"])] {
+    for (sdk, known) in [("aws_sdk_iam", &["aws.rs", "change.rs", "iam.rs"][..]), ("aws_sdk_s3", &["s3.rs"])] {
         let mut files = naming("functions/provider/src", sdk)?;
         files.sort();
         assert_eq!(files, known, "{sdk}");
