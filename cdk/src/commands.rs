@@ -2,6 +2,7 @@
 
 mod documents;
 mod launch_url;
+mod package;
 mod synth;
 
 use crate::cli::args::Command;
@@ -13,6 +14,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
     match command {
         Command::Synth(args) => synth::run(args, console),
         Command::Documents(args) => documents::run(args, console),
+        Command::Package(args) => package::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
     }
 }

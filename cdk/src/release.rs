@@ -1,6 +1,14 @@
 //! From the source tree to what is published.
+//!
+//! ```text
+//! workspace -> build -> zip -> package (a folder with its manifest)
+//! ```
 
-pub mod artifact;
+mod binary;
+pub mod build;
 pub mod children;
+pub mod package;
+mod sbom;
 pub mod upload;
 pub mod workspace;
+pub mod zip;

@@ -15,9 +15,10 @@ use cavatica_connect::cli::console::Console;
 use cavatica_connect::deploy::client::{Definition, StackError, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
 use cavatica_connect::documents::{DocumentsError, Subject, documents, read_volume};
-use cavatica_connect::release::artifact::{self, ArtifactError, Asset, Profile};
+use cavatica_connect::release::build::{self, BuildError, Profile};
 use cavatica_connect::release::upload::{UploadError, upload};
 use cavatica_connect::release::workspace::{Workspace, WorkspaceError};
+use cavatica_connect::release::zip::{Asset, ZipError};
 use cavatica_connect::template::{Config, provided};
 
 use crate::engine::{Engine, EngineError};
@@ -37,7 +38,10 @@ pub enum DemoError {
     Workspace(#[from] WorkspaceError),
     /// The Lambda could not be built.
     #[error(transparent)]
-    Artifact(#[from] ArtifactError),
+    Build(#[from] BuildError),
+    /// The Lambda cannot be packed.
+    #[error(transparent)]
+    Zip(#[from] ZipError),
     /// Zip and templates could not be uploaded.
     #[error(transparent)]
     Upload(#[from] UploadError),
@@ -98,7 +102,7 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     console.wait("cargo build --release (the first time takes some minutes)");
     let (for_build, for_console) = (workspace.clone(), console.clone());
     let binary =
-        spawn_blocking(move || artifact::build(&for_build, Profile::Release, |line| for_console.goes_on(line))).await?;
+        spawn_blocking(move || build::build(&for_build, Profile::Release, |line| for_console.goes_on(line))).await?;
     console.rest();
     let binary = binary?;
     let asset = spawn_blocking(move || Asset::from_binary(&binary)).await??;

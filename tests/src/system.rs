@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_connect::deploy::client::{Definition, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
-use cavatica_connect::release::artifact::{self, Asset, Profile};
+use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, Release};
 use cavatica_local::engine::Engine;
@@ -38,7 +39,7 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
             writeln!(std::io::stderr(), "building the Lambda: about four minutes, the first time")?;
         }
         let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-        artifact::build(&workspace, profile, tell).map_err(Error::from)
+        build::build(&workspace, profile, tell).map_err(Error::from)
     };
     tokio::task::spawn_blocking(build).await?
 }

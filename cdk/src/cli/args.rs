@@ -30,6 +30,11 @@ pub enum Command {
     /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}, and with
     /// --kms-key-arn also what the key's policy has to say where it does not leave permissions to IAM.
     Documents(DocumentsArgs),
+    /// Build the Lambda and write a release: its zip, bill of materials, templates, manifest and checksums
+    ///
+    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux with a
+    /// glibc of at most 2.34, such as Debian 12 has.
+    Package(PackageArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
 }
@@ -96,6 +101,14 @@ pub struct DocumentsArgs {
     /// Give Cavatica no rights on objects' ACLs; only for buckets with ACLs disabled
     #[arg(long)]
     omit_object_acls: bool,
+}
+
+/// Arguments of `package`.
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// Folder to write to [default: package in cargo's target directory]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `launch-url`.

@@ -3,7 +3,7 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use super::artifact::Asset;
+use super::zip::Asset;
 use crate::template::{Config, Release, files};
 
 /// S3 did not take an object.

@@ -1,6 +1,6 @@
 //! Where the source tree and its target directory are.
 //!
-//! Owns: asking cargo for both. Not here: what is built there (`artifact`, and the Python environments of the crate `cavatica-local`).
+//! Owns: asking cargo for both. Not here: what is built there (`build`, and the Python environments of the crate `cavatica-local`).
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cavatica_connect::cli::args::Cli;
-use cavatica_connect::release::artifact::Asset;
 use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
 use cavatica_tests::system::binary;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use cavatica_connect::release::artifact::Profile;
+use cavatica_connect::release::build::Profile;
 use cavatica_simulation::size::FULL;
 use cavatica_tests::{sweep, system};
 
