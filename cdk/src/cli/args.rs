@@ -109,6 +109,9 @@ pub struct PackageArgs {
     /// Folder to write to [default: package in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Build a copy of the source tree in another folder too, and fail if its zip differs; takes as long again
+    #[arg(long)]
+    pub reproduce: bool,
 }
 
 /// Arguments of `launch-url`.

@@ -12,6 +12,13 @@ pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure>
     let package = Package::build(&workspace, |line| console.goes_on(line));
     console.rest();
     let package = package?;
+    if args.reproduce {
+        console.wait("building a copy of the source tree in another folder");
+        let reproduced = package.reproduce(&workspace, |line| console.goes_on(line));
+        console.rest();
+        reproduced?;
+        console.print("a build in another folder, with another cargo home, makes the same zip")?;
+    }
     for path in package.write(&args.out.unwrap_or_else(|| workspace.target.join(FOLDER)))? {
         console.print(&format!("wrote {}", path.display()))?;
     }

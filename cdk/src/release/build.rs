@@ -123,30 +123,36 @@ pub struct Renamed {
 
 /// The folders that compilers would otherwise write into what they make. Where one lies in another, the inner one is
 /// later, and wins.
-pub fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Result<Vec<Renamed>, BuildError> {
+#[must_use]
+pub fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
     let rename = |from: PathBuf, to: &str| Renamed { from, to: to.to_owned() };
-    Ok(vec![
+    vec![
         rename(workspace.root.clone(), "/cavatica-connect"),
         rename(workspace.target.clone(), "/cavatica-connect/target"),
-        rename(home::cargo_home_with_cwd(&workspace.root).map_err(BuildError::NoCargo)?, "/cargo"),
+        rename(workspace.cargo_home.clone(), "/cargo"),
         // The compiler names the standard library's sources where they are installed.
         rename(toolchain.sysroot.join("lib/rustlib/src/rust"), &format!("/rustc/{}", toolchain.commit)),
-    ])
+    ]
 }
 
 /// Builds the Lambda's binary for this machine and says where it is; costs little when nothing changed.
 ///
 /// Each line that cargo says meanwhile is handed on, since the first build takes minutes.
 pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + Send) -> Result<PathBuf, BuildError> {
-    let renamed = renamed(workspace, &Toolchain::of(workspace)?)?;
-    let renames = |option: &str| renamed.iter().map(|it| format!("{option}={}={}", it.from.display(), it.to)).collect();
-    let (for_rust, for_c): (Vec<_>, Vec<_>) = (renames("--remap-path-prefix"), renames("-ffile-prefix-map"));
+    let renamed = renamed(workspace, &Toolchain::of(workspace)?);
+    let renames = |option| renamed.iter().map(move |it| format!("{option}={}={}", it.from.display(), it.to));
+    let for_rust: Vec<_> = renames("--remap-path-prefix").collect();
+    let for_c: Vec<_> = renames("-ffile-prefix-map").map(|flag| format!("'{}'", flag.replace('\'', r"'\''"))).collect();
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--locked", "--profile", profile.name(), "--package", "cavatica-provider", "--bin", BOOTSTRAP])
         .arg("--message-format=json-render-diagnostics")
         .env("CARGO_ENCODED_RUSTFLAGS", for_rust.join("\x1f"))
+        // By the crate `cc`: a folder's name may have spaces in it.
+        .env("CC_SHELL_ESCAPED_FLAGS", "1")
         .env("CFLAGS", for_c.join(" "))
+        .env("CARGO_HOME", &workspace.cargo_home)
+        .env("CARGO_TARGET_DIR", &workspace.target)
         .current_dir(&workspace.root);
     for variable in OF_THIS_CRATE {
         cargo.env_remove(variable);

@@ -151,6 +151,19 @@ pub enum PackageError {
         /// The difference.
         why: String,
     },
+    /// Two builds of the same source differ.
+    #[error(
+        "the same source makes a zip with SHA-256 {here} here and {elsewhere} in another folder: compare both binaries, \
+         {kept} has the other, and find what differs before this is released"
+    )]
+    NotReproducible {
+        /// The zip's SHA-256 here.
+        here: String,
+        /// And there.
+        elsewhere: String,
+        /// The other zip.
+        kept: PathBuf,
+    },
     /// A package of another release.
     #[error(
         "the package in {folder} is release {found}, and this program publishes only its own, {VERSION}: use the \
@@ -179,9 +192,26 @@ impl Package {
         let path = build::build(workspace, Profile::Release, tell)?;
         let zip = Asset::from_binary(&path)?;
         let binary = unzipped(&zip).map_err(|why| PackageError::Damaged { path, why })?;
-        binary::has_no_path_of(&binary, &build::renamed(workspace, &toolchain)?)?;
+        binary::has_no_path_of(&binary, &build::renamed(workspace, &toolchain))?;
         let provenance = Provenance { commit: commit(workspace), toolchain: toolchain.version };
         Self::of(zip, &binary, sbom(workspace)?, provenance)
+    }
+
+    /// Builds a copy of the source tree in another folder, with another cargo home, and compares the zips.
+    ///
+    /// Takes a whole release build. The copy goes away, whatever comes out.
+    pub fn reproduce(&self, workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<(), PackageError> {
+        let failed = |source| PackageError::Write { path: workspace.target.clone(), source };
+        fs::create_dir_all(&workspace.target).map_err(failed)?;
+        let folder = tempfile::Builder::new().prefix("reproduce-").tempdir_in(&workspace.target).map_err(failed)?;
+        let copy = workspace.copy_to(folder.path()).map_err(failed)?;
+        let other = Asset::from_binary(&build::build(&copy, Profile::Release, tell)?)?;
+        if other.bytes == self.zip.bytes {
+            return Ok(());
+        }
+        let kept = workspace.target.join("reproduced-otherwise.zip");
+        fs::write(&kept, &other.bytes).map_err(failed)?;
+        Err(PackageError::NotReproducible { here: self.zip.sha256.clone(), elsewhere: other.sha256, kept })
     }
 
     fn of(zip: Asset, binary: &[u8], sbom: Vec<u8>, provenance: Provenance) -> Result<Self, PackageError> {
@@ -304,4 +334,89 @@ fn unzipped(asset: &Asset) -> Result<Vec<u8>, String> {
     let most = u64::try_from(LARGEST_UNZIPPED).unwrap_or(u64::MAX);
     entry.take(most + 1).read_to_end(&mut binary).map_err(|error| error.to_string())?;
     Ok(binary)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A package around a small program of this machine.
+    fn package() -> Package {
+        let program = Path::new("/bin/true");
+        let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
+        let zip = Asset::from_binary(program).unwrap();
+        Package::of(zip, &fs::read(program).unwrap(), b"{}\n".to_vec(), provenance).unwrap()
+    }
+
+    fn written() -> (tempfile::TempDir, Package) {
+        let (folder, package) = (tempfile::tempdir().unwrap(), package());
+        package.write(folder.path()).unwrap();
+        (folder, package)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_equal_sources_make_equal_files() {
+        let (folder, written) = written();
+        assert_eq!(Package::read(folder.path()).unwrap(), written);
+        assert_eq!(package().all_files(), written.all_files());
+    }
+
+    #[test]
+    fn the_sums_are_those_of_all_other_files() {
+        let (folder, _) = written();
+        let checked =
+            Command::new("sha256sum").args(["--check", "--quiet", SUMS]).current_dir(&folder).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+        let sums = fs::read_to_string(folder.path().join(SUMS)).unwrap();
+        assert_eq!(sums.lines().count() + 1, fs::read_dir(&folder).unwrap().count());
+    }
+
+    #[test]
+    fn a_changed_or_missing_file_is_named() {
+        for name in package().files.iter().map(|file| file.name.clone()) {
+            let (folder, _) = written();
+            let path = folder.path().join(&name);
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            let said = Package::read(folder.path()).unwrap_err().to_string();
+            assert!(said.contains(&name), "{name}: {said}");
+            fs::remove_file(&path).unwrap();
+            let said = Package::read(folder.path()).unwrap_err().to_string();
+            assert!(said.contains(&name), "{name}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_says_something_else_is_refused() {
+        for (from, to, expected) in [
+            (VERSION, "9.9.9", "release 9.9.9"),
+            ("provided.al2023", "provided.al2", "does not describe"),
+            ("\"toolchain\"", "\"compiler\"", "unknown field"),
+        ] {
+            let (folder, _) = written();
+            let path = folder.path().join(MANIFEST);
+            let text = fs::read_to_string(&path).unwrap().replacen(from, to, 1);
+            fs::write(&path, text).unwrap();
+            let said = Package::read(folder.path()).unwrap_err().to_string();
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_zip_with_anything_else_in_it_is_no_release() {
+        assert!(unzipped(&Asset::from_zip(b"PK".to_vec())).is_err());
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("other", zip::write::SimpleFileOptions::default()).unwrap();
+        assert!(unzipped(&Asset::from_zip(zip.finish().unwrap().into_inner())).is_err());
+    }
+
+    #[test]
+    fn what_lambda_does_not_take_is_refused() {
+        assert!(within("Lambda's zip", LARGEST_ZIP, LARGEST_ZIP).is_ok());
+        let said = within("Lambda's zip", LARGEST_ZIP + 1, LARGEST_ZIP).unwrap_err().to_string();
+        assert!(said.contains("52428801 bytes") && said.contains("52428800"), "{said}");
+    }
 }

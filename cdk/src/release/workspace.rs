@@ -2,7 +2,9 @@
 //!
 //! Owns: asking cargo for both. Not here: what is built there (`build`, and the Python environments of the crate `cavatica-local`).
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +18,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Where cargo and this program put what they make; git ignores it.
     pub target: PathBuf,
+    /// Where cargo keeps what it downloads.
+    pub cargo_home: PathBuf,
 }
 
 /// Why the source tree is not to be had.
@@ -67,8 +71,38 @@ impl Workspace {
             return Err(WorkspaceError::Refused { folder: folder.to_owned(), output });
         }
         let metadata: Metadata = serde_json::from_slice(&output.stdout).map_err(WorkspaceError::Answer)?;
-        Ok(Self { root: metadata.workspace_root, target: metadata.target_directory })
+        let cargo_home = home::cargo_home_with_cwd(&metadata.workspace_root).map_err(WorkspaceError::NoCargo)?;
+        Ok(Self { root: metadata.workspace_root, target: metadata.target_directory, cargo_home })
     }
+
+    /// Copies the sources into another folder, and gives the copy a target directory and a cargo home of its own there;
+    /// what cargo downloaded is shared.
+    pub fn copy_to(&self, folder: &Path) -> io::Result<Self> {
+        let copy = Self {
+            root: folder.join("a/copy of the source tree"),
+            target: folder.join("made"),
+            cargo_home: folder.join("another-cargo-home"),
+        };
+        copy_sources(&self.root, &copy.root, &|path| path != self.target && !path.ends_with(".git"))?;
+        fs::create_dir_all(&copy.cargo_home)?;
+        for name in ["config.toml", "registry"].into_iter().filter(|name| self.cargo_home.join(name).exists()) {
+            symlink(self.cargo_home.join(name), copy.cargo_home.join(name))?;
+        }
+        Ok(copy)
+    }
+}
+
+fn copy_sources(from: &Path, to: &Path, is_wanted: &impl Fn(&Path) -> bool) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (name, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+        if path.is_dir() && is_wanted(&path) {
+            copy_sources(&path, &to.join(name), is_wanted)?;
+        } else if path.is_file() && is_wanted(&path) {
+            fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// The two fields of `cargo metadata` that matter here.
@@ -88,6 +122,23 @@ mod tests {
         let workspace = Workspace::locate().unwrap();
         assert!(workspace.root.join("cdk/src/release/workspace.rs").is_file());
         assert!(workspace.target.is_absolute());
+    }
+
+    #[test]
+    fn a_copy_has_the_sources_and_nothing_that_was_made_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let workspace = Workspace { root: at("tree"), target: at("tree/target"), cargo_home: at("cargo") };
+        for file in ["Cargo.toml", ".cargo/config.toml", "cdk/src/lib.rs", "target/debug/x", ".git/objects/y"] {
+            let path = workspace.root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        let copy = workspace.copy_to(&at("elsewhere")).unwrap();
+        assert_eq!(fs::read_to_string(copy.root.join("cdk/src/lib.rs")).unwrap(), "cdk/src/lib.rs");
+        assert!(copy.root.join(".cargo/config.toml").is_file());
+        assert!(!copy.root.join("target").exists() && !copy.root.join(".git").exists());
+        assert!(!copy.cargo_home.join("registry").exists(), "there was none to share");
     }
 
     #[test]

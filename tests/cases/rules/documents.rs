@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cavatica_connect::cli::args::Cli;
+use cavatica_connect::release::package;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
@@ -106,10 +107,13 @@ async fn the_aws_commands_of_the_readme_connect_a_bucket_and_undo_it() -> Outcom
     for bucket in ["my-bucket", "my-assets"] {
         s3.create_bucket().bucket(bucket).send().await?;
     }
-    // The checkout, as far as the commands need it, with the zip that `cargo build` and `zip` make in the README.
+    // The checkout, as far as the commands need it, with the zip that `cargo connect package` makes.
     let folder = tempfile::tempdir()?;
     std::os::unix::fs::symlink(workspace.root.join("templates"), folder.path().join("templates"))?;
-    std::fs::write(folder.path().join("cavatica-connect.zip"), Asset::from_binary(&binary().await?)?.bytes)?;
+    let package = folder.path().join("target").join(package::FOLDER);
+    std::fs::create_dir_all(&package)?;
+    let zip = Asset::from_binary(&binary().await?)?.bytes;
+    std::fs::write(package.join(format!("cavatica-connect-{}.zip", package::VERSION)), zip)?;
 
     let commands = aws_commands(&std::fs::read_to_string(workspace.root.join("README.md"))?);
     assert!(commands.len() >= 7, "{commands:?}");
