@@ -1,5 +1,6 @@
 //! The command line's entry: arguments and environment come in, one exit code goes out.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use cavatica_connect::cli::args::{Cli, with_short_values};
@@ -11,5 +12,11 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
     let cli = Cli::try_parse().unwrap_or_else(|error| with_short_values(error).exit());
-    conclude(commands::run(cli.command, &Console::plain()))
+    conclude(commands::run(cli.command, &Console::new(is_watched())))
+}
+
+/// True if somebody watches: pipes and CI get plain lines.
+#[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
+fn is_watched() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("CI").is_none()
 }

@@ -211,3 +211,15 @@ fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn a_release_that_could_not_be_written_is_not_built() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "")?;
+    let refused = run(&["package", "--out", &file.join("below").display().to_string()])?;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("a-file/below") && stderr(&refused).contains("--out"), "{}", stderr(&refused));
+    assert_eq!(stdout(&refused), "", "no build began");
+    Ok(())
+}

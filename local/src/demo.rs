@@ -104,7 +104,7 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     let binary =
         spawn_blocking(move || build::build(&for_build, Profile::Release, |line| for_console.goes_on(line))).await?;
     console.rest();
-    let binary = binary?;
+    let binary = binary?.binary;
     let asset = spawn_blocking(move || Asset::from_binary(&binary)).await??;
     console.holds(&format!("zip of {:.2} MB, SHA-256 {}…", asset.bytes.len() as f64 / 1e6, &asset.sha256[..12]));
 

@@ -39,7 +39,7 @@ pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
             writeln!(std::io::stderr(), "building the Lambda: about four minutes, the first time")?;
         }
         let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-        build::build(&workspace, profile, tell).map_err(Error::from)
+        Ok::<_, Error>(build::build(&workspace, profile, tell)?.binary)
     };
     tokio::task::spawn_blocking(build).await?
 }

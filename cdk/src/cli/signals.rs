@@ -11,6 +11,9 @@ use super::exit::{Exit, Failure};
 /// A signal reaches child processes too, and the failure of one may be here before the signal.
 const SIGNAL_DELAY: Duration = Duration::from_millis(100);
 
+/// Longest wait for what still runs beside the command to put its files away.
+const TAKING_AWAY: Duration = Duration::from_secs(5);
+
 /// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
 ///
 /// After a signal, `end_children` ends what still runs; the sentence that it returns is printed.
@@ -34,7 +37,8 @@ pub fn run_until_signal(
     if let Ok(Exit::Interrupted | Exit::Terminated) = result {
         anstream::eprintln!("Interrupted. {}", end_children());
     }
-    runtime.shutdown_background();
+    // What a build has begun to take away goes, now that its children have ended.
+    runtime.shutdown_timeout(TAKING_AWAY);
     result
 }
 

@@ -1,27 +1,51 @@
 //! `package`: builds a release and writes it into a folder.
 
+use tokio::task::spawn_blocking;
+
 use crate::cli::args::PackageArgs;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
-use crate::release::package::{FOLDER, Package};
+use crate::cli::signals::run_until_signal;
+use crate::release::children;
+use crate::release::package::{FOLDER, Package, PackageError, check_folder};
 use crate::release::workspace::Workspace;
 
 pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;
-    console.wait("building the Lambda as it is released (minutes, the first time)");
-    let package = Package::build(&workspace, |line| console.goes_on(line));
-    console.rest();
-    let package = package?;
-    if args.reproduce {
-        console.wait("building a copy of the source tree in another folder");
-        let reproduced = package.reproduce(&workspace, |line| console.goes_on(line));
+    let folder = args.out.unwrap_or_else(|| workspace.target.join(FOLDER));
+    check_folder(&folder)?;
+    let for_build = console.clone();
+    let package = async move {
+        let package = spawn_blocking(move || build(&workspace, args.reproduce, &for_build)).await??;
+        for path in package.write(&folder)? {
+            console.print(&format!("wrote {}", path.display()))?;
+        }
+        tell(&package, console)?;
+        Ok(Exit::Done)
+    };
+    let result = run_until_signal(package, || {
         console.rest();
-        reproduced?;
-        console.print("a build in another folder, with another cargo home, makes the same zip")?;
+        children::end_all()
+    });
+    console.rest();
+    result
+}
+
+fn build(workspace: &Workspace, reproduce: bool, console: &Console) -> Result<Package, PackageError> {
+    console.wait("building the Lambda as it is released (minutes, the first time)");
+    let package = Package::build(workspace, |line| console.goes_on(line))?;
+    if reproduce {
+        console.wait("building a copy of the source tree in another folder (minutes, each time)");
+        package.reproduce(workspace, |line| console.goes_on(line))?;
     }
-    for path in package.write(&args.out.unwrap_or_else(|| workspace.target.join(FOLDER)))? {
-        console.print(&format!("wrote {}", path.display()))?;
+    console.rest();
+    if reproduce {
+        console.holds(&"a build in another folder, with another cargo home, makes the same zip");
     }
+    Ok(package)
+}
+
+fn tell(package: &Package, console: &Console) -> std::io::Result<()> {
     let manifest = &package.manifest;
     console.print(&format!(
         "release {}: a zip of {} bytes with SHA-256 {}, for {} ({}, glibc {} or later)",
@@ -33,7 +57,10 @@ pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure>
         manifest.glibc
     ))?;
     if manifest.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
-        console.note("this is no commit's source: files differ from git's, so nobody else can build the same");
+        console.note(
+            "this is not the source of a commit, so nobody else can build the same: commit what `git status` shows, and \
+             package again",
+        );
     }
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -17,7 +17,10 @@ use super::zip::BOOTSTRAP;
 /// The target that the template's function runs on.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// What cargo tells its children about the crate they belong to, and only about that.
+/// The crate that the binary is made of.
+pub const PROVIDER: &str = "cavatica-provider";
+
+/// The variables by which cargo tells its children about the crate they belong to.
 ///
 /// Under `cargo run` and `cargo test` this process has them. A build below would pass them on to build scripts that
 /// watch them (`ring` does), and whoever builds next without them would compile all of that again.
@@ -45,6 +48,22 @@ const OF_THIS_CRATE: &[&str] = &[
     "CARGO_PRIMARY_PACKAGE",
     "CARGO_TARGET_TMPDIR",
     "OUT_DIR",
+];
+
+/// Variables that would change what is built, or where; the crate `cc` takes those for a target before `CFLAGS`.
+const OF_THIS_MACHINE: &[&str] = &[
+    "CARGO_BUILD_TARGET",
+    "CARGO_INCREMENTAL",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS",
+    "CARGO_PROFILE_RELEASE_DEBUG",
+    "CARGO_PROFILE_RELEASE_LTO",
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL",
+    "CARGO_PROFILE_RELEASE_PANIC",
+    "CARGO_PROFILE_RELEASE_STRIP",
+    "CFLAGS_x86_64-unknown-linux-gnu",
+    "CFLAGS_x86_64_unknown_linux_gnu",
+    "HOST_CFLAGS",
+    "TARGET_CFLAGS",
 ];
 
 /// How the Lambda is built; `Cargo.toml` has both profiles.
@@ -112,6 +131,17 @@ impl Toolchain {
     }
 }
 
+/// A binary that was just built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The binary.
+    pub binary: PathBuf,
+    /// The compiler that made it.
+    pub toolchain: Toolchain,
+    /// The folders that it must not name.
+    pub renamed: Vec<Renamed>,
+}
+
 /// A folder of this machine, and its name in what compilers make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renamed {
@@ -123,8 +153,7 @@ pub struct Renamed {
 
 /// The folders that compilers would otherwise write into what they make. Where one lies in another, the inner one is
 /// later, and wins.
-#[must_use]
-pub fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
+fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
     let rename = |from: PathBuf, to: &str| Renamed { from, to: to.to_owned() };
     vec![
         rename(workspace.root.clone(), "/cavatica-connect"),
@@ -138,14 +167,15 @@ pub fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
 /// Builds the Lambda's binary for this machine and says where it is; costs little when nothing changed.
 ///
 /// Each line that cargo says meanwhile is handed on, since the first build takes minutes.
-pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + Send) -> Result<PathBuf, BuildError> {
-    let renamed = renamed(workspace, &Toolchain::of(workspace)?);
+pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + Send) -> Result<Built, BuildError> {
+    let toolchain = Toolchain::of(workspace)?;
+    let renamed = renamed(workspace, &toolchain);
     let renames = |option| renamed.iter().map(move |it| format!("{option}={}={}", it.from.display(), it.to));
     let for_rust: Vec<_> = renames("--remap-path-prefix").collect();
     let for_c: Vec<_> = renames("-ffile-prefix-map").map(|flag| format!("'{}'", flag.replace('\'', r"'\''"))).collect();
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--locked", "--profile", profile.name(), "--package", "cavatica-provider", "--bin", BOOTSTRAP])
+        .args(["build", "--locked", "--profile", profile.name(), "--package", PROVIDER, "--bin", BOOTSTRAP])
         .arg("--message-format=json-render-diagnostics")
         .env("CARGO_ENCODED_RUSTFLAGS", for_rust.join("\x1f"))
         // By the crate `cc`: a folder's name may have spaces in it.
@@ -154,14 +184,15 @@ pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + S
         .env("CARGO_HOME", &workspace.cargo_home)
         .env("CARGO_TARGET_DIR", &workspace.target)
         .current_dir(&workspace.root);
-    for variable in OF_THIS_CRATE {
+    for variable in OF_THIS_CRATE.iter().chain(OF_THIS_MACHINE) {
         cargo.env_remove(variable);
     }
     let output = children::output(&mut cargo, tell).map_err(BuildError::NoCargo)?;
     if !output.status.success() {
         return Err(BuildError::Build(String::from_utf8_lossy(&output.stderr).trim_end().to_owned()));
     }
-    executable(&output.stdout).ok_or(BuildError::NoExecutable)
+    let binary = executable(&output.stdout).ok_or(BuildError::NoExecutable)?;
+    Ok(Built { binary, toolchain, renamed })
 }
 
 /// Finds the Lambda's binary in cargo's messages, one JSON object a line.

@@ -45,10 +45,15 @@ pub fn output(command: &mut Command, mut tell: impl FnMut(&str) + Send) -> io::R
     output
 }
 
-/// Ends every group that runs, and waits a few seconds for that. Whether all of them are gone.
+/// Ends every group that runs, and says how that went.
 #[must_use]
+pub fn end_all() -> &'static str {
+    if try_to_end_all() { "Nothing is left running." } else { "The build goes on and ends by itself." }
+}
+
+/// Ends every group that runs, and waits a few seconds for that. True if all of them are gone.
 #[allow(clippy::disallowed_methods, reason = "called when the runtime has nothing left to do")]
-pub fn end_all() -> bool {
+fn try_to_end_all() -> bool {
     let all = groups().clone();
     for group in &all {
         signal(*group, "TERM");
@@ -92,7 +97,7 @@ mod tests {
         }
         let group = groups().first().copied().ok_or("no group")?;
         assert!(signal(group, "0"), "it runs");
-        assert!(end_all());
+        assert!(try_to_end_all());
         assert!(!signal(group, "0"), "and nothing of it does any more");
         let ended = running.join().map_err(|_| "the thread panicked")??;
         assert!(!ended.status.success());

@@ -4,19 +4,19 @@
 //! which are named in templates of their own (`publish`).
 
 use std::fs;
-use std::io::{self, Cursor, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::binary;
 pub use super::binary::{BinaryError, Glibc};
-use super::build::{self, BuildError, Profile, TARGET, Toolchain};
+use super::build::{self, BuildError, Built, Profile, TARGET};
 use super::sbom::{SbomError, sbom};
 use super::workspace::Workspace;
-use super::zip::{Asset, BOOTSTRAP, ZipError, hex};
+use super::zip::{Asset, ZipError, hex};
 use crate::template::{Config, files};
 
 /// The folder of a package, in the target directory.
@@ -36,13 +36,12 @@ const LARGEST_ZIP: usize = 50 << 20;
 const LARGEST_UNZIPPED: usize = 250 << 20;
 
 /// The description of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// The release, such as `0.1.0`.
     pub version: String,
     /// The git commit that it was built from; with `-modified` if files differed from it. Absent without git.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// The compiler: the same source and the same compiler make the same bytes.
     pub toolchain: String,
@@ -59,8 +58,7 @@ pub struct Manifest {
 }
 
 /// The size and digest of some bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Content {
     /// In bytes.
     pub size: usize,
@@ -69,7 +67,7 @@ pub struct Content {
 }
 
 /// A file of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
     /// Its name.
     pub name: String,
@@ -125,10 +123,10 @@ pub enum PackageError {
         /// The most there may be.
         limit: usize,
     },
-    /// A file of the package cannot be read.
-    #[error("cannot read {path}: make the package with `cargo connect package`, or name its folder with --package")]
+    /// The binary cannot be read.
+    #[error("cannot read the Lambda's binary {path}: build it again")]
     Read {
-        /// The file.
+        /// The binary.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -143,14 +141,6 @@ pub enum PackageError {
         #[source]
         source: io::Error,
     },
-    /// A package that somebody changed, or half of one.
-    #[error("{path} is not what a package has there ({why}): make or download the package anew")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The difference.
-        why: String,
-    },
     /// Two builds of the same source differ.
     #[error(
         "the same source makes a zip with SHA-256 {here} here and {elsewhere} in another folder: compare both binaries, \
@@ -163,17 +153,6 @@ pub enum PackageError {
         elsewhere: String,
         /// The other zip.
         kept: PathBuf,
-    },
-    /// A package of another release.
-    #[error(
-        "the package in {folder} is release {found}, and this program publishes only its own, {VERSION}: use the \
-         cavatica-connect of release {found}"
-    )]
-    OtherRelease {
-        /// The package's folder.
-        folder: PathBuf,
-        /// Its release.
-        found: String,
     },
 }
 
@@ -188,11 +167,10 @@ impl Content {
 impl Package {
     /// Builds the Lambda, packs it, and checks that AWS would start it and that nothing of this machine is in it.
     pub fn build(workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<Self, PackageError> {
-        let toolchain = Toolchain::of(workspace)?;
-        let path = build::build(workspace, Profile::Release, tell)?;
+        let Built { binary: path, toolchain, renamed } = build::build(workspace, Profile::Release, tell)?;
         let zip = Asset::from_binary(&path)?;
-        let binary = unzipped(&zip).map_err(|why| PackageError::Damaged { path, why })?;
-        binary::has_no_path_of(&binary, &build::renamed(workspace, &toolchain))?;
+        let binary = fs::read(&path).map_err(|source| PackageError::Read { path, source })?;
+        binary::has_no_path_of(&binary, &renamed)?;
         let provenance = Provenance { commit: commit(workspace), toolchain: toolchain.version };
         Self::of(zip, &binary, sbom(workspace)?, provenance)
     }
@@ -202,10 +180,9 @@ impl Package {
     /// Takes a whole release build. The copy goes away, whatever comes out.
     pub fn reproduce(&self, workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<(), PackageError> {
         let failed = |source| PackageError::Write { path: workspace.target.clone(), source };
-        fs::create_dir_all(&workspace.target).map_err(failed)?;
         let folder = tempfile::Builder::new().prefix("reproduce-").tempdir_in(&workspace.target).map_err(failed)?;
         let copy = workspace.copy_to(folder.path()).map_err(failed)?;
-        let other = Asset::from_binary(&build::build(&copy, Profile::Release, tell)?)?;
+        let other = Asset::from_binary(&build::build(&copy, Profile::Release, tell)?.binary)?;
         if other.bytes == self.zip.bytes {
             return Ok(());
         }
@@ -238,36 +215,6 @@ impl Package {
         Ok(Self { manifest, zip, files })
     }
 
-    /// Reads the package in a folder. Every file has to be what the manifest says, and the templates what this program
-    /// makes.
-    pub fn read(folder: &Path) -> Result<Self, PackageError> {
-        let read = |path: &Path| fs::read(path).map_err(|source| PackageError::Read { path: path.to_owned(), source });
-        let damaged = |name: &str, why: String| PackageError::Damaged { path: folder.join(name), why };
-        let manifest: Manifest = serde_json::from_slice(&read(&folder.join(MANIFEST))?)
-            .map_err(|error| damaged(MANIFEST, error.to_string()))?;
-        if manifest.version != VERSION {
-            return Err(PackageError::OtherRelease { folder: folder.to_owned(), found: manifest.version });
-        }
-        let (zip_name, sbom_name) =
-            (format!("cavatica-connect-{VERSION}.zip"), format!("cavatica-connect-{VERSION}.cdx.json"));
-        let zip = Asset::from_zip(read(&folder.join(&zip_name))?);
-        let binary = unzipped(&zip).map_err(|why| damaged(&zip_name, why))?;
-        let provenance = Provenance { commit: manifest.commit.clone(), toolchain: manifest.toolchain.clone() };
-        let package = Self::of(zip, &binary, read(&folder.join(&sbom_name))?, provenance)?;
-        for file in &package.files {
-            let listed = manifest.files.iter().find(|listed| listed.name == file.name);
-            let (is, says) = (Content::of(&file.bytes).sha256, listed.map(|listed| listed.content.sha256.as_str()));
-            if says != Some(&is) || read(&folder.join(&file.name))? != file.bytes {
-                let says = says.unwrap_or("nothing");
-                return Err(damaged(&file.name, format!("its SHA-256 should be {is}, and {MANIFEST} says {says}")));
-            }
-        }
-        if package.manifest != manifest {
-            return Err(damaged(MANIFEST, "it does not describe the files beside it".to_owned()));
-        }
-        Ok(package)
-    }
-
     /// All files, the manifest and the sums last.
     #[must_use]
     pub fn all_files(&self) -> Vec<File> {
@@ -281,21 +228,23 @@ impl Package {
     }
 
     /// Writes the package into a folder, which is made if need be; returns what was written. The manifest comes after all
-    /// that it lists: half a package has none, or one that does not fit.
+    /// that it lists, and the sums last.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, PackageError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PackageError::Write { path, source }
-        };
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        check_folder(folder)?;
         let mut written = Vec::new();
         for file in self.all_files() {
             let path = folder.join(file.name);
-            fs::write(&path, file.bytes).map_err(failed(&path))?;
+            fs::write(&path, file.bytes).map_err(|source| PackageError::Write { path: path.clone(), source })?;
             written.push(path);
         }
         Ok(written)
     }
+}
+
+/// Makes a folder if need be, and sees that something can be written there: before a build that takes minutes.
+pub fn check_folder(folder: &Path) -> Result<(), PackageError> {
+    let tried = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder).map(drop));
+    tried.map_err(|source| PackageError::Write { path: folder.to_owned(), source })
 }
 
 /// The origin of a package.
@@ -319,23 +268,6 @@ fn commit(workspace: &Workspace) -> Option<String> {
     Some(if is_clean { commit } else { format!("{commit}-modified") })
 }
 
-/// The binary in a zip, which has nothing else in it.
-fn unzipped(asset: &Asset) -> Result<Vec<u8>, String> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(&asset.bytes)).map_err(|error| error.to_string())?;
-    if zip.len() != 1 {
-        return Err(format!("it has {} entries in place of one", zip.len()));
-    }
-    let entry = zip.by_name(BOOTSTRAP).map_err(|error| error.to_string())?;
-    if entry.unix_mode().is_none_or(|mode| mode & 0o111 != 0o111) {
-        return Err("its bootstrap is not executable".to_owned());
-    }
-    let mut binary = Vec::new();
-    // A zip of a few bytes can unpack to any size; one more than the limit is enough to know.
-    let most = u64::try_from(LARGEST_UNZIPPED).unwrap_or(u64::MAX);
-    entry.take(most + 1).read_to_end(&mut binary).map_err(|error| error.to_string())?;
-    Ok(binary)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -356,10 +288,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_and_equal_sources_make_equal_files() {
-        let (folder, written) = written();
-        assert_eq!(Package::read(folder.path()).unwrap(), written);
-        assert_eq!(package().all_files(), written.all_files());
+    fn equal_sources_make_equal_files() {
+        assert_eq!(package().all_files(), package().all_files());
+    }
+
+    #[test]
+    fn the_manifest_tells_what_a_reader_of_the_files_finds() {
+        let (folder, _) = written();
+        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&read(MANIFEST)).unwrap();
+        assert_eq!((&manifest["version"], &manifest["commit"]), (&VERSION.into(), &"0a9211e".into()));
+        let listed = manifest["files"].as_array().unwrap();
+        assert_eq!(listed.len() + 2, fs::read_dir(&folder).unwrap().count(), "all but the manifest and the sums");
+        for file in listed {
+            let content = Content::of(&read(file["name"].as_str().unwrap()));
+            assert_eq!((&file["size"], &file["sha256"]), (&content.size.into(), &content.sha256.into()), "{file}");
+        }
+        let mut zip = zip::ZipArchive::new(io::Cursor::new(read(listed[0]["name"].as_str().unwrap()))).unwrap();
+        let mut binary = Vec::new();
+        io::copy(&mut zip.by_index(0).unwrap(), &mut binary).unwrap();
+        assert_eq!(manifest["bootstrap"]["sha256"], Content::of(&binary).sha256);
     }
 
     #[test]
@@ -373,44 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_or_missing_file_is_named() {
-        for name in package().files.iter().map(|file| file.name.clone()) {
-            let (folder, _) = written();
-            let path = folder.path().join(&name);
-            let mut bytes = fs::read(&path).unwrap();
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 1;
-            fs::write(&path, bytes).unwrap();
-            let said = Package::read(folder.path()).unwrap_err().to_string();
-            assert!(said.contains(&name), "{name}: {said}");
-            fs::remove_file(&path).unwrap();
-            let said = Package::read(folder.path()).unwrap_err().to_string();
-            assert!(said.contains(&name), "{name}: {said}");
-        }
-    }
-
-    #[test]
-    fn a_manifest_that_says_something_else_is_refused() {
-        for (from, to, expected) in [
-            (VERSION, "9.9.9", "release 9.9.9"),
-            ("provided.al2023", "provided.al2", "does not describe"),
-            ("\"toolchain\"", "\"compiler\"", "unknown field"),
-        ] {
-            let (folder, _) = written();
-            let path = folder.path().join(MANIFEST);
-            let text = fs::read_to_string(&path).unwrap().replacen(from, to, 1);
-            fs::write(&path, text).unwrap();
-            let said = Package::read(folder.path()).unwrap_err().to_string();
-            assert!(said.contains(expected), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_zip_with_anything_else_in_it_is_no_release() {
-        assert!(unzipped(&Asset::from_zip(b"PK".to_vec())).is_err());
-        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-        zip.start_file("other", zip::write::SimpleFileOptions::default()).unwrap();
-        assert!(unzipped(&Asset::from_zip(zip.finish().unwrap().into_inner())).is_err());
+    fn a_folder_that_cannot_be_written_to_is_named() {
+        let (folder, _) = written();
+        let said = check_folder(&folder.path().join(MANIFEST).join("below-a-file")).unwrap_err().to_string();
+        assert!(said.contains("release.json/below-a-file") && said.contains("--out"), "{said}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
 /// The binary and the zip's only entry. AWS: "OS-only runtimes", `provided.al2023` runs the file of this name.
-pub const BOOTSTRAP: &str = "bootstrap";
+pub(super) const BOOTSTRAP: &str = "bootstrap";
 
 /// Executable by everyone: Lambda runs it as a user of its own.
 const PERMISSIONS: u32 = 0o755;
@@ -55,15 +55,10 @@ impl Asset {
     /// Packs a binary.
     pub fn from_binary(path: &Path) -> Result<Self, ZipError> {
         let binary = fs::read(path).map_err(|source| ZipError::Read { path: path.to_owned(), source })?;
-        Ok(Self::from_zip(pack(&binary).map_err(|source| ZipError::Pack { path: path.to_owned(), source })?))
-    }
-
-    /// A zip as it is.
-    #[must_use]
-    pub fn from_zip(bytes: Vec<u8>) -> Self {
+        let bytes = pack(&binary).map_err(|source| ZipError::Pack { path: path.to_owned(), source })?;
         let sha256 = hex(&Sha256::digest(&bytes));
         let key = format!("cavatica-connect/{sha256}.zip");
-        Self { bytes, sha256, key }
+        Ok(Self { bytes, sha256, key })
     }
 }
 

@@ -134,7 +134,7 @@ pub struct Lead {
     pub role: Replaced,
     /// More names that its policy may have.
     pub policies: Vec<PolicyName>,
-    /// What leads to it. `None` for a role that goes whatever its own note says.
+    /// The role that leads to it. `None` for a role that goes whatever its own note says.
     pub later: Option<Later>,
 }
 

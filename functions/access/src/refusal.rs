@@ -17,22 +17,6 @@ pub enum Kind {
     Policy,
 }
 
-impl Kind {
-    fn parameter(self) -> &'static str {
-        match self {
-            Self::Role => "RoleName",
-            Self::Policy => "PolicyName",
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Role => "role",
-            Self::Policy => "policy",
-        }
-    }
-}
-
 impl fmt::Display for Kind {
     /// As the first word of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,7 +231,8 @@ impl Refusal {
             (Some(stack), _) => format!("it belongs to the stack {stack}"),
             (None, _) => "it has no tag of cavatica-connect, so somebody made it by other means".to_owned(),
         };
-        let remedy = format!("Choose another {}, or remove the {} and try again", kind.parameter(), kind.word());
+        let word = kind.to_string().to_lowercase();
+        let remedy = format!("Choose another {kind}Name, or remove the {word} and try again");
         Self::Taken { kind, name: name.to_owned(), holder, remedy }
     }
 

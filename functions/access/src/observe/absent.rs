@@ -181,9 +181,10 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     async fn orphans(&self, found: Found) -> Result<Vec<Leftover>, Refusal> {
         let policies = self.leftover_policies(&found.orphans()).await?;
-        let none = policies.is_empty();
-        let leftover = Leftover { policies, ..Leftover::nothing(found.target.name) };
-        Ok(if none { Vec::new() } else { vec![leftover] })
+        if policies.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Leftover { policies, ..Leftover::nothing(found.target.name) }])
     }
 
     /// Everything about one role that should go: two further round trips at most.

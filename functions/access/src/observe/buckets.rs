@@ -8,15 +8,19 @@ use crate::budget::{Share, within};
 use crate::checks::preflight::Facts;
 use crate::names::AccountId;
 use crate::port::{Bucket, Clock, CorsRule, Failure, Look, Question, ReadAccount, Verdict};
+use crate::request::Checks;
 use crate::retry::Attempt;
 use crate::volume::{BucketName, Volume};
 use crate::wanted::Present;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// All that the time there is shows of the buckets of a request: two round trips. One that was not asked
+    /// All that the time there is shows of the buckets of a request that has them checked: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
     pub(crate) async fn facts(&self, present: &Present, share: Share) -> Vec<Facts> {
         let blueprint = &present.blueprint;
+        if blueprint.request.checks == Checks::Off {
+            return Vec::new();
+        }
         let mut buckets: Vec<&Volume> = Vec::new();
         for volume in &blueprint.request.volumes {
             if !buckets.iter().any(|known| known.bucket == volume.bucket) {

@@ -36,22 +36,19 @@ type CorsDone = (Vec<String>, Vec<Finding>);
 pub async fn establish<I: Account, C: Clock>(context: &Context<'_, I, C>, present: &Present) -> Result<Done, Refusal> {
     let blueprint = &present.blueprint;
     let observer = &context.observer(&blueprint.owner);
-    let checks = blueprint.request.checks;
     let asks_anew = (blueprint.request.configure_cors && !present.knows_cors())
         || blueprint.request.volumes.iter().any(|volume| !present.knows_bucket(volume));
     let budget =
         &if asks_anew { Budget::of_new_buckets(context.clock) } else { Budget::of_known_buckets(context.clock) };
-    let facts: Pin<Box<dyn Future<Output = Vec<Facts>> + Send>> = match checks {
-        Checks::Off => Box::pin(async { Vec::new() }),
-        Checks::Enforce | Checks::Report => Box::pin(budget.spend(|share| observer.facts(present, share))),
-    };
+    let facts: Pin<Box<dyn Future<Output = Vec<Facts>> + Send>> =
+        Box::pin(budget.spend(|share| observer.facts(present, share)));
     let expected =
         present.before.as_ref().map(|before| Plan::for_present(present, &ObservedState::expected(before, present)));
     let job = Establish { context, present, observer, budget, facts: facts.shared(), expected };
     let Ended { mut done, picture, plan, prepared: (set, unset) } = rounds(context, &job).await?;
     done.applied.extend(set);
 
-    let forbidden = match checks {
+    let forbidden = match blueprint.request.checks {
         Checks::Off => Vec::new(),
         Checks::Enforce | Checks::Report => verify(context, blueprint, present.is_new || !plan.is_empty()).await,
     };

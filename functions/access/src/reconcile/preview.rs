@@ -1,5 +1,7 @@
 //! Looking and deciding, without changing anything.
 
+use futures_util::future::{join, try_join};
+
 use super::Context;
 use super::rounds::check_account;
 use crate::budget::Budget;
@@ -9,10 +11,7 @@ use crate::observe::ObservedState;
 use crate::plan::Plan;
 use crate::port::{Clock, ReadAccount};
 use crate::refusal::Refusal;
-use crate::request::Checks;
 use crate::wanted::Present;
-
-use futures_util::future::{join, try_join};
 
 /// The difference between an account and a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Preview {
     pub findings: Vec<Finding>,
 }
 
-/// What [`super::establish`] would do now. It makes only the calls of a [`ReadAccount`], and looks once: where a change was
+/// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks once: where a change was
 /// made a moment ago, it may not show yet.
 ///
 /// # Errors
@@ -39,12 +38,7 @@ pub async fn preview<I: ReadAccount, C: Clock>(
     let blueprint = &present.blueprint;
     let observer = context.observer(&blueprint.owner);
     let budget = Budget::of_known_buckets(context.clock);
-    let facts = async {
-        match blueprint.request.checks {
-            Checks::Off => Vec::new(),
-            Checks::Enforce | Checks::Report => budget.spend(|share| observer.facts(present, share)).await,
-        }
-    };
+    let facts = budget.spend(|share| observer.facts(present, share));
     let (looked, facts) = join(try_join(observer.caller(), observer.observed(present)), facts).await;
     let (caller, observed) = looked?;
     check_account(caller, &blueprint.owner)?;
