@@ -3,6 +3,7 @@
 mod documents;
 mod launch_url;
 mod package;
+mod publish;
 mod synth;
 
 use crate::cli::args::Command;
@@ -15,6 +16,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Synth(args) => synth::run(args, console),
         Command::Documents(args) => documents::run(args, console),
         Command::Package(args) => package::run(args, console),
+        Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
     }
 }

@@ -4,13 +4,15 @@
 //! template ──> cfn           what the stacks are, in CloudFormation's template language
 //! launch                     the link that opens the console's form
 //! documents, operator        the IAM documents alone
-//! release                    from the source tree to what is published
+//! release ──> publish        from the source tree to a folder, and from there to where links reach it
+//! account                    the AWS account of whoever calls
 //! deploy                     stacks through CloudFormation's API
 //! cli <── commands           arguments, exit codes and output; one file a command
 //! ```
 //!
 //! Generators return values; only `commands` act on them, and only `main.rs` reads arguments and environment.
 
+pub mod account;
 pub mod cfn;
 pub mod cli;
 pub mod commands;
@@ -18,6 +20,8 @@ pub mod deploy;
 pub mod documents;
 pub mod launch;
 pub mod operator;
+pub mod publish;
 pub mod regions;
 pub mod release;
+mod spelling;
 pub mod template;

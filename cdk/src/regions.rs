@@ -1,6 +1,8 @@
 //! The regions that AWS's SDKs know, by whether Cavatica's role can be trusted from there. A test compares both lists with
 //! the SDK for Python.
 
+use crate::spelling::{did_you_mean, excerpt, most_alike};
+
 /// Regions of the commercial partition, in which Cavatica's role lives.
 pub const COMMERCIAL: [&str; 36] = [
     "af-south-1",
@@ -57,3 +59,59 @@ pub const OTHER_PARTITIONS: [&str; 12] = [
     "us-isof-east-1",
     "us-isof-south-1",
 ];
+
+/// Regions that every account has; any other has to be enabled first. Source: "Enable or disable AWS Regions in your
+/// account", regions introduced before 20 March 2019.
+const ENABLED_BY_DEFAULT: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// True for a region that an account does not have before somebody enables it.
+#[must_use]
+pub fn has_to_be_enabled(region: &str) -> bool {
+    !ENABLED_BY_DEFAULT.contains(&region)
+}
+
+/// Why nothing can be done in a region.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegionError {
+    /// Cavatica cannot be trusted from there.
+    #[error("Cavatica's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region")]
+    OtherPartition(String),
+    /// There is no such region.
+    #[error("\"{}\" is not a region of AWS{}", excerpt(.region), did_you_mean(*.meant, || ", such as us-east-1".to_owned()))]
+    Unknown {
+        /// As it was given.
+        region: String,
+        /// The known word that is most like it.
+        meant: Option<&'static str>,
+    },
+}
+
+/// The region of the commercial partition that a text names.
+pub fn commercial(text: &str) -> Result<&'static str, RegionError> {
+    if let Some(region) = COMMERCIAL.iter().find(|region| **region == text) {
+        return Ok(region);
+    }
+    Err(if OTHER_PARTITIONS.contains(&text) {
+        RegionError::OtherPartition(text.to_owned())
+    } else {
+        RegionError::Unknown { region: text.to_owned(), meant: most_alike(text, &COMMERCIAL) }
+    })
+}

@@ -9,6 +9,5 @@ pub mod build;
 pub mod children;
 pub mod package;
 mod sbom;
-pub mod upload;
 pub mod workspace;
 pub mod zip;

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
+use cavatica_connect::account::{Account, AwsError};
 use cavatica_connect::cli::console::Console;
 use cavatica_connect::deploy::client::{Definition, StackError, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
 use cavatica_connect::documents::{DocumentsError, Subject, documents, read_volume};
+use cavatica_connect::publish::plan::{Obstacle, Wish};
+use cavatica_connect::publish::{Place, Publication, carry_out};
 use cavatica_connect::release::build::{self, BuildError, Profile};
-use cavatica_connect::release::upload::{UploadError, upload};
 use cavatica_connect::release::workspace::{Workspace, WorkspaceError};
 use cavatica_connect::release::zip::{Asset, ZipError};
 use cavatica_connect::template::{Config, provided};
@@ -42,9 +44,12 @@ pub enum DemoError {
     /// The Lambda cannot be packed.
     #[error(transparent)]
     Zip(#[from] ZipError),
-    /// Zip and templates could not be uploaded.
+    /// The engine's account is not to be had.
     #[error(transparent)]
-    Upload(#[from] UploadError),
+    Account(#[from] AwsError),
+    /// Zip and templates could not be published.
+    #[error(transparent)]
+    Publish(#[from] Obstacle),
     /// The engine could not be started.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -114,8 +119,7 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     let engine = Engine::start(&workspace).await?;
     console.rest();
     console.say(&format!("account {} at {}", Engine::ACCOUNT, engine.url()));
-    let demo = Demo::new(&engine, console);
-    let result = demo.play(asset).await;
+    let result = play(&engine, console, &asset).await;
     console.rest();
     engine.stop().await?;
     result?;
@@ -124,9 +128,15 @@ pub async fn run(console: &Console) -> Result<(), DemoError> {
     Ok(())
 }
 
+async fn play(engine: &Engine, console: &Console, asset: &Asset) -> Result<(), DemoError> {
+    let account = Account::of(engine.sdk_config()).await?;
+    Demo::new(engine, account, console).play(asset).await
+}
+
 struct Demo<'a> {
     console: &'a Console,
     url: &'a str,
+    account: Account,
     s3: aws_sdk_s3::Client,
     iam: aws_sdk_iam::Client,
     stacks: Stacks,
@@ -140,18 +150,19 @@ struct Inventory {
 }
 
 impl<'a> Demo<'a> {
-    fn new(engine: &'a Engine, console: &'a Console) -> Self {
+    fn new(engine: &'a Engine, account: Account, console: &'a Console) -> Self {
         let config = engine.sdk_config();
         Self {
             console,
             url: engine.url(),
+            account,
             s3: aws_sdk_s3::Client::new(&config),
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
         }
     }
 
-    async fn play(&self, asset: Asset) -> Result<(), DemoError> {
+    async fn play(&self, asset: &Asset) -> Result<(), DemoError> {
         let console = self.console;
         self.bucket().await?;
         self.neighbours().await?;
@@ -251,17 +262,14 @@ impl<'a> Demo<'a> {
         Ok(answer.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect())
     }
 
-    /// Uploads zip and template as a publisher would; returns the template's address.
-    async fn publish(&self, asset: Asset) -> Result<String, DemoError> {
-        self.s3
-            .create_bucket()
-            .bucket(ASSETS)
-            .send()
-            .await
-            .map_err(refused("making the bucket for zip and template"))?;
-        upload(&self.s3, Engine::REGION, ASSETS, asset).await?;
+    /// Publishes zip and template; returns the template's address.
+    async fn publish(&self, asset: &Asset) -> Result<String, DemoError> {
+        let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
+        let publication = Publication::of_code(asset, None, None, vec![place]);
+        carry_out::all(&self.account, &publication, &Wish { create_buckets: true, audience: None }).await?;
         self.console.say(&format!("zip and template in {ASSETS}"));
-        Ok(format!("{}/{ASSETS}/cavatica-volume.template.yaml", self.url))
+        let key = publication.entry.file("cavatica-volume.template.yaml").map(|file| file.key.as_str());
+        Ok(format!("{}/{ASSETS}/{}", self.url, key.unwrap_or_default()))
     }
 
     async fn follow(&self, stack: &str, seen: &mut Seen, promised: &str) -> Result<(), DemoError> {

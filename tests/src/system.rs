@@ -5,13 +5,16 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
+use cavatica_connect::account::Account;
 use cavatica_connect::deploy::client::{Definition, Stacks};
 use cavatica_connect::deploy::follow::{Seen, first_cause};
+use cavatica_connect::publish::plan::Wish;
+use cavatica_connect::publish::versions::Published;
+use cavatica_connect::publish::{Place, Publication, carry_out};
 use cavatica_connect::release::build::{self, Profile};
+use cavatica_connect::release::package;
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::release::zip::Asset;
-use cavatica_connect::template::files;
-use cavatica_connect::template::{Config, Release};
 use cavatica_local::engine::Engine;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -55,7 +58,7 @@ pub struct System {
     pub s3: aws_sdk_s3::Client,
     /// Its CloudFormation.
     pub stacks: Stacks,
-    release: Release,
+    release: Published,
 }
 
 /// How an operation on a stack ended.
@@ -76,18 +79,15 @@ impl System {
         let asset = Asset::from_binary(&binary)?;
         let config = engine.sdk_config();
         let s3 = aws_sdk_s3::Client::new(&config);
-        for bucket in [ASSETS, BUCKET] {
-            s3.create_bucket().bucket(bucket).send().await?;
-        }
-        let release = Release::in_one(Engine::REGION, ASSETS, &asset.key);
-        s3.put_object().bucket(ASSETS).key(&release.key).body(asset.bytes.into()).send().await?;
-        for file in files::generate(&Config::published(release.clone())) {
-            s3.put_object().bucket(ASSETS).key(file.name).body(file.text.into_bytes().into()).send().await?;
-        }
+        s3.create_bucket().bucket(BUCKET).send().await?;
+        let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
+        let publication = Publication::of_code(&asset, None, None, vec![place]);
+        let wish = Wish { create_buckets: true, audience: None };
+        carry_out::all(&Account::of(config.clone()).await?, &publication, &wish).await?;
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
-            release,
+            release: publication.entry,
             s3,
             engine,
         })
@@ -97,7 +97,7 @@ impl System {
     #[must_use]
     pub fn definition(&self, notation: &str, parameters: &[(&str, &str)]) -> Definition {
         Definition {
-            template_url: format!("{}/{ASSETS}/cavatica-volume.template.{notation}", self.engine.url()),
+            template_url: self.address(&format!("cavatica-volume.template.{notation}")),
             parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             names_iam: false,
         }
@@ -105,7 +105,7 @@ impl System {
 
     /// Creates a stack of the native template and waits for its end.
     pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let template_url = format!("{}/{ASSETS}/cavatica-volume-native.template.yaml", self.engine.url());
+        let template_url = self.address("cavatica-volume-native.template.yaml");
         let definition = Definition { template_url, names_iam: true, ..self.definition("yaml", parameters) };
         let id = self.stacks.create("my-native-volume", &definition).await?;
         self.end(id).await
@@ -183,10 +183,19 @@ impl System {
         Ok(())
     }
 
-    /// Where the release is, for a test that needs to say so.
+    /// The key of the function's code.
     #[must_use]
-    pub fn release(&self) -> &Release {
-        &self.release
+    pub fn code_key(&self) -> &str {
+        self.key_of(&package::zip_name())
+    }
+
+    fn key_of(&self, name: &str) -> &str {
+        self.release.file(name).map(|file| file.key.as_str()).unwrap_or_default()
+    }
+
+    /// Where the engine has a file of the release.
+    fn address(&self, name: &str) -> String {
+        format!("{}/{ASSETS}/{}", self.engine.url(), self.key_of(name))
     }
 }
 

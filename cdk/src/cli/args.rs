@@ -9,7 +9,12 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::documents::{Subject, read_volume};
-use crate::launch::url::{self, Launch, excerpt};
+use crate::launch::url::{self, Launch};
+use crate::publish::Place;
+use crate::publish::audience::Audience;
+use crate::publish::plan::Wish;
+use crate::regions;
+use crate::spelling::excerpt;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
@@ -35,6 +40,11 @@ pub enum Command {
     /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux with a
     /// glibc of at most 2.34, such as Debian 12 has.
     Package(PackageArgs),
+    /// Publish a packaged release: one bucket a region, under keys that never change, for links to launch from
+    ///
+    /// Looks at every bucket first and prints what there is to do. The credentials are those that AWS's own command line
+    /// would take. Interrupted, the same command finishes.
+    Publish(PublishArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
 }
@@ -114,6 +124,33 @@ pub struct PackageArgs {
     pub reproduce: bool,
 }
 
+/// Arguments of `publish`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("buckets").required(true).args(["bucket_prefix", "bucket"]))]
+pub struct PublishArgs {
+    /// Folder that `package` wrote [default: package in cargo's target directory]
+    #[arg(long, value_name = "DIR")]
+    pub package: Option<PathBuf>,
+    /// What the buckets' names begin with: that of a region is PREFIX-REGION
+    #[arg(long, value_name = "PREFIX")]
+    bucket_prefix: Option<String>,
+    /// Name of the bucket, for a single region
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// Regions to publish in, with commas between them; all of them each time, since the template names them
+    #[arg(long, value_name = "REGION,…", required = true, value_delimiter = ',', value_parser = regions::commercial)]
+    regions: Vec<&'static str>,
+    /// Make the buckets that are missing: versioned, encrypted, without ACLs
+    #[arg(long)]
+    create_buckets: bool,
+    /// Who may read the release, and so launch it; written as the buckets' policy [default: the policy stays as it is]
+    #[arg(long, value_name = "public|org:ID|accounts:ID,…", value_parser = ruled::<Audience>)]
+    audience: Option<Audience>,
+    /// Look at the buckets and print what there is to do; write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Arguments of `launch-url`.
 #[derive(Debug, Args)]
 pub struct LaunchUrlArgs {
@@ -177,6 +214,58 @@ impl From<LaunchUrlArgs> for Launch {
     fn from(args: LaunchUrlArgs) -> Self {
         let LaunchUrlArgs { template_url, region, stack_name, native: _, parameters } = args;
         Self { template_url, region, stack_name, parameters }
+    }
+}
+
+/// Why the buckets cannot be named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlacesError {
+    /// A bucket is in one region.
+    #[error(
+        "--bucket is for a single region, and --regions has {0}: use --bucket-prefix, with a bucket for each of them"
+    )]
+    OneBucket(usize),
+    /// S3 takes no such name.
+    #[error("\"{}\" cannot be a bucket's name: it must be {rule}", excerpt(.name))]
+    Name {
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
+}
+
+impl PublishArgs {
+    /// The bucket of each region, every region once.
+    pub fn places(&self) -> Result<Vec<Place>, PlacesError> {
+        let mut regions: Vec<_> = self.regions.clone();
+        regions.sort_unstable();
+        regions.dedup();
+        if self.bucket.is_some() && regions.len() > 1 {
+            return Err(PlacesError::OneBucket(regions.len()));
+        }
+        let prefix = self.bucket_prefix.as_deref().unwrap_or_default();
+        let name = |region: &str| self.bucket.clone().unwrap_or_else(|| format!("{prefix}-{region}"));
+        let place = |region: &&str| {
+            let name = name(region);
+            let rule = match name.parse::<BucketName>() {
+                Err(rule) => Some(rule),
+                // The certificate of S3 covers no further dot.
+                Ok(_) if name.contains('.') => Some("without dots, so that its address can be read over https"),
+                Ok(_) => None,
+            };
+            match rule {
+                Some(rule) => Err(PlacesError::Name { name, rule }),
+                None => Ok(Place { region: (*region).to_owned(), bucket: name }),
+            }
+        };
+        regions.iter().map(place).collect()
+    }
+
+    /// What is wanted of the buckets.
+    #[must_use]
+    pub fn wish(&self) -> Wish {
+        Wish { create_buckets: self.create_buckets, audience: self.audience.clone() }
     }
 }
 

@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use super::board::Board;
+
 /// Prints the progress of a command.
 #[derive(Debug, Clone)]
 pub struct Console {
@@ -31,12 +33,12 @@ pub enum Tone {
 }
 
 /// ANSI styles; `anstream` takes them out where nobody would see them.
-mod style {
-    pub(super) const BOLD: &str = "\u{1b}[1m";
-    pub(super) const DIM: &str = "\u{1b}[2m";
-    pub(super) const GREEN: &str = "\u{1b}[32m";
-    pub(super) const RED: &str = "\u{1b}[31m";
-    pub(super) const PLAIN: &str = "\u{1b}[0m";
+pub(super) mod style {
+    pub(in super::super) const BOLD: &str = "\u{1b}[1m";
+    pub(in super::super) const DIM: &str = "\u{1b}[2m";
+    pub(in super::super) const GREEN: &str = "\u{1b}[32m";
+    pub(in super::super) const RED: &str = "\u{1b}[31m";
+    pub(in super::super) const PLAIN: &str = "\u{1b}[0m";
 }
 use style::{BOLD, DIM, GREEN, PLAIN, RED};
 
@@ -102,6 +104,11 @@ impl Console {
         self.paragraph(&format!("  {GREEN}✓{PLAIN} {text}"));
     }
 
+    /// Prints a step of a plan: a verb and what it is about.
+    pub fn step(&self, verb: &str, what: &str) {
+        self.line(&format!("    {BOLD}{verb:<8}{PLAIN} {what}"));
+    }
+
     /// Says what goes on, until [`Console::rest`].
     pub fn wait(&self, text: &str) {
         match &self.spinner {
@@ -128,6 +135,12 @@ impl Console {
             spinner.disable_steady_tick();
             spinner.finish_and_clear();
         }
+    }
+
+    /// One line for each of several things that go on at once; every line begins with a name.
+    #[must_use]
+    pub fn board(&self, names: impl Iterator<Item = String>) -> Board {
+        Board::new(self.spinner.is_some(), names.collect())
     }
 
     /// Prints a row: a coloured state, a name, a dimmed detail, and a remark, which goes below where it does not fit.
@@ -178,11 +191,14 @@ impl Console {
 
     /// Prints a text that begins with its indent; the lines that it goes on with are indented by four.
     fn paragraph(&self, text: &str) {
+        let unindented = text.trim_start_matches(' ');
         let options = textwrap::Options::new(self.columns)
+            .initial_indent(&text[..text.len() - unindented.len()])
             .subsequent_indent("    ")
-            // Names and ARNs are copied: their hyphens are no place to break a line at.
+            // Names, ARNs and addresses are copied: they stay whole, whatever their length.
+            .break_words(false)
             .word_splitter(textwrap::WordSplitter::NoHyphenation);
-        for line in textwrap::wrap(text, options) {
+        for line in textwrap::wrap(unindented, options) {
             self.line(&line);
         }
     }
@@ -197,7 +213,7 @@ impl Console {
 }
 
 /// Prints a line. Nobody reading any more (`| head`) is no failure.
-fn print_line(text: &str) -> io::Result<()> {
+pub(super) fn print_line(text: &str) -> io::Result<()> {
     match writeln!(anstream::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

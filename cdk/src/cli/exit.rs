@@ -50,17 +50,22 @@ impl Failure {
     pub fn new(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
         Self { exit, error: error.into() }
     }
+}
 
-    /// The error and its causes as one sentence.
-    fn sentence(&self) -> String {
-        let mut sentence = self.error.to_string();
-        let mut source = self.error.source();
-        while let Some(cause) = source {
-            sentence = format!("{sentence}: {cause}");
-            source = cause.source();
+/// An error and its causes as one sentence.
+#[must_use]
+pub fn sentence(error: &(dyn Error + 'static)) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_said = cause.to_string();
+        // Some errors repeat their cause.
+        if !sentence.ends_with(&cause_said) {
+            sentence = format!("{sentence}: {cause_said}");
         }
-        sentence
+        source = cause.source();
     }
+    sentence
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
@@ -72,7 +77,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 /// Says why a command failed, if it did, and gives its exit code.
 pub fn conclude(result: Result<Exit, Failure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
-        eprintln!("error: {}", failure.sentence());
+        eprintln!("error: {}", sentence(failure.error.as_ref()));
         failure.exit
     });
     ExitCode::from(exit.code())

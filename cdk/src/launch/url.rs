@@ -7,7 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
 use crate::cfn::{Parameter, Template};
-use crate::regions::{COMMERCIAL, OTHER_PARTITIONS};
+use crate::regions::{self, COMMERCIAL, RegionError};
+use crate::spelling::{did_you_mean, excerpt, most_alike};
 use crate::template::check_prefix_beside;
 
 /// Everything but what no reader of URLs takes for something else.
@@ -47,17 +48,9 @@ pub enum LaunchError {
         "the template's address has {0} characters, and CloudFormation takes at most {LONGEST_URL}: use a shorter key"
     )]
     TemplateUrlTooLong(usize),
-    /// Cavatica cannot be trusted from there.
-    #[error("Cavatica's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region")]
-    OtherPartition(String),
-    /// There is no such region.
-    #[error("\"{}\" is not a region of AWS{}", excerpt(.region), did_you_mean(.meant, || ", such as us-east-1".to_owned()))]
-    Region {
-        /// As it was given.
-        region: String,
-        /// The known word that is most like it.
-        meant: Option<&'static str>,
-    },
+    /// Nothing can be launched there.
+    #[error(transparent)]
+    Region(#[from] RegionError),
     /// CloudFormation takes no such name.
     #[error(
         "\"{}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most",
@@ -65,7 +58,7 @@ pub enum LaunchError {
     )]
     StackName(String),
     /// The template has no such parameter.
-    #[error("the template has no parameter \"{}\"{}", excerpt(.name), did_you_mean(.meant, || format!("; it has {}", .known.join(", "))))]
+    #[error("the template has no parameter \"{}\"{}", excerpt(.name), did_you_mean(*.meant, || format!("; it has {}", .known.join(", "))))]
     UnknownParameter {
         /// What was given.
         name: String,
@@ -92,29 +85,6 @@ pub enum LaunchError {
     },
 }
 
-fn did_you_mean(meant: &Option<&'static str>, otherwise: impl Fn() -> String) -> String {
-    meant.map_or_else(otherwise, |meant| format!(": did you mean {meant}?"))
-}
-
-/// The known word that is most like a text, if any is.
-fn most_alike(text: &str, known: &[&'static str]) -> Option<&'static str> {
-    /// Likeness from 0 to 1 from which on a slip is likelier than another word.
-    const ALIKE: f64 = 0.8;
-    let likeness = |known: &str| strsim::jaro_winkler(&text.to_lowercase(), &known.to_lowercase());
-    let best = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= ALIKE).then_some(best)
-}
-
-/// The beginning of a value that somebody typed: as much of it as an error message repeats.
-#[must_use]
-pub fn excerpt(value: &str) -> String {
-    const MOST_CHARACTERS: usize = 80;
-    match value.char_indices().nth(MOST_CHARACTERS) {
-        Some((at, _)) => format!("{}…", &value[..at]),
-        None => value.to_owned(),
-    }
-}
-
 /// Makes the link; refuses what the console would refuse or drop.
 pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, LaunchError> {
     if !is_in_s3(&launch.template_url) {
@@ -123,7 +93,7 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     if launch.template_url.len() > LONGEST_URL {
         return Err(LaunchError::TemplateUrlTooLong(launch.template_url.len()));
     }
-    check_region(&launch.region)?;
+    regions::commercial(&launch.region)?;
     if !is_stack_name(&launch.stack_name) {
         return Err(LaunchError::StackName(launch.stack_name.clone()));
     }
@@ -219,17 +189,6 @@ fn is_region_shaped(text: &str) -> bool {
         Some((number, words)) => words.len() >= 2 && words.iter().all(is_word) && is_number(number),
         None => false,
     }
-}
-
-fn check_region(region: &str) -> Result<(), LaunchError> {
-    if COMMERCIAL.contains(&region) {
-        return Ok(());
-    }
-    Err(if OTHER_PARTITIONS.contains(&region) {
-        LaunchError::OtherPartition(region.to_owned())
-    } else {
-        LaunchError::Region { region: region.to_owned(), meant: most_alike(region, &COMMERCIAL) }
-    })
 }
 
 /// True for a name that CloudFormation takes for a stack. Source: `CreateStack`, parameter `StackName`.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use goblin::elf::Elf;
 use goblin::elf::header::EM_X86_64;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::build::Renamed;
@@ -18,8 +18,8 @@ const LIBRARIES: [&str; 7] =
     ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "ld-linux-x86-64.so.2"];
 
 /// A version of glibc, such as 2.34.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Glibc {
     major: u32,
     minor: u32,
@@ -34,6 +34,14 @@ impl fmt::Display for Glibc {
 impl From<Glibc> for String {
     fn from(glibc: Glibc) -> Self {
         glibc.to_string()
+    }
+}
+
+impl TryFrom<String> for Glibc {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::read(&text).ok_or_else(|| format!("\"{text}\" is no version of glibc"))
     }
 }
 

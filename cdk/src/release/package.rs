@@ -3,14 +3,17 @@
 //! Owns: the folder's form, and refusing what AWS would not start. Not here: the regions that a release is published in,
 //! which are named in templates of their own (`publish`).
 
+mod read;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::read::ReadError;
 use super::binary;
 pub use super::binary::{BinaryError, Glibc};
 use super::build::{self, BuildError, Built, Profile, TARGET};
@@ -36,7 +39,7 @@ const LARGEST_ZIP: usize = 50 << 20;
 const LARGEST_UNZIPPED: usize = 250 << 20;
 
 /// The description of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The release, such as `0.1.0`.
     pub version: String,
@@ -58,7 +61,7 @@ pub struct Manifest {
 }
 
 /// The size and digest of some bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// In bytes.
     pub size: usize,
@@ -67,7 +70,7 @@ pub struct Content {
 }
 
 /// A file of a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Its name.
     pub name: String,
@@ -191,15 +194,14 @@ impl Package {
         Err(PackageError::NotReproducible { here: self.zip.sha256.clone(), elsewhere: other.sha256, kept })
     }
 
-    fn of(zip: Asset, binary: &[u8], sbom: Vec<u8>, provenance: Provenance) -> Result<Self, PackageError> {
+    /// Puts a package together, and checks that Lambda would take its zip and start the binary in it.
+    pub fn of(zip: Asset, binary: &[u8], sbom: Vec<u8>, provenance: Provenance) -> Result<Self, PackageError> {
         let glibc = binary::inspect(binary)?;
         within("Lambda's zip", zip.bytes.len(), LARGEST_ZIP)?;
         within("unzipped Lambda", binary.len(), LARGEST_UNZIPPED)?;
         let templates = files::generate(&Config::default());
-        let mut files = vec![
-            File { name: format!("cavatica-connect-{VERSION}.zip"), bytes: zip.bytes.clone() },
-            File { name: format!("cavatica-connect-{VERSION}.cdx.json"), bytes: sbom },
-        ];
+        let mut files =
+            vec![File { name: zip_name(), bytes: zip.bytes.clone() }, File { name: sbom_name(), bytes: sbom }];
         files.extend(templates.into_iter().map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() }));
         let listed = |file: &File| Listed { name: file.name.clone(), content: Content::of(&file.bytes) };
         let manifest = Manifest {
@@ -213,6 +215,12 @@ impl Package {
             files: files.iter().map(listed).collect(),
         };
         Ok(Self { manifest, zip, files })
+    }
+
+    /// The bill of materials.
+    #[must_use]
+    pub fn sbom(&self) -> Option<&File> {
+        self.files.iter().find(|file| file.name == sbom_name())
     }
 
     /// All files, the manifest and the sums last.
@@ -248,9 +256,22 @@ pub fn check_folder(folder: &Path) -> Result<(), PackageError> {
 }
 
 /// The origin of a package.
-struct Provenance {
-    commit: Option<String>,
-    toolchain: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The git commit, as in the manifest.
+    pub commit: Option<String>,
+    /// The compiler.
+    pub toolchain: String,
+}
+
+/// The name of the Lambda's zip in a package.
+#[must_use]
+pub fn zip_name() -> String {
+    format!("cavatica-connect-{VERSION}.zip")
+}
+
+fn sbom_name() -> String {
+    format!("cavatica-connect-{VERSION}.cdx.json")
 }
 
 fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PackageError> {
@@ -270,7 +291,7 @@ fn commit(workspace: &Workspace) -> Option<String> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A package around a small program of this machine.
@@ -281,7 +302,7 @@ mod tests {
         Package::of(zip, &fs::read(program).unwrap(), b"{}\n".to_vec(), provenance).unwrap()
     }
 
-    fn written() -> (tempfile::TempDir, Package) {
+    pub(super) fn written() -> (tempfile::TempDir, Package) {
         let (folder, package) = (tempfile::tempdir().unwrap(), package());
         package.write(folder.path()).unwrap();
         (folder, package)

@@ -1,12 +1,12 @@
 //! The Lambda's zip: what CloudFormation deploys. Equal binaries make equal zips on every machine.
 
 use std::fs;
-use std::io::{self, Cursor, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, System, ZipWriter};
+use zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
 
 /// The binary and the zip's only entry. AWS: "OS-only runtimes", `provided.al2023` runs the file of this name.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
@@ -56,9 +56,32 @@ impl Asset {
     pub fn from_binary(path: &Path) -> Result<Self, ZipError> {
         let binary = fs::read(path).map_err(|source| ZipError::Read { path: path.to_owned(), source })?;
         let bytes = pack(&binary).map_err(|source| ZipError::Pack { path: path.to_owned(), source })?;
+        Ok(Self::from_zip(bytes))
+    }
+
+    /// Names a zip.
+    #[must_use]
+    pub fn from_zip(bytes: Vec<u8>) -> Self {
         let sha256 = hex(&Sha256::digest(&bytes));
         let key = format!("cavatica-connect/{sha256}.zip");
-        Ok(Self { bytes, sha256, key })
+        Self { bytes, sha256, key }
+    }
+
+    /// Unpacks the binary, up to one byte more than the limit. What Lambda would not start is named.
+    pub fn binary(&self, limit: u64) -> Result<Vec<u8>, String> {
+        let failed = |error: zip::result::ZipError| error.to_string();
+        let mut zip = ZipArchive::new(Cursor::new(&self.bytes)).map_err(failed)?;
+        if zip.len() != 1 {
+            return Err(format!("it has {} entries in place of one", zip.len()));
+        }
+        let entry = zip.by_name(BOOTSTRAP).map_err(failed)?;
+        if entry.unix_mode().is_none_or(|mode| mode & 0o111 != 0o111) {
+            return Err(format!("its {BOOTSTRAP} is not executable"));
+        }
+        let mut binary = Vec::new();
+        // A zip of a few bytes can unpack to any size.
+        entry.take(limit + 1).read_to_end(&mut binary).map_err(|error| error.to_string())?;
+        Ok(binary)
     }
 }
 

@@ -20,7 +20,7 @@ async fn a_stack_comes_up_changes_in_place_and_goes_without_a_trace() -> Outcome
     let outputs = system.stacks.outputs(&created.id).await?;
     let uuid = created.id.rsplit('/').next().unwrap_or_default();
     assert_eq!(outputs["RoleName"], format!("cavatica-volume-{}", &uuid[..8]));
-    assert_eq!(outputs["Release"], system.release().key);
+    assert_eq!(outputs["Release"], system.code_key());
     let first = system.account().await?;
     let provider = first.iter().find(|(arn, _)| arn.contains("-ProviderRole-")).ok_or("no provider role")?;
     let external_id = &outputs["ExternalId"];

@@ -1,0 +1,165 @@
+//! The AWS account of whoever calls: configuration, identity, and what AWS's refusals mean.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+use crate::cli::exit::sentence;
+use crate::regions::has_to_be_enabled;
+
+/// The account that the credentials belong to.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its ID, 12 digits.
+    pub id: String,
+    config: SdkConfig,
+}
+
+/// A call to AWS, as part of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What it does, such as `write`.
+    pub doing: &'static str,
+    /// The right that it needs, such as `s3:PutObject`.
+    pub action: &'static str,
+    /// What it is about.
+    pub on: String,
+    /// The region that is asked.
+    pub region: String,
+}
+
+/// Why AWS did not do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AwsError {
+    /// The standard chain finds none.
+    #[error(
+        "there are no AWS credentials ({0}): sign in, for example with `aws sso login`, or set AWS_PROFILE or \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials(String),
+    /// They are too old.
+    #[error("the AWS credentials have expired: sign in again, for example with `aws sso login`")]
+    Expired,
+    /// AWS knows no such credentials.
+    #[error(
+        "AWS does not accept these credentials ({0}): see that AWS_PROFILE or the keys in the environment are right"
+    )]
+    Unaccepted(String),
+    /// The region is one that has to be enabled, and is not.
+    #[error(
+        "region {0} does not accept these credentials, as it does not before it is enabled for the account: enable it under \
+         Account, AWS Regions, or leave it out"
+    )]
+    RegionNotEnabled(String),
+    /// A right is missing.
+    #[error("these credentials may not {} {}: allow them {} there{}", .call.doing, .call.on, .call.action, in_brackets(.message))]
+    Denied {
+        /// The call.
+        call: Box<Call>,
+        /// AWS's words; empty if there are none.
+        message: String,
+    },
+    /// There was no answer.
+    #[error("cannot {} {}, for AWS does not answer ({why}): see that the network reaches it, and try again", .call.doing, .call.on)]
+    Unreachable {
+        /// The call.
+        call: Box<Call>,
+        /// What is wrong with the connection.
+        why: String,
+    },
+    /// Anything else.
+    #[error("AWS refuses to {} {}: {code}{}", .call.doing, .call.on, after_colon(.message))]
+    Refused {
+        /// The call.
+        call: Box<Call>,
+        /// AWS's code.
+        code: String,
+        /// AWS's words; empty if there are none.
+        message: String,
+    },
+}
+
+fn in_brackets(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(" ({message})") }
+}
+
+fn after_colon(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+/// Codes of AWS for credentials that have expired.
+const EXPIRED: [&str; 4] = ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"];
+/// Codes of AWS for credentials that it does not know, or not in the region that is asked.
+const UNKNOWN: [&str; 5] = [
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+/// Codes of AWS for a right that is missing.
+const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "UnauthorizedOperation"];
+
+impl Call {
+    /// What AWS's answer to the call means.
+    pub fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(self, error: SdkError<E>) -> AwsError {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let Some(status) = status else {
+            return self.unanswered(&error);
+        };
+        let code = error.code().map_or_else(|| status.to_string(), str::to_owned);
+        let message = error.message().unwrap_or_default().to_owned();
+        match code.as_str() {
+            code if EXPIRED.contains(&code) => AwsError::Expired,
+            code if UNKNOWN.contains(&code) && has_to_be_enabled(&self.region) => {
+                AwsError::RegionNotEnabled(self.region)
+            }
+            code if UNKNOWN.contains(&code) => AwsError::Unaccepted(code.to_owned()),
+            // Answers to HEAD have no body, and so no code.
+            code if DENIED.contains(&code) || code == "403" => AwsError::Denied { call: Box::new(self), message },
+            _ => AwsError::Refused { call: Box::new(self), code, message },
+        }
+    }
+
+    /// There was no answer, or none to its end.
+    #[must_use]
+    pub fn unanswered(self, error: &(dyn std::error::Error + 'static)) -> AwsError {
+        AwsError::Unreachable { call: Box::new(self), why: sentence(error) }
+    }
+}
+
+impl Account {
+    /// The account of the credentials that AWS's standard chain finds: environment, profile, single sign-on, workload.
+    pub async fn of_caller() -> Result<Self, AwsError> {
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        Self::of(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await).await
+    }
+
+    /// The account of a configuration.
+    pub async fn of(config: SdkConfig) -> Result<Self, AwsError> {
+        let provider =
+            config.credentials_provider().ok_or_else(|| AwsError::NoCredentials("none are set".to_owned()))?;
+        let found = provider.provide_credentials().await;
+        found.map_err(|error| AwsError::NoCredentials(sentence(&error)))?;
+        let region = config.region().map_or("us-east-1", Region::as_ref).to_owned();
+        let in_region = config.to_builder().region(Region::new(region.clone())).build();
+        let call = Call {
+            doing: "ask",
+            action: "sts:GetCallerIdentity",
+            on: "whose credentials these are".to_owned(),
+            region,
+        };
+        let answer = aws_sdk_sts::Client::new(&in_region).get_caller_identity().send().await;
+        let id = answer.map_err(|error| call.failed(error))?.account.unwrap_or_default();
+        Ok(Self { id, config })
+    }
+
+    /// S3 in a region.
+    #[must_use]
+    pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        aws_sdk_s3::Client::new(&self.config.to_builder().region(Region::new(region.to_owned())).build())
+    }
+}

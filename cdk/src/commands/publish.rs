@@ -1,0 +1,130 @@
+//! `publish`: puts a packaged release into one bucket a region, and says where it can be launched from.
+
+use std::path::PathBuf;
+
+use crate::account::Account;
+use crate::cli::args::PublishArgs;
+use crate::cli::console::Console;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::run_until_signal;
+use crate::publish::carry_out::{self, News};
+use crate::publish::plan::{Obstacle, Plan, Wish};
+use crate::publish::{Publication, versions};
+use crate::release::package::{FOLDER, Package};
+use crate::release::workspace::Workspace;
+
+/// Why a release is not published everywhere.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    /// Something stands in the way.
+    #[error("nothing was written: {0}")]
+    Obstacles(Obstacles),
+    /// Buckets could not be made or opened.
+    #[error("no release was written, since its templates name all buckets and not all of them are ready: {0}")]
+    Buckets(Obstacles),
+    /// Some places have it, and others do not.
+    #[error(
+        "{done} of {all} regions have the release, and a link can be made for each of these: {obstacles}. The same command goes on with the others"
+    )]
+    Places {
+        /// How many have it.
+        done: usize,
+        /// Of how many.
+        all: usize,
+        /// What is wrong in the others.
+        obstacles: Obstacles,
+    },
+}
+
+/// What is wrong, with the region where it is.
+#[derive(Debug)]
+struct Obstacles(Vec<(String, Obstacle)>);
+
+impl std::fmt::Display for Obstacles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<_> = self.0.iter().map(|(region, obstacle)| format!("{region}: {obstacle}")).collect();
+        f.write_str(&all.join("; "))
+    }
+}
+
+impl Obstacles {
+    fn of<T>(publication: &Publication, results: &[Result<T, Obstacle>]) -> Option<Self> {
+        let places = publication.places.iter().zip(results);
+        let failed = places.filter_map(|(place, result)| Some((place.region.clone(), result.as_ref().err()?.clone())));
+        let failed: Vec<_> = failed.collect();
+        (!failed.is_empty()).then_some(Self(failed))
+    }
+}
+
+pub(super) fn run(args: PublishArgs, console: &Console) -> Result<Exit, Failure> {
+    let places = args.places().map_err(|error| Failure::new(Exit::Usage, error))?;
+    let package = Package::read(&folder(args.package.clone())?)?;
+    let publication = Publication::of(&package, places);
+    run_until_signal(publish(&publication, &args.wish(), args.dry_run, console), || {
+        console.rest();
+        "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
+    })
+}
+
+fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    Ok(match asked {
+        Some(folder) => folder,
+        None => Workspace::locate()?.target.join(FOLDER),
+    })
+}
+
+async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console: &Console) -> Result<Exit, Failure> {
+    console.wait("looking at the buckets");
+    let account = Account::of_caller().await?;
+    let surveyed = carry_out::survey(&account, publication, wish).await;
+    console.rest();
+    tell_plan(publication, &account, &surveyed, console);
+    if let Some(obstacles) = Obstacles::of(publication, &surveyed) {
+        return Err(PublishError::Obstacles(obstacles).into());
+    }
+    let plans: Vec<Plan> = surveyed.into_iter().flatten().collect();
+    if dry_run {
+        console.print("Nothing was written (--dry-run).")?;
+        return Ok(Exit::Done);
+    }
+
+    console.part("Publishing");
+    let board = console.board(publication.places.iter().map(|place| place.region.clone()));
+    let tell = |i: usize, news: News<'_>| match news {
+        News::Doing(doing) => board.goes_on(i, doing),
+        News::Published { written: 0 } => board.holds(i, "published; all of it was there"),
+        News::Published { written } => board.holds(i, &format!("published; {written} objects written")),
+        News::Failed => board.fails(i, "failed; see the error below"),
+    };
+    let prepared = carry_out::prepare(&account, &plans, &tell).await;
+    if let Some(obstacles) = Obstacles::of(publication, &prepared) {
+        return Err(PublishError::Buckets(obstacles).into());
+    }
+    let written = carry_out::write(&account, publication, &plans, &tell).await;
+    drop(board);
+    console.part("Where links begin");
+    for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
+        console.step(&place.region, &place.address(versions::KEY));
+    }
+    match Obstacles::of(publication, &written) {
+        Some(obstacles) => {
+            let all = written.len();
+            Err(PublishError::Places { done: all - obstacles.0.len(), all, obstacles }.into())
+        }
+        None => Ok(Exit::Done),
+    }
+}
+
+fn tell_plan(publication: &Publication, account: &Account, surveyed: &[Result<Plan, Obstacle>], console: &Console) {
+    console.part(&format!("Release {}, by account {}", publication.entry.version, account.id));
+    for object in &publication.objects {
+        console.step("object", &format!("{} ({} bytes)", object.key, object.content.size));
+    }
+    for (place, result) in publication.places.iter().zip(surveyed) {
+        console.say(&format!("{} in bucket {}", place.region, place.bucket));
+        match result {
+            Ok(plan) => plan.steps(publication).iter().for_each(|(verb, what)| console.step(verb, what)),
+            Err(_) => console.step("stopped", "see the error below"),
+        }
+    }
+}

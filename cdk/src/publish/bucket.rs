@@ -1,0 +1,316 @@
+//! One bucket of a publisher's in S3: looking at it, making it, and writing into it what never changes.
+//!
+//! Every call but the one that makes it names the account that has to own it (`ExpectedBucketOwner`), so that nothing is
+//! read from or written to a bucket of the same name that somebody else made meanwhile.
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::client::Waiters as _;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::operation::head_bucket::HeadBucketError;
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, ChecksumMode, CreateBucketConfiguration, ObjectOwnership,
+    PublicAccessBlockConfiguration, ServerSideEncryption, VersioningConfiguration,
+};
+use aws_smithy_types::base64;
+use sha2::{Digest as _, Sha256};
+
+use super::audience::Audience;
+use super::plan::{Obstacle, Own, Standing, Wish};
+use super::versions::{self, Published, Versions};
+use super::{Object, Place, Publication};
+use crate::account::{Account, AwsError, Call};
+use crate::release::package::Content;
+
+/// Longest wait for a new bucket. S3 shows one within seconds.
+const APPEARANCE: Duration = Duration::from_secs(60);
+
+/// How often a public policy is tried on a new bucket, and the wait in between: S3 takes seconds to notice that Block
+/// Public Access was switched off.
+const POLICY_TRIES: u32 = 6;
+const BETWEEN_POLICY_TRIES: Duration = Duration::from_secs(2);
+
+/// How often a conditional write is tried, and the wait in between, which grows: others may be writing too.
+const WRITE_TRIES: u32 = 8;
+const BETWEEN_WRITE_TRIES: Duration = Duration::from_millis(100);
+
+/// Nothing at this key ever changes.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// Whoever reads this has to ask whether it is the latest.
+const NEVER_CACHED: &str = "no-cache";
+
+/// S3's codes for a condition that does not hold, or did not hold while somebody else wrote.
+const LOST: [&str; 3] = ["PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"];
+
+/// A bucket, and the account that has to own it.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    place: Place,
+    owner: String,
+    client: Client,
+}
+
+/// How an object came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was written now.
+    Now,
+    /// It was there already, with the same bytes.
+    Before,
+}
+
+impl Bucket {
+    /// The bucket in a place.
+    #[must_use]
+    pub fn new(account: &Account, place: &Place) -> Self {
+        Self { client: account.s3(&place.region), owner: account.id.clone(), place: place.clone() }
+    }
+
+    /// A call, for the sentence that says why it failed.
+    fn call(&self, doing: &'static str, action: &'static str, on: &str) -> Call {
+        let on = format!("{on}bucket {}", self.place.bucket);
+        Call { doing, action, on, region: self.place.region.clone() }
+    }
+
+    /// Looks at everything that the plan needs to know.
+    pub async fn look(&self, publication: &Publication, wish: &Wish) -> Result<Standing, Obstacle> {
+        let head = self.client.head_bucket().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).send().await;
+        let region = match &head {
+            Ok(answer) => answer.bucket_region().map(str::to_owned),
+            Err(error) => region_in(error),
+        };
+        let status = head.as_ref().err().and_then(|error| Some(error.raw_response()?.status().as_u16()));
+        match (head, status, region) {
+            (Err(_), Some(403), _) => return Ok(Standing::Closed),
+            (_, _, Some(region)) if region != self.place.region => return Ok(Standing::Elsewhere(region)),
+            (Err(_), Some(404), _) => return Ok(Standing::Missing),
+            (Err(error), ..) => return Err(self.call("look at", "s3:ListBucket", "").failed(error).into()),
+            (Ok(_), ..) => {}
+        }
+        let mut own = Own { versions: self.versions().await?.map(|(text, _)| text), ..Own::default() };
+        if wish.create_buckets {
+            own.is_empty = self.is_empty().await?;
+        }
+        if wish.create_buckets || wish.audience.is_some() {
+            own.policy = self.policy().await?;
+        }
+        if wish.audience.as_ref().is_some_and(Audience::is_public) {
+            own.blocks_public = self.blocks_public().await?;
+        }
+        for object in &publication.objects {
+            own.found.push(self.digest_at(&object.key).await?);
+        }
+        Ok(Standing::Own(own))
+    }
+
+    async fn is_empty(&self) -> Result<bool, AwsError> {
+        let call = self.client.list_objects_v2().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        let answer = call.max_keys(1).send().await;
+        let answer = answer.map_err(|error| self.call("list", "s3:ListBucket", "").failed(error))?;
+        Ok(answer.contents().is_empty())
+    }
+
+    async fn policy(&self) -> Result<Option<serde_json::Value>, AwsError> {
+        let call = self.client.get_bucket_policy().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        match call.send().await {
+            // One that is not JSON is not ours either.
+            Ok(answer) => Ok(answer.policy.map(|text| serde_json::from_str(&text).unwrap_or(text.into()))),
+            Err(error) if error.code() == Some("NoSuchBucketPolicy") => Ok(None),
+            Err(error) => Err(self.call("read", "s3:GetBucketPolicy", "the policy of ").failed(error)),
+        }
+    }
+
+    async fn blocks_public(&self) -> Result<bool, AwsError> {
+        let call = self.client.get_public_access_block().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        match call.send().await {
+            Ok(answer) => Ok(answer.public_access_block_configuration.is_some_and(|block| {
+                block.block_public_policy == Some(true) || block.restrict_public_buckets == Some(true)
+            })),
+            Err(error) if error.code() == Some("NoSuchPublicAccessBlockConfiguration") => Ok(false),
+            Err(error) => {
+                let call = self.call("read", "s3:GetBucketPublicAccessBlock", "the Block Public Access of ");
+                Err(call.failed(error))
+            }
+        }
+    }
+
+    /// The SHA-256 of what is at a key, if anything is.
+    async fn digest_at(&self, key: &str) -> Result<Option<String>, AwsError> {
+        let call = self.client.head_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
+        let answer = match call.checksum_mode(ChecksumMode::Enabled).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.call("look at", "s3:GetObject", &format!("{key} in ")).failed(error)),
+        };
+        let stored = answer.checksum_sha256().and_then(|text| base64::decode(text).ok());
+        if let Some(digest) = stored {
+            return Ok(Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()));
+        }
+        // Somebody put it there without a checksum.
+        Ok(self.read(key).await?.map(|(bytes, _)| Content::of(&bytes).sha256))
+    }
+
+    /// The bytes at a key and the object's `ETag`, if there is one.
+    async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+        let call = || self.call("read", "s3:GetObject", &format!("{key} in "));
+        let request = self.client.get_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(call().failed(error)),
+        };
+        let tag = answer.e_tag().unwrap_or_default().to_owned();
+        let body = answer.body.collect().await;
+        let bytes = body.map_err(|error| call().unanswered(&error))?.to_vec();
+        Ok(Some((bytes, tag)))
+    }
+
+    async fn versions(&self) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+        self.read(versions::KEY).await
+    }
+
+    /// Makes the bucket. One that is the publisher's own already is as good.
+    pub async fn create(&self) -> Result<(), Obstacle> {
+        let region = self.place.region.as_str();
+        // S3 takes the name of every region here but that of its first one.
+        let elsewhere = (region != "us-east-1").then(|| {
+            CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
+        });
+        let call = self.client.create_bucket().bucket(&self.place.bucket).set_create_bucket_configuration(elsewhere);
+        match call.object_ownership(ObjectOwnership::BucketOwnerEnforced).send().await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => {}
+            Err(error) if error.code() == Some("BucketAlreadyExists") => {
+                return Err(Obstacle::Taken(self.place.bucket.clone()));
+            }
+            Err(error) => return Err(self.call("make", "s3:CreateBucket", "").failed(error).into()),
+        }
+        let appeared = self.client.wait_until_bucket_exists().bucket(&self.place.bucket);
+        let appeared = appeared.expected_bucket_owner(&self.owner).wait(APPEARANCE).await;
+        appeared.map_err(|error| self.call("find", "s3:ListBucket", "the new ").unanswered(&error))?;
+        Ok(())
+    }
+
+    /// Sets a new bucket up: versions are kept, and only a policy can make anything public. S3 encrypts all there is in it
+    /// anyway ("Default encryption", since January 2023).
+    pub async fn set_up(&self, is_public: bool) -> Result<(), Obstacle> {
+        let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let request = self.client.put_bucket_versioning().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        let sent = request.versioning_configuration(versioning).send().await;
+        sent.map_err(|error| self.call("keep versions in", "s3:PutBucketVersioning", "").failed(error))?;
+
+        let block = PublicAccessBlockConfiguration::builder()
+            .block_public_acls(true)
+            .ignore_public_acls(true)
+            .block_public_policy(!is_public)
+            .restrict_public_buckets(!is_public)
+            .build();
+        let request =
+            self.client.put_public_access_block().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        let sent = request.public_access_block_configuration(block).send().await;
+        let call = || self.call("set", "s3:PutBucketPublicAccessBlock", "the Block Public Access of ");
+        sent.map_err(|error| call().failed(error))?;
+        Ok(())
+    }
+
+    /// Writes the policy that lets an audience in.
+    pub async fn let_in(&self, audience: &Audience) -> Result<(), AwsError> {
+        let policy = audience.policy(&self.place.bucket).to_string();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let request = self.client.put_bucket_policy().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+            let error = match request.policy(&policy).send().await {
+                Ok(_) => return Ok(()),
+                Err(error) => self.call("write", "s3:PutBucketPolicy", "the policy of ").failed(error),
+            };
+            match error {
+                AwsError::Denied { .. } if audience.is_public() && tries < POLICY_TRIES => {
+                    tokio::time::sleep(BETWEEN_POLICY_TRIES).await;
+                }
+                error => return Err(error),
+            }
+        }
+    }
+
+    /// Writes an object where there is none. One that is there has to have the same bytes.
+    pub async fn write(&self, object: &Object) -> Result<Written, Obstacle> {
+        for i in 1..=WRITE_TRIES {
+            let request = self.put(&object.key, &object.bytes).if_none_match("*").content_type(object.media_type);
+            match request.cache_control(FOR_EVER).send().await {
+                Ok(_) => return Ok(Written::Now),
+                Err(error) if error.code().is_some_and(|code| LOST.contains(&code)) => {}
+                Err(error) => {
+                    return Err(self
+                        .call("write", "s3:PutObject", &format!("{} in ", object.key))
+                        .failed(error)
+                        .into());
+                }
+            }
+            match self.digest_at(&object.key).await? {
+                Some(found) if found == object.content.sha256 => return Ok(Written::Before),
+                Some(found) => {
+                    return Err(Obstacle::OtherBytes {
+                        bucket: self.place.bucket.clone(),
+                        key: object.key.clone(),
+                        found,
+                        expected: object.content.sha256.clone(),
+                    });
+                }
+                // Somebody else's write of the same key has not ended, or failed.
+                None => tokio::time::sleep(BETWEEN_WRITE_TRIES * i).await,
+            }
+        }
+        Err(Obstacle::Contended { bucket: self.place.bucket.clone(), key: object.key.clone() })
+    }
+
+    /// Adds a release to `versions.json`, whatever others add meanwhile.
+    pub async fn list(&self, release: &Published) -> Result<Written, Obstacle> {
+        let bucket = || self.place.bucket.clone();
+        for i in 1..=WRITE_TRIES {
+            let (list, tag) = match self.versions().await? {
+                Some((text, tag)) => (Versions::read_of(&self.place, &text), Some(tag)),
+                None => (Ok(Versions::empty(&self.place)), None),
+            };
+            let longer = list.and_then(|list| list.with(release));
+            let Some(longer) = longer.map_err(|source| Obstacle::Versions { bucket: bucket(), source })? else {
+                return Ok(Written::Before);
+            };
+            let is_first = tag.is_none().then(|| "*".to_owned());
+            let request = self.put(versions::KEY, longer.to_json().as_bytes()).content_type("application/json");
+            let request = request.cache_control(NEVER_CACHED).set_if_match(tag).set_if_none_match(is_first);
+            match request.send().await {
+                Ok(_) => return Ok(Written::Now),
+                Err(error) if error.code().is_some_and(|code| LOST.contains(&code)) => {
+                    tokio::time::sleep(BETWEEN_WRITE_TRIES * i).await;
+                }
+                Err(error) => {
+                    let call = self.call("write", "s3:PutObject", &format!("{} in ", versions::KEY));
+                    return Err(call.failed(error).into());
+                }
+            }
+        }
+        Err(Obstacle::Contended { bucket: bucket(), key: versions::KEY.to_owned() })
+    }
+
+    /// A request that writes an object, with the checksum that S3 has to find.
+    fn put(&self, key: &str, bytes: &[u8]) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
+        self.client
+            .put_object()
+            .bucket(&self.place.bucket)
+            .expected_bucket_owner(&self.owner)
+            .key(key)
+            .checksum_sha256(base64::encode(Sha256::digest(bytes)))
+            // The bucket's own default may be a key of KMS, which readers in other accounts could not use.
+            .server_side_encryption(ServerSideEncryption::Aes256)
+            .body(bytes.to_vec().into())
+    }
+}
+
+/// The region of a bucket that is not where it was looked for.
+fn region_in(error: &SdkError<HeadBucketError>) -> Option<String> {
+    error.raw_response()?.headers().get("x-amz-bucket-region").map(str::to_owned)
+}

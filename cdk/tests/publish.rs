@@ -1,0 +1,371 @@
+//! Publishing as people do it: the command, a package and the local engine's S3.
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use cavatica_connect::account::Account;
+use cavatica_connect::publish::audience::Audience;
+use cavatica_connect::publish::bucket::Bucket;
+use cavatica_connect::publish::carry_out;
+use cavatica_connect::publish::plan::{Obstacle, Wish};
+use cavatica_connect::publish::versions::{self, Published, Versions};
+use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::release::package::{Content, Package, Provenance};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
+use cavatica_local::engine::Engine;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
+
+/// An engine, a package to publish, and the command line on both.
+struct Publisher {
+    engine: Engine,
+    folder: TempDir,
+}
+
+impl Publisher {
+    async fn start() -> Result<Self, Box<dyn Error>> {
+        let engine = Engine::start(&Workspace::locate()?).await?;
+        let folder = tempfile::tempdir()?;
+        // S3 does not look into a zip: a small program of this machine does as well as the Lambda.
+        let program = Path::new("/bin/true");
+        let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
+        let zip = Asset::from_binary(program)?;
+        Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), provenance)?.write(folder.path())?;
+        Ok(Self { engine, folder })
+    }
+
+    fn s3(&self, region: &str) -> Client {
+        let region = aws_config::Region::new(region.to_owned());
+        Client::new(&self.engine.sdk_config().to_builder().region(region).build())
+    }
+
+    fn command(&self, further: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
+        let package = self.folder.path().display().to_string();
+        let (prefix, regions) = ("--bucket-prefix=releases", format!("--regions={}", REGIONS.join(",")));
+        command.args(["publish", "--package", &package]).args(further).kill_on_drop(true);
+        if !further.iter().any(|argument| argument.starts_with("--bucket=")) {
+            command.args([prefix, &regions]);
+        }
+        command
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("AWS_ENDPOINT_URL", self.engine.url())
+            .env("AWS_REGION", Engine::REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        command
+    }
+
+    async fn publish(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
+        Ok(self.command(further).output().await?)
+    }
+
+    async fn make_bucket(&self, name: &str, region: &str) -> Outcome {
+        let elsewhere = (region != "us-east-1").then(|| {
+            CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
+        });
+        let call = self.s3(region).create_bucket().bucket(name).set_create_bucket_configuration(elsewhere);
+        call.send().await?;
+        Ok(())
+    }
+
+    /// What the command publishes.
+    fn publication(&self) -> Result<Publication, Box<dyn Error>> {
+        let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
+        let mut places: Vec<_> = REGIONS.iter().map(place).collect();
+        places.sort_by(|one, other| one.region.cmp(&other.region));
+        Ok(Publication::of(&Package::read(self.folder.path())?, places))
+    }
+
+    async fn versions(&self, region: &str) -> Result<Versions, Box<dyn Error>> {
+        let bucket = format!("releases-{region}");
+        let object = self.s3(region).get_object().bucket(bucket).key(versions::KEY).send().await?;
+        Ok(Versions::read(&object.body.collect().await?.to_vec())?)
+    }
+}
+
+fn said(output: &Output) -> String {
+    [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
+}
+
+#[tokio::test]
+async fn three_regions_have_the_same_release_and_a_second_run_changes_nothing() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let dry = publisher.publish(&["--create-buckets", "--audience=public", "--dry-run"]).await?;
+    assert!(dry.status.success() && said(&dry).contains("create"), "{}", said(&dry));
+    assert!(publisher.s3("us-east-1").list_buckets().send().await?.buckets().is_empty(), "a dry run writes nothing");
+
+    let first = publisher.publish(&["--create-buckets", "--audience=public"]).await?;
+    assert!(first.status.success(), "{}", said(&first));
+    for region in REGIONS {
+        let (s3, versions) = (publisher.s3(region), publisher.versions(region).await?);
+        let bucket = format!("releases-{region}");
+        assert_eq!((versions.releases.len(), &versions.bucket), (1, &bucket));
+        for file in &versions.find(None)?.files {
+            let object = s3.get_object().bucket(&bucket).key(&file.key).send().await?;
+            assert_eq!(object.cache_control(), Some("public, max-age=31536000, immutable"));
+            assert_eq!(Content::of(&object.body.collect().await?.to_vec()), file.content, "{}", file.key);
+        }
+        assert!(said(&first).contains(&format!("https://{bucket}.s3.{region}.amazonaws.com/{}", versions::KEY)));
+    }
+    let second = publisher.publish(&["--create-buckets", "--audience=public"]).await?;
+    assert!(second.status.success() && !said(&second).contains("write "), "{}", said(&second));
+    assert_eq!(publisher.versions("us-east-1").await?.releases.len(), 1);
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_a_list_of_releases_names_is_there_wherever_publishing_was_killed() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let mut completed = 0;
+    for milliseconds in (0..).step_by(15) {
+        let mut killed = publisher.command(&["--create-buckets", "--audience=public"]).stdout(Stdio::null()).spawn()?;
+        let ended = tokio::time::timeout(Duration::from_millis(milliseconds), killed.wait()).await;
+        killed.kill().await?;
+        for region in REGIONS {
+            let Ok(versions) = publisher.versions(region).await else { continue };
+            for file in &versions.find(None)?.files {
+                let head = publisher.s3(region).head_object().bucket(&versions.bucket).key(&file.key);
+                head.send().await?;
+            }
+        }
+        if ended.is_ok_and(|status| status.is_ok_and(|status| status.success())) {
+            completed += 1;
+            break;
+        }
+    }
+    assert_eq!(completed, 1);
+    for region in REGIONS {
+        assert_eq!(publisher.versions(region).await?.releases.len(), 1, "{region}");
+        let policy = publisher.s3(region).get_bucket_policy().bucket(format!("releases-{region}")).send().await?;
+        assert!(policy.policy().is_some_and(|text| text.contains("EncryptedConnectionsOnly")));
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() -> Outcome {
+    let publisher = Publisher::start().await?;
+    for region in REGIONS {
+        publisher.make_bucket(&format!("releases-{region}"), region).await?;
+    }
+    let publication = publisher.publication()?;
+    let code = &publication.objects[0];
+    let theirs = publisher.s3("eu-west-1").put_object().bucket("releases-eu-west-1").key(&code.key);
+    theirs.body(b"theirs".to_vec().into()).send().await?;
+    let output = publisher.publish(&[]).await?;
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in [&Content::of(b"theirs").sha256, &code.content.sha256, "eu-west-1", "nothing was written"] {
+        assert!(said.contains(part), "{said}");
+    }
+    for region in ["us-east-1", "ap-southeast-2"] {
+        let listed = publisher.s3(region).list_objects_v2().bucket(format!("releases-{region}")).send().await?;
+        assert!(listed.contents().is_empty(), "{region}");
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_goes_on() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let (publication, wish) = (publisher.publication()?, Wish { create_buckets: true, audience: None });
+    let account = Account::of(publisher.engine.sdk_config()).await?;
+    let plans = carry_out::survey(&account, &publication, &wish).await;
+    let plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    assert!(carry_out::prepare(&account, &plans, &|_, _| {}).await.iter().all(Result::is_ok));
+    // After the plans were made, somebody writes something else.
+    let template = publication.objects.last().ok_or("no objects")?;
+    let s3 = publisher.s3("eu-west-1");
+    s3.put_object().bucket("releases-eu-west-1").key(&template.key).body(b"x".to_vec().into()).send().await?;
+    let written = carry_out::write(&account, &publication, &plans, &|_, _| {}).await;
+    let failed: Vec<_> = publication.places.iter().zip(&written).filter(|(_, result)| result.is_err()).collect();
+    assert!(matches!(&failed[..], [(place, Err(Obstacle::OtherBytes { .. }))] if place.region == "eu-west-1"));
+    assert!(publisher.versions("eu-west-1").await.is_err(), "no link can begin there");
+    assert_eq!(publisher.versions("us-east-1").await?.releases, std::slice::from_ref(&publication.entry));
+
+    s3.delete_object().bucket("releases-eu-west-1").key(&template.key).send().await?;
+    let again = publisher.publish(&[]).await?;
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(publisher.versions("eu-west-1").await?.releases, [publication.entry]);
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn releases_that_are_listed_at_the_same_time_are_all_listed() -> Outcome {
+    let publisher = Publisher::start().await?;
+    publisher.make_bucket("releases-us-east-1", "us-east-1").await?;
+    let account = Account::of(publisher.engine.sdk_config()).await?;
+    let place = publisher.publication()?.places.into_iter().find(|place| place.region == "us-east-1");
+    let bucket = Bucket::new(&account, &place.ok_or("no such place")?);
+    let entry = publisher.publication()?.entry;
+    let entries: Vec<_> = (0..6).map(|i| Published { version: format!("0.{i}.0"), ..entry.clone() }).collect();
+    for listed in join_all(entries.iter().chain(&entries).map(|entry| bucket.list(entry))).await {
+        listed?;
+    }
+    let mut versions: Vec<_> =
+        publisher.versions("us-east-1").await?.releases.into_iter().map(|it| it.version).collect();
+    versions.sort();
+    assert_eq!(versions, ["0.0.0", "0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0"]);
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_that_cannot_be_used_is_named_with_the_remedy() -> Outcome {
+    let publisher = Publisher::start().await?;
+    publisher.make_bucket("in-europe", "eu-west-1").await?;
+    publisher.make_bucket("with-a-policy", "us-east-1").await?;
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+                     "Resource": "arn:aws:s3:::with-a-policy/*"}]}"#;
+    publisher.s3("us-east-1").put_bucket_policy().bucket("with-a-policy").policy(policy).send().await?;
+    for (arguments, expected) in [
+        (
+            &["--bucket=in-europe", "--regions=us-east-1"][..],
+            "bucket in-europe is in eu-west-1, and Lambda takes code only",
+        ),
+        (&["--bucket=not-there", "--regions=us-east-1"], "there is no bucket not-there: add --create-buckets"),
+        (
+            &["--bucket=with-a-policy", "--regions=us-east-1", "--audience=public"],
+            "bucket with-a-policy has a policy that this program did not write",
+        ),
+    ] {
+        let output = publisher.publish(arguments).await?;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+    let kept = publisher.s3("us-east-1").get_bucket_policy().bucket("with-a-policy").send().await?;
+    assert_eq!(kept.policy(), Some(policy));
+    let without = publisher.publish(&["--bucket=with-a-policy", "--regions=us-east-1"]).await?;
+    assert!(without.status.success(), "{}", said(&without));
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let recorder = Recorder { within: connector(), seen: Arc::default() };
+    let shared = SharedHttpConnector::new(recorder.clone());
+    let config = publisher.engine.sdk_config().to_builder().http_client(http_client_fn(move |_, _| shared.clone()));
+    let account = Account::of(config.build()).await?;
+    let (publication, wish) =
+        (publisher.publication()?, Wish { create_buckets: true, audience: Some(Audience::Public) });
+    // Once to make everything, and once to look at what there is then.
+    for _ in 0..2 {
+        let plans = carry_out::survey(&account, &publication, &wish).await;
+        let plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for results in [
+            carry_out::prepare(&account, &plans, &|_, _| {}).await,
+            carry_out::write(&account, &publication, &plans, &|_, _| {}).await,
+        ] {
+            results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        }
+    }
+    publisher.engine.stop().await?;
+    let seen = recorder.seen.lock().map_err(|_| "poisoned")?;
+    assert!(seen.len() > 60, "{} calls", seen.len());
+    // Only the call that makes a bucket cannot say whose it is.
+    let without: Vec<_> = seen.iter().filter(|(_, owner)| owner.as_deref() != Some(Engine::ACCOUNT)).collect();
+    let makes_bucket =
+        |request: &str| REGIONS.iter().any(|region| request.trim_end_matches('/') == format!("PUT /releases-{region}"));
+    assert!(without.len() == REGIONS.len() && without.iter().all(|(request, _)| makes_bucket(request)), "{without:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_that_aws_does_not_take_are_explained() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let output =
+        publisher.command(&[]).env_remove("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true").output();
+    let output = output.await?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("there are no AWS credentials"), "{}", said(&output));
+    for (code, region, expected) in [
+        ("ExpiredToken", "us-east-1", "have expired: sign in again"),
+        ("InvalidClientTokenId", "us-east-1", "AWS does not accept these credentials (InvalidClientTokenId)"),
+        ("InvalidClientTokenId", "eu-south-2", "region eu-south-2 does not accept these credentials"),
+        (
+            "AccessDenied",
+            "us-east-1",
+            "these credentials may not ask whose credentials these are: allow them sts:GetCallerIdentity",
+        ),
+    ] {
+        let answers = refusing_everything_with(code)?;
+        let output = publisher.command(&[]).env("AWS_ENDPOINT_URL", answers).env("AWS_REGION", region).output().await?;
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// Something that answers every request like AWS's query APIs with one error, until the test's process ends.
+fn refusing_everything_with(code: &'static str) -> Result<String, Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let body = format!("<ErrorResponse><Error><Code>{code}</Code><Message></Message></Error></ErrorResponse>");
+            let mut request = [0; 16 << 10];
+            let _ = stream.read(&mut request);
+            let _ = write!(
+                stream,
+                "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    Ok(url)
+}
+
+/// A request's method and path, and the account that it says has to own the bucket.
+type Noted = (String, Option<String>);
+
+/// A connector that notes S3's requests.
+#[derive(Debug, Clone)]
+struct Recorder {
+    within: SharedHttpConnector,
+    seen: Arc<Mutex<Vec<Noted>>>,
+}
+
+impl HttpConnector for Recorder {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let path = request.uri().split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
+        let owner = request.headers().get("x-amz-expected-bucket-owner").map(str::to_owned);
+        let is_s3 = request.headers().get("authorization").is_some_and(|text| text.contains("/s3/"));
+        if let (true, Ok(mut seen)) = (is_s3, self.seen.lock()) {
+            let path = path.unwrap_or_default();
+            seen.push((format!("{} {}", request.method(), path.trim_end_matches("?x-id=CreateBucket")), owner));
+        }
+        self.within.call(request)
+    }
+}
+
+fn connector() -> SharedHttpConnector {
+    let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
+    SharedHttpConnector::new(connector)
+}
