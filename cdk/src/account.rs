@@ -1,6 +1,6 @@
 //! The AWS account of whoever calls: configuration, identity, and what AWS's refusals mean.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
@@ -8,6 +8,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
 use crate::cli::exit::sentence;
+use crate::launch::address::Address;
 use crate::regions::has_to_be_enabled;
 
 /// The account that the credentials belong to.
@@ -134,8 +135,7 @@ impl Call {
 impl Account {
     /// The account of the credentials that AWS's standard chain finds: environment, profile, single sign-on, workload.
     pub async fn of_caller() -> Result<Self, AwsError> {
-        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        Self::of(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await).await
+        Self::of(configuration().load().await).await
     }
 
     /// The account of a configuration.
@@ -162,4 +162,37 @@ impl Account {
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
         aws_sdk_s3::Client::new(&self.config.to_builder().region(Region::new(region.to_owned())).build())
     }
+}
+
+/// What the standard chain finds in environment and profile.
+fn configuration() -> ConfigLoader {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http)
+}
+
+/// Reads what is published: without credentials, and with those that there are where that is not allowed.
+pub async fn read_published(address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
+    match read(configuration().no_credentials().load().await, address).await {
+        Err(AwsError::Denied { .. }) => read(configuration().load().await, address).await,
+        result => result,
+    }
+}
+
+/// The bytes of an object, if there is one.
+async fn read(config: SdkConfig, address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
+    let region = address.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
+    let s3 = aws_sdk_s3::Client::new(&config.to_builder().region(Region::new(region.clone())).build());
+    let call = || Call {
+        doing: "read",
+        action: "s3:GetObject",
+        on: format!("{} in bucket {}", address.key, address.bucket),
+        region: region.clone(),
+    };
+    let answer = match s3.get_object().bucket(&address.bucket).key(&address.key).send().await {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.code(), Some("NoSuchKey" | "NoSuchBucket")) => return Ok(None),
+        Err(error) => return Err(call().failed(error)),
+    };
+    let body = answer.body.collect().await.map_err(|error| call().unanswered(&error))?;
+    Ok(Some(body.to_vec()))
 }

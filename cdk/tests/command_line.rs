@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
+const STACK: &str =
+    "arn:aws:cloudformation:eu-central-1:123456789012:stack/my-volume/0a1b2c3d-0001-0002-0003-000400050006";
+
 fn run(arguments: &[&str]) -> std::io::Result<Output> {
     Command::new(env!("CARGO_BIN_EXE_cavatica-connect")).args(arguments).output()
 }
@@ -133,7 +136,7 @@ fn the_operators_policy_is_a_document_ready_to_attach() -> Outcome {
 #[test]
 fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Outcome {
     let url = "https://b.s3.amazonaws.com/k";
-    let table: [(&[&str], &str); 17] = [
+    let table: [(&[&str], &str); 27] = [
         (&[], "Usage"),
         (&["documents"], "--bucket"),
         (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
@@ -150,6 +153,16 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
         (&["documents", "--bucket", "s3://my-bucket/raw"], "leave out s3://"),
         (&["documents", "--volume", "s3://my-bucket/raw:rw"], "leave out s3://"),
         (&["launch-url", "--template-url", url, "--region", "us-east-1", "--param", "BucketName"], "NAME=VALUE"),
+        (&["launch-url", "--region", "us-east-1"], "--release <FILE|URL>|--template-url <URL>"),
+        (&["launch-url", "--template-url", url, "--region", "us-east1"], "did you mean us-east-1?"),
+        (&["launch-url", "--template-url", url, "--update", "my-stack"], "must be the ID of a CloudFormation stack"),
+        (&["launch-url", "--template-url", url, "--update", STACK, "--param", "Prefix=a"], "cannot be used with"),
+        (&["launch-url", "--release", "http://b.s3.amazonaws.com/k"], "the https address of an object in S3"),
+        (&["publish", "--regions", "us-east-1"], "--bucket-prefix <PREFIX>|--bucket <NAME>"),
+        (&["publish", "--bucket", "b", "--bucket-prefix", "p", "--regions", "us-east-1"], "cannot be used with"),
+        (&["publish", "--bucket-prefix", "p", "--regions", "us-east-1,us-west3"], "did you mean us-west-"),
+        (&["publish", "--bucket-prefix", "p", "--regions", "us-gov-west-1"], "another AWS partition"),
+        (&["publish", "--bucket-prefix", "p", "--regions", "us-east-1", "--audience", "all"], "must be public, org:"),
         (&["nonsense"], "nonsense"),
     ];
     for (arguments, said) in table {
@@ -177,6 +190,22 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
         (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "leave out the bucket's name"),
         (vec!["documents", "--operator", "--stack-name", "*"], "cannot be a stack's name"),
         (launch("https://example.org/k", "BucketName=my-bucket"), "not the https address of an object in S3"),
+        (
+            vec!["publish", "--bucket", "releases", "--regions", "us-east-1,eu-west-1"],
+            "--bucket is for a single region",
+        ),
+        (vec!["publish", "--bucket-prefix", "Releases", "--regions", "us-east-1"], "\"Releases-us-east-1\" cannot be"),
+        (vec!["publish", "--bucket-prefix", "our.org", "--regions", "us-east-1"], "without dots"),
+        (
+            vec![
+                "launch-url",
+                "--template-url",
+                in_s3,
+                "--update",
+                "arn:aws:cloudformation:us-gov-west-1:123456789012:stack/a/b",
+            ],
+            "another AWS partition",
+        ),
         (launch(in_s3, "Bucket=my-bucket"), "no parameter \"Bucket\""),
         (launch(in_s3, "BucketName=My-Bucket"), "cannot be \"My-Bucket\""),
     ] {
@@ -203,12 +232,40 @@ fn synth_writes_all_templates_and_then_finds_them_as_they_should_be() -> Outcome
 fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
     let arguments = ["launch-url", "--template-url", "https://b.s3.amazonaws.com/k.yaml", "--region", "eu-central-1"];
     let output = run(&[&arguments[..], &["--param", "BucketName=my-bucket", "--param", "Prefix=raw data"]].concat())?;
+    let link = stdout(&output);
+    let (before, after) = link.split_once("&stackName=cavatica-volume-").ok_or("no stack's name")?;
     assert_eq!(
-        stdout(&output),
+        before,
         "https://eu-central-1.console.aws.amazon.com/cloudformation/home?region=eu-central-1#/stacks/create/review\
-         ?templateURL=https%3A%2F%2Fb.s3.amazonaws.com%2Fk.yaml&stackName=cavatica-volume&param_BucketName=my-bucket\
-         &param_Prefix=raw%20data\n"
+         ?templateURL=https%3A%2F%2Fb.s3.amazonaws.com%2Fk.yaml"
     );
+    assert_eq!(&after[6..], "&param_BucketName=my-bucket&param_Prefix=raw%20data\n");
+    assert_ne!(stdout(&run(&arguments)?), stdout(&run(&arguments)?), "a second launch makes another stack");
+    Ok(())
+}
+
+#[test]
+fn an_update_link_names_the_stack_and_says_that_aws_does_not_document_it() -> Outcome {
+    let output = run(&["launch-url", "--template-url", "https://b.s3.amazonaws.com/k.yaml", "--update", STACK])?;
+    let link = stdout(&output);
+    assert!(link.starts_with("https://eu-central-1.console.aws.amazon.com/") && link.lines().count() == 1, "{link}");
+    assert!(link.contains("#/stacks/update/template?stackId=arn%3Aaws%3A") && !link.contains("param_"), "{link}");
+    assert!(stderr(&output).contains("AWS does not document links for updates"), "{}", stderr(&output));
+    Ok(())
+}
+
+#[test]
+fn every_form_of_a_link_goes_to_standard_output_alone() -> Outcome {
+    let arguments =
+        ["launch-url", "--template-url", "https://b.s3.eu-central-1.amazonaws.com/k.yaml", "--region", "eu-central-1"];
+    let of = |form: &str| run(&[&arguments[..], &["--param", "BucketName=my-bucket", "--format", form]].concat());
+    let json: Value = serde_json::from_slice(&of("json")?.stdout)?;
+    assert_eq!(json["parameters"], json!({"BucketName": "my-bucket"}));
+    assert!(json["url"].as_str().is_some_and(|url| url.contains(json["stack_name"].as_str().unwrap_or("none"))));
+    assert!(stdout(&of("markdown")?).starts_with("[Connect my-bucket to Cavatica](https://eu-central-1.console"));
+    assert!(stdout(&of("html")?).contains("&amp;param_BucketName=my-bucket\">Connect my-bucket to Cavatica</a>"));
+    let qr = stdout(&of("qr")?);
+    assert!(qr.lines().count() > 20 && qr.lines().all(|line| line.chars().count() < 80), "{qr}");
     Ok(())
 }
 

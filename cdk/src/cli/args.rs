@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use cavatica_access::names::{Partition, RoleArn};
+use cavatica_access::owner::StackId;
 use cavatica_access::request::ExternalId;
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::documents::{Subject, read_volume};
-use crate::launch::url::{self, Launch};
+use crate::launch::form::Form;
+use crate::launch::source::ListAt;
+use crate::launch::url;
 use crate::publish::Place;
 use crate::publish::audience::Audience;
 use crate::publish::plan::Wish;
@@ -153,22 +156,36 @@ pub struct PublishArgs {
 
 /// Arguments of `launch-url`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("template").required(true).args(["release", "template_url"]))]
 pub struct LaunchUrlArgs {
-    /// Where the template is, in S3: https://BUCKET.s3.REGION.amazonaws.com/KEY
+    /// List of the release's bucket, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>)]
+    pub release: Option<ListAt>,
+    /// Release to launch [default: the newest in the list]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// Where the template is, for one that you publish yourself: https://BUCKET.s3.REGION.amazonaws.com/KEY
     #[arg(long, value_name = "URL")]
-    template_url: String,
-    /// Region in which the console opens
+    pub template_url: Option<String>,
+    /// Region in which the console opens [default: the region of the list's bucket]
+    #[arg(long, required_unless_present_any = ["release", "update"], value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Name of the stack [default: cavatica-volume- and six random characters, so that another launch makes another stack]
     #[arg(long)]
-    region: String,
-    /// Name of the stack
-    #[arg(long, default_value = url::STACK_NAME)]
-    stack_name: String,
+    pub stack_name: Option<String>,
     /// The template is the one without a function
     #[arg(long)]
     pub native: bool,
     /// Parameter to fill in; can be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
-    parameters: Vec<(String, String)>,
+    pub parameters: Vec<(String, String)>,
+    /// Stack to update to the template, in place of creating one; its parameters stay as they are
+    #[arg(long, value_name = "STACK-ARN", value_parser = ruled::<StackId>,
+          conflicts_with_all = ["region", "stack_name", "parameters"])]
+    pub update: Option<StackId>,
+    /// Form of the link
+    #[arg(long, value_enum, default_value = "url")]
+    pub format: Form,
 }
 
 /// The access mode, as it is spelled on a command line.
@@ -207,13 +224,6 @@ impl DocumentsArgs {
             restrict_listing: self.restrict_listing,
             omit_object_acls: self.omit_object_acls,
         }
-    }
-}
-
-impl From<LaunchUrlArgs> for Launch {
-    fn from(args: LaunchUrlArgs) -> Self {
-        let LaunchUrlArgs { template_url, region, stack_name, native: _, parameters } = args;
-        Self { template_url, region, stack_name, parameters }
     }
 }
 

@@ -3,21 +3,17 @@
 //! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters without
 //! a word, so what it would drop is refused here.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::{Host, Url};
-
+use super::address::{Address, LONGEST};
 use crate::cfn::{Parameter, Template};
-use crate::regions::{self, COMMERCIAL, RegionError};
+use crate::regions::{self, RegionError};
 use crate::spelling::{did_you_mean, excerpt, most_alike};
 use crate::template::check_prefix_beside;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Longest address of a template, in characters. Source: `CreateStack`, parameter `TemplateURL`.
-const LONGEST_URL: usize = 1_024;
-
-/// Name of a stack unless somebody wants another.
+/// What the name of a stack begins with unless somebody wants another.
 pub const STACK_NAME: &str = "cavatica-volume";
 
 /// What a link opens.
@@ -44,9 +40,7 @@ pub enum LaunchError {
     )]
     TemplateUrl(String),
     /// CloudFormation takes no longer one.
-    #[error(
-        "the template's address has {0} characters, and CloudFormation takes at most {LONGEST_URL}: use a shorter key"
-    )]
+    #[error("the template's address has {0} characters, and CloudFormation takes at most {LONGEST}: use a shorter key")]
     TemplateUrlTooLong(usize),
     /// Nothing can be launched there.
     #[error(transparent)]
@@ -87,12 +81,7 @@ pub enum LaunchError {
 
 /// Makes the link; refuses what the console would refuse or drop.
 pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, LaunchError> {
-    if !is_in_s3(&launch.template_url) {
-        return Err(LaunchError::TemplateUrl(launch.template_url.clone()));
-    }
-    if launch.template_url.len() > LONGEST_URL {
-        return Err(LaunchError::TemplateUrlTooLong(launch.template_url.len()));
-    }
+    check_address(&launch.template_url)?;
     regions::commercial(&launch.region)?;
     if !is_stack_name(&launch.stack_name) {
         return Err(LaunchError::StackName(launch.stack_name.clone()));
@@ -121,7 +110,6 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         })?;
     }
 
-    let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     let region = &launch.region;
     let mut url = format!(
         "https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks/create/review\
@@ -133,6 +121,20 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         url.push_str(&format!("&param_{name}={}", encoded(value)));
     }
     Ok(url)
+}
+
+/// Checks that the console opens a template at this address.
+pub(super) fn check_address(template_url: &str) -> Result<(), LaunchError> {
+    if Address::read(template_url).is_none() {
+        return Err(LaunchError::TemplateUrl(template_url.to_owned()));
+    }
+    let length = template_url.chars().count();
+    if length > LONGEST { Err(LaunchError::TemplateUrlTooLong(length)) } else { Ok(()) }
+}
+
+/// A value as a part of a link.
+pub(super) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, ENCODED).to_string()
 }
 
 /// The steps that a link leaves to the administrator, as sentences.
@@ -149,46 +151,14 @@ pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
     if !hidden.is_empty() {
         notes.push(format!("whoever opens the link has to fill in {}, which no link can", names(&hidden)));
     }
-    if let Some(elsewhere) = region_of(&launch.template_url).filter(|region| *region != launch.region) {
+    let at = Address::read(&launch.template_url).and_then(|address| address.region);
+    if let Some(elsewhere) = at.filter(|region| *region != launch.region) {
         notes.push(format!(
             "the template is in {elsewhere}; its bucket should be in the stack's region, {}",
             launch.region
         ));
     }
     notes
-}
-
-/// The region that an address in S3 names, if it names one.
-fn region_of(address: &str) -> Option<String> {
-    let url = Url::parse(address).ok()?;
-    let parts = url.host_str()?.split('.').map(|part| part.strip_prefix("s3-").unwrap_or(part));
-    parts.rev().find(|part| COMMERCIAL.contains(part)).map(str::to_owned)
-}
-
-/// True for the address of an object in S3, in any of the forms that S3 has for it.
-fn is_in_s3(address: &str) -> bool {
-    let Ok(url) = Url::parse(address) else { return false };
-    let Some(Host::Domain(host)) = url.host() else { return false };
-    let Some(service) = host.strip_suffix(".amazonaws.com") else { return false };
-    let parts: Vec<&str> = service.split('.').collect();
-    // [BUCKET.]s3[.dualstack][.REGION], or the older s3-REGION.
-    let at = parts.iter().rposition(|part| *part == "s3" || part.starts_with("s3-"));
-    let path: Vec<_> =
-        url.path_segments().map(|segments| segments.filter(|s| !s.is_empty()).collect()).unwrap_or_default();
-    let rest_fits =
-        at.is_some_and(|at| parts[at + 1..].iter().all(|part| *part == "dualstack" || is_region_shaped(part)));
-    let has_object = at.is_some_and(|at| path.len() >= if at == 0 { 2 } else { 1 });
-    url.scheme() == "https" && rest_fits && has_object
-}
-
-fn is_region_shaped(text: &str) -> bool {
-    let parts: Vec<_> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    match parts.split_last() {
-        Some((number, words)) => words.len() >= 2 && words.iter().all(is_word) && is_number(number),
-        None => false,
-    }
 }
 
 /// True for a name that CloudFormation takes for a stack. Source: `CreateStack`, parameter `StackName`.
@@ -201,6 +171,8 @@ pub fn is_stack_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
     use crate::template::provided::template;
     use crate::template::{Config, Release, native};
@@ -305,25 +277,6 @@ mod tests {
         for template in [template(&Config::default()), native::template(&Config::default())] {
             let refused = launch_url(&template, &with("ExternalId", "none"));
             assert_eq!(refused, Err(LaunchError::NoEcho("ExternalId".to_owned())));
-        }
-    }
-
-    #[test]
-    fn only_a_template_in_s3_is_taken() {
-        for (address, taken) in [
-            ("https://b.s3.amazonaws.com/k.yaml", true),
-            ("https://b.c.s3.eu-central-1.amazonaws.com/v1/k.yaml", true),
-            ("https://s3.us-west-2.amazonaws.com/b/k.yaml", true),
-            ("https://s3-us-west-2.amazonaws.com/b/k.yaml", true),
-            ("https://b.s3.dualstack.us-east-1.amazonaws.com/k.yaml", true),
-            ("http://b.s3.amazonaws.com/k.yaml", false),
-            ("https://s3.amazonaws.com/k.yaml", false),
-            ("https://example.org/k.yaml", false),
-            ("https://b.s3.amazonaws.com.example.org/k.yaml", false),
-            ("https://ec2.us-east-1.amazonaws.com/k.yaml", false),
-            ("s3://b/k.yaml", false),
-        ] {
-            assert_eq!(is_in_s3(address), taken, "{address}");
         }
     }
 

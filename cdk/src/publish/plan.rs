@@ -306,7 +306,7 @@ mod tests {
             (Standing::Closed, "allow them s3:ListBucket"),
             (Standing::Elsewhere("eu-west-1".to_owned()), "is in eu-west-1, and Lambda takes code only from"),
             (found(0), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
-            (found(3), "cavatica-volume.template"),
+            (found(1), "cavatica-volume.template"),
             (versions("{}"), "versions.json of bucket releases-us-east-1 cannot be continued: it is no list"),
             (blocked, "BlockPublicPolicy and RestrictPublicBuckets"),
         ] {

@@ -85,6 +85,8 @@ pub struct StackId {
     text: String,
     /// The partition of the stack's account.
     pub partition: Partition,
+    /// The stack's region.
+    pub region: String,
     /// The stack's account.
     pub account: AccountId,
     /// The stack's name.
@@ -132,11 +134,12 @@ impl FromStr for StackId {
             let mut parts = text.strip_prefix("arn:")?.splitn(5, ':');
             let partition = parts.next()?.parse().ok()?;
             (parts.next()? == "cloudformation").then_some(())?;
-            let _region = parts.next()?;
+            let region = parts.next()?.to_owned();
             let account = parts.next()?.parse().ok()?;
             let (name, uuid) = parts.next()?.strip_prefix("stack/")?.split_once('/')?;
             (!name.is_empty() && !uuid.is_empty()).then_some(())?;
-            Some(Self { text: text.to_owned(), partition, account, name: name.to_owned(), uuid: uuid.to_owned() })
+            let (name, uuid) = (name.to_owned(), uuid.to_owned());
+            Some(Self { text: text.to_owned(), partition, region, account, name, uuid })
         };
         parse().ok_or(Self::RULE)
     }

@@ -1,0 +1,211 @@
+//! Where a link's template comes from: a release that is published, or an address that somebody gives.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::address::Address;
+use crate::account::{AwsError, read_published};
+use crate::cfn::Template;
+use crate::publish::Place;
+use crate::publish::versions::{self, Published, Versions, VersionsError};
+use crate::release::package::{Content, VERSION};
+use crate::template::{Config, Release, native, provided};
+
+/// A list of releases, as somebody names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListAt {
+    /// A file.
+    File(PathBuf),
+    /// An object in S3.
+    Object(Address),
+}
+
+/// A template, and where it is.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The template.
+    pub template: Template,
+    /// Its address.
+    pub template_url: String,
+    /// The region of the bucket that it is in, if that is known.
+    pub region: Option<String>,
+    /// Its release, if it is one that was published.
+    pub version: Option<String>,
+}
+
+/// Why a release has no template to link to.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// No such file.
+    #[error(
+        "cannot read {path}: give the file or the address of a versions.json, as `cavatica-connect publish` names it"
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// No such object.
+    #[error("there is no object at {0}: give the address of a versions.json, as `cavatica-connect publish` names it")]
+    NoObject(String),
+    /// AWS does not give it.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// It does not have the release.
+    #[error("{at} cannot be used: {source}")]
+    Versions {
+        /// The list.
+        at: String,
+        /// What is wrong with it.
+        source: VersionsError,
+    },
+    /// The release is not there.
+    #[error("release {version} is not published in {region}: take {published}")]
+    NotInRegion {
+        /// The release.
+        version: String,
+        /// The region that is asked for.
+        region: String,
+        /// The regions that it is in.
+        published: String,
+    },
+    /// It is in another bucket.
+    #[error("this list is that of {found}, and that of {asked} is at {address}")]
+    OtherRegion {
+        /// The region of this list.
+        found: String,
+        /// The region that is asked for.
+        asked: String,
+        /// Where its list is.
+        address: String,
+    },
+    /// This program makes another template.
+    #[error(
+        "release {version} has a template that this program (release {VERSION}) does not make, and so cannot check \
+         parameters for: use the cavatica-connect of that release"
+    )]
+    OtherTemplate {
+        /// The release.
+        version: String,
+    },
+}
+
+impl std::str::FromStr for ListAt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match Address::read(text) {
+            Some(address) => Ok(Self::Object(address)),
+            None if text.contains("://") => {
+                Err("a file, or the https address of an object in S3: https://BUCKET.s3.REGION.amazonaws.com/KEY")
+            }
+            None => Ok(Self::File(text.into())),
+        }
+    }
+}
+
+impl std::fmt::Display for ListAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Object(Address { bucket, region: Some(region), key }) => {
+                f.write_str(&Place { region: region.clone(), bucket: bucket.clone() }.address(key))
+            }
+            Self::Object(Address { bucket, key, region: None }) => write!(f, "https://{bucket}.s3.amazonaws.com/{key}"),
+        }
+    }
+}
+
+impl Source {
+    /// A template at an address that somebody vouches for.
+    #[must_use]
+    pub fn at_address(template_url: String, is_native: bool) -> Self {
+        let region = Address::read(&template_url).and_then(|address| address.region);
+        Self { template: template(&Config::default(), is_native), template_url, region, version: None }
+    }
+
+    /// The template of a published release, for a region if one is asked for; the list's own region otherwise.
+    pub async fn of_release(
+        at: &ListAt,
+        version: Option<&str>,
+        region: Option<&str>,
+        is_native: bool,
+    ) -> Result<Self, SourceError> {
+        let (list, at) = list_of(at, version, region).await?;
+        let release = find(&list, &at, version)?;
+        let config = Config::published(Release {
+            key: release.file(&crate::release::package::zip_name()).map(|zip| zip.key.clone()).unwrap_or_default(),
+            buckets: release.buckets.clone().into_iter().collect(),
+        });
+        let template = template(&config, is_native);
+        let name = if is_native { "cavatica-volume-native.template.yaml" } else { "cavatica-volume.template.yaml" };
+        // Parameters are checked against the template that the link opens, and no other.
+        match release.file(name) {
+            Some(file) if file.content == Content::of(template.to_yaml().as_bytes()) => Ok(Self {
+                template,
+                template_url: list.place().address(&file.key),
+                region: Some(list.region.clone()),
+                version: Some(release.version.clone()),
+            }),
+            _ => Err(SourceError::OtherTemplate { version: release.version.clone() }),
+        }
+    }
+}
+
+fn template(config: &Config, is_native: bool) -> Template {
+    if is_native { native::template(config) } else { provided::template(config) }
+}
+
+fn find<'l>(list: &'l Versions, at: &ListAt, version: Option<&str>) -> Result<&'l Published, SourceError> {
+    list.find(version).map_err(|source| SourceError::Versions { at: at.to_string(), source })
+}
+
+/// The list of the asked region, and where it is. From an object in S3 the lists of all other regions can be reached.
+async fn list_of(at: &ListAt, version: Option<&str>, region: Option<&str>) -> Result<(Versions, ListAt), SourceError> {
+    let list = read(at).await?;
+    let Some(asked) = region.filter(|region| **region != list.region) else { return Ok((list, at.clone())) };
+    let release = find(&list, at, version)?;
+    let Some(bucket) = release.buckets.get(asked) else {
+        let published = release.buckets.keys().cloned().collect::<Vec<_>>().join(" or ");
+        return Err(SourceError::NotInRegion { version: release.version.clone(), region: asked.to_owned(), published });
+    };
+    let place = Place { region: asked.to_owned(), bucket: bucket.clone() };
+    match at {
+        ListAt::File(_) => Err(SourceError::OtherRegion {
+            found: list.region.clone(),
+            asked: asked.to_owned(),
+            address: place.address(versions::KEY),
+        }),
+        ListAt::Object(_) => {
+            let (bucket, key) = (place.bucket, versions::KEY.to_owned());
+            let there = ListAt::Object(Address { bucket, region: Some(place.region), key });
+            let list = read(&there).await?;
+            Ok((list, there))
+        }
+    }
+}
+
+async fn read(at: &ListAt) -> Result<Versions, SourceError> {
+    let failed = |source| SourceError::Versions { at: at.to_string(), source };
+    match at {
+        ListAt::File(path) => {
+            let text = fs::read(path).map_err(|source| SourceError::File { path: path.clone(), source })?;
+            Versions::read(&text).map_err(failed)
+        }
+        ListAt::Object(address) => {
+            let text = read_published(address).await?;
+            let text = text.ok_or_else(|| SourceError::NoObject(at.to_string()))?;
+            let list = Versions::read(&text).map_err(failed)?;
+            // The address says where the list is; a copy of it elsewhere would lead to objects that are not there.
+            let place = list.place();
+            if place.bucket != address.bucket || address.region.as_ref().is_some_and(|region| *region != place.region) {
+                let Place { region, bucket } = place;
+                return Err(failed(VersionsError::OfAnother { bucket, region }));
+            }
+            Ok(list)
+        }
+    }
+}
