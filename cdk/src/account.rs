@@ -7,9 +7,9 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use crate::cli::exit::sentence;
-use crate::launch::address::Address;
+use crate::address::Address;
 use crate::regions::has_to_be_enabled;
+use crate::wording::sentence;
 
 /// The account that the credentials belong to.
 #[derive(Debug, Clone)]
@@ -157,10 +157,32 @@ impl Account {
         Ok(Self { id, config })
     }
 
+    /// The region that the configuration names.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        self.config.region().map(Region::as_ref)
+    }
+
     /// S3 in a region.
     #[must_use]
     pub fn s3(&self, region: &str) -> aws_sdk_s3::Client {
-        aws_sdk_s3::Client::new(&self.config.to_builder().region(Region::new(region.to_owned())).build())
+        aws_sdk_s3::Client::new(&self.within(region))
+    }
+
+    /// CloudFormation in a region.
+    #[must_use]
+    pub fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {
+        aws_sdk_cloudformation::Client::new(&self.within(region))
+    }
+
+    /// Lambda in a region.
+    #[must_use]
+    pub fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
+        aws_sdk_lambda::Client::new(&self.within(region))
+    }
+
+    fn within(&self, region: &str) -> SdkConfig {
+        self.config.to_builder().region(Region::new(region.to_owned())).build()
     }
 }
 

@@ -5,6 +5,7 @@ mod launch_url;
 mod package;
 mod publish;
 mod synth;
+mod verify;
 
 use crate::cli::args::Command;
 use crate::cli::console::Console;
@@ -18,5 +19,6 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Package(args) => package::run(args, console),
         Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
+        Command::Verify(args) => verify::run(args, console),
     }
 }

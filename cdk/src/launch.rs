@@ -4,7 +4,6 @@
 //! source (a release, or a template's address) ──> url (a new stack) or update (a running one) ──> form (text, QR code)
 //! ```
 
-pub mod address;
 pub mod form;
 pub mod source;
 pub mod update;

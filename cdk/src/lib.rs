@@ -5,7 +5,8 @@
 //! launch                     the link that opens the console's form
 //! documents, operator        the IAM documents alone
 //! release ──> publish        from the source tree to a folder, and from there to where links reach it
-//! account                    the AWS account of whoever calls
+//! account, address           the AWS account of whoever calls, and where objects in S3 are
+//! verify                     whether a stack runs what was released
 //! deploy                     stacks through CloudFormation's API
 //! cli <── commands           arguments, exit codes and output; one file a command
 //! ```
@@ -13,6 +14,7 @@
 //! Generators return values; only `commands` act on them, and only `main.rs` reads arguments and environment.
 
 pub mod account;
+pub mod address;
 pub mod cfn;
 pub mod cli;
 pub mod commands;
@@ -23,5 +25,6 @@ pub mod operator;
 pub mod publish;
 pub mod regions;
 pub mod release;
-mod spelling;
 pub mod template;
+pub mod verify;
+mod wording;

@@ -20,6 +20,7 @@ pub mod versions;
 
 use std::collections::BTreeMap;
 
+use crate::address::Address;
 use crate::release::package::{self, Content, File, Package, VERSION};
 use crate::release::zip::Asset;
 use crate::template::{Config, Release, files};
@@ -39,10 +40,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// The address of an object. Source: "Virtual hosting of general purpose buckets".
+    /// An object in the bucket.
     #[must_use]
-    pub fn address(&self, key: &str) -> String {
-        format!("https://{}.s3.{}.amazonaws.com/{key}", self.bucket, self.region)
+    pub fn object(&self, key: &str) -> Address {
+        Address { bucket: self.bucket.clone(), region: Some(self.region.clone()), key: key.to_owned() }
     }
 }
 

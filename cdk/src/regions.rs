@@ -1,7 +1,7 @@
 //! The regions that AWS's SDKs know, by whether Cavatica's role can be trusted from there. A test compares both lists with
 //! the SDK for Python.
 
-use crate::spelling::{did_you_mean, excerpt, most_alike};
+use crate::wording::{did_you_mean, excerpt, most_alike};
 
 /// Regions of the commercial partition, in which Cavatica's role lives.
 pub const COMMERCIAL: [&str; 36] = [

@@ -17,7 +17,8 @@ use crate::publish::Place;
 use crate::publish::audience::Audience;
 use crate::publish::plan::Wish;
 use crate::regions;
-use crate::spelling::excerpt;
+use crate::verify::deployed::Target;
+use crate::wording::excerpt;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
@@ -50,6 +51,10 @@ pub enum Command {
     Publish(PublishArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
+    /// Compare what a stack runs with what was released
+    ///
+    /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
+    Verify(VerifyArgs),
 }
 
 /// Arguments of `synth`.
@@ -186,6 +191,30 @@ pub struct LaunchUrlArgs {
     /// Form of the link
     #[arg(long, value_enum, default_value = "url")]
     pub format: Form,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("released").required(true).args(["release", "package"]))]
+pub struct VerifyArgs {
+    /// Name or ARN of the stack, or ARN of its function
+    #[arg(value_name = "STACK|ARN", value_parser = ruled::<Target>)]
+    pub target: Target,
+    /// Region of a stack that is given by name [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// List of the releases to compare with, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>)]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the one that runs, or else the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// Folder that `package` wrote, to compare with in place of a list
+    #[arg(long, value_name = "DIR")]
+    pub package: Option<PathBuf>,
+    /// Build the source tree too and compare the code; takes minutes
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// The access mode, as it is spelled on a command line.

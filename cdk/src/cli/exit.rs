@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anstream::eprintln;
 
+use crate::wording::sentence;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -50,22 +52,6 @@ impl Failure {
     pub fn new(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
         Self { exit, error: error.into() }
     }
-}
-
-/// An error and its causes as one sentence.
-#[must_use]
-pub fn sentence(error: &(dyn Error + 'static)) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_said = cause.to_string();
-        // Some errors repeat their cause.
-        if !sentence.ends_with(&cause_said) {
-            sentence = format!("{sentence}: {cause_said}");
-        }
-        source = cause.source();
-    }
-    sentence
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {

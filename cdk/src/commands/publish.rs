@@ -104,7 +104,7 @@ async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console:
     drop(board);
     console.part("Where links begin");
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
-        console.step(&place.region, &place.address(versions::KEY));
+        console.step(&place.region, &place.object(versions::KEY).to_string());
     }
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {

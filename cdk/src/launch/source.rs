@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::address::Address;
 use crate::account::{AwsError, read_published};
+use crate::address::Address;
 use crate::cfn::Template;
 use crate::publish::Place;
 use crate::publish::versions::{self, Published, Versions, VersionsError};
@@ -111,10 +111,7 @@ impl std::fmt::Display for ListAt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
-            Self::Object(Address { bucket, region: Some(region), key }) => {
-                f.write_str(&Place { region: region.clone(), bucket: bucket.clone() }.address(key))
-            }
-            Self::Object(Address { bucket, key, region: None }) => write!(f, "https://{bucket}.s3.amazonaws.com/{key}"),
+            Self::Object(address) => write!(f, "{address}"),
         }
     }
 }
@@ -146,7 +143,7 @@ impl Source {
         match release.file(name) {
             Some(file) if file.content == Content::of(template.to_yaml().as_bytes()) => Ok(Self {
                 template,
-                template_url: list.place().address(&file.key),
+                template_url: list.place().object(&file.key).to_string(),
                 region: Some(list.region.clone()),
                 version: Some(release.version.clone()),
             }),
@@ -177,18 +174,18 @@ async fn list_of(at: &ListAt, version: Option<&str>, region: Option<&str>) -> Re
         ListAt::File(_) => Err(SourceError::OtherRegion {
             found: list.region.clone(),
             asked: asked.to_owned(),
-            address: place.address(versions::KEY),
+            address: place.object(versions::KEY).to_string(),
         }),
         ListAt::Object(_) => {
-            let (bucket, key) = (place.bucket, versions::KEY.to_owned());
-            let there = ListAt::Object(Address { bucket, region: Some(place.region), key });
+            let there = ListAt::Object(place.object(versions::KEY));
             let list = read(&there).await?;
             Ok((list, there))
         }
     }
 }
 
-async fn read(at: &ListAt) -> Result<Versions, SourceError> {
+/// Reads a list of releases.
+pub async fn read(at: &ListAt) -> Result<Versions, SourceError> {
     let failed = |source| SourceError::Versions { at: at.to_string(), source };
     match at {
         ListAt::File(path) => {

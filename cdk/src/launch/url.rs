@@ -3,11 +3,11 @@
 //! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters without
 //! a word, so what it would drop is refused here.
 
-use super::address::{Address, LONGEST};
+use crate::address::{Address, LONGEST};
 use crate::cfn::{Parameter, Template};
 use crate::regions::{self, RegionError};
-use crate::spelling::{did_you_mean, excerpt, most_alike};
 use crate::template::check_prefix_beside;
+use crate::wording::{did_you_mean, excerpt, most_alike};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but what no reader of URLs takes for something else.

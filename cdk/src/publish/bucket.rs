@@ -22,6 +22,7 @@ use super::versions::{self, Published, Versions};
 use super::{Object, Place, Publication};
 use crate::account::{Account, AwsError, Call};
 use crate::release::package::Content;
+use crate::release::zip::hex;
 
 /// Longest wait for a new bucket. S3 shows one within seconds.
 const APPEARANCE: Duration = Duration::from_secs(60);
@@ -147,7 +148,7 @@ impl Bucket {
         };
         let stored = answer.checksum_sha256().and_then(|text| base64::decode(text).ok());
         if let Some(digest) = stored {
-            return Ok(Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()));
+            return Ok(Some(hex(&digest)));
         }
         // Somebody put it there without a checksum.
         Ok(self.read(key).await?.map(|(bytes, _)| Content::of(&bytes).sha256))

@@ -20,6 +20,7 @@ use super::build::{self, BuildError, Built, Profile, TARGET};
 use super::sbom::{SbomError, sbom};
 use super::workspace::Workspace;
 use super::zip::{Asset, ZipError, hex};
+use crate::template::provided::RUNTIME;
 use crate::template::{Config, files};
 
 /// The folder of a package, in the target directory.
@@ -31,8 +32,6 @@ pub const SUMS: &str = "SHA256SUMS";
 /// The release that this program makes and publishes.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The runtime that the template names.
-const RUNTIME: &str = "provided.al2023";
 /// Largest zip, in bytes. Source: "Lambda quotas", deployment package, 50 MB zipped.
 const LARGEST_ZIP: usize = 50 << 20;
 /// Largest function once it is unzipped, in bytes. Source: the same, 250 MB unzipped.

@@ -100,7 +100,7 @@ fn pack(binary: &[u8]) -> Result<Vec<u8>, zip::result::ZipError> {
 }
 
 /// Bytes as hexadecimal digits in lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

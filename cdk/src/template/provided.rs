@@ -28,6 +28,17 @@ const SERVICE_TIMEOUT: i64 = 3 * FUNCTION_TIMEOUT + 180;
 /// Create would undo a Delete.
 const EVENT_AGE: i64 = SERVICE_TIMEOUT - FUNCTION_TIMEOUT;
 
+/// The function's runtime: an operating system, and the binary brings the rest.
+pub const RUNTIME: &str = "provided.al2023";
+
+/// Its handler; this runtime runs the file of this name and ignores the setting.
+pub const HANDLER: &str = "bootstrap";
+
+/// The environment variables with the function's pins: the stack that it works for, and the role that it may let in.
+pub const STACK_VARIABLE: &str = "CAVATICA_STACK_ID";
+/// See [`STACK_VARIABLE`].
+pub const PRINCIPAL_VARIABLE: &str = "CAVATICA_TRUSTED_PRINCIPAL_ARN";
+
 /// The mapping that says where the Lambda's zip is, and its keys.
 const RELEASE: &str = "Release";
 const RELEASE_BUCKET: &str = "Bucket";
@@ -126,10 +137,8 @@ fn volume_access(config: &Config) -> Resource {
 }
 
 fn function(config: &Config) -> Resource {
-    let environment = E::map([
-        ("CAVATICA_STACK_ID", E::reference("AWS::StackId")),
-        ("CAVATICA_TRUSTED_PRINCIPAL_ARN", config.principal()),
-    ]);
+    let environment =
+        E::map([(STACK_VARIABLE, E::reference("AWS::StackId")), (PRINCIPAL_VARIABLE, config.principal())]);
     Resource {
         logical_id: "ProviderFunction",
         kind: "AWS::Lambda::Function",
@@ -141,9 +150,9 @@ fn function(config: &Config) -> Resource {
                 "Description",
                 E::sub("Makes and removes Cavatica's role for the stack ${AWS::StackName}; runs only for its events."),
             ),
-            ("Runtime", E::text("provided.al2023")),
+            ("Runtime", E::text(RUNTIME)),
             ("Architectures", E::List(vec![E::text("x86_64")])),
-            ("Handler", E::text("bootstrap")),
+            ("Handler", E::text(HANDLER)),
             ("Code", E::map([("S3Bucket", code_bucket(config)), ("S3Key", code_key(config))])),
             ("Role", E::GetAtt("ProviderRole", "Arn")),
             ("MemorySize", E::Number(128)),

@@ -3,13 +3,10 @@
 use std::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -20,100 +17,12 @@ use cavatica_connect::publish::audience::Audience;
 use cavatica_connect::publish::bucket::Bucket;
 use cavatica_connect::publish::carry_out;
 use cavatica_connect::publish::plan::{Obstacle, Wish};
-use cavatica_connect::publish::versions::{self, Published, Versions};
-use cavatica_connect::publish::{Place, Publication};
-use cavatica_connect::release::package::{Content, Package, Provenance};
-use cavatica_connect::release::workspace::Workspace;
-use cavatica_connect::release::zip::Asset;
+use cavatica_connect::publish::versions::{self, Published};
+use cavatica_connect::release::package::Content;
 use cavatica_local::engine::Engine;
 use futures_util::future::join_all;
-use tempfile::TempDir;
-use tokio::process::Command;
 
-type Outcome = Result<(), Box<dyn Error>>;
-
-const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
-
-/// An engine, a package to publish, and the command line on both.
-struct Publisher {
-    engine: Engine,
-    folder: TempDir,
-}
-
-impl Publisher {
-    async fn start() -> Result<Self, Box<dyn Error>> {
-        let engine = Engine::start(&Workspace::locate()?).await?;
-        let folder = tempfile::tempdir()?;
-        // S3 does not look into a zip: a small program of this machine does as well as the Lambda.
-        let program = Path::new("/bin/true");
-        let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
-        let zip = Asset::from_binary(program)?;
-        Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), provenance)?.write(folder.path())?;
-        Ok(Self { engine, folder })
-    }
-
-    fn s3(&self, region: &str) -> Client {
-        let region = aws_config::Region::new(region.to_owned());
-        Client::new(&self.engine.sdk_config().to_builder().region(region).build())
-    }
-
-    /// The command line, with the engine for AWS.
-    fn connect(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .env("AWS_ENDPOINT_URL", self.engine.url())
-            .env("AWS_REGION", Engine::REGION)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .kill_on_drop(true);
-        command
-    }
-
-    fn command(&self, further: &[&str]) -> Command {
-        let package = self.folder.path().display().to_string();
-        let (prefix, regions) = ("--bucket-prefix=releases", format!("--regions={}", REGIONS.join(",")));
-        let mut command = self.connect(&["publish", "--package", &package]);
-        command.args(further);
-        if !further.iter().any(|argument| argument.starts_with("--bucket=")) {
-            command.args([prefix, &regions]);
-        }
-        command
-    }
-
-    async fn publish(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
-        Ok(self.command(further).output().await?)
-    }
-
-    async fn make_bucket(&self, name: &str, region: &str) -> Outcome {
-        let elsewhere = (region != "us-east-1").then(|| {
-            CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
-        });
-        let call = self.s3(region).create_bucket().bucket(name).set_create_bucket_configuration(elsewhere);
-        call.send().await?;
-        Ok(())
-    }
-
-    /// What the command publishes.
-    fn publication(&self) -> Result<Publication, Box<dyn Error>> {
-        let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
-        let mut places: Vec<_> = REGIONS.iter().map(place).collect();
-        places.sort_by(|one, other| one.region.cmp(&other.region));
-        Ok(Publication::of(&Package::read(self.folder.path())?, places))
-    }
-
-    async fn versions(&self, region: &str) -> Result<Versions, Box<dyn Error>> {
-        let bucket = format!("releases-{region}");
-        let object = self.s3(region).get_object().bucket(bucket).key(versions::KEY).send().await?;
-        Ok(Versions::read(&object.body.collect().await?.to_vec())?)
-    }
-}
-
-fn said(output: &Output) -> String {
-    [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
-}
+use crate::publisher::{Outcome, Publisher, REGIONS, said};
 
 #[tokio::test]
 async fn three_regions_have_the_same_release_and_a_second_run_changes_nothing() -> Outcome {
@@ -269,79 +178,6 @@ async fn a_bucket_that_cannot_be_used_is_named_with_the_remedy() -> Outcome {
     assert_eq!(kept.policy(), Some(policy));
     let without = publisher.publish(&["--bucket=with-a-policy", "--regions=us-east-1"]).await?;
     assert!(without.status.success(), "{}", said(&without));
-    publisher.engine.stop().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome {
-    let publisher = Publisher::start().await?;
-    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
-    let list = |region: &str| format!("https://releases-{region}.s3.{region}.amazonaws.com/{}", versions::KEY);
-    let file = publisher.folder.path().join("versions.json");
-    std::fs::write(&file, publisher.versions("us-east-1").await?.to_json())?;
-    let (list_here, file) = (list("us-east-1"), file.display().to_string());
-    let launch = async |arguments: &[&str]| -> Result<Output, Box<dyn Error>> {
-        let bucket = ["launch-url", "--param", "BucketName=my-bucket"];
-        Ok(publisher.connect(&[&bucket, arguments].concat()).output().await?)
-    };
-    for (arguments, region) in [
-        (&["--release", &list_here][..], "us-east-1"),
-        (&["--release", &file], "us-east-1"),
-        (&["--release", &list_here, "--region", "eu-west-1", "--native"], "eu-west-1"),
-        (&["--release", &list_here, "--version", "0.1.0", "--region", "ap-southeast-2"], "ap-southeast-2"),
-    ] {
-        let output = launch(arguments).await?;
-        let link = String::from_utf8(output.stdout.clone())?;
-        let template =
-            format!("templateURL=https%3A%2F%2Freleases-{region}.s3.{region}.amazonaws.com%2Fcavatica-connect%2F");
-        assert!(
-            link.starts_with(&format!("https://{region}.console")) && link.contains(&template),
-            "{}",
-            said(&output)
-        );
-        let is_native = arguments.contains(&"--native");
-        assert_eq!(link.contains("cavatica-volume-native.template.yaml"), is_native, "{link}");
-        assert_eq!(output.stderr.is_empty(), !is_native, "{}", said(&output));
-    }
-    let at_other_region = list("eu-west-1");
-    for (arguments, expected) in [
-        (&["--release", &file, "--region", "eu-west-1"][..], format!("that of eu-west-1 is at {at_other_region}")),
-        (
-            &["--release", &list_here, "--region", "eu-west-2"],
-            "is not published in eu-west-2: take ap-southeast-2 or".to_owned(),
-        ),
-        (&["--release", &list_here, "--version", "0.2.0"], "there is no release 0.2.0 in it: it has 0.1.0".to_owned()),
-        (&["--release", &list("us-west-2")], "there is no object at https://releases-us-west-2.s3".to_owned()),
-        (&["--release", "nowhere/versions.json"], "cannot read nowhere/versions.json".to_owned()),
-    ] {
-        let output = launch(arguments).await?;
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
-        assert!(said(&output).contains(&expected), "{}", said(&output));
-    }
-    let hidden = launch(&["--release", &list_here, "--param", "AssetKey=x"]).await?;
-    assert!(
-        said(&hidden).contains("no parameter \"AssetKey\""),
-        "checked against the published template: {}",
-        said(&hidden)
-    );
-    publisher.engine.stop().await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_program() -> Outcome {
-    let publisher = Publisher::start().await?;
-    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
-    let mut list = publisher.versions("us-east-1").await?;
-    for file in list.releases.iter_mut().flat_map(|release| &mut release.files) {
-        file.content.sha256 = "0".repeat(64);
-    }
-    let file = publisher.folder.path().join("versions.json");
-    std::fs::write(&file, list.to_json())?;
-    let output = publisher.connect(&["launch-url", "--release", &file.display().to_string()]).output().await?;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("use the cavatica-connect of that release"), "{}", said(&output));
     publisher.engine.stop().await?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: "Virtual hosting of general purpose buckets", "Methods for accessing a general purpose bucket".
 
+use std::fmt;
+
 use url::{Host, Url};
 
 /// Longest address of a template, in characters. Source: `CreateStack`, parameter `TemplateURL`.
@@ -38,6 +40,16 @@ impl Address {
             _ => (parts[..at].join("."), path.into_owned()),
         };
         (!bucket.is_empty() && !key.is_empty()).then_some(Self { bucket, region, key })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bucket, region, key } = self;
+        match region {
+            Some(region) => write!(f, "https://{bucket}.s3.{region}.amazonaws.com/{key}"),
+            None => write!(f, "https://{bucket}.s3.amazonaws.com/{key}"),
+        }
     }
 }
 

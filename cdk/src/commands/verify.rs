@@ -1,0 +1,91 @@
+//! `verify`: compares what a stack runs with what was released, one line a comparison.
+
+use tokio::task::spawn_blocking;
+
+use crate::account::Account;
+use crate::cli::args::VerifyArgs;
+use crate::cli::console::{Console, Tone};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::run_until_signal;
+use crate::launch::source::{self, SourceError};
+use crate::release::children;
+use crate::release::package::Package;
+use crate::release::workspace::Workspace;
+use crate::verify::deployed::Deployed;
+use crate::verify::{Expected, Verdict};
+
+/// Why nothing can be compared.
+#[derive(Debug, thiserror::Error)]
+enum VerifyError {
+    /// Nobody says where the stack is.
+    #[error("the region of stack {0} is not known: give it with --region, or give the stack's ARN")]
+    NoRegion(String),
+    /// There is nothing of ours in it.
+    #[error(
+        "stack {0} has neither a function of cavatica-connect nor a template of the release: see that it is the right stack"
+    )]
+    NotOurs(String),
+}
+
+pub(super) fn run(args: VerifyArgs, console: &Console) -> Result<Exit, Failure> {
+    let result = run_until_signal(verify(args, console), || {
+        console.rest();
+        children::end_all()
+    });
+    console.rest();
+    result
+}
+
+async fn verify(args: VerifyArgs, console: &Console) -> Result<Exit, Failure> {
+    console.wait("looking at what is deployed");
+    let account = Account::of_caller().await?;
+    let region = args.target.region().or(args.region).or(account.region());
+    let region = region.ok_or_else(|| VerifyError::NoRegion(args.target.to_string()))?;
+    let deployed = args.target.look(&account, region).await?;
+    let expected = expected(&args, &deployed).await?;
+    console.rest();
+    let mut verdicts = expected.verdicts(&args.target, &deployed);
+    if deployed.function.is_none() && verdicts.iter().all(|verdict| !verdict.is_equal) {
+        return Err(VerifyError::NotOurs(args.target.to_string()).into());
+    }
+    verdicts.iter().for_each(|verdict| tell(verdict, console));
+    if args.rebuild {
+        let verdict = rebuild(&expected, console).await?;
+        tell(&verdict, console);
+        verdicts.push(verdict);
+    }
+    Ok(if verdicts.iter().all(|verdict| verdict.is_equal) { Exit::Done } else { Exit::Different })
+}
+
+async fn expected(args: &VerifyArgs, deployed: &Deployed) -> Result<Expected, Failure> {
+    let Some(at) = &args.release else {
+        let package = Package::read(args.package.as_deref().unwrap_or("".as_ref()))?;
+        return Ok(Expected::from(&package));
+    };
+    let list = source::read(at).await?;
+    let release = Expected::in_list(&list, args.release_version.as_deref(), deployed);
+    Ok(release.map_err(|source| SourceError::Versions { at: at.to_string(), source })?)
+}
+
+async fn rebuild(expected: &Expected, console: &Console) -> Result<Verdict, Failure> {
+    let workspace = Workspace::locate()?;
+    console.wait("building the Lambda as it is released (minutes, the first time)");
+    let for_build = console.clone();
+    let built = spawn_blocking(move || Package::build(&workspace, |line| for_build.goes_on(line))).await??;
+    console.rest();
+    if built.manifest.commit != expected.commit {
+        let of = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "an unknown commit".to_owned());
+        console.note(&format!(
+            "the source tree is at {}, and release {} was built from {}",
+            of(&built.manifest.commit),
+            expected.version,
+            of(&expected.commit)
+        ));
+    }
+    Ok(expected.rebuilt(&built.zip.sha256))
+}
+
+fn tell(verdict: &Verdict, console: &Console) {
+    let (tone, state) = if verdict.is_equal { (Tone::Good, "equal    ") } else { (Tone::Bad, "different") };
+    console.row(tone, state, &format!("{:<8}", verdict.what), &verdict.found, "");
+}

@@ -1,0 +1,169 @@
+//! Is what runs what was released? Compares a stack's function and template with a release.
+//!
+//! The code alone is not all that runs: a layer, an environment variable or another handler changes what a function does
+//! and leaves its code as it was. So the settings are compared too.
+
+pub mod deployed;
+
+use cavatica_access::request::CAVATICA_PRINCIPAL;
+
+use self::deployed::{Deployed, Function, Target};
+use crate::publish::versions::{Published, Versions, VersionsError};
+use crate::release::package::{Content, Package};
+use crate::template::provided::{HANDLER, PRINCIPAL_VARIABLE, RUNTIME, STACK_VARIABLE};
+
+/// A release to compare with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Its version.
+    pub version: String,
+    /// The git commit that it was built from.
+    pub commit: Option<String>,
+    /// The SHA-256 of the Lambda's zip, 64 hexadecimal digits in lower case.
+    pub code_sha256: String,
+    /// The name of each template with its digest.
+    pub templates: Vec<(String, String)>,
+}
+
+/// How one thing compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// True if it is as it was released.
+    pub is_equal: bool,
+    /// What was compared.
+    pub what: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl Verdict {
+    fn new(is_equal: bool, what: &'static str, found: String) -> Self {
+        Self { is_equal, what, found }
+    }
+}
+
+impl From<&Published> for Expected {
+    fn from(release: &Published) -> Self {
+        let templates = release.files.iter().filter(|file| file.name.contains(".template."));
+        Self {
+            version: release.version.clone(),
+            commit: release.commit.clone(),
+            code_sha256: release.code_sha256.clone(),
+            templates: templates.map(|file| (file.name.clone(), file.content.sha256.clone())).collect(),
+        }
+    }
+}
+
+impl From<&Package> for Expected {
+    fn from(package: &Package) -> Self {
+        let templates = package.manifest.files.iter().filter(|file| file.name.contains(".template."));
+        Self {
+            version: package.manifest.version.clone(),
+            commit: package.manifest.commit.clone(),
+            code_sha256: package.zip.sha256.clone(),
+            templates: templates.map(|file| (file.name.clone(), file.content.sha256.clone())).collect(),
+        }
+    }
+}
+
+impl Expected {
+    /// The release to compare with: the asked one, or of all those in a list the one that runs, or the newest.
+    pub fn in_list(list: &Versions, version: Option<&str>, deployed: &Deployed) -> Result<Self, VersionsError> {
+        let runs = |it: &&Published| deployed.function.as_ref().is_some_and(|runs| runs.code_sha256 == it.code_sha256);
+        let made = |it: &&Published| {
+            deployed.template.as_ref().is_some_and(|text| template_name(&Self::from(*it), text).is_some())
+        };
+        // Of several lists of regions for one version, the one whose template the stack has.
+        let releases = || list.releases.iter().rev().filter(|it| version.is_none_or(|version| version == it.version));
+        let found = releases()
+            .find(|it| runs(it) && made(it))
+            .or_else(|| releases().find(runs))
+            .or_else(|| releases().find(made));
+        match found {
+            Some(release) => Ok(Self::from(release)),
+            None => list.find(version).map(Self::from),
+        }
+    }
+
+    /// Every verdict, in the order in which they are read.
+    #[must_use]
+    pub fn verdicts(&self, target: &Target, deployed: &Deployed) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        if let Some(function) = &deployed.function {
+            verdicts.push(self.code(function));
+            verdicts.push(settings(target, function));
+        }
+        if let Some(text) = &deployed.template {
+            verdicts.push(match template_name(self, text) {
+                Some(name) => Verdict::new(true, "template", format!("{name} of release {}", self.version)),
+                None => Verdict::new(false, "template", format!("the stack's is none of release {}", self.version)),
+            });
+        }
+        verdicts
+    }
+
+    fn code(&self, function: &Function) -> Verdict {
+        let (runs, released) = (&function.code_sha256, &self.code_sha256);
+        let found = match runs == released {
+            true => format!("that of release {}, SHA-256 {released}", self.version),
+            false => format!("SHA-256 {runs} runs, and release {} has {released}", self.version),
+        };
+        Verdict::new(runs == released, "code", found)
+    }
+
+    /// Whether a build on this machine makes the same code.
+    #[must_use]
+    pub fn rebuilt(&self, built_sha256: &str) -> Verdict {
+        let is_equal = built_sha256 == self.code_sha256;
+        let found = match is_equal {
+            true => format!("the source makes the code of release {}", self.version),
+            false => format!(
+                "the source makes SHA-256 {built_sha256}, and release {} has {}",
+                self.version, self.code_sha256
+            ),
+        };
+        Verdict::new(is_equal, "rebuild", found)
+    }
+}
+
+/// The template of a release that a stack has. CloudFormation may leave out what follows the last line.
+fn template_name<'e>(expected: &'e Expected, text: &str) -> Option<&'e str> {
+    let digest = Content::of(format!("{}\n", text.trim_end()).as_bytes()).sha256;
+    expected.templates.iter().find(|(_, sha256)| *sha256 == digest).map(|(name, _)| name.as_str())
+}
+
+/// What decides beside the code what a function does.
+fn settings(target: &Target, function: &Function) -> Verdict {
+    let mut differences = Vec::new();
+    for (name, found, expected) in [("runtime", &function.runtime, RUNTIME), ("handler", &function.handler, HANDLER)] {
+        if found != expected {
+            differences.push(format!("its {name} is \"{found}\" in place of {expected}"));
+        }
+    }
+    if !function.layers.is_empty() {
+        differences.push(format!("it has the layers {}", function.layers.join(", ")));
+    }
+    for (name, value) in &function.environment {
+        match name.as_str() {
+            PRINCIPAL_VARIABLE if value != CAVATICA_PRINCIPAL => {
+                differences.push(format!("its role would trust {value} in place of {CAVATICA_PRINCIPAL}"));
+            }
+            STACK_VARIABLE if target.is_other_stack(value) => {
+                differences.push(format!("it works for stack {value}"));
+            }
+            PRINCIPAL_VARIABLE | STACK_VARIABLE => {}
+            other => differences.push(format!("its environment has {other}")),
+        }
+    }
+    for name in [PRINCIPAL_VARIABLE, STACK_VARIABLE] {
+        if !function.environment.iter().any(|(known, _)| known == name) {
+            differences.push(format!("its environment lacks {name}"));
+        }
+    }
+    let found = if differences.is_empty() {
+        "runtime, handler and environment as in the template, and no layers".to_owned()
+    } else {
+        differences.join("; ")
+    };
+    Verdict::new(differences.is_empty(), "settings", found)
+}

@@ -1,0 +1,81 @@
+//! Links from a published release.
+
+use std::error::Error;
+use std::process::Output;
+
+use cavatica_connect::publish::versions;
+
+use crate::publisher::{Outcome, Publisher, said};
+
+#[tokio::test]
+async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome {
+    let publisher = Publisher::start().await?;
+    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
+    let list = |region: &str| format!("https://releases-{region}.s3.{region}.amazonaws.com/{}", versions::KEY);
+    let file = publisher.folder.path().join("versions.json");
+    std::fs::write(&file, publisher.versions("us-east-1").await?.to_json())?;
+    let (list_here, file) = (list("us-east-1"), file.display().to_string());
+    let launch = async |arguments: &[&str]| -> Result<Output, Box<dyn Error>> {
+        let bucket = ["launch-url", "--param", "BucketName=my-bucket"];
+        Ok(publisher.connect(&[&bucket, arguments].concat()).output().await?)
+    };
+    for (arguments, region) in [
+        (&["--release", &list_here][..], "us-east-1"),
+        (&["--release", &file], "us-east-1"),
+        (&["--release", &list_here, "--region", "eu-west-1", "--native"], "eu-west-1"),
+        (&["--release", &list_here, "--version", "0.1.0", "--region", "ap-southeast-2"], "ap-southeast-2"),
+    ] {
+        let output = launch(arguments).await?;
+        let link = String::from_utf8(output.stdout.clone())?;
+        let template =
+            format!("templateURL=https%3A%2F%2Freleases-{region}.s3.{region}.amazonaws.com%2Fcavatica-connect%2F");
+        assert!(
+            link.starts_with(&format!("https://{region}.console")) && link.contains(&template),
+            "{}",
+            said(&output)
+        );
+        let is_native = arguments.contains(&"--native");
+        assert_eq!(link.contains("cavatica-volume-native.template.yaml"), is_native, "{link}");
+        assert_eq!(output.stderr.is_empty(), !is_native, "{}", said(&output));
+    }
+    let at_other_region = list("eu-west-1");
+    for (arguments, expected) in [
+        (&["--release", &file, "--region", "eu-west-1"][..], format!("that of eu-west-1 is at {at_other_region}")),
+        (
+            &["--release", &list_here, "--region", "eu-west-2"],
+            "is not published in eu-west-2: take ap-southeast-2 or".to_owned(),
+        ),
+        (&["--release", &list_here, "--version", "0.2.0"], "there is no release 0.2.0 in it: it has 0.1.0".to_owned()),
+        (&["--release", &list("us-west-2")], "there is no object at https://releases-us-west-2.s3".to_owned()),
+        (&["--release", "nowhere/versions.json"], "cannot read nowhere/versions.json".to_owned()),
+    ] {
+        let output = launch(arguments).await?;
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        assert!(said(&output).contains(&expected), "{}", said(&output));
+    }
+    let hidden = launch(&["--release", &list_here, "--param", "AssetKey=x"]).await?;
+    assert!(
+        said(&hidden).contains("no parameter \"AssetKey\""),
+        "checked against the published template: {}",
+        said(&hidden)
+    );
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_program() -> Outcome {
+    let publisher = Publisher::start().await?;
+    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
+    let mut list = publisher.versions("us-east-1").await?;
+    for file in list.releases.iter_mut().flat_map(|release| &mut release.files) {
+        file.content.sha256 = "0".repeat(64);
+    }
+    let file = publisher.folder.path().join("versions.json");
+    std::fs::write(&file, list.to_json())?;
+    let output = publisher.connect(&["launch-url", "--release", &file.display().to_string()]).output().await?;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("use the cavatica-connect of that release"), "{}", said(&output));
+    publisher.engine.stop().await?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! A publisher: an engine for AWS, a package, and the command line on both.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Output;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use cavatica_connect::publish::versions::{self, Versions};
+use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::release::package::{Package, Provenance};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
+use cavatica_local::engine::Engine;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
+
+/// An engine, a package to publish, and the command line on both.
+pub struct Publisher {
+    pub engine: Engine,
+    pub folder: TempDir,
+}
+
+impl Publisher {
+    /// One with a small program of this machine in place of the Lambda: S3 does not look into a zip.
+    pub async fn start() -> Result<Self, Box<dyn Error>> {
+        Self::with(Path::new("/bin/true")).await
+    }
+
+    pub async fn with(program: &Path) -> Result<Self, Box<dyn Error>> {
+        let engine = Engine::start(&Workspace::locate()?).await?;
+        let folder = tempfile::tempdir()?;
+        let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
+        let zip = Asset::from_binary(program)?;
+        Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), provenance)?.write(folder.path())?;
+        Ok(Self { engine, folder })
+    }
+
+    pub fn s3(&self, region: &str) -> Client {
+        let region = aws_config::Region::new(region.to_owned());
+        Client::new(&self.engine.sdk_config().to_builder().region(region).build())
+    }
+
+    /// The command line, with the engine for AWS.
+    pub fn connect(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .env("AWS_ENDPOINT_URL", self.engine.url())
+            .env("AWS_REGION", Engine::REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .kill_on_drop(true);
+        command
+    }
+
+    pub fn command(&self, further: &[&str]) -> Command {
+        let package = self.folder.path().display().to_string();
+        let (prefix, regions) = ("--bucket-prefix=releases", format!("--regions={}", REGIONS.join(",")));
+        let mut command = self.connect(&["publish", "--package", &package]);
+        command.args(further);
+        if !further.iter().any(|argument| argument.starts_with("--bucket=")) {
+            command.args([prefix, &regions]);
+        }
+        command
+    }
+
+    pub async fn publish(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
+        Ok(self.command(further).output().await?)
+    }
+
+    pub async fn make_bucket(&self, name: &str, region: &str) -> Outcome {
+        let elsewhere = (region != "us-east-1").then(|| {
+            CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
+        });
+        let call = self.s3(region).create_bucket().bucket(name).set_create_bucket_configuration(elsewhere);
+        call.send().await?;
+        Ok(())
+    }
+
+    /// What the command publishes.
+    pub fn publication(&self) -> Result<Publication, Box<dyn Error>> {
+        let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
+        let mut places: Vec<_> = REGIONS.iter().map(place).collect();
+        places.sort_by(|one, other| one.region.cmp(&other.region));
+        Ok(Publication::of(&Package::read(self.folder.path())?, places))
+    }
+
+    pub async fn versions(&self, region: &str) -> Result<Versions, Box<dyn Error>> {
+        let bucket = format!("releases-{region}");
+        let object = self.s3(region).get_object().bucket(bucket).key(versions::KEY).send().await?;
+        Ok(Versions::read(&object.body.collect().await?.to_vec())?)
+    }
+}
+
+pub fn said(output: &Output) -> String {
+    [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
+}

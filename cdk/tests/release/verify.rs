@@ -1,0 +1,143 @@
+//! The whole way: packaged, published, launched by a link, and verified against what was released.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::Environment;
+use cavatica_connect::address::Address;
+use cavatica_connect::deploy::client::{Definition, Stacks};
+use cavatica_connect::deploy::follow::Seen;
+use cavatica_connect::publish::versions;
+use cavatica_connect::release::build::{self, Profile};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
+use cavatica_local::engine::Engine;
+use serde_json::Value;
+
+use crate::publisher::{Outcome, Publisher, said};
+
+const BUCKET: &str = "genomics-lab-data";
+
+/// A publisher with the Lambda, and its release in us-east-1 and eu-west-1.
+async fn published() -> Result<Publisher, Box<dyn Error>> {
+    let build =
+        || build::build(&Workspace::locate()?, Profile::Quick, |_| {}).map_err(Box::<dyn Error + Send + Sync>::from);
+    let binary = tokio::task::spawn_blocking(build).await?.map_err(|error| error.to_string())?.binary;
+    let publisher = Publisher::with(&binary).await?;
+    publisher.make_bucket(BUCKET, "us-east-1").await?;
+    let output = publisher.publish(&["--create-buckets", "--audience=public"]).await?;
+    assert!(output.status.success(), "{}", said(&output));
+    Ok(publisher)
+}
+
+fn list() -> String {
+    format!("https://releases-us-east-1.s3.us-east-1.amazonaws.com/{}", versions::KEY)
+}
+
+/// Creates the stack that a link opens, as an administrator who changes nothing would; returns its ID.
+async fn launched(publisher: &Publisher, further: &[&str]) -> Result<String, Box<dyn Error>> {
+    let list = list();
+    let bucket = format!("BucketName={BUCKET}");
+    let arguments = [&["launch-url", "--release", &list, "--param", &bucket, "--format", "json"], further].concat();
+    let output = publisher.connect(&arguments).output().await?;
+    let link: Value = serde_json::from_slice(&output.stdout).map_err(|_| said(&output))?;
+    // What the console reads from the link itself.
+    let url = link["url"].as_str().ok_or("no link")?;
+    let (_, query) = url.split_once("#/stacks/create/review?").ok_or("not the console's form")?;
+    let read: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let template = Address::read(&read["templateURL"]).ok_or("no template")?;
+    let mut parameters: Vec<_> = read
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("param_")?.to_owned(), value.clone())))
+        .collect();
+    let is_native = further.contains(&"--native");
+    if is_native {
+        parameters.push(("ExternalId".to_owned(), "chosen-at-the-console".to_owned()));
+    }
+    let definition = Definition {
+        template_url: format!("{}/{}/{}", publisher.engine.url(), template.bucket, template.key),
+        parameters,
+        names_iam: is_native,
+    };
+    let stacks = Stacks::new(aws_sdk_cloudformation::Client::new(&publisher.engine.sdk_config()));
+    let id = stacks.create(&read["stackName"], &definition).await?;
+    let status = stacks.follow(&id, &mut Seen::default(), |_| {}).await?;
+    assert_eq!(status, "CREATE_COMPLETE");
+    Ok(id)
+}
+
+#[tokio::test]
+async fn a_stack_from_a_link_runs_what_was_released_until_somebody_changes_it() -> Outcome {
+    let publisher = published().await?;
+    let stack = launched(&publisher, &[]).await?;
+    let list = list();
+    let verify = async |target: &str| publisher.connect(&["verify", target, "--release", &list]).output().await;
+    let name = stack.split('/').nth(1).ok_or("no name")?;
+    for target in [stack.as_str(), name] {
+        let output = verify(target).await?;
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let lines: Vec<_> = said(&output).lines().filter(|line| line.contains("equal")).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 3, "{}", said(&output));
+    }
+    let folder = publisher.folder.path().display().to_string();
+    let packaged = publisher.connect(&["verify", name, "--package", &folder]).output().await?;
+    assert_eq!(packaged.status.code(), Some(3), "the published template names its regions: {}", said(&packaged));
+    assert!(
+        said(&packaged).contains("different template") && said(&packaged).contains("equal     code"),
+        "{}",
+        said(&packaged)
+    );
+
+    let lambda = aws_sdk_lambda::Client::new(&publisher.engine.sdk_config());
+    let functions = lambda.list_functions().send().await?.functions.unwrap_or_default();
+    let function = functions.iter().find_map(|function| function.function_arn()).ok_or("no function")?.to_owned();
+    let alone = verify(&function).await?;
+    assert_eq!(alone.status.code(), Some(0), "{}", said(&alone));
+
+    let held = lambda.get_function_configuration().function_name(&function).send().await?;
+    let mut variables = held.environment().and_then(|held| held.variables().cloned()).unwrap_or_default();
+    variables.insert("AWS_LAMBDA_EXEC_WRAPPER".to_owned(), "/opt/other".to_owned());
+    let changed = lambda.update_function_configuration().function_name(&function);
+    changed.environment(Environment::builder().set_variables(Some(variables)).build()).send().await?;
+    let output = verify(&stack).await?;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(said(&output).contains("its environment has AWS_LAMBDA_EXEC_WRAPPER"), "{}", said(&output));
+
+    let other = Asset::from_binary("/bin/true".as_ref())?;
+    let code = lambda.update_function_code().function_name(&function).zip_file(Blob::new(other.bytes));
+    code.send().await?;
+    let output = verify(&stack).await?;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(
+        said(&output).contains(&format!("SHA-256 {} runs, and release 0.1.0 has", other.sha256)),
+        "{}",
+        said(&output)
+    );
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_native_stack_is_verified_by_its_template_and_what_is_not_there_is_said() -> Outcome {
+    let publisher = published().await?;
+    let stack = launched(&publisher, &["--native"]).await?;
+    let list = list();
+    let verify = async |arguments: &[&str]| {
+        publisher.connect(&[&["verify", "--release", &list], arguments].concat()).output().await
+    };
+    let native = verify(&[&stack]).await?;
+    assert_eq!(native.status.code(), Some(0), "{}", said(&native));
+    assert!(said(&native).contains("cavatica-volume-native.template.yaml of release 0.1.0"), "{}", said(&native));
+    for (arguments, expected) in [
+        (&["not-there"][..], format!("there is no stack not-there in {}", Engine::REGION)),
+        (&["not-there", "--region", "eu-west-1"], "there is no stack not-there in eu-west-1".to_owned()),
+        (&[&stack, "--version", "0.2.0"], "there is no release 0.2.0 in it".to_owned()),
+    ] {
+        let output = verify(arguments).await?;
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(&expected), "{}", said(&output));
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
