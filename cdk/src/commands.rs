@@ -1,7 +1,9 @@
 //! The commands, one file each: what was asked for is done, and what came of it is printed.
 
+mod completions;
 mod documents;
 mod launch_url;
+mod man;
 mod package;
 mod publish;
 mod synth;
@@ -20,5 +22,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
         Command::Verify(args) => verify::run(args, console),
+        Command::Completions(args) => completions::run(args, console),
+        Command::Man(args) => man::run(args, console),
     }
 }

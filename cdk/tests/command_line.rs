@@ -280,3 +280,19 @@ fn a_release_that_could_not_be_written_is_not_built() -> Outcome {
     assert_eq!(stdout(&refused), "", "no build began");
     Ok(())
 }
+
+#[test]
+fn every_command_completes_in_a_shell_and_has_a_manual_page() -> Outcome {
+    const COMMANDS: [&str; 6] = ["synth", "documents", "package", "publish", "launch-url", "verify"];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = stdout(&run(&["completions", shell])?);
+        assert!(COMMANDS.iter().all(|command| script.contains(command)), "{shell}");
+    }
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("man1").display().to_string();
+    assert!(run(&["man", "--out", &out])?.status.success());
+    for command in COMMANDS {
+        assert!(folder.path().join(format!("man1/cavatica-connect-{command}.1")).is_file(), "{command}");
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@
 //! Not here: which packages (the `requirements.txt` beside whoever uses them), and running them.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -12,6 +12,8 @@ use std::process::{Command, Output};
 use thiserror::Error;
 
 use cavatica_connect::release::workspace::Workspace;
+
+use crate::once;
 
 /// The oldest Python that the pinned packages install on without further ones.
 const OLDEST: (u32, u32) = (3, 11);
@@ -21,9 +23,6 @@ const TAIL: usize = 10;
 
 /// Size of the file that shows whether the disk is full; more than tools clean up behind themselves when they fail.
 const PROBE_BYTES: usize = 8 << 20;
-
-/// The file that says that an environment is complete, and of what.
-const STAMP: &str = "complete.txt";
 
 /// A complete Python environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,20 +89,8 @@ fn ensure(python: &OsStr, parent: &Path, name: &str, requirements: &str) -> Resu
     // Another Python does not find the packages of this one, and an environment holds its own path: it cannot be moved.
     let stamp = format!("Python {}.{} in {}\n{requirements}", version.0, version.1, folder.display());
 
-    fs::create_dir_all(parent).map_err(writing(parent))?;
-    let lock_path = parent.join(format!("{name}.lock"));
-    let lock = File::create(&lock_path).map_err(writing(&lock_path))?;
-    // Held until this function returns; the system lets go of it if this process is killed.
-    lock.lock().map_err(writing(&lock_path))?;
-
-    let stamp_path = folder.join(STAMP);
-    if fs::read_to_string(&stamp_path).is_ok_and(|found| found == stamp) {
-        return Ok(Venv { folder });
-    }
-    let venv = make(python, folder, requirements)?;
-    // Last, so that a build that was interrupted is done again.
-    fs::write(&stamp_path, stamp).map_err(writing(&stamp_path))?;
-    Ok(venv)
+    once::complete(&folder, &stamp, |path, source| writing(path)(source), || make(python, &folder, requirements))?;
+    Ok(Venv { folder })
 }
 
 fn version(python: &OsStr) -> Result<(u32, u32), PythonError> {
@@ -122,19 +109,15 @@ fn version(python: &OsStr) -> Result<(u32, u32), PythonError> {
     Ok(version)
 }
 
-fn make(python: &OsStr, folder: PathBuf, requirements: &str) -> Result<Venv, PythonError> {
-    match fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(writing(&folder)(error)),
-        _ => {}
-    }
-    let output = Command::new(python).args(["-I", "-m", "venv"]).arg(&folder).output().map_err(PythonError::Missing)?;
+fn make(python: &OsStr, folder: &Path, requirements: &str) -> Result<(), PythonError> {
+    let output = Command::new(python).args(["-I", "-m", "venv"]).arg(folder).output().map_err(PythonError::Missing)?;
     if !output.status.success() {
-        return Err(full_disk(&folder).unwrap_or_else(|| PythonError::NoVenv(tail(&output))));
+        return Err(full_disk(folder).unwrap_or_else(|| PythonError::NoVenv(tail(&output))));
     }
 
     let list = folder.join("requirements.txt");
     fs::write(&list, requirements).map_err(writing(&list))?;
-    let venv = Venv { folder };
+    let venv = Venv { folder: folder.to_owned() };
     let output = Command::new(venv.bin("python"))
         .args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "2"])
         // What is not pinned is not installed.
@@ -144,9 +127,9 @@ fn make(python: &OsStr, folder: PathBuf, requirements: &str) -> Result<Venv, Pyt
         .map_err(PythonError::Missing)?;
     if !output.status.success() {
         let output = tail(&output);
-        return Err(full_disk(&venv.folder).unwrap_or(PythonError::Pip { folder: venv.folder, output }));
+        return Err(full_disk(folder).unwrap_or(PythonError::Pip { folder: venv.folder, output }));
     }
-    Ok(venv)
+    Ok(())
 }
 
 /// The error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or not at all.

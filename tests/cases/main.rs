@@ -35,4 +35,5 @@ mod faults {
 mod rules {
     mod documents;
     mod invariants;
+    mod workflows;
 }

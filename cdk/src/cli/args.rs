@@ -41,8 +41,8 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Build the Lambda and write a release: its zip, bill of materials, templates, manifest and checksums
     ///
-    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux with a
-    /// glibc of at most 2.34, such as Debian 12 has.
+    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux whose C
+    /// library makes programs that start with glibc 2.34, as Debian 12's does.
     Package(PackageArgs),
     /// Publish a packaged release: one bucket a region, under keys that never change, for links to launch from
     ///
@@ -55,6 +55,30 @@ pub enum Command {
     ///
     /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
     Verify(VerifyArgs),
+    /// Print what completes this command line in a shell
+    ///
+    /// For bash: cavatica-connect completions bash > ~/.local/share/bash-completion/completions/cavatica-connect
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    ///
+    /// With --out ~/.local/share/man/man1, `man cavatica-connect` shows them.
+    Man(ManArgs),
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `synth`.

@@ -11,11 +11,14 @@ use crate::publish::carry_out::{self, News};
 use crate::publish::plan::{Obstacle, Plan, Wish};
 use crate::publish::{Publication, versions};
 use crate::release::package::{FOLDER, Package};
-use crate::release::workspace::Workspace;
+use crate::release::workspace::{Workspace, WorkspaceError};
 
 /// Why a release is not published everywhere.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
+    /// Nobody says what to publish.
+    #[error("give the folder that `cavatica-connect package` wrote, with --package ({0})")]
+    NoFolder(WorkspaceError),
     /// Something stands in the way.
     #[error("nothing was written: {0}")]
     Obstacles(Obstacles),
@@ -69,7 +72,7 @@ pub(super) fn run(args: PublishArgs, console: &Console) -> Result<Exit, Failure>
 fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
     Ok(match asked {
         Some(folder) => folder,
-        None => Workspace::locate()?.target.join(FOLDER),
+        None => Workspace::locate().map_err(PublishError::NoFolder)?.target.join(FOLDER),
     })
 }
 
@@ -106,6 +109,7 @@ async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console:
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
         console.step(&place.region, &place.object(versions::KEY).to_string());
     }
+    console.say(&"cavatica-connect launch-url --release ADDRESS --param BucketName=… makes a link of one");
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {
             let all = written.len();

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::Output;
 
 use cavatica_connect::publish::versions;
+use cavatica_connect::release::workspace::Workspace;
 
 use crate::publisher::{Outcome, Publisher, said};
 
@@ -76,6 +77,29 @@ async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_
     let output = publisher.connect(&["launch-url", "--release", &file.display().to_string()]).output().await?;
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("use the cavatica-connect of that release"), "{}", said(&output));
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// The publisher's lines of the README, as they stand there.
+#[tokio::test]
+async fn the_lines_of_the_readme_publish_and_make_a_link() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let readme = std::fs::read_to_string(Workspace::locate()?.root.join("README.md"))?.replace("\\\n", " ");
+    let line = |command: &str| -> Result<Vec<String>, Box<dyn Error>> {
+        let found = readme.lines().find(|line| line.starts_with(&format!("cargo connect {command} ")));
+        Ok(found.ok_or("no such line")?.split_whitespace().skip(2).map(str::to_owned).collect())
+    };
+    let folder = publisher.folder.path().display().to_string();
+    let mut publish = line("publish")?;
+    publish.extend(["--package".to_owned(), folder]);
+    for (arguments, expected) in
+        [(publish, "✓ eu-west-1"), (line("launch-url")?, "https://us-east-1.console.aws.amazon.com/")]
+    {
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let output = publisher.connect(&arguments).output().await?;
+        assert!(output.status.success() && said(&output).contains(expected), "{arguments:?}: {}", said(&output));
+    }
     publisher.engine.stop().await?;
     Ok(())
 }

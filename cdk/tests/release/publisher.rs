@@ -28,10 +28,7 @@ pub struct Publisher {
 impl Publisher {
     /// One with a small program of this machine in place of the Lambda: S3 does not look into a zip.
     pub async fn start() -> Result<Self, Box<dyn Error>> {
-        Self::with(Path::new("/bin/true")).await
-    }
-
-    pub async fn with(program: &Path) -> Result<Self, Box<dyn Error>> {
+        let program = Path::new("/bin/true");
         let engine = Engine::start(&Workspace::locate()?).await?;
         let folder = tempfile::tempdir()?;
         let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
@@ -86,10 +83,15 @@ impl Publisher {
 
     /// What the command publishes.
     pub fn publication(&self) -> Result<Publication, Box<dyn Error>> {
+        Ok(Publication::of(&Package::read(self.folder.path())?, self.places()))
+    }
+
+    /// Where the command publishes it.
+    pub fn places(&self) -> Vec<Place> {
         let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
         let mut places: Vec<_> = REGIONS.iter().map(place).collect();
         places.sort_by(|one, other| one.region.cmp(&other.region));
-        Ok(Publication::of(&Package::read(self.folder.path())?, places))
+        places
     }
 
     pub async fn versions(&self, region: &str) -> Result<Versions, Box<dyn Error>> {
