@@ -192,11 +192,16 @@ fn configuration() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).http_client(http)
 }
 
-/// Reads what is published: without credentials, and with those that there are where that is not allowed.
+/// Reads what is published: without credentials, and where that is not allowed with those that there are.
 pub async fn read_published(address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
-    match read(configuration().no_credentials().load().await, address).await {
-        Err(AwsError::Denied { .. }) => read(configuration().load().await, address).await,
-        result => result,
+    let denied = match read(configuration().no_credentials().load().await, address).await {
+        Err(error @ AwsError::Denied { .. }) => error,
+        result => return result,
+    };
+    let config = configuration().load().await;
+    match config.credentials_provider() {
+        Some(provider) if provider.provide_credentials().await.is_ok() => read(config, address).await,
+        _ => Err(denied),
     }
 }
 
@@ -217,4 +222,52 @@ async fn read(config: SdkConfig, address: &Address) -> Result<Option<Vec<u8>>, A
     };
     let body = answer.body.collect().await.map_err(|error| call().unanswered(&error))?;
     Ok(Some(body.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::operation::put_object::PutObjectError;
+    use aws_sdk_s3::primitives::SdkBody;
+    use aws_smithy_runtime_api::http::{Response, StatusCode};
+
+    use super::*;
+
+    fn said(status: u16, code: Option<&str>, region: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let mut metadata = ErrorMetadata::builder().message("AWS's words");
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        let response = Response::new(StatusCode::try_from(status)?, SdkBody::empty());
+        let error = SdkError::service_error(PutObjectError::generic(metadata.build()), response);
+        let call =
+            Call { doing: "write", action: "s3:PutObject", on: "k in bucket b".to_owned(), region: region.to_owned() };
+        Ok(call.failed(error).to_string())
+    }
+
+    #[test]
+    fn each_refusal_of_aws_is_a_sentence_with_the_remedy() -> Result<(), Box<dyn std::error::Error>> {
+        for (status, code, region, expected) in [
+            (
+                403,
+                Some("AccessDenied"),
+                "us-east-1",
+                "these credentials may not write k in bucket b: allow them s3:PutObject there (AWS's words)",
+            ),
+            (403, None, "us-east-1", "these credentials may not write k in bucket b"),
+            (400, Some("ExpiredToken"), "us-east-1", "have expired: sign in again"),
+            (
+                403,
+                Some("InvalidAccessKeyId"),
+                "us-east-1",
+                "AWS does not accept these credentials (InvalidAccessKeyId)",
+            ),
+            (403, Some("InvalidAccessKeyId"), "il-central-1", "enable it under Account, AWS Regions, or leave it out"),
+            (503, Some("SlowDown"), "us-east-1", "AWS refuses to write k in bucket b: SlowDown: AWS's words"),
+        ] {
+            let said = said(status, code, region)?;
+            assert!(said.contains(expected), "{said}");
+        }
+        Ok(())
+    }
 }

@@ -46,7 +46,10 @@ struct Obstacles(Vec<(String, Obstacle)>);
 impl std::fmt::Display for Obstacles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let all: Vec<_> = self.0.iter().map(|(region, obstacle)| format!("{region}: {obstacle}")).collect();
-        f.write_str(&all.join("; "))
+        match all.as_slice() {
+            [one] => f.write_str(one),
+            all => write!(f, "\n  {}", all.join("\n  ")),
+        }
     }
 }
 
@@ -63,6 +66,9 @@ pub(super) fn run(args: PublishArgs, console: &Console) -> Result<Exit, Failure>
     let places = args.places().map_err(|error| Failure::new(Exit::Usage, error))?;
     let package = Package::read(&folder(args.package.clone())?)?;
     let publication = Publication::of(&package, places);
+    if publication.entry.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
+        console.note("this package is not the source of a commit, so nobody can build the same and compare");
+    }
     run_until_signal(publish(&publication, &args.wish(), args.dry_run, console), || {
         console.rest();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
@@ -109,7 +115,7 @@ async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console:
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
         console.step(&place.region, &place.object(versions::KEY).to_string());
     }
-    console.say(&"cavatica-connect launch-url --release ADDRESS --param BucketName=… makes a link of one");
+    console.step("a link", "cavatica-connect launch-url --release ADDRESS --param BucketName=NAME");
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {
             let all = written.len();

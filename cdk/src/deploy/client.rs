@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Parameter};
+use aws_sdk_cloudformation::types::{Capability, Output, Parameter};
+
+use super::standing::Stack;
 
 /// CloudFormation in one account and region.
 #[derive(Debug, Clone)]
@@ -45,6 +47,9 @@ pub enum StackError {
     /// There is no such stack.
     #[error("there is no stack {0}")]
     Absent(String),
+    /// CloudFormation cannot do what is asked.
+    #[error("CloudFormation cannot carry this out: {0}")]
+    Proposal(String),
 }
 
 /// Makes an SDK error one of ours.
@@ -88,22 +93,36 @@ impl Stacks {
         Ok(())
     }
 
+    /// A stack by name or ID, if there is one.
+    pub async fn find(&self, stack: &str) -> Result<Option<Stack>, StackError> {
+        let answer = match self.client.describe_stacks().stack_name(stack).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => return Ok(None),
+            Err(error) => return Err(refused("reading the stack")(error)),
+        };
+        let parameter = |it: Parameter| Some((it.parameter_key?, it.parameter_value.unwrap_or_default()));
+        let output = |it: Output| Some((it.output_key?, it.output_value.unwrap_or_default()));
+        Ok(answer.stacks.unwrap_or_default().into_iter().next().map(|stack| Stack {
+            id: stack.stack_id.unwrap_or_default(),
+            status: stack.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            description: stack.description.unwrap_or_default(),
+            parameters: stack.parameters.unwrap_or_default().into_iter().filter_map(parameter).collect(),
+            outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(output).collect(),
+        }))
+    }
+
     /// The stack's status.
     pub async fn status(&self, id: &str) -> Result<String, StackError> {
-        let answer = self.client.describe_stacks().stack_name(id).send().await.map_err(refused("reading the stack"))?;
-        let stack = answer.stacks.unwrap_or_default().into_iter().next();
-        let status = stack.and_then(|stack| stack.stack_status);
-        status.map(|status| status.as_str().to_owned()).ok_or_else(|| StackError::Absent(id.to_owned()))
+        self.there(id).await.map(|stack| stack.status)
     }
 
     /// The stack's outputs by name.
     pub async fn outputs(&self, id: &str) -> Result<BTreeMap<String, String>, StackError> {
-        let answer =
-            self.client.describe_stacks().stack_name(id).send().await.map_err(refused("reading the outputs"))?;
-        let stack =
-            answer.stacks.unwrap_or_default().into_iter().next().ok_or_else(|| StackError::Absent(id.to_owned()))?;
-        let pair = |output: aws_sdk_cloudformation::types::Output| Some((output.output_key?, output.output_value?));
-        Ok(stack.outputs.unwrap_or_default().into_iter().filter_map(pair).collect())
+        self.there(id).await.map(|stack| stack.outputs)
+    }
+
+    async fn there(&self, id: &str) -> Result<Stack, StackError> {
+        self.find(id).await?.ok_or_else(|| StackError::Absent(id.to_owned()))
     }
 }
 

@@ -83,7 +83,13 @@ impl Bucket {
         };
         let status = head.as_ref().err().and_then(|error| Some(error.raw_response()?.status().as_u16()));
         match (head, status, region) {
-            (Err(_), Some(403), _) => return Ok(Standing::Closed),
+            // An answer to HEAD does not say why: somebody else's bucket, a right that is missing, or the credentials.
+            (Err(_), Some(403), _) => {
+                return match self.is_empty().await {
+                    Ok(_) | Err(AwsError::Denied { .. }) => Ok(Standing::Closed),
+                    Err(error) => Err(error.into()),
+                };
+            }
             (_, _, Some(region)) if region != self.place.region => return Ok(Standing::Elsewhere(region)),
             (Err(_), Some(404), _) => return Ok(Standing::Missing),
             (Err(error), ..) => return Err(self.call("look at", "s3:ListBucket", "").failed(error).into()),
