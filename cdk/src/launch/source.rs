@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::cfn::Template;
 use crate::publish::Place;
 use crate::publish::versions::{self, Published, Versions, VersionsError};
-use crate::release::package::{Content, VERSION};
+use crate::release::package::{Content, VERSION, zip_name};
 use crate::template::{Config, Release, native, provided};
 
 /// A list of releases, as somebody names it.
@@ -82,6 +82,16 @@ pub enum SourceError {
         /// Where its list is.
         address: String,
     },
+    /// The regions' lists differ.
+    #[error(
+        "{address} does not have release {version} as the given list has it: ask its publisher to publish it there again"
+    )]
+    NotTheSame {
+        /// The release.
+        version: String,
+        /// The other region's list.
+        address: String,
+    },
     /// This program makes another template.
     #[error(
         "release {version} has a template that this program (release {VERSION}) does not make, and so cannot check \
@@ -131,10 +141,9 @@ impl Source {
         region: Option<&str>,
         is_native: bool,
     ) -> Result<Self, SourceError> {
-        let (list, at) = list_of(at, version, region).await?;
-        let release = find(&list, &at, version)?;
+        let (place, release) = find(at, version, region).await?;
         let config = Config::published(Release {
-            key: release.file(&crate::release::package::zip_name()).map(|zip| zip.key.clone()).unwrap_or_default(),
+            key: release.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default(),
             buckets: release.buckets.clone().into_iter().collect(),
         });
         let template = template(&config, is_native);
@@ -143,8 +152,8 @@ impl Source {
         match release.file(name) {
             Some(file) if file.content == Content::of(template.to_yaml().as_bytes()) => Ok(Self {
                 template,
-                template_url: list.place().object(&file.key).to_string(),
-                region: Some(list.region.clone()),
+                template_url: place.object(&file.key).to_string(),
+                region: Some(place.region),
                 version: Some(release.version.clone()),
             }),
             _ => Err(SourceError::OtherTemplate { version: release.version.clone() }),
@@ -156,31 +165,27 @@ fn template(config: &Config, is_native: bool) -> Template {
     if is_native { native::template(config) } else { provided::template(config) }
 }
 
-fn find<'l>(list: &'l Versions, at: &ListAt, version: Option<&str>) -> Result<&'l Published, SourceError> {
-    list.find(version).map_err(|source| SourceError::Versions { at: at.to_string(), source })
-}
-
-/// The list of the asked region, and where it is. From an object in S3 the lists of all other regions can be reached.
-async fn list_of(at: &ListAt, version: Option<&str>, region: Option<&str>) -> Result<(Versions, ListAt), SourceError> {
+/// A release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
+/// other regions can be reached.
+async fn find(at: &ListAt, version: Option<&str>, region: Option<&str>) -> Result<(Place, Published), SourceError> {
     let list = read(at).await?;
-    let Some(asked) = region.filter(|region| **region != list.region) else { return Ok((list, at.clone())) };
-    let release = find(&list, at, version)?;
-    let Some(bucket) = release.buckets.get(asked) else {
-        let published = release.buckets.keys().cloned().collect::<Vec<_>>().join(" or ");
-        return Err(SourceError::NotInRegion { version: release.version.clone(), region: asked.to_owned(), published });
+    let found = list.find(version).map_err(|source| SourceError::Versions { at: at.to_string(), source })?.clone();
+    let Some(asked) = region.filter(|region| **region != list.region) else { return Ok((list.place(), found)) };
+    let Some(bucket) = found.buckets.get(asked) else {
+        let published = found.buckets.keys().cloned().collect::<Vec<_>>().join(" or ");
+        return Err(SourceError::NotInRegion { version: found.version, region: asked.to_owned(), published });
     };
     let place = Place { region: asked.to_owned(), bucket: bucket.clone() };
-    match at {
-        ListAt::File(_) => Err(SourceError::OtherRegion {
-            found: list.region.clone(),
-            asked: asked.to_owned(),
-            address: place.object(versions::KEY).to_string(),
-        }),
-        ListAt::Object(_) => {
-            let there = ListAt::Object(place.object(versions::KEY));
-            let list = read(&there).await?;
-            Ok((list, there))
-        }
+    let there = place.object(versions::KEY);
+    if let ListAt::File(_) = at {
+        let (found, asked, address) = (list.region, asked.to_owned(), there.to_string());
+        return Err(SourceError::OtherRegion { found, asked, address });
+    }
+    // Only what the given list has too: a bucket there may have gone to somebody else.
+    let others = read(&ListAt::Object(there.clone())).await?;
+    match others.releases.contains(&found) {
+        true => Ok((place, found)),
+        false => Err(SourceError::NotTheSame { version: found.version, address: there.to_string() }),
     }
 }
 

@@ -65,6 +65,27 @@ async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome 
 }
 
 #[tokio::test]
+async fn a_list_that_differs_from_the_given_one_is_not_followed() -> Outcome {
+    let publisher = Publisher::start().await?;
+    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
+    // Somebody else's bucket by now, with their code behind the same version.
+    let mut theirs = publisher.versions("eu-west-1").await?;
+    for release in &mut theirs.releases {
+        release.buckets.insert("eu-west-1".to_owned(), "their-bucket".to_owned());
+    }
+    let s3 = publisher.s3("eu-west-1");
+    let put =
+        s3.put_object().bucket("releases-eu-west-1").key(versions::KEY).body(theirs.to_json().into_bytes().into());
+    put.send().await?;
+    let list = format!("https://releases-us-east-1.s3.us-east-1.amazonaws.com/{}", versions::KEY);
+    let output = publisher.connect(&["launch-url", "--release", &list, "--region", "eu-west-1"]).output().await?;
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(said(&output).contains("does not have release 0.1.0 as the given list has it"), "{}", said(&output));
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_program() -> Outcome {
     let publisher = Publisher::start().await?;
     assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
