@@ -43,6 +43,16 @@ impl Address {
     }
 }
 
+impl Address {
+    /// The address with the bucket in its path, which CloudFormation takes too, and emulators of it alone.
+    #[must_use]
+    pub fn by_path(&self) -> String {
+        let Self { bucket, region, key } = self;
+        let region = region.as_ref().map(|region| format!(".{region}")).unwrap_or_default();
+        format!("https://s3{region}.amazonaws.com/{bucket}/{key}")
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bucket, region, key } = self;

@@ -1,6 +1,7 @@
 //! The commands, one file each: what was asked for is done, and what came of it is printed.
 
 mod completions;
+mod deploy;
 mod documents;
 mod launch_url;
 mod man;
@@ -21,6 +22,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Package(args) => package::run(args, console),
         Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
+        Command::Deploy(args) => deploy::run(args, console),
         Command::Verify(args) => verify::run(args, console),
         Command::Completions(args) => completions::run(args, console),
         Command::Man(args) => man::run(args, console),

@@ -1,5 +1,7 @@
 //! The two IAM documents alone, exactly as the Lambda would create them: for those who follow the manual procedure.
 
+use std::collections::BTreeMap;
+
 use cavatica_access::blueprint;
 use cavatica_access::limits;
 use cavatica_access::names::{Partition, RoleArn};
@@ -80,6 +82,30 @@ pub enum DocumentsError {
     /// Never, as long as the constants of this program are right.
     #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
     Constant(&'static str),
+}
+
+/// The permission policy that a stack with these parameters makes; nothing where they are not all known.
+#[must_use]
+pub fn permissions_of_stack(parameters: &BTreeMap<String, String>) -> Option<Value> {
+    let text = |name: &str| parameters.get(name).map(String::as_str).filter(|text| !text.is_empty());
+    let volume = Volume {
+        bucket: text("BucketName")?.parse().ok()?,
+        prefix: Prefix::read(text("Prefix").unwrap_or_default()).ok()?,
+        access: if text("AccessMode") == Some("ReadWrite") { AccessMode::ReadWrite } else { AccessMode::ReadOnly },
+        kms_key: text("KmsKeyArn").map(str::parse).transpose().ok()?,
+        bucket_owner: None,
+    };
+    let locations = text("ProjectLocations").into_iter().flat_map(|list| list.split(','));
+    let subject = Subject {
+        volumes: vec![volume],
+        locations: locations.map(str::parse).collect::<Result<_, _>>().ok()?,
+        external_id: None,
+        trusted_principal: None,
+        partition: "aws".parse().ok()?,
+        restrict_listing: text("RestrictListing") == Some("true"),
+        omit_object_acls: text("OmitObjectAcls") == Some("true"),
+    };
+    documents(subject).ok().map(|mut documents| documents["permissions"].take())
 }
 
 /// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a

@@ -104,6 +104,12 @@ impl Publication {
         };
         Self { places, objects, entry }
     }
+
+    /// The release that the templates name.
+    #[must_use]
+    pub fn release(&self) -> Release {
+        self.entry.release()
+    }
 }
 
 fn media_type(name: &str) -> &'static str {

@@ -17,14 +17,14 @@ struct Cli;
 
 fn main() -> ExitCode {
     let Cli = Cli::parse();
-    let console = Console::new(is_watched());
+    let console = Console::new(is_watched(), false);
     let demo = async {
         demo::run(&console).await?;
         Ok(Exit::Done)
     };
-    let result = run_until_signal(demo, || {
+    let result = run_until_signal(demo, async || {
         console.rest();
-        children::end_all()
+        children::end_all().to_owned()
     });
     console.rest();
     conclude(result)

@@ -51,6 +51,12 @@ pub enum Command {
     Publish(PublishArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
+    /// Create or update a stack, after showing what would change
+    ///
+    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket of
+    /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION. What is not given on an update
+    /// stays as the stack has it.
+    Deploy(DeployArgs),
     /// Compare what a stack runs with what was released
     ///
     /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
@@ -215,6 +221,70 @@ pub struct LaunchUrlArgs {
     /// Form of the link
     #[arg(long, value_enum, default_value = "url")]
     pub format: Form,
+}
+
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// Name of the S3 bucket that Cavatica may use
+    #[arg(long, value_name = "BUCKET")]
+    bucket: Option<String>,
+    /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// What Cavatica may do with the objects
+    #[arg(long, value_enum)]
+    access: Option<Access>,
+    /// Any other parameter of the template; can be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    further: Vec<(String, String)>,
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// List of the release to deploy, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// The function's zip, as `package` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+    /// Deploy the template without a function
+    #[arg(long, conflicts_with = "zip")]
+    pub native: bool,
+    /// Do not ask before the changes are carried out
+    #[arg(long)]
+    pub yes: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// For people; the external ID only in a terminal
+    Text,
+    /// For programs, with the external ID
+    Json,
+}
+
+impl DeployArgs {
+    /// The parameters that are given, by their names in the template.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let access = self.access.map(|access| match access {
+            Access::ReadOnly => "ReadOnly".to_owned(),
+            Access::ReadWrite => "ReadWrite".to_owned(),
+        });
+        let named = [("BucketName", self.bucket.clone()), ("Prefix", self.prefix.clone()), ("AccessMode", access)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        named.chain(self.further.iter().cloned()).collect()
+    }
 }
 
 /// Arguments of `verify`.

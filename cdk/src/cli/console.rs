@@ -15,6 +15,8 @@ use super::board::Board;
 pub struct Console {
     spinner: Option<ProgressBar>,
     columns: usize,
+    can_ask: bool,
+    is_aside: bool,
 }
 
 /// Columns of the longest line where the terminal has more, or where there is none.
@@ -43,9 +45,9 @@ pub(super) mod style {
 use style::{BOLD, DIM, GREEN, PLAIN, RED};
 
 impl Console {
-    /// Shows a spinner during waits if somebody watches; else prints one line for each.
+    /// Shows a spinner during waits if somebody watches; else prints one line for each. Asks only if somebody can answer.
     #[must_use]
-    pub fn new(is_watched: bool) -> Self {
+    pub fn new(is_watched: bool, can_ask: bool) -> Self {
         let spinner = is_watched.then(|| {
             let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
             let style = ProgressStyle::with_template("  {spinner:.cyan} {msg} {elapsed:.dim}");
@@ -54,13 +56,44 @@ impl Console {
             spinner
         });
         let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
-        Self { spinner, columns }
+        Self { spinner, columns, can_ask, is_aside: false }
     }
 
     /// For commands that only print a result.
     #[must_use]
     pub fn plain() -> Self {
-        Self::new(false)
+        Self::new(false, false)
+    }
+
+    /// The same, but everything except a result goes to standard error: for results that programs read.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self { is_aside: true, spinner: None, ..self.clone() }
+    }
+
+    /// True if somebody watches this in a terminal.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.spinner.is_some()
+    }
+
+    /// True if there is somebody who can answer.
+    #[must_use]
+    pub fn can_ask(&self) -> bool {
+        self.can_ask
+    }
+
+    /// Asks for yes or no; everything but yes is no.
+    pub async fn ask(&self, question: &str) -> io::Result<bool> {
+        anstream::eprint!("{question} [y/N] ");
+        // On a thread that nobody waits for: a signal ends the program while somebody thinks.
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut answer = String::new();
+            drop(sender.send(io::stdin().read_line(&mut answer).map(|_| answer)));
+        });
+        let answer = receiver.await.unwrap_or_else(|_| Ok(String::new()))?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Prints the result of a command.
@@ -206,6 +239,10 @@ impl Console {
     fn line(&self, text: &str) {
         // What cannot be shown is no reason to leave a stack half-way.
         let _ = match &self.spinner {
+            _ if self.is_aside => {
+                anstream::eprintln!("{text}");
+                Ok(())
+            }
             Some(spinner) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
             _ => print_line(text),
         };

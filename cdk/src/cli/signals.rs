@@ -16,17 +16,24 @@ const TAKING_AWAY: Duration = Duration::from_secs(5);
 
 /// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
 ///
-/// After a signal, `end_children` ends what still runs; the sentence that it returns is printed.
-pub fn run_until_signal(
+/// After a signal, `put_in_order` ends or takes back what is to be, and what it returns is said. A second signal ends that.
+pub fn run_until_signal<O: Future<Output = String>>(
     command: impl Future<Output = Result<Exit, Failure>>,
-    end_children: impl FnOnce() -> &'static str,
+    put_in_order: impl FnOnce() -> O,
 ) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(async {
         let ended = first_signal()?;
         tokio::pin!(ended);
         let result = tokio::select! {
-            exit = &mut ended => return Ok(exit),
+            exit = &mut ended => {
+                anstream::eprintln!("Interrupted.");
+                tokio::select! {
+                    said = put_in_order() => anstream::eprintln!("{said}"),
+                    _ = first_signal()? => {}
+                }
+                return Ok(exit);
+            }
             result = command => result,
         };
         match result {
@@ -34,9 +41,6 @@ pub fn run_until_signal(
             Err(failure) => tokio::time::timeout(SIGNAL_DELAY, ended).await.map_err(|_| failure),
         }
     });
-    if let Ok(Exit::Interrupted | Exit::Terminated) = result {
-        anstream::eprintln!("Interrupted. {}", end_children());
-    }
     // What a build has begun to take away goes, now that its children have ended.
     runtime.shutdown_timeout(TAKING_AWAY);
     result

@@ -13,7 +13,7 @@ use crate::launch::update::{CAVEAT, update_url};
 use crate::launch::url::{Launch, LaunchError, STACK_NAME, launch_url, notes};
 
 pub(super) fn run(args: LaunchUrlArgs, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(print(args, console), || "Nothing was changed.");
+    let result = run_until_signal(print(args, console), async || "Nothing was changed.".to_owned());
     console.rest();
     result
 }

@@ -23,9 +23,9 @@ pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure>
         tell(&package, console)?;
         Ok(Exit::Done)
     };
-    let result = run_until_signal(package, || {
+    let result = run_until_signal(package, async || {
         console.rest();
-        children::end_all()
+        children::end_all().to_owned()
     });
     console.rest();
     result

@@ -69,9 +69,10 @@ pub(super) fn run(args: PublishArgs, console: &Console) -> Result<Exit, Failure>
     if publication.entry.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
-    run_until_signal(publish(&publication, &args.wish(), args.dry_run, console), || {
+    run_until_signal(publish(&publication, &args.wish(), args.dry_run, console), async || {
         console.rest();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
+            .to_owned()
     })
 }
 

@@ -28,9 +28,9 @@ enum VerifyError {
 }
 
 pub(super) fn run(args: VerifyArgs, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(verify(args, console), || {
+    let result = run_until_signal(verify(args, console), async || {
         console.rest();
-        children::end_all()
+        children::end_all().to_owned()
     });
     console.rest();
     result

@@ -105,10 +105,15 @@ impl Stacks {
         Ok(answer.stacks.unwrap_or_default().into_iter().next().map(|stack| Stack {
             id: stack.stack_id.unwrap_or_default(),
             status: stack.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
-            description: stack.description.unwrap_or_default(),
             parameters: stack.parameters.unwrap_or_default().into_iter().filter_map(parameter).collect(),
             outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(output).collect(),
         }))
+    }
+
+    /// The description of the template that a stack has.
+    pub async fn description(&self, stack: &str) -> Result<String, StackError> {
+        let answer = self.client.get_template_summary().stack_name(stack).send().await;
+        Ok(answer.map_err(refused("reading the stack's template"))?.description.unwrap_or_default())
     }
 
     /// The stack's status.

@@ -75,6 +75,13 @@ impl Stacks {
         }
     }
 
+    /// Takes note of all events so far, without telling them.
+    pub async fn catch_up(&self, id: &str, seen: &mut Seen) -> Result<(), StackError> {
+        let events = self.new_events(id, seen).await?;
+        seen.events.extend(events);
+        Ok(())
+    }
+
     /// Events that were not seen yet, oldest first.
     async fn new_events(&self, id: &str, seen: &mut Seen) -> Result<Vec<Event>, StackError> {
         let mut pages = self.client.describe_stack_events().stack_name(id).into_paginator().send();

@@ -9,8 +9,6 @@ pub struct Stack {
     pub id: String,
     /// Such as `CREATE_COMPLETE`.
     pub status: String,
-    /// The description of its template.
-    pub description: String,
     /// Its parameters; hidden ones have stars for a value.
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.

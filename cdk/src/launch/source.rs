@@ -9,8 +9,8 @@ use crate::address::Address;
 use crate::cfn::Template;
 use crate::publish::Place;
 use crate::publish::versions::{self, Published, Versions, VersionsError};
-use crate::release::package::{Content, VERSION, zip_name};
-use crate::template::{Config, Release, native, provided};
+use crate::release::package::{Content, VERSION};
+use crate::template::{Config, native, provided};
 
 /// A list of releases, as somebody names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,10 +142,7 @@ impl Source {
         is_native: bool,
     ) -> Result<Self, SourceError> {
         let (place, release) = find(at, version, region).await?;
-        let config = Config::published(Release {
-            key: release.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default(),
-            buckets: release.buckets.clone().into_iter().collect(),
-        });
+        let config = Config::published(release.release());
         let template = template(&config, is_native);
         let name = if is_native { "cavatica-volume-native.template.yaml" } else { "cavatica-volume.template.yaml" };
         // Parameters are checked against the template that the link opens, and no other.

@@ -86,29 +86,10 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
     if !is_stack_name(&launch.stack_name) {
         return Err(LaunchError::StackName(launch.stack_name.clone()));
     }
-    for (i, (name, value)) in launch.parameters.iter().enumerate() {
-        let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
-            let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
-            let meant = most_alike(name, &known);
-            return Err(LaunchError::UnknownParameter { name: name.clone(), meant, known });
-        };
-        if launch.parameters[..i].iter().any(|(earlier, _)| earlier == name) {
-            return Err(LaunchError::Twice(name.clone()));
-        }
-        if parameter.no_echo {
-            return Err(LaunchError::NoEcho(name.clone()));
-        }
-        let checked = parameter.check(value);
-        checked.map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
+    if let Some((name, _)) = launch.parameters.iter().find(|(name, _)| is_hidden(template, name)) {
+        return Err(LaunchError::NoEcho(name.clone()));
     }
-    let given = |wanted: &str| launch.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
-    if let (Some(bucket), Some(prefix)) = (given("BucketName"), given("Prefix")) {
-        check_prefix_beside(bucket, prefix).map_err(|rule| LaunchError::Value {
-            name: "Prefix".to_owned(),
-            value: prefix.clone(),
-            rule,
-        })?;
-    }
+    check_parameters(template, &launch.parameters)?;
 
     let region = &launch.region;
     let mut url = format!(
@@ -121,6 +102,35 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
         url.push_str(&format!("&param_{name}={}", encoded(value)));
     }
     Ok(url)
+}
+
+/// Checks parameters one by one and beside each other, as far as that can be done without CloudFormation.
+pub fn check_parameters(template: &Template, parameters: &[(String, String)]) -> Result<(), LaunchError> {
+    for (i, (name, value)) in parameters.iter().enumerate() {
+        let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
+            let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+            let meant = most_alike(name, &known);
+            return Err(LaunchError::UnknownParameter { name: name.clone(), meant, known });
+        };
+        if parameters[..i].iter().any(|(earlier, _)| earlier == name) {
+            return Err(LaunchError::Twice(name.clone()));
+        }
+        let checked = parameter.check(value);
+        checked.map_err(|rule| LaunchError::Value { name: name.clone(), value: value.clone(), rule })?;
+    }
+    let given = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    if let (Some(bucket), Some(prefix)) = (given("BucketName"), given("Prefix")) {
+        check_prefix_beside(bucket, prefix).map_err(|rule| LaunchError::Value {
+            name: "Prefix".to_owned(),
+            value: prefix.clone(),
+            rule,
+        })?;
+    }
+    Ok(())
+}
+
+fn is_hidden(template: &Template, name: &str) -> bool {
+    template.parameters().any(|parameter| parameter.name == name && parameter.no_echo)
 }
 
 /// Checks that the console opens a template at this address.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Place;
-use crate::release::package::Content;
+use crate::release::package::{Content, zip_name};
+use crate::template::Release;
 
 /// Its key.
 pub const KEY: &str = "cavatica-connect/versions.json";
@@ -54,6 +55,13 @@ pub struct Published {
 }
 
 impl Published {
+    /// The release as its templates name it.
+    #[must_use]
+    pub fn release(&self) -> Release {
+        let key = self.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default();
+        Release { key, buckets: self.buckets.clone().into_iter().collect() }
+    }
+
     /// A file by its name.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&PublishedFile> {

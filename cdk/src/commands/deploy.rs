@@ -1,0 +1,350 @@
+//! `deploy`: creates or updates a stack, after showing what would change.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use crate::account::Account;
+use crate::address::Address;
+use crate::cfn::Template;
+use crate::cli::args::{DeployArgs, OutputForm};
+use crate::cli::console::{Console, Tone};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::run_until_signal;
+use crate::deploy::change_set::{ChangeSet, Proposal, TemplateAt};
+use crate::deploy::client::Stacks;
+use crate::deploy::follow::{Seen, first_cause};
+use crate::deploy::standing::{ParameterValue, Stack, Way, parameters};
+use crate::documents::{self, permissions_of_stack};
+use crate::launch::source::Source;
+use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
+use crate::publish::plan::Wish;
+use crate::publish::{Place, Publication, carry_out};
+use crate::regions;
+use crate::release::build::{self, Profile};
+use crate::release::children;
+use crate::release::workspace::Workspace;
+use crate::release::zip::Asset;
+use crate::template::{Config, native, provided};
+
+/// Why a stack is not deployed.
+#[derive(Debug, thiserror::Error)]
+enum DeployError {
+    /// A question would have no answer.
+    #[error("nobody can be asked here, since this is no terminal: add --yes to deploy without a question")]
+    NobodyToAsk,
+    /// Nobody says where.
+    #[error("the region is not known: give it with --region")]
+    NoRegion,
+    /// The zip is not there.
+    #[error("cannot read {path}: give the zip that `cavatica-connect package` wrote")]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nobody says which bucket.
+    #[error("a new stack needs a bucket: give it with --bucket")]
+    NoBucket,
+    /// The stack is of another template.
+    #[error("stack {0} is there and not one of cavatica-connect's: give another --stack-name")]
+    Foreign(String),
+    /// It cannot be worked on now.
+    #[error("{name} is in {status}: {remedy}")]
+    NotNow {
+        /// The stack.
+        name: String,
+        /// Its status.
+        status: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The operation failed.
+    #[error("the stack ended in {status}. First cause: {cause}")]
+    Failed {
+        /// Its status.
+        status: String,
+        /// The first failure among its events.
+        cause: String,
+    },
+}
+
+/// How far it is: what has to be said or taken back when a signal ends it.
+#[derive(Debug, Default)]
+enum Phase {
+    /// Nothing of it is in AWS.
+    #[default]
+    Looking,
+    /// A change set waits for an answer.
+    Proposed(Stacks, ChangeSet),
+    /// CloudFormation is at work.
+    Running {
+        /// The stack's ID, which names its region.
+        stack: String,
+        /// True if there was none before.
+        is_new: bool,
+    },
+}
+
+pub(super) fn run(args: DeployArgs, console: &Console) -> Result<Exit, Failure> {
+    if !args.yes && !console.can_ask() {
+        return Err(Failure::new(Exit::Usage, DeployError::NobodyToAsk));
+    }
+    if !is_stack_name(&args.stack_name) {
+        return Err(Failure::new(Exit::Usage, LaunchError::StackName(args.stack_name)));
+    }
+    let said = match args.output {
+        OutputForm::Text => console.clone(),
+        OutputForm::Json => console.aside(),
+    };
+    let phase = RefCell::new(Phase::default());
+    let result = run_until_signal(deploy(&args, &said, console, &phase), async || {
+        said.rest();
+        interrupted(phase.take()).await
+    });
+    said.rest();
+    result
+}
+
+/// Takes back what can be, and says what goes on.
+async fn interrupted(phase: Phase) -> String {
+    match phase {
+        Phase::Looking => children::end_all().to_owned(),
+        Phase::Proposed(stacks, change_set) => match stacks.withdraw(&change_set).await {
+            Ok(()) => "The proposal was taken back; nothing was changed.".to_owned(),
+            Err(error) => format!("The proposal {} is still there: {error}", change_set.id),
+        },
+        Phase::Running { stack, is_new } => {
+            let region = stack.split(':').nth(3).unwrap_or_default();
+            let command = |what: &str| format!("  aws cloudformation {what} --region {region} --stack-name {stack}");
+            let mut said = format!("The stack goes on in AWS. To watch it:\n{}", command("describe-stack-events"));
+            if !is_new {
+                said.push_str(&format!("\nTo cancel the update:\n{}", command("cancel-update-stack")));
+            }
+            said.push_str(&format!("\nTo delete it:\n{}", command("delete-stack")));
+            said
+        }
+    }
+}
+
+async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &RefCell<Phase>) -> Result<Exit, Failure> {
+    let usage = |error: LaunchError| Failure::new(Exit::Usage, error);
+    said.wait("looking at the stack");
+    let account = Account::of_caller().await?;
+    let region = args.region.or(account.region()).ok_or(DeployError::NoRegion)?;
+    let region = regions::commercial(region).map_err(|error| usage(error.into()))?;
+    let stacks = Stacks::new(account.cloudformation(region));
+    let before = standing(&stacks, args, said).await?;
+    let is_new = before.is_none();
+
+    let (template, at) = template(args, &account, region, said).await?;
+    check_parameters(&template, &args.parameters()).map_err(usage)?;
+    let mut given = args.parameters();
+    if is_new && !given.iter().any(|(name, _)| name == "BucketName") {
+        return Err(Failure::new(Exit::Usage, DeployError::NoBucket));
+    }
+    let has_to_be_given = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
+    if is_new && has_to_be_given && !given.iter().any(|(name, _)| name == "ExternalId") {
+        given.push(("ExternalId".to_owned(), documents::random_external_id()?.to_string()));
+    }
+    let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+    let proposal = Proposal {
+        stack_name: args.stack_name.clone(),
+        is_new,
+        template: at,
+        parameters: parameters(&names, &given, before.as_ref()),
+        names_iam: args.native,
+    };
+    said.wait("asking CloudFormation what would change");
+    let change_set = stacks.propose(&proposal).await?;
+    said.rest();
+    let Some(change_set) = change_set else {
+        said.say(&format!("Stack {} is as it should be: nothing to change.", args.stack_name));
+        print_outputs(before.as_ref(), args, results)?;
+        return Ok(Exit::Done);
+    };
+    phase.replace(Phase::Proposed(stacks.clone(), change_set.clone()));
+    tell_changes(&template, &proposal, before.as_ref(), &change_set, said);
+    if !args.yes && !said.ask("Carry this out?").await? {
+        stacks.withdraw(&change_set).await?;
+        phase.take();
+        said.say(&"Nothing was changed.");
+        return Ok(Exit::Done);
+    }
+
+    let stack = change_set.stack_id.clone();
+    // What happened before is no news.
+    let mut seen = Seen::default();
+    stacks.catch_up(&stack, &mut seen).await?;
+    stacks.execute(&change_set).await?;
+    phase.replace(Phase::Running { stack: stack.clone(), is_new });
+    follow(&stacks, &stack, &mut seen, said).await?;
+    print_outputs(stacks.find(&stack).await?.as_ref(), args, results)?;
+    Ok(Exit::Done)
+}
+
+/// The stack that is to be updated; nothing if one is to be created. One whose creation failed is deleted first, if
+/// whoever is asked agrees.
+async fn standing(stacks: &Stacks, args: &DeployArgs, said: &Console) -> Result<Option<Stack>, Failure> {
+    let name = &args.stack_name;
+    let Some(stack) = stacks.find(name).await? else { return Ok(None) };
+    said.rest();
+    let way = Way::of(&stack.status);
+    let ours = [native::template(&Config::default()).description, provided::template(&Config::default()).description];
+    if way != Way::Create && !ours.contains(&stacks.description(&stack.id).await?) {
+        return Err(DeployError::Foreign(name.clone()).into());
+    }
+    let not_now =
+        |remedy: String| DeployError::NotNow { name: format!("stack {name}"), status: stack.status.clone(), remedy };
+    let command = |what: &str| format!("`aws cloudformation {what} --stack-name {}`", stack.id);
+    match way {
+        Way::Create => Ok(None),
+        Way::Update => Ok(Some(stack)),
+        Way::Wait => Err(not_now(format!("wait for its end, which {} shows", command("describe-stack-events"))).into()),
+        Way::ContinueRollback => Err(not_now(format!("run {} first", command("continue-update-rollback"))).into()),
+        Way::Delete => Err(not_now(format!("run {} first", command("delete-stack"))).into()),
+        Way::DeleteAndCreate => {
+            let mut seen = Seen::default();
+            stacks.catch_up(&stack.id, &mut seen).await?;
+            let cause = first_cause(&seen.events).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
+            said.say(&format!("Stack {name} is in {}, because its creation failed. {cause}", stack.status));
+            if !args.yes && !said.ask("Delete it and create it again?").await? {
+                return Err(not_now("it can only be deleted, and was not".to_owned()).into());
+            }
+            stacks.delete(&stack.id).await?;
+            follow(stacks, &stack.id, &mut seen, said).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// The template, and where CloudFormation reads it; what it needs of S3 is there then.
+async fn template(
+    args: &DeployArgs,
+    account: &Account,
+    region: &str,
+    said: &Console,
+) -> Result<(Template, TemplateAt), Failure> {
+    if let Some(at) = &args.release {
+        let source = Source::of_release(at, args.release_version.as_deref(), Some(region), args.native).await?;
+        let address = Address::read(&source.template_url).map(|address| address.by_path());
+        return Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))));
+    }
+    if args.native {
+        let template = native::template(&Config::default());
+        let body = template.to_yaml();
+        return Ok((template, TemplateAt::Body(body)));
+    }
+    let asset = match &args.zip {
+        Some(path) => {
+            let read = std::fs::read(path).map_err(|source| DeployError::Zip { path: path.clone(), source })?;
+            Asset::from_zip(read)
+        }
+        None => built(said).await?,
+    };
+    let place = Place { region: region.to_owned(), bucket: format!("cavatica-connect-assets-{}-{region}", account.id) };
+    said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
+    let publication = Publication::of_code(&asset, None, None, vec![place.clone()]);
+    carry_out::all(account, &publication, &Wish { create_buckets: true, audience: None }).await?;
+    let config = Config::published(publication.release());
+    let key = publication.entry.file("cavatica-volume.template.yaml").map(|file| file.key.clone());
+    Ok((provided::template(&config), TemplateAt::Url(place.object(&key.unwrap_or_default()).by_path())))
+}
+
+async fn built(said: &Console) -> Result<Asset, Failure> {
+    let workspace = Workspace::locate()?;
+    said.wait("building the Lambda as it is released (minutes, the first time)");
+    let for_build = said.clone();
+    let build = move || build::build(&workspace, Profile::Release, |line| for_build.goes_on(line));
+    let binary = spawn_blocking(build).await??.binary;
+    Ok(spawn_blocking(move || Asset::from_binary(&binary)).await??)
+}
+
+fn tell_changes(
+    template: &Template,
+    proposal: &Proposal,
+    before: Option<&Stack>,
+    change_set: &ChangeSet,
+    said: &Console,
+) {
+    let verb = if proposal.is_new { "Create" } else { "Update" };
+    said.part(&format!("{verb} stack {}", proposal.stack_name));
+    for change in &change_set.changes {
+        let tone = if change.action == "Remove" || change.may_replace { Tone::Bad } else { Tone::Good };
+        let remark = if change.may_replace { "may be replaced" } else { "" };
+        said.row(tone, &format!("{:<8}", change.action), &format!("{:<20}", change.logical_id), &change.kind, remark);
+    }
+    let is_hidden = |name: &str| template.parameters().any(|it| it.name == name && it.no_echo);
+    let held = before.map(|stack| stack.parameters.clone()).unwrap_or_default();
+    let mut after = held.clone();
+    for (name, value) in &proposal.parameters {
+        let ParameterValue::Given(value) = value else { continue };
+        let was = held.get(name);
+        after.insert(name.clone(), value.clone());
+        match was {
+            _ if is_hidden(name) => said.entry(name, "given, and hidden"),
+            Some(was) if was == value => {}
+            Some(was) => said.entry(name, &format!("{value} (until now \"{was}\")")),
+            None => said.entry(name, value),
+        }
+    }
+    for parameter in template.parameters() {
+        if let Some(default) = &parameter.default {
+            after.entry(parameter.name.to_owned()).or_insert_with(|| default.clone());
+        }
+    }
+    match (before.and_then(|stack| permissions_of_stack(&stack.parameters)), permissions_of_stack(&after)) {
+        (Some(was), Some(will)) if was != will => {
+            said.part("What Cavatica may do: the difference");
+            said.difference(&was, &will);
+        }
+        (None, Some(will)) => {
+            said.part("What Cavatica may do");
+            said.json(&will);
+        }
+        _ => {}
+    }
+}
+
+async fn follow(stacks: &Stacks, stack: &str, seen: &mut Seen, said: &Console) -> Result<(), Failure> {
+    let begun = seen.events.len();
+    said.wait("waiting for CloudFormation");
+    let status = stacks.follow(stack, seen, |event| event.print(said)).await;
+    said.rest();
+    match status?.as_str() {
+        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE" => Ok(()),
+        status => {
+            let cause = first_cause(&seen.events[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
+            Err(DeployError::Failed { status: status.to_owned(), cause }.into())
+        }
+    }
+}
+
+/// Prints the outputs. The external ID is for a terminal or a program that asks for it, and for no log.
+fn print_outputs(stack: Option<&Stack>, args: &DeployArgs, results: &Console) -> Result<(), Failure> {
+    let empty = BTreeMap::new();
+    let outputs = stack.map_or(&empty, |stack| &stack.outputs);
+    if let OutputForm::Json = args.output {
+        let id = stack.map(|stack| stack.id.as_str());
+        results.print(&format!("{:#}", json!({"StackId": id, "Outputs": outputs})))?;
+        return Ok(());
+    }
+    results.part("What the administrator copies into Cavatica");
+    for output in &provided::template(&Config::default()).outputs {
+        let Some(value) = outputs.get(output.name) else { continue };
+        let tells_id = ["ExternalId", "CreateVolumeRequest"].contains(&output.name);
+        match serde_json::from_str(value) {
+            _ if tells_id && !results.is_watched() => {
+                results.entry(output.name, "hidden, since this may be a log: --output json has it");
+            }
+            Ok(json @ Value::Object(_)) => results.json_entry(output.name, &json),
+            _ => results.entry(output.name, value),
+        }
+    }
+    Ok(())
+}

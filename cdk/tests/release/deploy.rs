@@ -1,0 +1,201 @@
+//! A stack without the console: deployed, changed, refused, interrupted.
+
+use std::error::Error;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use aws_sdk_cloudformation::Client;
+use cavatica_connect::release::build::{self, Profile};
+use cavatica_connect::release::workspace::Workspace;
+use cavatica_connect::release::zip::Asset;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::publisher::{Outcome, Publisher, said};
+
+const BUCKET: &str = "genomics-lab-data";
+
+/// Whoever deploys: the account of an engine with a bucket in it, and the Lambda's zip.
+struct Operator {
+    publisher: Publisher,
+    zip: String,
+}
+
+impl Operator {
+    async fn start() -> Result<Self, Box<dyn Error>> {
+        let build = || {
+            build::build(&Workspace::locate()?, Profile::Quick, |_| {}).map_err(Box::<dyn Error + Send + Sync>::from)
+        };
+        let binary = tokio::task::spawn_blocking(build).await?.map_err(|error| error.to_string())?.binary;
+        let publisher = Publisher::start().await?;
+        publisher.make_bucket(BUCKET, "us-east-1").await?;
+        let zip = publisher.folder.path().join("function.zip");
+        std::fs::write(&zip, Asset::from_binary(&binary)?.bytes)?;
+        Ok(Self { publisher, zip: zip.display().to_string() })
+    }
+
+    fn command(&self, further: &[&str]) -> Command {
+        self.publisher.connect(&[&["deploy", "--zip", &self.zip], further].concat())
+    }
+
+    async fn deploy(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
+        Ok(self.command(further).output().await?)
+    }
+
+    async fn status(&self, stack: &str) -> Result<String, Box<dyn Error>> {
+        let client = Client::new(&self.publisher.engine.sdk_config());
+        let answer = client.describe_stacks().stack_name(stack).send().await?;
+        let status = answer.stacks().first().and_then(|stack| stack.stack_status()).ok_or("no status")?;
+        Ok(status.as_str().to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_stack_is_created_left_alone_and_changed() -> Outcome {
+    let operator = Operator::start().await?;
+    let created = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
+    let text = said(&created);
+    assert!(created.status.success(), "{text}");
+    for part in ["Create stack cavatica-volume", "VolumeAccess", "s3:GetObject", "CREATE_COMPLETE", "RoleArn"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
+    let again = operator.deploy(&["--yes", "--output", "json"]).await?;
+    assert!(again.status.success() && said(&again).contains("nothing to change"), "{}", said(&again));
+    let result: Value = serde_json::from_slice(&again.stdout)?;
+    let external_id = result["Outputs"]["ExternalId"].as_str().ok_or("no external ID")?;
+    assert!(!text.contains(external_id), "a pipe may be a log: {text}");
+
+    let changed = operator.deploy(&["--access", "read-write", "--prefix", "raw/2026", "--yes"]).await?;
+    let text = said(&changed);
+    assert!(changed.status.success(), "{text}");
+    for part in
+        ["Update stack cavatica-volume", "ReadWrite (until now \"ReadOnly\")", "+ ", "s3:PutObject", "UPDATE_COMPLETE"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
+    let operator = Operator::start().await?;
+    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let other = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#;
+    client.create_stack().stack_name("somebody-elses").template_body(other).send().await?;
+    for (arguments, code, expected) in [
+        (&["--bucket", BUCKET][..], 2, "add --yes"),
+        (&["--yes"], 2, "give it with --bucket"),
+        (&["--bucket", "My_Bucket", "--yes"], 2, "parameter BucketName cannot be \"My_Bucket\""),
+        (&["--bucket", BUCKET, "--param", "Checks=Sometimes", "--yes"], 2, "choose Enforce, Report or Off"),
+        (&["--bucket", BUCKET, "--stack-name", "1st", "--yes"], 2, "cannot be a stack's name"),
+        (&["--bucket", BUCKET, "--stack-name", "somebody-elses", "--yes"], 1, "not one of cavatica-connect's"),
+        (&["--bucket", BUCKET, "--zip", "nowhere.zip", "--yes"], 2, "cannot be used multiple times"),
+    ] {
+        let output = operator.deploy(arguments).await?;
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(said(&output).contains(expected), "{}", said(&output));
+        assert!(operator.status("cavatica-volume").await.is_err(), "no stack");
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stack_that_failed_says_the_functions_own_reason_and_is_made_anew() -> Outcome {
+    let operator = Operator::start().await?;
+    let failed = operator.deploy(&["--bucket", "not-there-at-all", "--yes"]).await?;
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(said(&failed).contains("First cause: VolumeAccess: ") && said(&failed).contains("not-there-at-all"));
+    assert_eq!(operator.status("cavatica-volume").await?, "ROLLBACK_COMPLETE");
+    let again = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
+    assert!(again.status.success(), "{}", said(&again));
+    for part in ["because its creation failed.", "VolumeAccess: Bucket not-there-at-all", "DELETE_COMPLETE"] {
+        assert!(said(&again).contains(part), "{}", said(&again));
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_native_template_needs_no_bucket_for_code_and_gets_a_random_external_id() -> Outcome {
+    let operator = Operator::start().await?;
+    let arguments = ["deploy", "--native", "--bucket", BUCKET, "--yes", "--output", "json"];
+    let output = operator.publisher.connect(&arguments).output().await?;
+    assert!(output.status.success(), "{}", said(&output));
+    let result: Value = serde_json::from_slice(&output.stdout)?;
+    assert!(result["Outputs"]["ExternalId"].as_str().is_some_and(|id| id.len() == 32), "{result}");
+    let s3 = operator.publisher.s3("us-east-1");
+    assert_eq!(s3.list_buckets().send().await?.buckets().len(), 1, "the lab's alone");
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signal_while_aws_is_at_work_names_the_commands_that_go_on_from_there() -> Outcome {
+    let operator = Operator::start().await?;
+    let mut running = operator.command(&["--bucket", BUCKET, "--yes"]);
+    let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let id = running.id().ok_or("no process")?.to_string();
+    // Until CloudFormation is at work.
+    while !operator.status("cavatica-volume").await.is_ok_and(|status| status == "CREATE_IN_PROGRESS") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(Command::new("kill").args(["-TERM", &id]).status().await?.success());
+    let output = running.wait_with_output().await?;
+    assert_eq!(output.status.code(), Some(143), "{}", said(&output));
+    for part in ["describe-stack-events", "delete-stack", "--region us-east-1"] {
+        assert!(said(&output).contains(part), "{}", said(&output));
+    }
+    assert!(!said(&output).contains("cancel-update-stack"), "there is no update: {}", said(&output));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// Runs a command in a terminal, waits for its question, and types something.
+const TERMINAL: &str = r#"
+import os, pty, sys
+typed, command = sys.argv[1].encode().decode("unicode_escape").encode(), sys.argv[2:]
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(command[0], command)
+said, answered = b"", False
+while True:
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not part:
+        break
+    said += part
+    if not answered and b"[y/N]" in said:
+        os.write(terminal, typed)
+        answered = True
+sys.stdout.buffer.write(said)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"#;
+
+#[tokio::test]
+async fn no_and_an_interruption_at_the_question_leave_nothing() -> Outcome {
+    let operator = Operator::start().await?;
+    for (typed, code, expected) in [
+        ("n\\n", 0, "Nothing was changed."),
+        ("\\x03", 130, "The proposal was taken back; nothing was changed."),
+        ("y\\n", 0, "CREATE_COMPLETE"),
+    ] {
+        let asked = operator.command(&["--bucket", BUCKET]);
+        let asked = asked.as_std();
+        let mut terminal = Command::new("python3");
+        terminal.args(["-I", "-c", TERMINAL, typed]).arg(asked.get_program()).args(asked.get_args()).env_clear();
+        terminal.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        terminal.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = terminal.output().await?;
+        assert_eq!(output.status.code(), Some(code), "{typed}: {}", said(&output));
+        assert!(said(&output).contains(expected), "{typed}: {}", said(&output));
+        let is_there = operator.status("cavatica-volume").await.is_ok_and(|status| status != "DELETE_COMPLETE");
+        assert_eq!(is_there, typed.starts_with('y'), "{typed}");
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
