@@ -6,6 +6,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use cavatica_aws::AwsAccount;
 
 use crate::address::Address;
 use crate::regions::has_to_be_enabled;
@@ -179,6 +180,12 @@ impl Account {
     #[must_use]
     pub fn lambda(&self, region: &str) -> aws_sdk_lambda::Client {
         aws_sdk_lambda::Client::new(&self.within(region))
+    }
+
+    /// The account behind the domain's port, to be looked at.
+    #[must_use]
+    pub fn port(&self, region: &str) -> AwsAccount {
+        AwsAccount::new(&self.within(region))
     }
 
     fn within(&self, region: &str) -> SdkConfig {

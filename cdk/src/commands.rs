@@ -5,8 +5,10 @@ mod deploy;
 mod documents;
 mod launch_url;
 mod man;
+mod outputs;
 mod package;
 mod publish;
+mod status;
 mod synth;
 mod verify;
 
@@ -23,6 +25,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
         Command::Deploy(args) => deploy::run(args, console),
+        Command::Status(args) => status::run(args, console),
         Command::Verify(args) => verify::run(args, console),
         Command::Completions(args) => completions::run(args, console),
         Command::Man(args) => man::run(args, console),

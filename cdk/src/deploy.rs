@@ -3,4 +3,5 @@
 pub mod change_set;
 pub mod client;
 pub mod follow;
+pub mod request;
 pub mod standing;

@@ -57,6 +57,10 @@ pub enum Command {
     /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION. What is not given on an update
     /// stays as the stack has it.
     Deploy(DeployArgs),
+    /// Show a stack, what IAM holds for it, and what differs from what it asks for
+    ///
+    /// Only looks. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
+    Status(StatusArgs),
     /// Compare what a stack runs with what was released
     ///
     /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
@@ -259,6 +263,23 @@ pub struct DeployArgs {
     /// Do not ask before the changes are carried out
     #[arg(long)]
     pub yes: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Follow an operation that goes on to its end first
+    #[arg(long)]
+    pub watch: bool,
     /// Form of the result; with json everything else goes to standard error
     #[arg(long, value_enum, default_value = "text")]
     pub output: OutputForm,

@@ -1,12 +1,11 @@
 //! `deploy`: creates or updates a stack, after showing what would change.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
+use super::outputs;
 use crate::account::Account;
 use crate::address::Address;
 use crate::cfn::Template;
@@ -17,7 +16,7 @@ use crate::cli::signals::run_until_signal;
 use crate::deploy::change_set::{ChangeSet, Proposal, TemplateAt};
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::{Seen, first_cause};
-use crate::deploy::standing::{ParameterValue, Stack, Way, parameters};
+use crate::deploy::standing::{ParameterValue, Stack, Way, is_ours, parameters};
 use crate::documents::{self, permissions_of_stack};
 use crate::launch::source::Source;
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
@@ -165,7 +164,7 @@ async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &Re
     said.rest();
     let Some(change_set) = change_set else {
         said.say(&format!("Stack {} is as it should be: nothing to change.", args.stack_name));
-        print_outputs(before.as_ref(), args, results)?;
+        outputs::print(before.as_ref(), args.output, results)?;
         return Ok(Exit::Done);
     };
     phase.replace(Phase::Proposed(stacks.clone(), change_set.clone()));
@@ -184,7 +183,7 @@ async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &Re
     stacks.execute(&change_set).await?;
     phase.replace(Phase::Running { stack: stack.clone(), is_new });
     follow(&stacks, &stack, &mut seen, said).await?;
-    print_outputs(stacks.find(&stack).await?.as_ref(), args, results)?;
+    outputs::print(stacks.find(&stack).await?.as_ref(), args.output, results)?;
     Ok(Exit::Done)
 }
 
@@ -195,8 +194,7 @@ async fn standing(stacks: &Stacks, args: &DeployArgs, said: &Console) -> Result<
     let Some(stack) = stacks.find(name).await? else { return Ok(None) };
     said.rest();
     let way = Way::of(&stack.status);
-    let ours = [native::template(&Config::default()).description, provided::template(&Config::default()).description];
-    if way != Way::Create && !ours.contains(&stacks.description(&stack.id).await?) {
+    if way != Way::Create && !is_ours(&stacks.description(&stack.id).await?) {
         return Err(DeployError::Foreign(name.clone()).into());
     }
     let not_now =
@@ -323,28 +321,4 @@ async fn follow(stacks: &Stacks, stack: &str, seen: &mut Seen, said: &Console) -
             Err(DeployError::Failed { status: status.to_owned(), cause }.into())
         }
     }
-}
-
-/// Prints the outputs. The external ID is for a terminal or a program that asks for it, and for no log.
-fn print_outputs(stack: Option<&Stack>, args: &DeployArgs, results: &Console) -> Result<(), Failure> {
-    let empty = BTreeMap::new();
-    let outputs = stack.map_or(&empty, |stack| &stack.outputs);
-    if let OutputForm::Json = args.output {
-        let id = stack.map(|stack| stack.id.as_str());
-        results.print(&format!("{:#}", json!({"StackId": id, "Outputs": outputs})))?;
-        return Ok(());
-    }
-    results.part("What the administrator copies into Cavatica");
-    for output in &provided::template(&Config::default()).outputs {
-        let Some(value) = outputs.get(output.name) else { continue };
-        let tells_id = ["ExternalId", "CreateVolumeRequest"].contains(&output.name);
-        match serde_json::from_str(value) {
-            _ if tells_id && !results.is_watched() => {
-                results.entry(output.name, "hidden, since this may be a log: --output json has it");
-            }
-            Ok(json @ Value::Object(_)) => results.json_entry(output.name, &json),
-            _ => results.entry(output.name, value),
-        }
-    }
-    Ok(())
 }

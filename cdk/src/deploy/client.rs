@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Output, Parameter};
+use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource};
 
 use super::standing::Stack;
 
@@ -108,6 +108,14 @@ impl Stacks {
             parameters: stack.parameters.unwrap_or_default().into_iter().filter_map(parameter).collect(),
             outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(output).collect(),
         }))
+    }
+
+    /// The physical IDs of a stack's resources, by their names in the template.
+    pub async fn resources(&self, stack: &str) -> Result<BTreeMap<String, String>, StackError> {
+        let answer = self.client.describe_stack_resources().stack_name(stack).send().await;
+        let resources = answer.map_err(refused("reading the stack's resources"))?.stack_resources.unwrap_or_default();
+        let pair = |it: StackResource| Some((it.logical_resource_id?, it.physical_resource_id?));
+        Ok(resources.into_iter().filter_map(pair).collect())
     }
 
     /// The description of the template that a stack has.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::template::{Config, native, provided};
+
 /// A stack as CloudFormation describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stack {
@@ -45,6 +47,13 @@ impl Way {
             _ => Self::Update,
         }
     }
+}
+
+/// True for the description of a template of ours. Releases keep it.
+#[must_use]
+pub fn is_ours(description: &str) -> bool {
+    let config = Config::default();
+    [provided::template(&config).description, native::template(&config).description].iter().any(|it| it == description)
 }
 
 /// Where the value of a parameter comes from.

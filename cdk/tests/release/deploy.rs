@@ -79,6 +79,70 @@ async fn a_stack_is_created_left_alone_and_changed() -> Outcome {
 }
 
 #[tokio::test]
+async fn the_status_tells_each_change_by_hand_and_no_other() -> Outcome {
+    let operator = Operator::start().await?;
+    let created = operator.deploy(&["--bucket", BUCKET, "--yes", "--output", "json"]).await?;
+    let result: Value = serde_json::from_slice(&created.stdout).map_err(|_| said(&created))?;
+    let (role, policy) = (output(&result, "RoleName")?, output(&result, "PolicyArn")?);
+    let external_id = output(&result, "ExternalId")?;
+    let iam = aws_sdk_iam::Client::new(&operator.publisher.engine.sdk_config());
+    let status = async |further: &[&str]| -> Result<Output, Box<dyn Error>> {
+        Ok(operator.publisher.connect(&[&["status"], further].concat()).output().await?)
+    };
+    let as_asked = status(&[]).await?;
+    assert_eq!(as_asked.status.code(), Some(0), "{}", said(&as_asked));
+    for part in ["CREATE_COMPLETE", "s3:GetObject", "IAM holds exactly what the stack asks for"] {
+        assert!(said(&as_asked).contains(part), "{part}: {}", said(&as_asked));
+    }
+    assert!(!said(&as_asked).contains(external_id), "a pipe may be a log");
+
+    let open = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}"#;
+    let drift = async || -> Result<Vec<String>, Box<dyn Error>> {
+        let output = status(&["--output", "json"]).await?;
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let told: Value = serde_json::from_slice(&output.stdout)?;
+        Ok(serde_json::from_value(told["Drift"].clone())?)
+    };
+    let name = policy.rsplit('/').next().unwrap_or_default();
+
+    iam.create_policy_version().policy_arn(policy).policy_document(open).set_as_default(true).send().await?;
+    assert_eq!(drift().await?, [format!("making a new version of policy {name}")]);
+    let text = status(&[]).await?;
+    assert!(said(&text).contains("+ ") && said(&text).contains("\"s3:*\""), "{}", said(&text));
+    let version = iam.get_policy_version().policy_arn(policy).version_id("v1").send().await?.policy_version;
+    let first = percent_encoding::percent_decode_str(version.as_ref().and_then(|it| it.document()).unwrap_or_default())
+        .decode_utf8()?;
+    iam.create_policy_version().policy_arn(policy).policy_document(first).set_as_default(true).send().await?;
+
+    let held = iam.get_role().role_name(role).send().await?.role.ok_or("no role")?;
+    let trust =
+        percent_encoding::percent_decode_str(held.assume_role_policy_document().unwrap_or_default()).decode_utf8()?;
+    let anyone = trust.replace(external_id, "known-to-others");
+    iam.update_assume_role_policy().role_name(role).policy_document(anyone).send().await?;
+    assert_eq!(drift().await?, [format!("setting the trust policy of role {role}")]);
+    iam.update_assume_role_policy().role_name(role).policy_document(trust).send().await?;
+
+    iam.detach_role_policy().role_name(role).policy_arn(policy).send().await?;
+    assert_eq!(drift().await?, [format!("attaching policy {name} to role {role}")]);
+    iam.attach_role_policy().role_name(role).policy_arn(policy).send().await?;
+
+    let boundary = held.permissions_boundary().and_then(|it| it.permissions_boundary_arn()).ok_or("no boundary")?;
+    iam.delete_role_permissions_boundary().role_name(role).send().await?;
+    let cap = boundary.rsplit('/').next().unwrap_or_default();
+    assert_eq!(drift().await?, [format!("setting {cap} as boundary of role {role}")]);
+    iam.put_role_permissions_boundary().role_name(role).permissions_boundary(boundary).send().await?;
+
+    iam.untag_policy().policy_arn(policy).tag_keys("cavatica-connect:stack").send().await?;
+    assert!(drift().await?.concat().contains("lost the tags that say it is this stack's"));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+fn output<'r>(result: &'r Value, name: &str) -> Result<&'r str, String> {
+    result["Outputs"][name].as_str().ok_or_else(|| format!("no {name} in {result}"))
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
     let operator = Operator::start().await?;
     let client = Client::new(&operator.publisher.engine.sdk_config());

@@ -1,6 +1,6 @@
 //! The Lambda's entry: environment, log, clients. Everything else is in the library.
 
-use cavatica_provider::aws::{self, AwsAccount};
+use cavatica_aws::{self as aws, AwsAccount};
 use cavatica_provider::delivery::{self, HttpPost};
 use cavatica_provider::invocation;
 use cavatica_provider::provider::Provider;

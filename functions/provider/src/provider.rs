@@ -10,10 +10,10 @@ use cavatica_access::patience::FOR_THE_ANSWER;
 use cavatica_access::port::Account;
 use cavatica_access::reconcile::{self, Context, Done};
 use cavatica_access::wanted::Present;
+use cavatica_aws::clock::Deadline;
 use futures_util::FutureExt as _;
 
 use crate::answer::{Answer, Attributes, FINDINGS, Outcome};
-use crate::clock::Deadline;
 use crate::delivery::{Post, Undeliverable, deliver};
 use crate::envelope::Envelope;
 use crate::task::{NOTHING_MADE, Pins, Rejected, Task};

@@ -53,10 +53,11 @@ fn the_domain_names_no_sdk_runtime_http_environment_clock_or_random_source() -> 
 
 #[test]
 fn only_the_aws_adapter_names_the_sdks_of_iam_and_s3() -> Outcome {
-    for (sdk, known) in [("aws_sdk_iam", &["aws.rs", "change.rs", "iam.rs"][..]), ("aws_sdk_s3", &["s3.rs"])] {
-        let mut files = naming("functions/provider/src", sdk)?;
+    for (sdk, known) in [("aws_sdk_iam", &["change.rs", "iam.rs", "lib.rs"][..]), ("aws_sdk_s3", &["s3.rs"])] {
+        let mut files = naming("functions/aws/src", sdk)?;
         files.sort();
         assert_eq!(files, known, "{sdk}");
+        assert_eq!(naming("functions/provider/src", sdk)?, Vec::<String>::new(), "{sdk}");
     }
     Ok(())
 }
@@ -73,7 +74,11 @@ fn what_is_released_depends_on_no_emulator_and_no_account_in_memory_and_provider
 -> Outcome {
     let root = Workspace::locate()?.root;
     for (path, other) in [
+        ("functions/access", "cavatica-aws"),
         ("functions/access", "cavatica-provider"),
+        ("functions/aws", "cavatica-provider"),
+        ("functions/aws", "cavatica-connect"),
+        ("functions/aws", "cavatica-memory"),
         ("functions/access", "cavatica-connect"),
         ("functions/provider", "cavatica-connect"),
         ("cdk", "cavatica-provider"),

@@ -6,13 +6,15 @@ use std::process::Command;
 
 use cavatica_access::request::{Checks, Request};
 use cavatica_connect::cfn::Template;
+use cavatica_connect::deploy::request::{Made, properties};
 use cavatica_connect::operator;
 use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
-use cavatica_simulation::evaluation::Evaluation;
+use cavatica_simulation::evaluation::{self, Evaluation};
+use cavatica_simulation::events;
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
@@ -207,5 +209,51 @@ fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
     let stale: Vec<_> =
         NOT_CALLED.iter().flat_map(|(_, actions)| *actions).filter(|action| !excused.contains(*action)).collect();
     assert!(stale.is_empty(), "no handler calls {stale:?} any more, or the operator has it");
+    Ok(())
+}
+
+/// `status` cannot ask CloudFormation which properties it sent, and makes them of the parameters.
+#[test]
+fn what_status_takes_for_the_request_is_what_the_template_sends() -> Outcome {
+    let template = provided::template(&evaluation::published());
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let tables: [&[(&str, &str)]; 4] = [
+        &[("BucketName", "my-bucket")],
+        &[("BucketName", "my-bucket"), ("ExternalId", "none"), ("ProjectLocations", "us-east-1")],
+        &[
+            ("BucketName", "my-bucket"),
+            ("RoleName", "lab-role"),
+            ("IamPath", "/lab/"),
+            ("Tags", "a=b,c=d"),
+            ("Checks", "Off"),
+        ],
+        &[
+            ("BucketName", "my-bucket"),
+            ("Prefix", "raw/2026"),
+            ("AccessMode", "ReadWrite"),
+            ("KmsKeyArn", key),
+            ("BucketOwnerAccountId", "210987654321"),
+            ("RoleName", "lab-role"),
+            ("PolicyName", "lab-policy"),
+            ("ExternalId", "a-secret-of-ours"),
+            ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/cap"),
+            ("MaxSessionDuration", "43200"),
+            ("Description", "of the lab"),
+            ("RestrictListing", "true"),
+            ("OmitObjectAcls", "true"),
+        ],
+    ];
+    for given in tables {
+        let evaluation = Evaluation::of(&template, given);
+        let sent = evaluation.custom_resource()?;
+        let made = Made {
+            stack: events::STACK.parse()?,
+            external_id: sent["ExternalId"].as_str().map(str::to_owned),
+            boundary: evaluation.reference("Boundary")?.as_str().unwrap_or_default().to_owned(),
+            release: sent["Release"].as_str().unwrap_or_default().to_owned(),
+        };
+        let parameters = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(Request::parse(&properties(&parameters, &made))?, Request::parse(&sent)?, "{given:?}");
+    }
     Ok(())
 }

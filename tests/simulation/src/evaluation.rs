@@ -51,7 +51,8 @@ impl Evaluation {
         more
     }
 
-    fn reference(&self, name: &str) -> Result<Value, Error> {
+    /// The value of a parameter or pseudo parameter, or the ID of a resource.
+    pub fn reference(&self, name: &str) -> Result<Value, Error> {
         Ok(match name {
             "AWS::Partition" => json!("aws"),
             "AWS::AccountId" => json!("123456789012"),

@@ -1,6 +1,9 @@
-//! The account as it really is: IAM, S3 and STS behind the domain's port, over one connector.
+//! The domain's ports as they really are: IAM, S3 and STS behind one, over one connector, and time behind the other.
+//!
+//! The Lambda changes accounts through it, and the command line looks at them.
 
 mod change;
+pub mod clock;
 mod failure;
 mod iam;
 mod s3;
@@ -21,7 +24,7 @@ use cavatica_access::port::{
 use cavatica_access::volume::{BucketName, Region};
 use serde_json::Value;
 
-/// The account that the function runs in.
+/// The account that the credentials belong to.
 #[derive(Debug, Clone)]
 pub struct AwsAccount {
     iam: iam::Iam,
