@@ -182,6 +182,12 @@ impl Account {
         aws_sdk_lambda::Client::new(&self.within(region))
     }
 
+    /// CloudWatch Logs in a region.
+    #[must_use]
+    pub fn logs(&self, region: &str) -> aws_sdk_cloudwatchlogs::Client {
+        aws_sdk_cloudwatchlogs::Client::new(&self.within(region))
+    }
+
     /// The account behind the domain's port, to be looked at.
     #[must_use]
     pub fn port(&self, region: &str) -> AwsAccount {

@@ -2,6 +2,7 @@
 
 mod completions;
 mod deploy;
+mod destroy;
 mod documents;
 mod launch_url;
 mod man;
@@ -25,6 +26,7 @@ pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
         Command::Publish(args) => publish::run(args, console),
         Command::LaunchUrl(args) => launch_url::run(args, console),
         Command::Deploy(args) => deploy::run(args, console),
+        Command::Destroy(args) => destroy::run(args, console),
         Command::Status(args) => status::run(args, console),
         Command::Verify(args) => verify::run(args, console),
         Command::Completions(args) => completions::run(args, console),

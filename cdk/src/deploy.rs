@@ -3,5 +3,6 @@
 pub mod change_set;
 pub mod client;
 pub mod follow;
+pub mod remains;
 pub mod request;
 pub mod standing;

@@ -57,6 +57,8 @@ pub enum Command {
     /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION. What is not given on an update
     /// stays as the stack has it.
     Deploy(DeployArgs),
+    /// Delete a stack, and prove that nothing of it is left
+    Destroy(DestroyArgs),
     /// Show a stack, what IAM holds for it, and what differs from what it asks for
     ///
     /// Only looks. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
@@ -266,6 +268,20 @@ pub struct DeployArgs {
     /// Form of the result; with json everything else goes to standard error
     #[arg(long, value_enum, default_value = "text")]
     pub output: OutputForm,
+}
+
+/// Arguments of `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Arguments of `status`.

@@ -5,13 +5,11 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_sdk_cloudformation::Client;
-use cavatica_connect::release::build::{self, Profile};
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::release::zip::Asset;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::publisher::{Outcome, Publisher, said};
+use crate::publisher::{Outcome, Publisher, lambda, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
@@ -23,10 +21,7 @@ struct Operator {
 
 impl Operator {
     async fn start() -> Result<Self, Box<dyn Error>> {
-        let build = || {
-            build::build(&Workspace::locate()?, Profile::Quick, |_| {}).map_err(Box::<dyn Error + Send + Sync>::from)
-        };
-        let binary = tokio::task::spawn_blocking(build).await?.map_err(|error| error.to_string())?.binary;
+        let binary = lambda().await?;
         let publisher = Publisher::start().await?;
         publisher.make_bucket(BUCKET, "us-east-1").await?;
         let zip = publisher.folder.path().join("function.zip");
@@ -213,6 +208,53 @@ async fn a_signal_while_aws_is_at_work_names_the_commands_that_go_on_from_there(
         assert!(said(&output).contains(part), "{}", said(&output));
     }
     assert!(!said(&output).contains("cancel-update-stack"), "there is no update: {}", said(&output));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_destroyed_stack_is_shown_to_be_gone_and_what_is_left_is_named() -> Outcome {
+    let operator = Operator::start().await?;
+    let destroy = async |further: &[&str]| -> Result<Output, Box<dyn Error>> {
+        Ok(operator.publisher.connect(&[&["destroy"], further].concat()).output().await?)
+    };
+    assert_eq!(destroy(&[]).await?.status.code(), Some(2), "nobody to ask");
+    let cors = ["--bucket", BUCKET, "--param", "ConfigureCors=true", "--yes"];
+    assert!(operator.deploy(&cors).await?.status.success());
+    let gone = destroy(&["--yes"]).await?;
+    let text = said(&gone);
+    assert!(gone.status.success(), "{text}");
+    assert!(text.contains("In Cavatica, deactivate the volume first"), "{text}");
+    for part in
+        ["role cavatica-volume-", "policy cavatica-volume-", "-Boundary-", "function ", "log group ", "CORS rule"]
+    {
+        assert!(text.lines().any(|line| line.contains(part) && line.ends_with("is gone")), "{part}: {text}");
+    }
+    let again = destroy(&["--yes"]).await?;
+    assert!(again.status.success() && said(&again).contains("nothing to delete"), "{}", said(&again));
+
+    assert!(operator.deploy(&["--bucket", BUCKET, "--yes"]).await?.status.success());
+    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let resources = client.describe_stack_resources().stack_name("cavatica-volume").send().await?;
+    let group = resources.stack_resources().iter().find(|it| it.logical_resource_id() == Some("ProviderLogGroup"));
+    let group = group.and_then(|it| it.physical_resource_id()).ok_or("no log group")?.to_owned();
+    // As a function's last words may do: the group comes back while the rest goes.
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&operator.publisher.engine.sdk_config());
+    let comes_back = async {
+        loop {
+            let found = logs.describe_log_groups().log_group_name_prefix(&group).send().await?;
+            if found.log_groups().is_empty() {
+                logs.create_log_group().log_group_name(&group).send().await?;
+                return Ok::<_, Box<dyn Error>>(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (left, came_back) = tokio::join!(destroy(&["--yes"]), comes_back);
+    came_back?;
+    let left = left?;
+    assert_eq!(left.status.code(), Some(1), "{}", said(&left));
+    assert!(said(&left).contains("aws logs delete-log-group --region us-east-1"), "{}", said(&left));
     operator.publisher.engine.stop().await?;
     Ok(())
 }

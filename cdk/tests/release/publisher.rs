@@ -1,13 +1,15 @@
 //! A publisher: an engine for AWS, a package, and the command line on both.
 
 use std::error::Error;
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
 use cavatica_connect::publish::versions::{self, Versions};
 use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package::{Package, Provenance};
 use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::release::zip::Asset;
@@ -103,4 +105,17 @@ impl Publisher {
 
 pub fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
+}
+
+/// The Lambda's binary as the tests run it; built when need be, and not in silence.
+pub async fn lambda() -> Result<PathBuf, Box<dyn Error>> {
+    let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
+    let build = move || {
+        let workspace = Workspace::locate().map_err(|error| error.to_string())?;
+        if !workspace.target.join(Profile::Quick.name()).join("bootstrap").exists() {
+            tell("building the Lambda: about four minutes, the first time");
+        }
+        build::build(&workspace, Profile::Quick, tell).map_err(|error| error.to_string())
+    };
+    Ok(tokio::task::spawn_blocking(build).await??.binary)
 }

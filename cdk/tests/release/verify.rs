@@ -11,22 +11,18 @@ use cavatica_connect::deploy::client::{Definition, Stacks};
 use cavatica_connect::deploy::follow::Seen;
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::{Publication, carry_out, versions};
-use cavatica_connect::release::build::{self, Profile};
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
 use serde_json::Value;
 
-use crate::publisher::{Outcome, Publisher, said};
+use crate::publisher::{Outcome, Publisher, lambda, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
 /// A publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may need a newer C
 /// library than Lambda has, and then there would be none.
 async fn published() -> Result<Publisher, Box<dyn Error>> {
-    let build =
-        || build::build(&Workspace::locate()?, Profile::Quick, |_| {}).map_err(Box::<dyn Error + Send + Sync>::from);
-    let binary = tokio::task::spawn_blocking(build).await?.map_err(|error| error.to_string())?.binary;
+    let binary = lambda().await?;
     let publisher = Publisher::start().await?;
     publisher.make_bucket(BUCKET, "us-east-1").await?;
     let publication = Publication::of_code(&Asset::from_binary(&binary)?, None, None, publisher.places());
