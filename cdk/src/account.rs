@@ -17,7 +17,18 @@ use crate::wording::sentence;
 pub struct Account {
     /// Its ID, 12 digits.
     pub id: String,
+    /// The way to it.
+    pub access: Access,
     config: SdkConfig,
+}
+
+/// What a command line says of the way to AWS; what it does not say, environment and profile do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// The profile of AWS's configuration.
+    pub profile: Option<String>,
+    /// Where AWS's services answer, for emulators.
+    pub endpoint_url: Option<String>,
 }
 
 /// A call to AWS, as part of a sentence.
@@ -135,8 +146,9 @@ impl Call {
 
 impl Account {
     /// The account of the credentials that AWS's standard chain finds: environment, profile, single sign-on, workload.
-    pub async fn of_caller() -> Result<Self, AwsError> {
-        Self::of(configuration().load().await).await
+    pub async fn of_caller(access: &Access) -> Result<Self, AwsError> {
+        let account = Self::of(access.configuration().load().await).await?;
+        Ok(Self { access: access.clone(), ..account })
     }
 
     /// The account of a configuration.
@@ -155,7 +167,7 @@ impl Account {
         };
         let answer = aws_sdk_sts::Client::new(&in_region).get_caller_identity().send().await;
         let id = answer.map_err(|error| call.failed(error))?.account.unwrap_or_default();
-        Ok(Self { id, config })
+        Ok(Self { id, access: Access::default(), config })
     }
 
     /// The region that the configuration names.
@@ -199,19 +211,28 @@ impl Account {
     }
 }
 
-/// What the standard chain finds in environment and profile.
-fn configuration() -> ConfigLoader {
-    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    aws_config::defaults(BehaviorVersion::latest()).http_client(http)
+impl Access {
+    /// What the standard chain finds.
+    fn configuration(&self) -> ConfigLoader {
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        match &self.endpoint_url {
+            Some(url) => loader.endpoint_url(url),
+            None => loader,
+        }
+    }
 }
 
 /// Reads what is published: without credentials, and where that is not allowed with those that there are.
-pub async fn read_published(address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
-    let denied = match read(configuration().no_credentials().load().await, address).await {
+pub async fn read_published(access: &Access, address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
+    let denied = match read(access.configuration().no_credentials().load().await, address).await {
         Err(error @ AwsError::Denied { .. }) => error,
         result => return result,
     };
-    let config = configuration().load().await;
+    let config = access.configuration().load().await;
     match config.credentials_provider() {
         Some(provider) if provider.provide_credentials().await.is_ok() => read(config, address).await,
         _ => Err(denied),

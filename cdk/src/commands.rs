@@ -13,22 +13,23 @@ mod status;
 mod synth;
 mod verify;
 
-use crate::cli::args::Command;
+use crate::cli::args::{Cli, Command};
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 
 /// Runs a command.
-pub fn run(command: Command, console: &Console) -> Result<Exit, Failure> {
+pub fn run(Cli { command, access }: Cli, console: &Console) -> Result<Exit, Failure> {
+    let access = access.into();
     match command {
         Command::Synth(args) => synth::run(args, console),
         Command::Documents(args) => documents::run(args, console),
         Command::Package(args) => package::run(args, console),
-        Command::Publish(args) => publish::run(args, console),
-        Command::LaunchUrl(args) => launch_url::run(args, console),
-        Command::Deploy(args) => deploy::run(args, console),
-        Command::Destroy(args) => destroy::run(args, console),
-        Command::Status(args) => status::run(args, console),
-        Command::Verify(args) => verify::run(args, console),
+        Command::Publish(args) => publish::run(args, &access, console),
+        Command::LaunchUrl(args) => launch_url::run(args, &access, console),
+        Command::Deploy(args) => deploy::run(args, &access, console),
+        Command::Destroy(args) => destroy::run(args, &access, console),
+        Command::Status(args) => status::run(args, &access, console),
+        Command::Verify(args) => verify::run(args, &access, console),
         Command::Completions(args) => completions::run(args, console),
         Command::Man(args) => man::run(args, console),
     }

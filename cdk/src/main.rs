@@ -12,7 +12,7 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
     let cli = Cli::try_parse().unwrap_or_else(|error| with_short_values(error).exit());
-    conclude(commands::run(cli.command, &Console::new(is_watched(), can_ask())))
+    conclude(commands::run(cli, &Console::new(is_watched(), can_ask())))
 }
 
 /// True if somebody watches: pipes and CI get plain lines.

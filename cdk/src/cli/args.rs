@@ -9,6 +9,7 @@ use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Project
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::account::Access;
 use crate::documents::{Subject, read_volume};
 use crate::launch::form::Form;
 use crate::launch::source::ListAt;
@@ -27,6 +28,26 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// The way to AWS.
+    #[command(flatten)]
+    pub access: AccessArgs,
+}
+
+/// Arguments of all commands that ask AWS.
+#[derive(Debug, Args)]
+pub struct AccessArgs {
+    /// Profile of the AWS configuration [default: AWS_PROFILE, or the environment's credentials]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Where AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    endpoint_url: Option<String>,
+}
+
+impl From<AccessArgs> for Access {
+    fn from(args: AccessArgs) -> Self {
+        Self { profile: args.profile, endpoint_url: args.endpoint_url }
+    }
 }
 
 /// The commands.
@@ -118,7 +139,7 @@ pub struct DocumentsArgs {
     prefix: Option<OptionalPrefix>,
     /// What Cavatica may do with the objects
     #[arg(long, value_enum, default_value = "read-only", requires = "bucket")]
-    access: Access,
+    access: Mode,
     /// A volume in place of --bucket, --prefix, --access and --kms-key-arn; can be given several times
     #[arg(long, value_name = "BUCKET[/PREFIX][:ro|:rw]", value_parser = read_volume,
           conflicts_with_all = ["bucket", "prefix", "access", "kms_key_arn"])]
@@ -240,7 +261,7 @@ pub struct DeployArgs {
     prefix: Option<String>,
     /// What Cavatica may do with the objects
     #[arg(long, value_enum)]
-    access: Option<Access>,
+    access: Option<Mode>,
     /// Any other parameter of the template; can be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     further: Vec<(String, String)>,
@@ -315,8 +336,8 @@ impl DeployArgs {
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, String)> {
         let access = self.access.map(|access| match access {
-            Access::ReadOnly => "ReadOnly".to_owned(),
-            Access::ReadWrite => "ReadWrite".to_owned(),
+            Mode::ReadOnly => "ReadOnly".to_owned(),
+            Mode::ReadWrite => "ReadWrite".to_owned(),
         });
         let named = [("BucketName", self.bucket.clone()), ("Prefix", self.prefix.clone()), ("AccessMode", access)];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -350,7 +371,7 @@ pub struct VerifyArgs {
 
 /// The access mode, as it is spelled on a command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Access {
+enum Mode {
     /// List and read
     ReadOnly,
     /// List, read and write
@@ -370,8 +391,8 @@ impl DocumentsArgs {
     #[must_use]
     pub fn subject(self, otherwise: ExternalId) -> Subject {
         let access = match self.access {
-            Access::ReadOnly => AccessMode::ReadOnly,
-            Access::ReadWrite => AccessMode::ReadWrite,
+            Mode::ReadOnly => AccessMode::ReadOnly,
+            Mode::ReadWrite => AccessMode::ReadWrite,
         };
         let (prefix, kms_key) = (self.prefix.and_then(|prefix| prefix.0), self.kms_key_arn);
         let single = self.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });

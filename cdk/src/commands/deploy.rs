@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::task::spawn_blocking;
 
 use super::outputs;
-use crate::account::Account;
+use crate::account::{Access, Account};
 use crate::address::Address;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
@@ -90,7 +90,7 @@ enum Phase {
     },
 }
 
-pub(super) fn run(args: DeployArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: DeployArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
     if !args.yes && !console.can_ask() {
         return Err(Failure::new(Exit::Usage, DeployError::NobodyToAsk));
     }
@@ -102,7 +102,13 @@ pub(super) fn run(args: DeployArgs, console: &Console) -> Result<Exit, Failure> 
         OutputForm::Json => console.aside(),
     };
     let phase = RefCell::new(Phase::default());
-    let result = run_until_signal(deploy(&args, &said, console, &phase), async || {
+    let deployed = async {
+        if let Some(stack) = deploy(&args, access, &said, &phase).await? {
+            outputs::print(&stack, args.output, console)?;
+        }
+        Ok(Exit::Done)
+    };
+    let result = run_until_signal(deployed, async || {
         said.rest();
         interrupted(phase.take()).await
     });
@@ -131,10 +137,16 @@ async fn interrupted(phase: Phase) -> String {
     }
 }
 
-async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &RefCell<Phase>) -> Result<Exit, Failure> {
+/// Creates or updates the stack; returns it unless somebody says no.
+async fn deploy(
+    args: &DeployArgs,
+    access: &Access,
+    said: &Console,
+    phase: &RefCell<Phase>,
+) -> Result<Option<Stack>, Failure> {
     let usage = |error: LaunchError| Failure::new(Exit::Usage, error);
     said.wait("looking at the stack");
-    let account = Account::of_caller().await?;
+    let account = Account::of_caller(access).await?;
     let region = args.region.or(account.region()).ok_or(DeployError::NoRegion)?;
     let region = regions::commercial(region).map_err(|error| usage(error.into()))?;
     let stacks = Stacks::new(account.cloudformation(region));
@@ -164,8 +176,7 @@ async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &Re
     said.rest();
     let Some(change_set) = change_set else {
         said.say(&format!("Stack {} is as it should be: nothing to change.", args.stack_name));
-        outputs::print(before.as_ref(), args.output, results)?;
-        return Ok(Exit::Done);
+        return Ok(before);
     };
     phase.replace(Phase::Proposed(stacks.clone(), change_set.clone()));
     tell_changes(&template, &proposal, before.as_ref(), &change_set, said);
@@ -173,7 +184,7 @@ async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &Re
         stacks.withdraw(&change_set).await?;
         phase.take();
         said.say(&"Nothing was changed.");
-        return Ok(Exit::Done);
+        return Ok(None);
     }
 
     let stack = change_set.stack_id.clone();
@@ -183,8 +194,7 @@ async fn deploy(args: &DeployArgs, said: &Console, results: &Console, phase: &Re
     stacks.execute(&change_set).await?;
     phase.replace(Phase::Running { stack: stack.clone(), is_new });
     follow(&stacks, &stack, &mut seen, said).await?;
-    outputs::print(stacks.find(&stack).await?.as_ref(), args.output, results)?;
-    Ok(Exit::Done)
+    Ok(stacks.find(&stack).await?)
 }
 
 /// The stack that is to be updated; nothing if one is to be created. One whose creation failed is deleted first, if
@@ -229,7 +239,8 @@ async fn template(
     said: &Console,
 ) -> Result<(Template, TemplateAt), Failure> {
     if let Some(at) = &args.release {
-        let source = Source::of_release(at, args.release_version.as_deref(), Some(region), args.native).await?;
+        let source =
+            Source::of_release(&account.access, at, args.release_version.as_deref(), Some(region), args.native).await?;
         let address = Address::read(&source.template_url).map(|address| address.by_path());
         return Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))));
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::account::Account;
+use crate::account::{Access, Account};
 use crate::cli::args::DestroyArgs;
 use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
@@ -52,12 +52,12 @@ enum DestroyError {
     Left(usize),
 }
 
-pub(super) fn run(args: DestroyArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: DestroyArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
     if !args.yes && !console.can_ask() {
         return Err(Failure::new(Exit::Usage, DestroyError::NobodyToAsk));
     }
     let running = RefCell::new(None);
-    let result = run_until_signal(destroy(&args, console, &running), async || {
+    let result = run_until_signal(destroy(&args, access, console, &running), async || {
         console.rest();
         match running.take() {
             Some(stack) => {
@@ -70,9 +70,14 @@ pub(super) fn run(args: DestroyArgs, console: &Console) -> Result<Exit, Failure>
     result
 }
 
-async fn destroy(args: &DestroyArgs, console: &Console, running: &RefCell<Option<String>>) -> Result<Exit, Failure> {
+async fn destroy(
+    args: &DestroyArgs,
+    access: &Access,
+    console: &Console,
+    running: &RefCell<Option<String>>,
+) -> Result<Exit, Failure> {
     console.wait("looking at the stack");
-    let account = Account::of_caller().await?;
+    let account = Account::of_caller(access).await?;
     let region = args.region.or(account.region()).ok_or(DestroyError::NoRegion)?;
     let region = regions::commercial(region)?;
     let stacks = Stacks::new(account.cloudformation(region));

@@ -9,8 +9,7 @@ use crate::deploy::standing::Stack;
 use crate::template::{Config, provided};
 
 /// Prints the outputs. The external ID is for a terminal or a program that asks for it, and for no log.
-pub(super) fn print(stack: Option<&Stack>, form: OutputForm, console: &Console) -> Result<(), Failure> {
-    let Some(stack) = stack else { return Ok(()) };
+pub(super) fn print(stack: &Stack, form: OutputForm, console: &Console) -> Result<(), Failure> {
     if let OutputForm::Json = form {
         console.print(&format!("{:#}", json!({"StackId": stack.id, "Outputs": stack.outputs})))?;
         return Ok(());

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::account::Account;
+use crate::account::{Access, Account};
 use crate::cli::args::PublishArgs;
 use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::publish::carry_out::{self, News};
-use crate::publish::plan::{Obstacle, Plan, Wish};
+use crate::publish::plan::{Obstacle, Plan};
 use crate::publish::{Publication, versions};
 use crate::release::package::{FOLDER, Package};
 use crate::release::workspace::{Workspace, WorkspaceError};
@@ -62,14 +62,14 @@ impl Obstacles {
     }
 }
 
-pub(super) fn run(args: PublishArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: PublishArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
     let places = args.places().map_err(|error| Failure::new(Exit::Usage, error))?;
     let package = Package::read(&folder(args.package.clone())?)?;
     let publication = Publication::of(&package, places);
     if publication.entry.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
-    run_until_signal(publish(&publication, &args.wish(), args.dry_run, console), async || {
+    run_until_signal(publish(&publication, &args, access, console), async || {
         console.rest();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
             .to_owned()
@@ -83,9 +83,15 @@ fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
     })
 }
 
-async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console: &Console) -> Result<Exit, Failure> {
+async fn publish(
+    publication: &Publication,
+    args: &PublishArgs,
+    access: &Access,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let wish = &args.wish();
     console.wait("looking at the buckets");
-    let account = Account::of_caller().await?;
+    let account = Account::of_caller(access).await?;
     let surveyed = carry_out::survey(&account, publication, wish).await;
     console.rest();
     tell_plan(publication, &account, &surveyed, console);
@@ -93,7 +99,7 @@ async fn publish(publication: &Publication, wish: &Wish, dry_run: bool, console:
         return Err(PublishError::Obstacles(obstacles).into());
     }
     let plans: Vec<Plan> = surveyed.into_iter().flatten().collect();
-    if dry_run {
+    if args.dry_run {
         console.print("Nothing was written (--dry-run).")?;
         return Ok(Exit::Done);
     }

@@ -12,7 +12,7 @@ use cavatica_aws::clock::Deadline;
 use serde_json::{Value, json};
 
 use super::outputs;
-use crate::account::Account;
+use crate::account::{Access, Account};
 use crate::cli::args::{OutputForm, StatusArgs};
 use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
@@ -78,12 +78,12 @@ struct Looked {
     documents: Vec<(&'static str, Value, Value)>,
 }
 
-pub(super) fn run(args: StatusArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: StatusArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
     let said = match args.output {
         OutputForm::Text => console.clone(),
         OutputForm::Json => console.aside(),
     };
-    let result = run_until_signal(status(&args, &said, console), async || {
+    let result = run_until_signal(status(&args, access, &said, console), async || {
         said.rest();
         "Nothing was changed.".to_owned()
     });
@@ -91,9 +91,9 @@ pub(super) fn run(args: StatusArgs, console: &Console) -> Result<Exit, Failure> 
     result
 }
 
-async fn status(args: &StatusArgs, said: &Console, results: &Console) -> Result<Exit, Failure> {
+async fn status(args: &StatusArgs, access: &Access, said: &Console, results: &Console) -> Result<Exit, Failure> {
     said.wait("looking at the stack");
-    let account = Account::of_caller().await?;
+    let account = Account::of_caller(access).await?;
     let region = args.region.or(account.region()).ok_or(StatusError::NoRegion)?;
     let region = regions::commercial(region)?;
     let stacks = Stacks::new(account.cloudformation(region));
@@ -195,7 +195,7 @@ fn tell(
     for (name, value) in stack.parameters.iter().filter(|(_, value)| !value.is_empty()) {
         said.entry(name, value);
     }
-    outputs::print(Some(stack), args.output, said)?;
+    outputs::print(stack, args.output, said)?;
     for (name, held, wanted) in &account.documents {
         said.part(&format!("{name}, as IAM holds it"));
         if *name == TRUST && !said.is_watched() {

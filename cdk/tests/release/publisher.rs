@@ -16,6 +16,7 @@ use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 pub type Outcome = Result<(), Box<dyn Error>>;
 
@@ -107,8 +108,9 @@ pub fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
 }
 
-/// The Lambda's binary as the tests run it; built when need be, and not in silence.
+/// The Lambda's binary as the tests run it; built when need be, once for all tests, and not in silence.
 pub async fn lambda() -> Result<PathBuf, Box<dyn Error>> {
+    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
     let build = move || {
         let workspace = Workspace::locate().map_err(|error| error.to_string())?;
@@ -117,5 +119,6 @@ pub async fn lambda() -> Result<PathBuf, Box<dyn Error>> {
         }
         build::build(&workspace, Profile::Quick, tell).map_err(|error| error.to_string())
     };
-    Ok(tokio::task::spawn_blocking(build).await??.binary)
+    let build = async || Ok::<_, Box<dyn Error>>(tokio::task::spawn_blocking(build).await??.binary);
+    Ok(BINARY.get_or_try_init(build).await?.clone())
 }
