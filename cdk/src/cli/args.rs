@@ -283,7 +283,7 @@ pub struct DeployArgs {
     /// Deploy the template without a function
     #[arg(long, conflicts_with = "zip")]
     pub native: bool,
-    /// Do not ask before the changes are carried out
+    /// Do not ask, neither before the changes are carried out nor before a stack whose creation failed is deleted
     #[arg(long)]
     pub yes: bool,
     /// Form of the result; with json everything else goes to standard error

@@ -13,10 +13,10 @@ use crate::cli::args::{DeployArgs, OutputForm};
 use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
-use crate::deploy::change_set::{ChangeSet, Proposal, TemplateAt};
+use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::{Seen, first_cause};
-use crate::deploy::standing::{ParameterValue, Stack, Way, is_ours, parameters};
+use crate::deploy::standing::{Kind, ParameterValue, Stack, Way, parameters};
 use crate::documents::{self, permissions_of_stack};
 use crate::launch::source::Source;
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
@@ -53,6 +53,14 @@ enum DeployError {
     /// The stack is of another template.
     #[error("stack {0} is there and not one of cavatica-connect's: give another --stack-name")]
     Foreign(String),
+    /// It is of the other template.
+    #[error("stack {name} is of the template {}, and the other one would make another role: {}", in_words(*.kind), remedy(*.kind))]
+    OtherKind {
+        /// The stack.
+        name: String,
+        /// Its template.
+        kind: Kind,
+    },
     /// It cannot be worked on now.
     #[error("{name} is in {status}: {remedy}")]
     NotNow {
@@ -71,6 +79,20 @@ enum DeployError {
         /// The first failure among its events.
         cause: String,
     },
+}
+
+fn in_words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ByFunction => "with the function",
+        Kind::Native => "without a function",
+    }
+}
+
+fn remedy(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ByFunction => "leave out --native, or give another --stack-name",
+        Kind::Native => "add --native, or give another --stack-name",
+    }
 }
 
 /// How far it is: what has to be said or taken back when a signal ends it.
@@ -150,8 +172,8 @@ async fn deploy(
     let region = args.region.or(account.region()).ok_or(DeployError::NoRegion)?;
     let region = regions::commercial(region).map_err(|error| usage(error.into()))?;
     let stacks = Stacks::new(account.cloudformation(region));
-    let before = standing(&stacks, args, said).await?;
-    let is_new = before.is_none();
+    let (purpose, before) = standing(&stacks, args, said, phase).await?;
+    let is_new = purpose != Purpose::Update;
 
     let (template, at) = template(args, &account, region, said).await?;
     check_parameters(&template, &args.parameters()).map_err(usage)?;
@@ -166,7 +188,7 @@ async fn deploy(
     let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
     let proposal = Proposal {
         stack_name: args.stack_name.clone(),
-        is_new,
+        purpose,
         template: at,
         parameters: parameters(&names, &given, before.as_ref()),
         names_iam: args.native,
@@ -197,22 +219,35 @@ async fn deploy(
     Ok(stacks.find(&stack).await?)
 }
 
-/// The stack that is to be updated; nothing if one is to be created. One whose creation failed is deleted first, if
-/// whoever is asked agrees.
-async fn standing(stacks: &Stacks, args: &DeployArgs, said: &Console) -> Result<Option<Stack>, Failure> {
+/// What is to be done, and the stack as it is before. One whose creation failed is deleted first, if whoever is asked
+/// agrees.
+async fn standing(
+    stacks: &Stacks,
+    args: &DeployArgs,
+    said: &Console,
+    phase: &RefCell<Phase>,
+) -> Result<(Purpose, Option<Stack>), Failure> {
     let name = &args.stack_name;
-    let Some(stack) = stacks.find(name).await? else { return Ok(None) };
+    let Some(stack) = stacks.find(name).await? else { return Ok((Purpose::NewStack, None)) };
     said.rest();
     let way = Way::of(&stack.status);
-    if way != Way::Create && !is_ours(&stacks.description(&stack.id).await?) {
-        return Err(DeployError::Foreign(name.clone()).into());
+    if way != Way::Create {
+        let wanted = if args.native { Kind::Native } else { Kind::ByFunction };
+        match Kind::of(&stacks.description(&stack.id).await?) {
+            None => return Err(DeployError::Foreign(name.clone()).into()),
+            Some(kind) if kind != wanted && way == Way::Update => {
+                return Err(DeployError::OtherKind { name: name.clone(), kind }.into());
+            }
+            Some(_) => {}
+        }
     }
     let not_now =
         |remedy: String| DeployError::NotNow { name: format!("stack {name}"), status: stack.status.clone(), remedy };
     let command = |what: &str| format!("`aws cloudformation {what} --stack-name {}`", stack.id);
     match way {
-        Way::Create => Ok(None),
-        Way::Update => Ok(Some(stack)),
+        Way::Create if stack.status == "DELETE_COMPLETE" => Ok((Purpose::NewStack, None)),
+        Way::Create => Ok((Purpose::EmptyStack, None)),
+        Way::Update => Ok((Purpose::Update, Some(stack))),
         Way::Wait => Err(not_now(format!("wait for its end, which {} shows", command("describe-stack-events"))).into()),
         Way::ContinueRollback => Err(not_now(format!("run {} first", command("continue-update-rollback"))).into()),
         Way::Delete => Err(not_now(format!("run {} first", command("delete-stack"))).into()),
@@ -225,8 +260,10 @@ async fn standing(stacks: &Stacks, args: &DeployArgs, said: &Console) -> Result<
                 return Err(not_now("it can only be deleted, and was not".to_owned()).into());
             }
             stacks.delete(&stack.id).await?;
+            phase.replace(Phase::Running { stack: stack.id.clone(), is_new: true });
             follow(stacks, &stack.id, &mut seen, said).await?;
-            Ok(None)
+            phase.take();
+            Ok((Purpose::NewStack, None))
         }
     }
 }
@@ -281,7 +318,7 @@ fn tell_changes(
     change_set: &ChangeSet,
     said: &Console,
 ) {
-    let verb = if proposal.is_new { "Create" } else { "Update" };
+    let verb = if proposal.purpose == Purpose::Update { "Update" } else { "Create" };
     said.part(&format!("{verb} stack {}", proposal.stack_name));
     for change in &change_set.changes {
         let tone = if change.action == "Remove" || change.may_replace { Tone::Bad } else { Tone::Good };

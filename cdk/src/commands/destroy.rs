@@ -10,7 +10,7 @@ use crate::cli::signals::run_until_signal;
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::{Seen, first_cause};
 use crate::deploy::remains::{parts, remains};
-use crate::deploy::standing::{Way, is_ours};
+use crate::deploy::standing::{Kind, Way};
 use crate::regions;
 
 /// What has to be done before, or files stay behind that nobody can read.
@@ -88,7 +88,7 @@ async fn destroy(
         console.say(&format!("There is no stack {name} in {region}: nothing to delete."));
         return Ok(Exit::Done);
     };
-    if !is_ours(&stacks.description(&stack.id).await?) {
+    if Kind::of(&stacks.description(&stack.id).await?).is_none() {
         return Err(DestroyError::Foreign(name.clone()).into());
     }
     let is_going = stack.status == "DELETE_IN_PROGRESS";

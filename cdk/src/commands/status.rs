@@ -20,7 +20,7 @@ use crate::cli::signals::run_until_signal;
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::Seen;
 use crate::deploy::request::{Made, properties};
-use crate::deploy::standing::{Stack, Way, is_ours};
+use crate::deploy::standing::{Kind, Stack, Way};
 use crate::regions;
 
 /// The custom resource's name in the template.
@@ -100,7 +100,7 @@ async fn status(args: &StatusArgs, access: &Access, said: &Console, results: &Co
     let name = &args.stack_name;
     let absent = || StatusError::NoStack { name: name.clone(), region: region.to_owned() };
     let mut stack = stacks.find(name).await?.ok_or_else(absent)?;
-    if !is_ours(&stacks.description(&stack.id).await?) {
+    if Kind::of(&stacks.description(&stack.id).await?).is_none() {
         return Err(StatusError::Foreign(name.clone()).into());
     }
     if args.watch && Way::of(&stack.status) == Way::Wait {

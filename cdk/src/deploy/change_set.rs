@@ -28,14 +28,25 @@ pub enum TemplateAt {
 pub struct Proposal {
     /// The stack's name.
     pub stack_name: String,
-    /// True if there is no stack yet.
-    pub is_new: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// The template.
     pub template: TemplateAt,
     /// The parameters.
     pub parameters: Vec<(String, ParameterValue)>,
     /// True if the template or a parameter names roles or policies, which has to be acknowledged.
     pub names_iam: bool,
+}
+
+/// What a proposal is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A stack that is made for it.
+    NewStack,
+    /// A stack that somebody made for a proposal before, and that has nothing in it.
+    EmptyStack,
+    /// A stack that runs.
+    Update,
 }
 
 /// A change of a resource.
@@ -58,8 +69,8 @@ pub struct ChangeSet {
     pub id: String,
     /// The stack's ID.
     pub stack_id: String,
-    /// True if the stack was made for it, and has nothing in it yet.
-    pub is_new: bool,
+    /// What it is for.
+    pub purpose: Purpose,
     /// What would change.
     pub changes: Vec<Change>,
 }
@@ -68,7 +79,10 @@ impl Stacks {
     /// Proposes an operation; nothing if it would change nothing.
     pub async fn propose(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, StackError> {
         let name = format!("cavatica-connect-{:08x}", getrandom::u32().unwrap_or_default());
-        let kind = if proposal.is_new { ChangeSetType::Create } else { ChangeSetType::Update };
+        let kind = match proposal.purpose {
+            Purpose::NewStack | Purpose::EmptyStack => ChangeSetType::Create,
+            Purpose::Update => ChangeSetType::Update,
+        };
         let (url, body) = match proposal.template.clone() {
             TemplateAt::Url(url) => (Some(url), None),
             TemplateAt::Body(body) => (None, Some(body)),
@@ -79,7 +93,7 @@ impl Stacks {
         let answer = call.set_parameters(Some(parameters(&proposal.parameters))).send().await;
         let answer = answer.map_err(refused("proposing the changes"))?;
         let (id, stack_id) = (answer.id.unwrap_or_default(), answer.stack_id.unwrap_or_default());
-        let change_set = ChangeSet { id, stack_id, is_new: proposal.is_new, changes: Vec::new() };
+        let change_set = ChangeSet { id, stack_id, purpose: proposal.purpose, changes: Vec::new() };
         match self.proposed(&change_set).await {
             Ok(Some(changes)) => Ok(Some(ChangeSet { changes, ..change_set })),
             // What nobody can execute goes; so does the stack that was made for it.
@@ -134,7 +148,10 @@ impl Stacks {
             Err(error) if error.code() == Some("ChangeSetNotFound") => {}
             Err(error) => return Err(refused("taking the proposal back")(error)),
         }
-        if change_set.is_new { self.delete(&change_set.stack_id).await } else { Ok(()) }
+        match change_set.purpose {
+            Purpose::NewStack => self.delete(&change_set.stack_id).await,
+            Purpose::EmptyStack | Purpose::Update => Ok(()),
+        }
     }
 }
 

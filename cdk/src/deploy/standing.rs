@@ -49,11 +49,26 @@ impl Way {
     }
 }
 
-/// True for the description of a template of ours. Releases keep it.
-#[must_use]
-pub fn is_ours(description: &str) -> bool {
-    let config = Config::default();
-    [provided::template(&config).description, native::template(&config).description].iter().any(|it| it == description)
+/// The templates of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The one whose function makes the role.
+    ByFunction,
+    /// The one without a function.
+    Native,
+}
+
+impl Kind {
+    /// The template with this description, if it is one of ours. Releases keep the descriptions.
+    #[must_use]
+    pub fn of(description: &str) -> Option<Self> {
+        let config = Config::default();
+        let ours = [
+            (Self::ByFunction, provided::template(&config).description),
+            (Self::Native, native::template(&config).description),
+        ];
+        ours.into_iter().find(|(_, known)| known == description).map(|(kind, _)| kind)
+    }
 }
 
 /// Where the value of a parameter comes from.

@@ -138,6 +138,22 @@ fn output<'r>(result: &'r Value, name: &str) -> Result<&'r str, String> {
 }
 
 #[tokio::test]
+async fn a_proposal_that_somebody_else_left_survives_a_no() -> Outcome {
+    let operator = Operator::start().await?;
+    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let theirs = client.create_change_set().stack_name("cavatica-volume").change_set_name("theirs");
+    let theirs = theirs.change_set_type(aws_sdk_cloudformation::types::ChangeSetType::Create);
+    theirs.template_body(r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#).send().await?;
+    let output = in_a_terminal(&operator.command(&["--bucket", BUCKET]), "n\\n").await?;
+    assert!(said(&output).contains("Nothing was changed."), "{}", said(&output));
+    let listed = client.list_change_sets().stack_name("cavatica-volume").send().await?;
+    let names: Vec<_> = listed.summaries().iter().filter_map(|it| it.change_set_name()).collect();
+    assert_eq!(names, ["theirs"]);
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
     let operator = Operator::start().await?;
     let client = Client::new(&operator.publisher.engine.sdk_config());
@@ -185,6 +201,9 @@ async fn the_native_template_needs_no_bucket_for_code_and_gets_a_random_external
     assert!(output.status.success(), "{}", said(&output));
     let result: Value = serde_json::from_slice(&output.stdout)?;
     assert!(result["Outputs"]["ExternalId"].as_str().is_some_and(|id| id.len() == 32), "{result}");
+    let other = operator.deploy(&["--yes"]).await?;
+    assert_eq!(other.status.code(), Some(1));
+    assert!(said(&other).contains("without a function") && said(&other).contains("add --native"), "{}", said(&other));
     let s3 = operator.publisher.s3("us-east-1");
     assert_eq!(s3.list_buckets().send().await?.buckets().len(), 1, "the lab's alone");
     operator.publisher.engine.stop().await?;
@@ -282,6 +301,15 @@ sys.stdout.buffer.write(said)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 "#;
 
+async fn in_a_terminal(command: &Command, typed: &str) -> std::io::Result<Output> {
+    let command = command.as_std();
+    let mut terminal = Command::new("python3");
+    terminal.args(["-I", "-c", TERMINAL, typed]).arg(command.get_program()).args(command.get_args()).env_clear();
+    terminal.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.output().await
+}
+
 #[tokio::test]
 async fn no_and_an_interruption_at_the_question_leave_nothing() -> Outcome {
     let operator = Operator::start().await?;
@@ -290,13 +318,7 @@ async fn no_and_an_interruption_at_the_question_leave_nothing() -> Outcome {
         ("\\x03", 130, "The proposal was taken back; nothing was changed."),
         ("y\\n", 0, "CREATE_COMPLETE"),
     ] {
-        let asked = operator.command(&["--bucket", BUCKET]);
-        let asked = asked.as_std();
-        let mut terminal = Command::new("python3");
-        terminal.args(["-I", "-c", TERMINAL, typed]).arg(asked.get_program()).args(asked.get_args()).env_clear();
-        terminal.env("PATH", "/usr/local/bin:/usr/bin:/bin");
-        terminal.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = terminal.output().await?;
+        let output = in_a_terminal(&operator.command(&["--bucket", BUCKET]), typed).await?;
         assert_eq!(output.status.code(), Some(code), "{typed}: {}", said(&output));
         assert!(said(&output).contains(expected), "{typed}: {}", said(&output));
         let is_there = operator.status("cavatica-volume").await.is_ok_and(|status| status != "DELETE_COMPLETE");
