@@ -9,6 +9,7 @@ mod man;
 mod outputs;
 mod package;
 mod publish;
+mod stack;
 mod status;
 mod synth;
 mod verify;

@@ -1,12 +1,13 @@
 //! `deploy`: creates or updates a stack, after showing what would change.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
 use super::outputs;
-use crate::account::{Access, Account};
+use super::stack::{Site, StackProblem, can_go_on};
+use crate::account::Access;
 use crate::address::Address;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
@@ -22,22 +23,15 @@ use crate::launch::source::Source;
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
 use crate::publish::plan::Wish;
 use crate::publish::{Place, Publication, carry_out};
-use crate::regions;
 use crate::release::build::{self, Profile};
 use crate::release::children;
 use crate::release::workspace::Workspace;
 use crate::release::zip::Asset;
-use crate::template::{Config, native, provided};
+use crate::template::{Config, Release, native, provided};
 
 /// Why a stack is not deployed.
 #[derive(Debug, thiserror::Error)]
 enum DeployError {
-    /// A question would have no answer.
-    #[error("nobody can be asked here, since this is no terminal: add --yes to deploy without a question")]
-    NobodyToAsk,
-    /// Nobody says where.
-    #[error("the region is not known: give it with --region")]
-    NoRegion,
     /// The zip is not there.
     #[error("cannot read {path}: give the zip that `cavatica-connect package` wrote")]
     Zip {
@@ -50,9 +44,6 @@ enum DeployError {
     /// Nobody says which bucket.
     #[error("a new stack needs a bucket: give it with --bucket")]
     NoBucket,
-    /// The stack is of another template.
-    #[error("stack {0} is there and not one of cavatica-connect's: give another --stack-name")]
-    Foreign(String),
     /// It is of the other template.
     #[error("stack {name} is of the template {}, and the other one would make another role: {}", in_words(*.kind), remedy(*.kind))]
     OtherKind {
@@ -60,24 +51,6 @@ enum DeployError {
         name: String,
         /// Its template.
         kind: Kind,
-    },
-    /// It cannot be worked on now.
-    #[error("{name} is in {status}: {remedy}")]
-    NotNow {
-        /// The stack.
-        name: String,
-        /// Its status.
-        status: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// The operation failed.
-    #[error("the stack ended in {status}. First cause: {cause}")]
-    Failed {
-        /// Its status.
-        status: String,
-        /// The first failure among its events.
-        cause: String,
     },
 }
 
@@ -113,9 +86,7 @@ enum Phase {
 }
 
 pub(super) fn run(args: DeployArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    if !args.yes && !console.can_ask() {
-        return Err(Failure::new(Exit::Usage, DeployError::NobodyToAsk));
-    }
+    can_go_on(args.yes, console)?;
     if !is_stack_name(&args.stack_name) {
         return Err(Failure::new(Exit::Usage, LaunchError::StackName(args.stack_name)));
     }
@@ -166,21 +137,19 @@ async fn deploy(
     said: &Console,
     phase: &RefCell<Phase>,
 ) -> Result<Option<Stack>, Failure> {
-    let usage = |error: LaunchError| Failure::new(Exit::Usage, error);
     said.wait("looking at the stack");
-    let account = Account::of_caller(access).await?;
-    let region = args.region.or(account.region()).ok_or(DeployError::NoRegion)?;
-    let region = regions::commercial(region).map_err(|error| usage(error.into()))?;
-    let stacks = Stacks::new(account.cloudformation(region));
-    let (purpose, before) = standing(&stacks, args, said, phase).await?;
-    let is_new = purpose != Purpose::Update;
-
-    let (template, at) = template(args, &account, region, said).await?;
-    check_parameters(&template, &args.parameters()).map_err(usage)?;
+    let site = Site::reach(access, args.region).await?;
+    // Whatever can be refused is refused before anything is in AWS, or is deleted there.
+    let (template, at) = source(args, &site).await?;
     let mut given = args.parameters();
-    if is_new && !given.iter().any(|(name, _)| name == "BucketName") {
-        return Err(Failure::new(Exit::Usage, DeployError::NoBucket));
-    }
+    check_parameters(&template, &given).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let zip = args.zip.as_ref().map(|path| read_zip(path)).transpose()?;
+    let (purpose, before) = standing(&site, args, said, phase).await?;
+    let is_new = purpose != Purpose::Update;
+    let at = match at {
+        Some(at) => at,
+        None => upload(zip, &site, said).await?,
+    };
     let has_to_be_given = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
     if is_new && has_to_be_given && !given.iter().any(|(name, _)| name == "ExternalId") {
         given.push(("ExternalId".to_owned(), documents::random_external_id()?.to_string()));
@@ -194,16 +163,16 @@ async fn deploy(
         names_iam: args.native,
     };
     said.wait("asking CloudFormation what would change");
-    let change_set = stacks.propose(&proposal).await?;
+    let change_set = site.stacks.propose(&proposal).await?;
     said.rest();
     let Some(change_set) = change_set else {
         said.say(&format!("Stack {} is as it should be: nothing to change.", args.stack_name));
         return Ok(before);
     };
-    phase.replace(Phase::Proposed(stacks.clone(), change_set.clone()));
+    phase.replace(Phase::Proposed(site.stacks.clone(), change_set.clone()));
     tell_changes(&template, &proposal, before.as_ref(), &change_set, said);
     if !args.yes && !said.ask("Carry this out?").await? {
-        stacks.withdraw(&change_set).await?;
+        site.stacks.withdraw(&change_set).await?;
         phase.take();
         said.say(&"Nothing was changed.");
         return Ok(None);
@@ -212,40 +181,41 @@ async fn deploy(
     let stack = change_set.stack_id.clone();
     // What happened before is no news.
     let mut seen = Seen::default();
-    stacks.catch_up(&stack, &mut seen).await?;
-    stacks.execute(&change_set).await?;
+    site.stacks.catch_up(&stack, &mut seen).await?;
+    site.stacks.execute(&change_set).await?;
     phase.replace(Phase::Running { stack: stack.clone(), is_new });
-    follow(&stacks, &stack, &mut seen, said).await?;
-    Ok(stacks.find(&stack).await?)
+    site.follow(&stack, &mut seen, said).await?;
+    Ok(site.stacks.find(&stack).await?)
 }
 
 /// What is to be done, and the stack as it is before. One whose creation failed is deleted first, if whoever is asked
 /// agrees.
 async fn standing(
-    stacks: &Stacks,
+    site: &Site,
     args: &DeployArgs,
     said: &Console,
     phase: &RefCell<Phase>,
 ) -> Result<(Purpose, Option<Stack>), Failure> {
     let name = &args.stack_name;
-    let Some(stack) = stacks.find(name).await? else { return Ok((Purpose::NewStack, None)) };
+    let found = site.stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE");
+    let way = found.as_ref().map_or(Way::Create, |stack| Way::of(&stack.status));
     said.rest();
-    let way = Way::of(&stack.status);
+    if matches!(way, Way::Create | Way::DeleteAndCreate)
+        && !args.parameters().iter().any(|(name, _)| name == "BucketName")
+    {
+        return Err(Failure::new(Exit::Usage, DeployError::NoBucket));
+    }
+    let Some(stack) = found else { return Ok((Purpose::NewStack, None)) };
     if way != Way::Create {
         let wanted = if args.native { Kind::Native } else { Kind::ByFunction };
-        match Kind::of(&stacks.description(&stack.id).await?) {
-            None => return Err(DeployError::Foreign(name.clone()).into()),
-            Some(kind) if kind != wanted && way == Way::Update => {
-                return Err(DeployError::OtherKind { name: name.clone(), kind }.into());
-            }
-            Some(_) => {}
+        let kind = site.kind(&stack, name).await?;
+        if kind != wanted && way == Way::Update {
+            return Err(DeployError::OtherKind { name: name.clone(), kind }.into());
         }
     }
-    let not_now =
-        |remedy: String| DeployError::NotNow { name: format!("stack {name}"), status: stack.status.clone(), remedy };
+    let not_now = |remedy: String| StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy };
     let command = |what: &str| format!("`aws cloudformation {what} --stack-name {}`", stack.id);
     match way {
-        Way::Create if stack.status == "DELETE_COMPLETE" => Ok((Purpose::NewStack, None)),
         Way::Create => Ok((Purpose::EmptyStack, None)),
         Way::Update => Ok((Purpose::Update, Some(stack))),
         Way::Wait => Err(not_now(format!("wait for its end, which {} shows", command("describe-stack-events"))).into()),
@@ -253,53 +223,58 @@ async fn standing(
         Way::Delete => Err(not_now(format!("run {} first", command("delete-stack"))).into()),
         Way::DeleteAndCreate => {
             let mut seen = Seen::default();
-            stacks.catch_up(&stack.id, &mut seen).await?;
+            site.stacks.catch_up(&stack.id, &mut seen).await?;
             let cause = first_cause(&seen.events).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
             said.say(&format!("Stack {name} is in {}, because its creation failed. {cause}", stack.status));
             if !args.yes && !said.ask("Delete it and create it again?").await? {
                 return Err(not_now("it can only be deleted, and was not".to_owned()).into());
             }
-            stacks.delete(&stack.id).await?;
+            site.stacks.delete(&stack.id).await?;
             phase.replace(Phase::Running { stack: stack.id.clone(), is_new: true });
-            follow(stacks, &stack.id, &mut seen, said).await?;
+            site.follow(&stack.id, &mut seen, said).await?;
             phase.take();
             Ok((Purpose::NewStack, None))
         }
     }
 }
 
-/// The template, and where CloudFormation reads it; what it needs of S3 is there then.
-async fn template(
-    args: &DeployArgs,
-    account: &Account,
-    region: &str,
-    said: &Console,
-) -> Result<(Template, TemplateAt), Failure> {
+/// The template, and where CloudFormation reads it, unless it has to be uploaded first.
+async fn source(args: &DeployArgs, site: &Site) -> Result<(Template, Option<TemplateAt>), Failure> {
     if let Some(at) = &args.release {
-        let source =
-            Source::of_release(&account.access, at, args.release_version.as_deref(), Some(region), args.native).await?;
+        let access = &site.account.access;
+        let version = args.release_version.as_deref();
+        let source = Source::of_release(access, at, version, Some(site.region), args.native).await?;
         let address = Address::read(&source.template_url).map(|address| address.by_path());
-        return Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))));
+        return Ok((source.template, Some(TemplateAt::Url(address.unwrap_or(source.template_url)))));
     }
     if args.native {
         let template = native::template(&Config::default());
         let body = template.to_yaml();
-        return Ok((template, TemplateAt::Body(body)));
+        return Ok((template, Some(TemplateAt::Body(body))));
     }
-    let asset = match &args.zip {
-        Some(path) => {
-            let read = std::fs::read(path).map_err(|source| DeployError::Zip { path: path.clone(), source })?;
-            Asset::from_zip(read)
-        }
+    // The parameters of the template that will be uploaded: where the code is does not show in them.
+    let release = Release::in_one(site.region, "", "");
+    Ok((provided::template(&Config::published(release)), None))
+}
+
+fn read_zip(path: &Path) -> Result<Asset, DeployError> {
+    let read = std::fs::read(path).map_err(|source| DeployError::Zip { path: path.to_owned(), source })?;
+    Ok(Asset::from_zip(read))
+}
+
+/// Puts the function's code and the template that names it into the account's own bucket for them.
+async fn upload(zip: Option<Asset>, site: &Site, said: &Console) -> Result<TemplateAt, Failure> {
+    let asset = match zip {
+        Some(zip) => zip,
         None => built(said).await?,
     };
-    let place = Place { region: region.to_owned(), bucket: format!("cavatica-connect-assets-{}-{region}", account.id) };
+    let region = site.region.to_owned();
+    let place = Place { bucket: format!("cavatica-connect-assets-{}-{region}", site.account.id), region };
     said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
     let publication = Publication::of_code(&asset, None, None, vec![place.clone()]);
-    carry_out::all(account, &publication, &Wish { create_buckets: true, audience: None }).await?;
-    let config = Config::published(publication.release());
+    carry_out::all(&site.account, &publication, &Wish { create_buckets: true, audience: None }).await?;
     let key = publication.entry.file("cavatica-volume.template.yaml").map(|file| file.key.clone());
-    Ok((provided::template(&config), TemplateAt::Url(place.object(&key.unwrap_or_default()).by_path())))
+    Ok(TemplateAt::Url(place.object(&key.unwrap_or_default()).by_path()))
 }
 
 async fn built(said: &Console) -> Result<Asset, Failure> {
@@ -354,19 +329,5 @@ fn tell_changes(
             said.json(&will);
         }
         _ => {}
-    }
-}
-
-async fn follow(stacks: &Stacks, stack: &str, seen: &mut Seen, said: &Console) -> Result<(), Failure> {
-    let begun = seen.events.len();
-    said.wait("waiting for CloudFormation");
-    let status = stacks.follow(stack, seen, |event| event.print(said)).await;
-    said.rest();
-    match status?.as_str() {
-        "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE" => Ok(()),
-        status => {
-            let cause = first_cause(&seen.events[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
-            Err(DeployError::Failed { status: status.to_owned(), cause }.into())
-        }
     }
 }

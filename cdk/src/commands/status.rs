@@ -12,16 +12,15 @@ use cavatica_aws::clock::Deadline;
 use serde_json::{Value, json};
 
 use super::outputs;
+use super::stack::Site;
 use crate::account::{Access, Account};
 use crate::cli::args::{OutputForm, StatusArgs};
 use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
-use crate::deploy::client::Stacks;
 use crate::deploy::follow::Seen;
 use crate::deploy::request::{Made, properties};
-use crate::deploy::standing::{Kind, Stack, Way};
-use crate::regions;
+use crate::deploy::standing::{Stack, Way};
 
 /// The custom resource's name in the template.
 const RESOURCE: &str = "VolumeAccess";
@@ -35,9 +34,6 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Why there is nothing to tell.
 #[derive(Debug, thiserror::Error)]
 enum StatusError {
-    /// Nobody says where.
-    #[error("the region is not known: give it with --region")]
-    NoRegion,
     /// It is not there.
     #[error("there is no stack {name} in {region}: give another --stack-name or --region")]
     NoStack {
@@ -46,9 +42,6 @@ enum StatusError {
         /// Where it was looked for.
         region: String,
     },
-    /// It is of another template.
-    #[error("stack {0} is not one of cavatica-connect's: give another --stack-name")]
-    Foreign(String),
     /// Its ID is not one.
     #[error("CloudFormation gives stack {0} an ID that this program does not understand: please report it")]
     Id(String),
@@ -93,16 +86,12 @@ pub(super) fn run(args: StatusArgs, access: &Access, console: &Console) -> Resul
 
 async fn status(args: &StatusArgs, access: &Access, said: &Console, results: &Console) -> Result<Exit, Failure> {
     said.wait("looking at the stack");
-    let account = Account::of_caller(access).await?;
-    let region = args.region.or(account.region()).ok_or(StatusError::NoRegion)?;
-    let region = regions::commercial(region)?;
-    let stacks = Stacks::new(account.cloudformation(region));
+    let site = Site::reach(access, args.region).await?;
+    let Site { account, region, stacks } = &site;
     let name = &args.stack_name;
-    let absent = || StatusError::NoStack { name: name.clone(), region: region.to_owned() };
+    let absent = || StatusError::NoStack { name: name.clone(), region: (*region).to_owned() };
     let mut stack = stacks.find(name).await?.ok_or_else(absent)?;
-    if Kind::of(&stacks.description(&stack.id).await?).is_none() {
-        return Err(StatusError::Foreign(name.clone()).into());
-    }
+    site.kind(&stack, name).await?;
     if args.watch && Way::of(&stack.status) == Way::Wait {
         said.rest();
         said.wait("waiting for CloudFormation");
@@ -113,9 +102,7 @@ async fn status(args: &StatusArgs, access: &Access, said: &Console, results: &Co
     said.wait("looking at what IAM holds");
     let resources = stacks.resources(&stack.id).await?;
     let looked = match resources.get("Boundary").filter(|_| resources.contains_key(RESOURCE)) {
-        Some(boundary) if Way::of(&stack.status) == Way::Update => {
-            Some(look(&account, region, &stack, boundary).await?)
-        }
+        Some(boundary) if Way::of(&stack.status) == Way::Update => Some(look(account, region, &stack, boundary).await?),
         _ => None,
     };
     said.rest();

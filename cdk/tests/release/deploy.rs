@@ -173,6 +173,8 @@ async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
         assert!(said(&output).contains(expected), "{}", said(&output));
         assert!(operator.status("cavatica-volume").await.is_err(), "no stack");
     }
+    let buckets = operator.publisher.s3("us-east-1").list_buckets().send().await?;
+    assert_eq!(buckets.buckets().len(), 1, "the lab's alone: nothing was uploaded");
     operator.publisher.engine.stop().await?;
     Ok(())
 }
@@ -183,7 +185,10 @@ async fn a_stack_that_failed_says_the_functions_own_reason_and_is_made_anew() ->
     let failed = operator.deploy(&["--bucket", "not-there-at-all", "--yes"]).await?;
     assert_eq!(failed.status.code(), Some(1));
     assert!(said(&failed).contains("First cause: VolumeAccess: ") && said(&failed).contains("not-there-at-all"));
-    assert_eq!(operator.status("cavatica-volume").await?, "ROLLBACK_COMPLETE");
+    for refused in [&["--yes"][..], &["--bucket", "My_Bucket", "--yes"]] {
+        assert_eq!(operator.deploy(refused).await?.status.code(), Some(2));
+    }
+    assert_eq!(operator.status("cavatica-volume").await?, "ROLLBACK_COMPLETE", "nothing was deleted for nothing");
     let again = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
     assert!(again.status.success(), "{}", said(&again));
     for part in ["because its creation failed.", "VolumeAccess: Bucket not-there-at-all", "DELETE_COMPLETE"] {
