@@ -182,8 +182,9 @@ async fn deploy(
     // What happened before is no news.
     let mut seen = Seen::default();
     site.stacks.catch_up(&stack, &mut seen).await?;
-    site.stacks.execute(&change_set).await?;
+    // Before the call: from here on nobody can tell whether AWS has begun.
     phase.replace(Phase::Running { stack: stack.clone(), is_new });
+    site.stacks.execute(&change_set).await?;
     site.follow(&stack, &mut seen, said).await?;
     Ok(site.stacks.find(&stack).await?)
 }

@@ -148,9 +148,10 @@ impl Stacks {
             Err(error) if error.code() == Some("ChangeSetNotFound") => {}
             Err(error) => return Err(refused("taking the proposal back")(error)),
         }
-        match change_set.purpose {
-            Purpose::NewStack => self.delete(&change_set.stack_id).await,
-            Purpose::EmptyStack | Purpose::Update => Ok(()),
+        // Whatever has begun meanwhile stays.
+        match (change_set.purpose, self.find(&change_set.stack_id).await?) {
+            (Purpose::NewStack, Some(stack)) if stack.status == "REVIEW_IN_PROGRESS" => self.delete(&stack.id).await,
+            _ => Ok(()),
         }
     }
 }
