@@ -22,23 +22,23 @@ pub struct Account {
     config: SdkConfig,
 }
 
-/// What a command line says of the way to AWS; what it does not say, environment and profile do.
+/// The way to AWS, as far as a command line says it; environment and profile say the rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// The profile of AWS's configuration.
     pub profile: Option<String>,
-    /// Where AWS's services answer, for emulators.
+    /// The address at which AWS's services answer, for emulators.
     pub endpoint_url: Option<String>,
 }
 
 /// A call to AWS, as part of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// What it does, such as `write`.
+    /// Its verb, such as `write`.
     pub doing: &'static str,
     /// The right that it needs, such as `s3:PutObject`.
     pub action: &'static str,
-    /// What it is about.
+    /// Its object.
     pub on: String,
     /// The region that is asked.
     pub region: String,
@@ -80,7 +80,7 @@ pub enum AwsError {
     Unreachable {
         /// The call.
         call: Box<Call>,
-        /// What is wrong with the connection.
+        /// The failure of the connection.
         why: String,
     },
     /// Anything else.
@@ -117,7 +117,7 @@ const UNKNOWN: [&str; 5] = [
 const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "UnauthorizedOperation"];
 
 impl Call {
-    /// What AWS's answer to the call means.
+    /// The meaning of AWS's answer to the call.
     pub fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(self, error: SdkError<E>) -> AwsError {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let Some(status) = status else {
@@ -212,7 +212,7 @@ impl Account {
 }
 
 impl Access {
-    /// What the standard chain finds.
+    /// The findings of the standard chain.
     fn configuration(&self) -> ConfigLoader {
         let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);

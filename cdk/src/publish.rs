@@ -27,7 +27,7 @@ use crate::template::{Config, Release, files};
 
 use self::versions::{Published, PublishedFile};
 
-/// What all keys begin with; the policy for the audience names it.
+/// Beginning of all keys; the policy for the audience names it.
 pub const FOLDER: &str = "cavatica-connect/";
 
 /// A bucket in a region.

@@ -1,6 +1,8 @@
 //! The regions that AWS's SDKs know, by whether Cavatica's role can be trusted from there. A test compares both lists with
 //! the SDK for Python.
 
+use cavatica_access::volume::Region;
+
 use crate::wording::{did_you_mean, excerpt, most_alike};
 
 /// Regions of the commercial partition, in which Cavatica's role lives.
@@ -60,32 +62,10 @@ pub const OTHER_PARTITIONS: [&str; 12] = [
     "us-isof-south-1",
 ];
 
-/// Regions that every account has; any other has to be enabled first. Source: "Enable or disable AWS Regions in your
-/// account", regions introduced before 20 March 2019.
-const ENABLED_BY_DEFAULT: [&str; 17] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
 /// True for a region that an account does not have before somebody enables it.
 #[must_use]
 pub fn has_to_be_enabled(region: &str) -> bool {
-    !ENABLED_BY_DEFAULT.contains(&region)
+    region.parse::<Region>().is_ok_and(|region| region.is_opt_in())
 }
 
 /// Why nothing can be done in a region.

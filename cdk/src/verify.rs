@@ -25,14 +25,14 @@ pub struct Expected {
     pub templates: Vec<(String, String)>,
 }
 
-/// How one thing compares.
+/// The result of one comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// True if it is as it was released.
     pub is_equal: bool,
-    /// What was compared.
+    /// The subject.
     pub what: &'static str,
-    /// What was found.
+    /// The finding.
     pub found: String,
 }
 
@@ -111,7 +111,7 @@ impl Expected {
         Verdict::new(runs == released, "code", found)
     }
 
-    /// Whether a build on this machine makes the same code.
+    /// Compares with a build on this machine.
     #[must_use]
     pub fn rebuilt(&self, built_sha256: &str) -> Verdict {
         let is_equal = built_sha256 == self.code_sha256;
@@ -132,7 +132,7 @@ fn template_name<'e>(expected: &'e Expected, text: &str) -> Option<&'e str> {
     expected.templates.iter().find(|(_, sha256)| *sha256 == digest).map(|(name, _)| name.as_str())
 }
 
-/// What decides beside the code what a function does.
+/// Compares the settings that decide beside the code what a function does.
 fn settings(target: &Target, function: &Function) -> Verdict {
     let mut differences = Vec::new();
     for (name, found, expected) in [("runtime", &function.runtime, RUNTIME), ("handler", &function.handler, HANDLER)] {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// What to say about a word that is not known: the one that was meant, or something else.
+/// The end of a sentence about an unknown word: the one that was meant, or something else.
 pub fn did_you_mean(meant: Option<&'static str>, otherwise: impl FnOnce() -> String) -> String {
     meant.map_or_else(otherwise, |meant| format!(": did you mean {meant}?"))
 }

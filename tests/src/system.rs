@@ -193,7 +193,7 @@ impl System {
         self.release.file(name).map(|file| file.key.as_str()).unwrap_or_default()
     }
 
-    /// Where the engine has a file of the release.
+    /// The engine's address of a file of the release.
     fn address(&self, name: &str) -> String {
         format!("{}/{ASSETS}/{}", self.engine.url(), self.key_of(name))
     }

@@ -39,7 +39,7 @@ pub struct AccessArgs {
     /// Profile of the AWS configuration [default: AWS_PROFILE, or the environment's credentials]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
-    /// Where AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
+    /// Address at which AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
     #[arg(long, global = true, value_name = "URL")]
     endpoint_url: Option<String>,
 }
@@ -196,7 +196,7 @@ pub struct PublishArgs {
     /// Folder that `package` wrote [default: package in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     pub package: Option<PathBuf>,
-    /// What the buckets' names begin with: that of a region is PREFIX-REGION
+    /// Beginning of the buckets' names: that of a region is PREFIX-REGION
     #[arg(long, value_name = "PREFIX")]
     bucket_prefix: Option<String>,
     /// Name of the bucket, for a single region
@@ -208,7 +208,7 @@ pub struct PublishArgs {
     /// Make the buckets that are missing: versioned, encrypted, without ACLs
     #[arg(long)]
     create_buckets: bool,
-    /// Who may read the release, and so launch it; written as the buckets' policy [default: the policy stays as it is]
+    /// Readers of the release, who may so launch it; written as the buckets' policy [default: the policy stays as it is]
     #[arg(long, value_name = "public|org:ID|accounts:ID,…", value_parser = ruled::<Audience>)]
     audience: Option<Audience>,
     /// Look at the buckets and print what there is to do; write nothing
@@ -226,7 +226,7 @@ pub struct LaunchUrlArgs {
     /// Release to launch [default: the newest in the list]
     #[arg(long = "version", value_name = "VERSION", requires = "release")]
     pub release_version: Option<String>,
-    /// Where the template is, for one that you publish yourself: https://BUCKET.s3.REGION.amazonaws.com/KEY
+    /// Address of a template that you publish yourself: https://BUCKET.s3.REGION.amazonaws.com/KEY
     #[arg(long, value_name = "URL")]
     pub template_url: Option<String>,
     /// Region in which the console opens [default: the region of the list's bucket]
@@ -453,7 +453,7 @@ impl PublishArgs {
         regions.iter().map(place).collect()
     }
 
-    /// What is wanted of the buckets.
+    /// The wishes for the buckets.
     #[must_use]
     pub fn wish(&self) -> Wish {
         Wish { create_buckets: self.create_buckets, audience: self.audience.clone() }

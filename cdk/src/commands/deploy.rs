@@ -68,7 +68,7 @@ fn remedy(kind: Kind) -> &'static str {
     }
 }
 
-/// How far it is: what has to be said or taken back when a signal ends it.
+/// The progress, which decides what is said or taken back when a signal ends it.
 #[derive(Debug, Default)]
 enum Phase {
     /// Nothing of it is in AWS.
@@ -189,7 +189,7 @@ async fn deploy(
     Ok(site.stacks.find(&stack).await?)
 }
 
-/// What is to be done, and the stack as it is before. One whose creation failed is deleted first, if whoever is asked
+/// The purpose of the operation, and the stack as it is before. One whose creation failed is deleted first, if whoever is asked
 /// agrees.
 async fn standing(
     site: &Site,

@@ -12,7 +12,7 @@ use crate::deploy::follow::Seen;
 use crate::deploy::remains::{parts, remains};
 use crate::deploy::standing::Way;
 
-/// What has to be done before, or files stay behind that nobody can read.
+/// The step that comes first, or files stay behind that nobody can read.
 const BEFORE: &str = "In Cavatica, deactivate the volume first, delete the files imported from it, and delete the volume: afterwards \
                       they would stay there unreadable.";
 

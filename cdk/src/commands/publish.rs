@@ -30,16 +30,16 @@ enum PublishError {
         "{done} of {all} regions have the release, and a link can be made for each of these: {obstacles}. The same command goes on with the others"
     )]
     Places {
-        /// How many have it.
+        /// The number that have it.
         done: usize,
         /// Of how many.
         all: usize,
-        /// What is wrong in the others.
+        /// The obstacles in the others.
         obstacles: Obstacles,
     },
 }
 
-/// What is wrong, with the region where it is.
+/// Obstacles, each with its region.
 #[derive(Debug)]
 struct Obstacles(Vec<(String, Obstacle)>);
 

@@ -1,4 +1,4 @@
-//! What `deploy`, `status` and `destroy` share: the way to the stack that they are about, and following what goes on there.
+//! Shared by `deploy`, `status` and `destroy`: the way to the stack that they are about, and following what goes on there.
 
 use crate::account::{Access, Account};
 use crate::cli::console::Console;
@@ -27,7 +27,7 @@ pub(super) enum StackProblem {
         name: String,
         /// Its status.
         status: String,
-        /// What to do.
+        /// The task.
         remedy: String,
     },
     /// The operation failed.

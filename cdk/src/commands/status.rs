@@ -39,7 +39,7 @@ enum StatusError {
     NoStack {
         /// The stack.
         name: String,
-        /// Where it was looked for.
+        /// The region in which it was looked for.
         region: String,
     },
     /// Its ID is not one.
@@ -52,7 +52,7 @@ enum StatusError {
     Request {
         /// The stack.
         name: String,
-        /// What is not understood.
+        /// The part that is not understood.
         why: String,
     },
     /// The account could not be looked at.
@@ -60,12 +60,12 @@ enum StatusError {
     Look(Refusal),
 }
 
-/// What is not as it should be, and what IAM holds.
+/// The content of IAM, and its differences from what it should be.
 #[derive(Debug, Default)]
 struct Looked {
     /// Each change that the function would make.
     drift: Vec<String>,
-    /// What Cavatica could not do.
+    /// The reasons why Cavatica could not use the bucket.
     findings: Vec<String>,
     /// The documents as they are and as they should be, by name.
     documents: Vec<(&'static str, Value, Value)>,

@@ -11,10 +11,10 @@ use super::standing::ParameterValue;
 /// Wait between two looks at a change set that is being made.
 const POLL: Duration = Duration::from_millis(300);
 
-/// What CloudFormation says of a change set without changes: there is nothing to do, and that is no failure.
+/// CloudFormation's words for a change set without changes: there is nothing to do, and that is no failure.
 const NO_CHANGES: [&str; 2] = ["The submitted information didn't contain changes", "No updates are to be performed"];
 
-/// Where a template is.
+/// The place of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateAt {
     /// At an address in S3.
@@ -28,7 +28,7 @@ pub enum TemplateAt {
 pub struct Proposal {
     /// The stack's name.
     pub stack_name: String,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// The template.
     pub template: TemplateAt,
@@ -38,7 +38,7 @@ pub struct Proposal {
     pub names_iam: bool,
 }
 
-/// What a proposal is for.
+/// The purpose of a proposal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// A stack that is made for it.
@@ -69,9 +69,9 @@ pub struct ChangeSet {
     pub id: String,
     /// The stack's ID.
     pub stack_id: String,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// What would change.
+    /// The changes.
     pub changes: Vec<Change>,
 }
 

@@ -1,4 +1,4 @@
-//! What a deleted stack may have left: looked for by name, whatever CloudFormation says.
+//! The remains of a deleted stack: looked for by name, whatever CloudFormation says.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use cavatica_access::volume::BucketName;
 use super::standing::Stack;
 use crate::account::{Account, AwsError, Call};
 
-/// How often something that should be gone is looked for, and the wait in between: IAM shows a deletion some seconds late.
+/// The number of looks for something that should be gone, and the wait in between: IAM shows a deletion some seconds late.
 const LOOKS: u32 = 6;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
@@ -49,7 +49,7 @@ pub enum RemainsError {
     /// IAM or S3 does not say.
     #[error("cannot see whether {part} is gone: AWS answered {failure}")]
     Look {
-        /// What was looked for.
+        /// The part that was looked for.
         part: Part,
         /// The answer of AWS.
         failure: Box<Failure>,
@@ -69,7 +69,7 @@ impl fmt::Display for Part {
 }
 
 impl Part {
-    /// How it can be removed by hand.
+    /// The way to remove it by hand.
     #[must_use]
     pub fn removal(&self, region: &str) -> String {
         match self {
@@ -142,7 +142,7 @@ pub fn parts(stack: &Stack, resources: &BTreeMap<String, String>) -> Vec<Part> {
     .collect()
 }
 
-/// Which of them are still there, after the seconds in which IAM may show what is gone.
+/// Those that are still there, after the seconds in which IAM may show what is gone.
 pub async fn remains(account: &Account, region: &str, parts: &[Part]) -> Result<Vec<Part>, RemainsError> {
     let mut left = parts.to_vec();
     for look in 0..LOOKS {

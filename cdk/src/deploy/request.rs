@@ -1,4 +1,4 @@
-//! What a stack asks of its function: the properties of the custom resource, as the template makes them of parameters.
+//! The request of a stack to its function: the properties of the custom resource, as the template makes them of parameters.
 //!
 //! CloudFormation tells nobody the properties that it sent. A test compares these with what the template says.
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::template::{Config, provided};
 
-/// What the properties are made of beside the parameters.
+/// The sources of the properties beside the parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// The stack.

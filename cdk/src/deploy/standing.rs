@@ -1,4 +1,4 @@
-//! What stands under a stack's name, and what can be done about it.
+//! The stack under a name, and the operations that its state allows.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct Stack {
     pub outputs: BTreeMap<String, String>,
 }
 
-/// What can be done about a stack.
+/// The operation that a stack allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// It can be created: there is none, or one that was only proposed.
@@ -35,7 +35,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// What the status allows. Source: "Understand CloudFormation stack creation events", stack status codes.
+    /// The operation that a status allows. Source: "Understand CloudFormation stack creation events", stack status codes.
     #[must_use]
     pub fn of(status: &str) -> Self {
         match status {
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// Where the value of a parameter comes from.
+/// The origin of a parameter's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParameterValue {
     /// It is given.

@@ -25,11 +25,11 @@ pub enum Form {
 pub struct Link {
     /// The link.
     pub url: String,
-    /// What it does, in a few words.
+    /// Its purpose, in a few words.
     pub title: String,
-    /// What is in it, by name.
+    /// Its content, by name.
     pub details: Vec<(&'static str, Value)>,
-    /// What whoever opens it has to know.
+    /// Notes for whoever opens it.
     pub notes: Vec<String>,
 }
 

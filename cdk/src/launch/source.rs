@@ -1,4 +1,4 @@
-//! Where a link's template comes from: a release that is published, or an address that somebody gives.
+//! The origin of a link's template: a release that is published, or an address that somebody gives.
 
 use std::fs;
 use std::io;
@@ -59,7 +59,7 @@ pub enum SourceError {
     Versions {
         /// The list.
         at: String,
-        /// What is wrong with it.
+        /// The mistake in it.
         source: VersionsError,
     },
     /// The release is not there.
@@ -79,7 +79,7 @@ pub enum SourceError {
         found: String,
         /// The region that is asked for.
         asked: String,
-        /// Where its list is.
+        /// The address of its list.
         address: String,
     },
     /// The regions' lists differ.

@@ -8,7 +8,7 @@ use cavatica_access::owner::StackId;
 use super::url::{LaunchError, check_address, encoded};
 use crate::regions;
 
-/// What every such link needs to be told with.
+/// The sentence that goes with every such link.
 pub const CAVEAT: &str = "AWS does not document links for updates, so look before you submit: the page has to show this stack, \
                           and \"Replace existing template\" with this template's address";
 

@@ -1,4 +1,4 @@
-//! Who may read a release: the policy of its buckets.
+//! The readers of a release: the policy of its buckets.
 //!
 //! Console, CloudFormation and Lambda read template and code with the rights of the administrator who launches the stack.
 //! So whoever is to launch it needs to be let in here, and nothing else does.

@@ -27,12 +27,12 @@ use crate::release::zip::hex;
 /// Longest wait for a new bucket. S3 shows one within seconds.
 const APPEARANCE: Duration = Duration::from_secs(60);
 
-/// How often a public policy is tried on a new bucket, and the wait in between: S3 takes seconds to notice that Block
+/// The number of tries of a public policy on a new bucket, and the wait in between: S3 takes seconds to notice that Block
 /// Public Access was switched off.
 const POLICY_TRIES: u32 = 6;
 const BETWEEN_POLICY_TRIES: Duration = Duration::from_secs(2);
 
-/// How often a conditional write is tried, and the wait in between, which grows: others may be writing too.
+/// The number of tries of a conditional write, and the wait in between, which grows: others may be writing too.
 const WRITE_TRIES: u32 = 8;
 const BETWEEN_WRITE_TRIES: Duration = Duration::from_millis(100);
 
@@ -52,7 +52,7 @@ pub struct Bucket {
     client: Client,
 }
 
-/// How an object came to be there.
+/// The moment at which an object was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// It was written now.

@@ -7,7 +7,7 @@ use super::bucket::{Bucket, Written};
 use super::plan::{Making, Obstacle, Plan, Wish};
 use crate::account::Account;
 
-/// What is told of a place while it is worked on.
+/// News of a place while it is worked on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News<'a> {
     /// This is being done.

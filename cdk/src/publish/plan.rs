@@ -1,4 +1,4 @@
-//! What there is to do for a release in one place, or what stands in the way: decided before anything is written.
+//! The plan for a release in one place, or the obstacle: decided before anything is written.
 
 use serde_json::Value;
 
@@ -7,16 +7,16 @@ use super::versions::{self, Versions, VersionsError};
 use super::{FOLDER, Place, Publication};
 use crate::account::AwsError;
 
-/// What a publisher wants of the buckets.
+/// A publisher's wishes for the buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wish {
     /// Buckets that are missing are to be made.
     pub create_buckets: bool,
-    /// Who is to read them; nothing is changed when absent.
+    /// Their readers; nothing is changed when absent.
     pub audience: Option<Audience>,
 }
 
-/// How a bucket stands.
+/// The state of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// There is none.
@@ -29,7 +29,7 @@ pub enum Standing {
     Own(Own),
 }
 
-/// What is in a bucket of the publisher's own.
+/// The content of a bucket of the publisher's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Own {
     /// True if nothing is in it. Not looked at unless buckets are to be made.
@@ -44,7 +44,7 @@ pub struct Own {
     pub versions: Option<Vec<u8>>,
 }
 
-/// What is done to a bucket itself.
+/// The work on a bucket itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Making {
     /// It is made and set up.
@@ -53,14 +53,14 @@ pub enum Making {
     SetUp,
 }
 
-/// What there is to do in a place.
+/// The plan for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Where.
     pub place: Place,
-    /// Whether the bucket has to be made.
+    /// The work on the bucket, if there is any.
     pub making: Option<Making>,
-    /// Who is let in, if that changes.
+    /// The audience, if that changes.
     pub letting_in: Option<LettingIn>,
     /// For each object of the publication: true if it has to be written.
     pub writing: Vec<bool>,
@@ -71,9 +71,9 @@ pub struct Plan {
 /// A change of a bucket's audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LettingIn {
-    /// Who could read before, by a policy of ours.
+    /// The audience before, by a policy of ours.
     pub before: Option<Audience>,
-    /// Who can read then.
+    /// The audience then.
     pub after: Audience,
 }
 
@@ -100,7 +100,7 @@ pub enum Obstacle {
     Elsewhere {
         /// The bucket.
         bucket: String,
-        /// Where it is.
+        /// Its region.
         found: String,
     },
     /// The policy stays.
@@ -111,7 +111,7 @@ pub enum Obstacle {
     ForeignPolicy {
         /// The bucket.
         bucket: String,
-        /// What to add.
+        /// The statement to add.
         statement: Value,
     },
     /// Nobody would get in.
@@ -130,9 +130,9 @@ pub enum Obstacle {
         bucket: String,
         /// The key.
         key: String,
-        /// What is there.
+        /// The digest that is there.
         found: String,
-        /// What should be there.
+        /// The digest that should be there.
         expected: String,
     },
     /// The list of releases cannot be continued.
@@ -159,7 +159,7 @@ pub enum Obstacle {
 }
 
 impl Plan {
-    /// What there is to do, or what stands in the way.
+    /// Decides on the plan, or names the obstacle.
     pub fn of(publication: &Publication, place: &Place, wish: &Wish, standing: Standing) -> Result<Self, Obstacle> {
         let bucket = place.bucket.clone();
         let (making, own) = match standing {

@@ -81,7 +81,7 @@ pub struct PublishedFile {
     pub content: Content,
 }
 
-/// What is wrong with a list of releases.
+/// A mistake in a list of releases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionsError {
     /// It cannot be read.
@@ -118,7 +118,7 @@ pub enum VersionsError {
     NoSuchVersion {
         /// The version.
         version: String,
-        /// What there is.
+        /// The known ones.
         known: String,
     },
     /// There is no release at all.

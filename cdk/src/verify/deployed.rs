@@ -1,4 +1,4 @@
-//! What a stack has deployed: its template, and its function with code and settings.
+//! The deployed part of a stack: its template, and its function with code and settings.
 
 use aws_sdk_cloudformation::error::ProvideErrorMetadata as _;
 use aws_sdk_cloudformation::types::TemplateStage;
@@ -8,7 +8,7 @@ use cavatica_access::owner::StackId;
 use crate::account::{Account, AwsError, Call};
 use crate::release::zip::hex;
 
-/// What is to be verified.
+/// The subject of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A stack by its name, in the region of the credentials' configuration or another.
@@ -24,7 +24,7 @@ pub enum Target {
     },
 }
 
-/// What is deployed.
+/// The deployed parts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Deployed {
     /// The function; a stack of the native template has none.
@@ -56,7 +56,7 @@ pub enum DeployedError {
     NoStack {
         /// The stack.
         stack: String,
-        /// Where it was looked for.
+        /// The region in which it was looked for.
         region: String,
     },
     /// AWS does not say.

@@ -84,12 +84,12 @@ impl Publisher {
         Ok(())
     }
 
-    /// What the command publishes.
+    /// The publication that the command makes.
     pub fn publication(&self) -> Result<Publication, Box<dyn Error>> {
         Ok(Publication::of(&Package::read(self.folder.path())?, self.places()))
     }
 
-    /// Where the command publishes it.
+    /// The places in which the command publishes it.
     pub fn places(&self) -> Vec<Place> {
         let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
         let mut places: Vec<_> = REGIONS.iter().map(place).collect();
