@@ -194,6 +194,12 @@ impl Account {
         aws_sdk_lambda::Client::new(&self.within(region))
     }
 
+    /// IAM.
+    #[must_use]
+    pub fn iam(&self, region: &str) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.within(region))
+    }
+
     /// CloudWatch Logs in a region.
     #[must_use]
     pub fn logs(&self, region: &str) -> aws_sdk_cloudwatchlogs::Client {

@@ -9,14 +9,15 @@ mod man;
 mod outputs;
 mod package;
 mod publish;
+mod rehearse;
 mod stack;
 mod status;
 mod synth;
 mod verify;
 
 use crate::cli::args::{Cli, Command};
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
+use crate::console::Console;
 
 /// Runs a command.
 pub fn run(Cli { command, access }: Cli, console: &Console) -> Result<Exit, Failure> {
@@ -30,6 +31,7 @@ pub fn run(Cli { command, access }: Cli, console: &Console) -> Result<Exit, Fail
         Command::Deploy(args) => deploy::run(args, &access, console),
         Command::Destroy(args) => destroy::run(args, &access, console),
         Command::Status(args) => status::run(args, &access, console),
+        Command::Rehearse(args) => rehearse::run(args, &access, console),
         Command::Verify(args) => verify::run(args, &access, console),
         Command::Completions(args) => completions::run(args, console),
         Command::Man(args) => man::run(args, console),

@@ -2,7 +2,12 @@
 
 pub mod change_set;
 pub mod client;
+pub mod code;
+pub mod drift;
 pub mod follow;
+pub mod function_log;
+pub mod outputs;
 pub mod remains;
 pub mod request;
 pub mod standing;
+pub mod watch;

@@ -8,7 +8,9 @@
 //! account, address           the AWS account of whoever calls, and where objects in S3 are
 //! verify                     whether a stack runs what was released
 //! deploy                     stacks through CloudFormation's API
-//! cli <── commands           arguments, exit codes and output; one file a command
+//! rehearse                   the whole life of one, checked step by step
+//! console                    how things are told: to people, to logs, to programs
+//! cli <── commands           arguments, signals and exit codes; one file a command
 //! ```
 //!
 //! Generators return values; only `commands` act on them, and only `main.rs` reads arguments and environment.
@@ -18,12 +20,14 @@ pub mod address;
 pub mod cfn;
 pub mod cli;
 pub mod commands;
+pub mod console;
 pub mod deploy;
 pub mod documents;
 pub mod launch;
 pub mod operator;
 pub mod publish;
 pub mod regions;
+pub mod rehearse;
 pub mod release;
 pub mod template;
 pub mod verify;

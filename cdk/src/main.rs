@@ -4,9 +4,9 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use cavatica_connect::cli::args::{Cli, with_short_values};
-use cavatica_connect::cli::console::Console;
 use cavatica_connect::cli::exit::conclude;
 use cavatica_connect::commands;
+use cavatica_connect::console::Console;
 use clap::Parser as _;
 
 fn main() -> ExitCode {

@@ -6,8 +6,6 @@
 
 mod binary;
 pub mod build;
-pub mod children;
 pub mod package;
 mod sbom;
-pub mod workspace;
 pub mod zip;

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use thiserror::Error;
 
-use cavatica_connect::release::workspace::Workspace;
+use crate::workspace::Workspace;
 
 use crate::once;
 

@@ -13,9 +13,9 @@ use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client as S3Client;
 use cavatica_access::port::{Account, Carrier, Failure, Question};
 use cavatica_aws::{AwsAccount, connector};
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
+use cavatica_local::workspace::Workspace;
 use cavatica_memory::{HeldBucket, MemoryAccount};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 
 use crate::cli::args::{Cli, CompletionsArgs};
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
+use crate::console::Console;
 
 pub(super) fn run(args: CompletionsArgs, console: &Console) -> Result<Exit, Failure> {
     let mut script = Vec::new();

@@ -1,46 +1,30 @@
 //! `deploy`: creates or updates a stack, after showing what would change.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
 
-use tokio::task::spawn_blocking;
+use cavatica_local::children;
 
 use super::outputs;
-use super::stack::{Site, StackProblem, can_go_on};
+use super::stack::{Site, StackProblem, can_go_on, read_zip, template_of_release};
 use crate::account::Access;
-use crate::address::Address;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
-use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
+use crate::console::{Console, Tone};
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
 use crate::deploy::client::Stacks;
+use crate::deploy::code::{built, upload};
 use crate::deploy::follow::{Seen, first_cause};
 use crate::deploy::standing::{Kind, ParameterValue, Stack, Way, parameters};
 use crate::documents::{self, permissions_of_stack};
-use crate::launch::source::Source;
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
-use crate::publish::plan::Wish;
-use crate::publish::{Place, Publication, carry_out};
-use crate::release::build::{self, Profile};
-use crate::release::children;
-use crate::release::workspace::Workspace;
-use crate::release::zip::Asset;
+use crate::publish::Place;
 use crate::template::{Config, Release, native, provided};
 
 /// Why a stack is not deployed.
 #[derive(Debug, thiserror::Error)]
 enum DeployError {
-    /// The zip is not there.
-    #[error("cannot read {path}: give the zip that `cavatica-connect package` wrote")]
-    Zip {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
     /// Nobody says which bucket.
     #[error("a new stack needs a bucket: give it with --bucket")]
     NoBucket,
@@ -148,7 +132,16 @@ async fn deploy(
     let is_new = purpose != Purpose::Update;
     let at = match at {
         Some(at) => at,
-        None => upload(zip, &site, said).await?,
+        None => {
+            let asset = match zip {
+                Some(zip) => zip,
+                None => built(said).await?,
+            };
+            let region = site.region.to_owned();
+            let place = Place { bucket: format!("cavatica-connect-assets-{}-{region}", site.account.id), region };
+            said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
+            upload(&site.account, &asset, place).await?
+        }
     };
     let has_to_be_given = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
     if is_new && has_to_be_given && !given.iter().any(|(name, _)| name == "ExternalId") {
@@ -242,11 +235,9 @@ async fn standing(
 /// The template, and where CloudFormation reads it, unless it has to be uploaded first.
 async fn source(args: &DeployArgs, site: &Site) -> Result<(Template, Option<TemplateAt>), Failure> {
     if let Some(at) = &args.release {
-        let access = &site.account.access;
         let version = args.release_version.as_deref();
-        let source = Source::of_release(access, at, version, Some(site.region), args.native).await?;
-        let address = Address::read(&source.template_url).map(|address| address.by_path());
-        return Ok((source.template, Some(TemplateAt::Url(address.unwrap_or(source.template_url)))));
+        let (template, at) = template_of_release(site, at, version, args.native).await?;
+        return Ok((template, Some(at)));
     }
     if args.native {
         let template = native::template(&Config::default());
@@ -256,35 +247,6 @@ async fn source(args: &DeployArgs, site: &Site) -> Result<(Template, Option<Temp
     // The parameters of the template that will be uploaded: where the code is does not show in them.
     let release = Release::in_one(site.region, "", "");
     Ok((provided::template(&Config::published(release)), None))
-}
-
-fn read_zip(path: &Path) -> Result<Asset, DeployError> {
-    let read = std::fs::read(path).map_err(|source| DeployError::Zip { path: path.to_owned(), source })?;
-    Ok(Asset::from_zip(read))
-}
-
-/// Puts the function's code and the template that names it into the account's own bucket for them.
-async fn upload(zip: Option<Asset>, site: &Site, said: &Console) -> Result<TemplateAt, Failure> {
-    let asset = match zip {
-        Some(zip) => zip,
-        None => built(said).await?,
-    };
-    let region = site.region.to_owned();
-    let place = Place { bucket: format!("cavatica-connect-assets-{}-{region}", site.account.id), region };
-    said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
-    let publication = Publication::of_code(&asset, None, None, vec![place.clone()]);
-    carry_out::all(&site.account, &publication, &Wish { create_buckets: true, audience: None }).await?;
-    let key = publication.entry.file("cavatica-volume.template.yaml").map(|file| file.key.clone());
-    Ok(TemplateAt::Url(place.object(&key.unwrap_or_default()).by_path()))
-}
-
-async fn built(said: &Console) -> Result<Asset, Failure> {
-    let workspace = Workspace::locate()?;
-    said.wait("building the Lambda as it is released (minutes, the first time)");
-    let for_build = said.clone();
-    let build = move || build::build(&workspace, Profile::Release, |line| for_build.goes_on(line));
-    let binary = spawn_blocking(build).await??.binary;
-    Ok(spawn_blocking(move || Asset::from_binary(&binary)).await??)
 }
 
 fn tell_changes(

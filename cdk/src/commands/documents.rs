@@ -3,8 +3,8 @@
 use cavatica_access::document::in_ascii;
 
 use crate::cli::args::DocumentsArgs;
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
+use crate::console::Console;
 use crate::documents::{documents, random_external_id};
 use crate::launch::url::{LaunchError, is_stack_name};
 use crate::operator;

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::account::Access;
 use crate::cli::args::LaunchUrlArgs;
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
+use crate::console::Console;
 use crate::launch::form::Link;
 use crate::launch::source::Source;
 use crate::launch::update::{CAVEAT, update_url};

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 
 use crate::cli::args::{Cli, ManArgs};
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
+use crate::console::Console;
 
 /// A page cannot be written.
 #[derive(Debug, thiserror::Error)]

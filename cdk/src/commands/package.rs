@@ -1,14 +1,14 @@
 //! `package`: builds a release and writes it into a folder.
 
+use cavatica_local::children;
+use cavatica_local::workspace::Workspace;
 use tokio::task::spawn_blocking;
 
 use crate::cli::args::PackageArgs;
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
-use crate::release::children;
+use crate::console::Console;
 use crate::release::package::{FOLDER, Package, PackageError, check_folder};
-use crate::release::workspace::Workspace;
 
 pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;

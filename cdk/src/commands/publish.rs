@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
+use cavatica_local::workspace::{Workspace, WorkspaceError};
+
 use crate::account::{Access, Account};
 use crate::cli::args::PublishArgs;
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
+use crate::console::Console;
 use crate::publish::carry_out::{self, News};
 use crate::publish::plan::{Obstacle, Plan};
 use crate::publish::{Publication, versions};
 use crate::release::package::{FOLDER, Package};
-use crate::release::workspace::{Workspace, WorkspaceError};
 
 /// Why a release is not published everywhere.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,20 @@
 //! Shared by `deploy`, `status` and `destroy`: the way to the stack that they are about, and following what goes on there.
 
+use std::path::{Path, PathBuf};
+
 use crate::account::{Access, Account};
-use crate::cli::console::Console;
+use crate::address::Address;
+use crate::cfn::Template;
 use crate::cli::exit::{Exit, Failure};
+use crate::console::Console;
+use crate::deploy::change_set::TemplateAt;
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::{Seen, first_cause};
 use crate::deploy::standing::{Kind, Stack};
+use crate::deploy::watch;
+use crate::launch::source::{ListAt, Source};
 use crate::regions;
+use crate::release::zip::Asset;
 
 /// Why nothing can be done about a stack.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +22,15 @@ pub(super) enum StackProblem {
     /// A question would have no answer.
     #[error("nobody can be asked here, since this is no terminal: add --yes to go on without a question")]
     NobodyToAsk,
+    /// The zip is not there.
+    #[error("cannot read {path}: give the zip that `cavatica-connect package` wrote")]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// Nobody says where.
     #[error("the region is not known: give it with --region")]
     NoRegion,
@@ -52,6 +69,24 @@ pub(super) fn can_go_on(yes: bool, console: &Console) -> Result<(), Failure> {
     if yes || console.can_ask() { Ok(()) } else { Err(Failure::new(Exit::Usage, StackProblem::NobodyToAsk)) }
 }
 
+/// The function's zip.
+pub(super) fn read_zip(path: &Path) -> Result<Asset, StackProblem> {
+    let read = std::fs::read(path).map_err(|source| StackProblem::Zip { path: path.to_owned(), source })?;
+    Ok(Asset::from_zip(read))
+}
+
+/// The template of a release, and where CloudFormation reads it.
+pub(super) async fn template_of_release(
+    site: &Site,
+    at: &ListAt,
+    version: Option<&str>,
+    native: bool,
+) -> Result<(Template, TemplateAt), Failure> {
+    let source = Source::of_release(&site.account.access, at, version, Some(site.region), native).await?;
+    let address = Address::read(&source.template_url).map(|address| address.by_path());
+    Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))))
+}
+
 impl Site {
     /// Finds out whose account it is, and in which region the stack is to be looked for.
     pub(super) async fn reach(access: &Access, region: Option<&'static str>) -> Result<Self, Failure> {
@@ -70,19 +105,25 @@ impl Site {
         Kind::of(&description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
     }
 
-    /// Follows an operation to its end, telling every event that was not seen yet.
+    /// Follows an operation to its end, telling every event that was not seen yet, and of a failure what the function and
+    /// hooks say about it.
     pub(super) async fn follow(&self, stack: &str, seen: &mut Seen, said: &Console) -> Result<(), Failure> {
         let begun = seen.events.len();
         said.wait("waiting for CloudFormation");
-        let status = self.stacks.follow(stack, seen, |event| event.print(said)).await;
+        let ended =
+            watch::to_the_end(&self.account, self.region, &self.stacks, stack, seen, |event| event.print(said)).await;
         said.rest();
-        match status?.as_str() {
-            "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE" => Ok(()),
-            status => {
-                let cause =
-                    first_cause(&seen.events[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
-                Err(StackProblem::Failed { status: status.to_owned(), cause }.into())
+        let ended = ended?;
+        if matches!(ended.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE") {
+            return Ok(());
+        }
+        for (title, lines) in [("The function's log", &ended.log), ("What the hooks say", &ended.hooks)] {
+            if !lines.is_empty() {
+                said.part(title);
+                lines.iter().for_each(|line| said.say(line));
             }
         }
+        let cause = first_cause(&seen.events[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
+        Err(StackProblem::Failed { status: ended.status, cause }.into())
     }
 }

@@ -1,35 +1,18 @@
 //! `status`: a stack's state, what IAM holds for it, and what its function would change there.
 
-use cavatica_access::activity::Activities;
-use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
-use cavatica_access::owner::Owner;
-use cavatica_access::reconcile::{self, Context};
-use cavatica_access::refusal::Refusal;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties, Request};
-use cavatica_access::wanted::Present;
-use cavatica_aws::clock::Deadline;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::outputs;
 use super::stack::Site;
-use crate::account::{Access, Account};
+use crate::account::Access;
 use crate::cli::args::{OutputForm, StatusArgs};
-use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
+use crate::console::{Console, Tone};
+use crate::deploy::drift::{Looked, RESOURCE, look};
 use crate::deploy::follow::Seen;
-use crate::deploy::request::{Made, properties};
 use crate::deploy::standing::{Stack, Way};
-
-/// The custom resource's name in the template.
-const RESOURCE: &str = "VolumeAccess";
-
-/// The title of the trust policy.
-const TRUST: &str = "Who may assume the role";
-
-/// Longest look at an account.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Why there is nothing to tell.
 #[derive(Debug, thiserror::Error)]
@@ -42,33 +25,6 @@ enum StatusError {
         /// The region in which it was looked for.
         region: String,
     },
-    /// Its ID is not one.
-    #[error("CloudFormation gives stack {0} an ID that this program does not understand: please report it")]
-    Id(String),
-    /// Its parameters are not valid.
-    #[error(
-        "stack {name} asks for something that this program does not understand, as one of another release may: {why}"
-    )]
-    Request {
-        /// The stack.
-        name: String,
-        /// The part that is not understood.
-        why: String,
-    },
-    /// The account could not be looked at.
-    #[error("{0}")]
-    Look(Refusal),
-}
-
-/// The content of IAM, and its differences from what it should be.
-#[derive(Debug, Default)]
-struct Looked {
-    /// Each change that the function would make.
-    drift: Vec<String>,
-    /// The reasons why Cavatica could not use the bucket.
-    findings: Vec<String>,
-    /// The documents as they are and as they should be, by name.
-    documents: Vec<(&'static str, Value, Value)>,
 }
 
 pub(super) fn run(args: StatusArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
@@ -106,76 +62,27 @@ async fn status(args: &StatusArgs, access: &Access, said: &Console, results: &Co
         _ => None,
     };
     said.rest();
-    tell(&stack, looked.as_ref(), args, said, results)?;
+    match args.output {
+        OutputForm::Json => results.print(&as_json(&stack, looked.as_ref()))?,
+        OutputForm::Text => tell(&stack, looked.as_ref(), args, said)?,
+    }
     let is_as_asked = looked.is_none_or(|looked| looked.drift.is_empty() && looked.findings.is_empty());
     Ok(if is_as_asked { Exit::Done } else { Exit::Different })
 }
 
-/// Looks at the account with the caller's rights, as the function would with its own.
-async fn look(account: &Account, region: &str, stack: &Stack, boundary: &str) -> Result<Looked, Failure> {
-    let id = stack.id.parse().map_err(|_| StatusError::Id(stack.id.clone()))?;
-    let made = Made {
-        stack: id,
-        external_id: stack.outputs.get("ExternalId").filter(|id| *id != "none").cloned(),
-        boundary: boundary.to_owned(),
-        release: stack.outputs.get("Release").cloned().unwrap_or_default(),
-    };
-    let properties = properties(&stack.parameters, &made);
-    let not_understood = |why: String| StatusError::Request { name: stack.id.clone(), why };
-    let request = Request::parse(&properties).map_err(|invalid| not_understood(invalid.to_string()))?;
-    let owner = Owner { stack: made.stack, resource: RESOURCE.to_owned() };
-    let blueprint = Blueprint::draw(request, owner).map_err(|invalid| not_understood(invalid.to_string()))?;
-    let present = Present {
-        pinned_principal: CAVATICA_PRINCIPAL.parse().map_err(|rule: &str| not_understood(rule.to_owned()))?,
-        from: None,
-        former: OldProperties::read(&properties),
-        before: Some(blueprint.clone()),
-        is_new: false,
-        blueprint,
-    };
-    let (port, clock, activities) = (account.port(region), Deadline::after(PATIENCE), Activities::default());
-    let context = Context { account: &port, clock: &clock, activities: &activities };
-    let preview = match reconcile::preview(&context, &present).await {
-        Ok(preview) => preview,
-        Err(refusal @ (Refusal::Aws { .. } | Refusal::WrongAccount { .. })) => {
-            return Err(StatusError::Look(refusal).into());
-        }
-        // What the function would refuse to touch is a difference, too.
-        Err(refusal) => return Ok(Looked { drift: vec![refusal.to_string()], ..Looked::default() }),
-    };
-    let trust = preview.observed.role.map(|role| role.trust).unwrap_or_default();
-    let permissions = preview.observed.document.unwrap_or_default();
-    Ok(Looked {
-        drift: preview.plan.changes().map(ToString::to_string).collect(),
-        findings: preview.findings.into_iter().map(|finding| finding.sentence).collect(),
-        documents: vec![
-            ("What Cavatica may do", permissions, present.blueprint.permissions.to_value()),
-            (TRUST, trust, present.blueprint.trust.to_value()),
-        ],
-    })
-}
-
-fn tell(
-    stack: &Stack,
-    looked: Option<&Looked>,
-    args: &StatusArgs,
-    said: &Console,
-    results: &Console,
-) -> Result<(), Failure> {
+fn as_json(stack: &Stack, looked: Option<&Looked>) -> String {
     let empty = Looked::default();
     let account = looked.unwrap_or(&empty);
-    if let OutputForm::Json = args.output {
-        let documents: serde_json::Map<_, _> =
-            account.documents.iter().map(|(name, held, _)| ((*name).to_owned(), held.clone())).collect();
-        results.print(&format!(
-            "{:#}",
-            json!({
-                "StackId": stack.id, "Status": stack.status, "Parameters": stack.parameters, "Outputs": stack.outputs,
-                "Looked": looked.is_some(), "Documents": documents, "Drift": account.drift, "Findings": account.findings,
-            })
-        ))?;
-        return Ok(());
-    }
+    let documents = account.documents.as_ref();
+    let documents = documents.map(|held| json!({"Permissions": held.permissions.held, "Trust": held.trust.held}));
+    let all = json!({
+        "StackId": stack.id, "Status": stack.status, "Parameters": stack.parameters, "Outputs": stack.outputs,
+        "Looked": looked.is_some(), "Documents": documents, "Drift": account.drift, "Findings": account.findings,
+    });
+    format!("{all:#}")
+}
+
+fn tell(stack: &Stack, looked: Option<&Looked>, args: &StatusArgs, said: &Console) -> Result<(), Failure> {
     said.part(&format!("Stack {}", args.stack_name));
     said.entry("Status", &stack.status);
     said.entry("StackId", &stack.id);
@@ -183,31 +90,40 @@ fn tell(
         said.entry(name, value);
     }
     outputs::print(stack, args.output, said)?;
-    for (name, held, wanted) in &account.documents {
-        said.part(&format!("{name}, as IAM holds it"));
-        if *name == TRUST && !said.is_watched() {
-            said.say(&"hidden, since it has the external ID and this may be a log: --output json has it");
-        } else if same_meaning(held, wanted) {
-            said.json(held);
-        } else {
-            said.difference(wanted, held);
-        }
-    }
-    said.part("As the stack asks?");
-    match looked {
-        None if Way::of(&stack.status) != Way::Update => said.say(&"Not looked at in this state."),
-        None => said.say(&format!(
-            "CloudFormation itself keeps the role of this template: `aws cloudformation detect-stack-drift --stack-name {}`",
-            args.stack_name
-        )),
-        Some(account) if account.drift.is_empty() => said.holds(&"IAM holds exactly what the stack asks for"),
-        Some(account) => {
-            for change in &account.drift {
-                said.row(Tone::Bad, "differs  ", &format!("an update would begin with {change}"), "", "");
+    if let Some(documents) = looked.and_then(|looked| looked.documents.as_ref()) {
+        let of_trust = (&documents.trust, !said.is_watched());
+        for (title, (document, is_hidden)) in
+            [("What Cavatica may do", (&documents.permissions, false)), ("Who may assume the role", of_trust)]
+        {
+            said.part(&format!("{title}, as IAM holds it"));
+            if is_hidden {
+                said.say(&"hidden, since it has the external ID and this may be a log: --output json has it");
+            } else if same_meaning(&document.held, &document.wanted) {
+                said.json(&document.held);
+            } else {
+                said.difference(&document.wanted, &document.held);
             }
         }
     }
-    for finding in &account.findings {
+    said.part("As the stack asks?");
+    let Some(looked) = looked else {
+        if Way::of(&stack.status) == Way::Update {
+            said.say(&format!(
+                "CloudFormation itself keeps the role of this template: `aws cloudformation detect-stack-drift --stack-name {}`",
+                args.stack_name
+            ));
+        } else {
+            said.say(&"Not looked at in this state.");
+        }
+        return Ok(());
+    };
+    if looked.drift.is_empty() {
+        said.holds(&"IAM holds exactly what the stack asks for");
+    }
+    for change in &looked.drift {
+        said.row(Tone::Bad, "differs  ", &format!("an update would begin with {change}"), "", "");
+    }
+    for finding in &looked.findings {
         said.row(Tone::Bad, "finding  ", finding, "", "");
     }
     Ok(())

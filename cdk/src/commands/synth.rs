@@ -1,9 +1,10 @@
 //! `synth`: writes the templates, or compares them with what is there.
 
+use cavatica_local::workspace::Workspace;
+
 use crate::cli::args::SynthArgs;
-use crate::cli::console::Console;
 use crate::cli::exit::{Exit, Failure};
-use crate::release::workspace::Workspace;
+use crate::console::Console;
 use crate::template::Config;
 use crate::template::files::{self, FilesError};
 

@@ -1,16 +1,16 @@
 //! `verify`: compares what a stack runs with what was released, one line a comparison.
 
+use cavatica_local::children;
+use cavatica_local::workspace::Workspace;
 use tokio::task::spawn_blocking;
 
 use crate::account::{Access, Account};
 use crate::cli::args::VerifyArgs;
-use crate::cli::console::{Console, Tone};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
+use crate::console::{Console, Tone};
 use crate::launch::source::{self, SourceError};
-use crate::release::children;
 use crate::release::package::Package;
-use crate::release::workspace::Workspace;
 use crate::verify::deployed::Deployed;
 use crate::verify::{Expected, Verdict};
 

@@ -3,15 +3,22 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use aws_sdk_cloudformation::types::{Annotation, AnnotationStatus, HookFailureMode, StackEvent};
+
 use super::client::{StackError, Stacks, refused};
-use crate::cli::console::{Console, Tone};
+use crate::console::{Console, Tone};
 
 /// Wait between two looks at a stack's events. CloudFormation allows several a second.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Reasons that say only that something else failed.
-const SYMPTOMS: [&str; 3] =
-    ["Resource creation cancelled", "Resource update cancelled", "The following resource(s) failed"];
+const SYMPTOMS: [&str; 4] = [
+    "Resource creation cancelled",
+    "Resource update cancelled",
+    "The following resource(s) failed",
+    // The event of the hook itself, which says why, comes before.
+    "The following hook(s) failed",
+];
 
 /// CloudFormation's reason for every operation that somebody asked for.
 const BY_A_USER: &str = "User Initiated";
@@ -27,13 +34,32 @@ pub struct Event {
     pub status: String,
     /// Why; empty when CloudFormation says nothing.
     pub reason: String,
+    /// The time of the event by AWS's clock, in milliseconds since 1970.
+    pub at: i64,
+    /// The hook that the event is about, if it is about one.
+    pub hook: Option<Hook>,
+}
+
+/// A hook of the account or its organization, which CloudFormation asks before it changes a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The ID of its result.
+    pub id: String,
+    /// True if its refusal is only a warning.
+    pub only_warns: bool,
 }
 
 impl Event {
     /// True if it tells of a failure.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.status.ends_with("_FAILED")
+        self.status.ends_with("_FAILED") && !self.hook.as_ref().is_some_and(|hook| hook.only_warns)
+    }
+
+    /// True if it tells that the custom resource's function failed.
+    #[must_use]
+    pub fn is_of_the_function(&self) -> bool {
+        self.is_failure() && self.kind.starts_with("Custom::")
     }
 
     /// Prints it as one row.
@@ -75,6 +101,14 @@ impl Stacks {
         }
     }
 
+    /// The findings of a hook, as sentences with their remedies; a hook tells them only by this call.
+    pub async fn findings_of(&self, hook: &Hook) -> Result<Vec<String>, StackError> {
+        let answer = self.client.get_hook_result().hook_result_id(&hook.id).send().await;
+        let annotations = answer.map_err(refused("reading what the hook says"))?.annotations.unwrap_or_default();
+        let failed = annotations.into_iter().filter(|it| it.status == Some(AnnotationStatus::Failed));
+        Ok(failed.map(|finding| sentence(&finding)).collect())
+    }
+
     /// Takes note of all events so far, without telling them.
     pub async fn catch_up(&self, id: &str, seen: &mut Seen) -> Result<(), StackError> {
         let events = self.new_events(id, seen).await?;
@@ -91,16 +125,36 @@ impl Stacks {
                 if !seen.ids.insert(event.event_id.clone().unwrap_or_default()) {
                     break 'pages;
                 }
-                fresh.push(Event {
-                    logical_id: event.logical_resource_id.unwrap_or_default(),
-                    kind: event.resource_type.unwrap_or_default(),
-                    status: event.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
-                    reason: event.resource_status_reason.unwrap_or_default(),
-                });
+                fresh.push(read(event));
             }
         }
         fresh.reverse();
         Ok(fresh)
+    }
+}
+
+fn read(event: StackEvent) -> Event {
+    let reason = event.resource_status_reason.unwrap_or_default();
+    let read = Event {
+        logical_id: event.logical_resource_id.unwrap_or_default(),
+        kind: event.resource_type.unwrap_or_default(),
+        status: event.resource_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
+        reason,
+        at: event.timestamp.and_then(|time| time.to_millis().ok()).unwrap_or_default(),
+        hook: None,
+    };
+    let Some(status) = event.hook_status else { return read };
+    // Of an event about a hook, the resource's status says nothing new.
+    let name = event.hook_type.unwrap_or_default();
+    let said = event.hook_status_reason.filter(|said| !said.is_empty()).map(|said| format!(": {said}"));
+    Event {
+        status: status.as_str().to_owned(),
+        reason: format!("hook {name}{}", said.unwrap_or_default()),
+        hook: Some(Hook {
+            id: event.hook_invocation_id.unwrap_or_default(),
+            only_warns: event.hook_failure_mode == Some(HookFailureMode::Warn),
+        }),
+        ..read
     }
 }
 
@@ -112,6 +166,17 @@ pub fn first_cause(events: &[Event]) -> Option<String> {
     Some(format!("{}: {}", failure.logical_id, unwrapped(&failure.reason)))
 }
 
+/// A hook's finding: its rule, what it says, and the remedy.
+fn sentence(finding: &Annotation) -> String {
+    let parts = [
+        finding.annotation_name(),
+        finding.status_message(),
+        finding.remediation_message(),
+        finding.remediation_link(),
+    ];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+}
+
 /// A custom resource's reason without what CloudFormation puts around it.
 fn unwrapped(reason: &str) -> &str {
     let Some((_, inner)) = reason.split_once("Message returned: ") else { return reason };
@@ -120,6 +185,8 @@ fn unwrapped(reason: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_cloudformation::types::{HookStatus, ResourceStatus};
+
     use super::*;
 
     #[test]
@@ -129,6 +196,8 @@ mod tests {
             kind: String::new(),
             status: status.to_owned(),
             reason: reason.to_owned(),
+            at: 0,
+            hook: None,
         };
         let events = [
             event("ProviderRole", "CREATE_COMPLETE", ""),
@@ -142,5 +211,27 @@ mod tests {
         ];
         assert_eq!(first_cause(&events).as_deref(), Some("VolumeAccess: Role x already exists."));
         assert_eq!(first_cause(&events[..1]), None);
+    }
+
+    #[test]
+    fn a_hook_that_refuses_is_the_cause_and_one_that_warns_is_none() {
+        let hook = |mode: HookFailureMode| {
+            let event = StackEvent::builder().logical_resource_id("ProviderRole").resource_type("AWS::IAM::Role");
+            let event = event.resource_status(ResourceStatus::CreateInProgress).hook_type("Org::Iam::Boundary");
+            let event = event.hook_status(HookStatus::HookCompleteFailed).hook_failure_mode(mode);
+            read(event.hook_status_reason("A boundary is missing").hook_invocation_id("id-1").build())
+        };
+        let failed = StackEvent::builder().logical_resource_id("ProviderRole");
+        let failed = failed.resource_status(ResourceStatus::CreateFailed);
+        let failed = read(failed.resource_status_reason("The following hook(s) failed: [Org::Iam::Boundary]").build());
+        let refusing = [hook(HookFailureMode::Fail), failed];
+        assert_eq!(
+            first_cause(&refusing).as_deref(),
+            Some("ProviderRole: hook Org::Iam::Boundary: A boundary is missing")
+        );
+        assert_eq!(first_cause(&[hook(HookFailureMode::Warn)]), None);
+        let finding = Annotation::builder().annotation_name("IAM-7").status_message("No boundary on the role");
+        let finding = finding.remediation_message("set PermissionsBoundary").build();
+        assert_eq!(super::sentence(&finding), "IAM-7: No boundary on the role: set PermissionsBoundary");
     }
 }

@@ -10,7 +10,7 @@ use crate::cfn::Template;
 use crate::publish::Place;
 use crate::publish::versions::{self, Published, Versions, VersionsError};
 use crate::release::package::{Content, VERSION};
-use crate::template::{Config, native, provided};
+use crate::template::{Config, files, native, provided};
 
 /// A list of releases, as somebody names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Source {
         let (place, release) = find(access, at, version, region).await?;
         let config = Config::published(release.release());
         let template = template(&config, is_native);
-        let name = if is_native { "cavatica-volume-native.template.yaml" } else { "cavatica-volume.template.yaml" };
+        let name = if is_native { files::NATIVE } else { files::PROVIDED };
         // Parameters are checked against the template that the link opens, and no other.
         match release.file(name) {
             Some(file) if file.content == Content::of(template.to_yaml().as_bytes()) => Ok(Self {

@@ -7,11 +7,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 
+use cavatica_local::children;
+use cavatica_local::workspace::Workspace;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::children;
-use super::workspace::Workspace;
 use super::zip::BOOTSTRAP;
 
 /// The target that the template's function runs on.

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cavatica_local::workspace::Workspace;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -18,7 +19,6 @@ use super::binary;
 pub use super::binary::{BinaryError, Glibc};
 use super::build::{self, BuildError, Built, Profile, TARGET};
 use super::sbom::{SbomError, sbom};
-use super::workspace::Workspace;
 use super::zip::{Asset, ZipError, hex};
 use crate::template::provided::RUNTIME;
 use crate::template::{Config, files};

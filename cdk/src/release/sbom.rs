@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::process::Command;
 
+use cavatica_local::workspace::Workspace;
 use cyclonedx_bom::models::component::{Classification, Component, Components};
 use cyclonedx_bom::models::dependency::{Dependencies, Dependency};
 use cyclonedx_bom::models::license::{LicenseChoice, Licenses};
@@ -15,7 +16,6 @@ use cyclonedx_bom::models::metadata::Metadata;
 use cyclonedx_bom::prelude::{Bom, Purl, SpdxExpression, SpecVersion};
 
 use super::build::{PROVIDER, TARGET};
-use super::workspace::Workspace;
 
 /// Why there is no bill of materials.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,11 @@ use super::{Config, native, provided};
 /// The templates' folder, from the top of the checkout.
 pub const FOLDER: &str = "templates";
 
+/// The template with the function, and the one without, as deployed.
+pub const PROVIDED: &str = "cavatica-volume.template.yaml";
+/// See [`PROVIDED`].
+pub const NATIVE: &str = "cavatica-volume-native.template.yaml";
+
 /// The command that renews the templates; named wherever they are found to differ.
 pub const RENEW: &str = "cargo connect synth";
 
@@ -56,9 +61,9 @@ pub fn generate(config: &Config) -> Vec<File> {
     let (template, native) = (provided::template(config), native::template(config));
     vec![
         File { name: "cavatica-volume.template.json", text: template.to_json() },
-        File { name: "cavatica-volume.template.yaml", text: template.to_yaml() },
+        File { name: PROVIDED, text: template.to_yaml() },
         File { name: "cavatica-volume-native.template.json", text: native.to_json() },
-        File { name: "cavatica-volume-native.template.yaml", text: native.to_yaml() },
+        File { name: NATIVE, text: native.to_yaml() },
     ]
 }
 

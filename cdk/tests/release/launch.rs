@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::Output;
 
 use cavatica_connect::publish::versions;
-use cavatica_connect::release::workspace::Workspace;
+use cavatica_local::workspace::Workspace;
 
 use crate::publisher::{Outcome, Publisher, said};
 

@@ -4,4 +4,5 @@ mod deploy;
 mod launch;
 mod publish;
 mod publisher;
+mod rehearse;
 mod verify;

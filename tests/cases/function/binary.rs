@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
+use cavatica_local::workspace::Workspace;
 use cavatica_simulation::events::{EXTERNAL_ID, ROLE, event, text, with};
 use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use cavatica_connect::cli::args::Cli;
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
+use cavatica_local::workspace::Workspace;
 use cavatica_tests::{Error, Outcome};
 use clap::Parser as _;
 use tokio::process::Command;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cavatica_connect::release::workspace::Workspace;
+use cavatica_local::workspace::Workspace;
 use cavatica_tests::{Error, Outcome};
 
 /// Rust files below a folder of the workspace.
@@ -70,7 +70,7 @@ fn only_one_file_sends_http_to_cloudformation() -> Outcome {
 }
 
 #[test]
-fn what_is_released_depends_on_no_emulator_and_no_account_in_memory_and_provider_and_generator_not_on_each_other()
+fn the_function_depends_on_no_emulator_nothing_on_the_account_in_memory_and_provider_and_generator_not_on_each_other()
 -> Outcome {
     let root = Workspace::locate()?.root;
     for (path, other) in [
@@ -82,7 +82,9 @@ fn what_is_released_depends_on_no_emulator_and_no_account_in_memory_and_provider
         ("functions/access", "cavatica-connect"),
         ("functions/provider", "cavatica-connect"),
         ("cdk", "cavatica-provider"),
-        ("cdk", "cavatica-local"),
+        ("local", "cavatica-connect"),
+        ("local", "cavatica-access"),
+        ("functions/aws", "cavatica-local"),
         ("functions/access", "cavatica-local"),
         ("functions/provider", "cavatica-local"),
         ("functions/provider", "cavatica-memory"),

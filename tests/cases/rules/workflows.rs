@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cavatica_connect::release::package;
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_local::node::{self, Packages};
 use cavatica_local::python;
+use cavatica_local::workspace::Workspace;
 use cavatica_tests::{Error, Outcome};
 
 const ACTIONLINT: Packages = Packages {

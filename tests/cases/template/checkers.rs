@@ -7,10 +7,10 @@ use std::process::Command;
 
 use cavatica_connect::cfn::Template;
 use cavatica_connect::operator;
-use cavatica_connect::release::workspace::Workspace;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
+use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::process::{ExitCode, Stdio};
 
 use anstyle_svg::Term;
-use cavatica_connect::release::workspace::Workspace;
+use cavatica_local::workspace::Workspace;
 use cavatica_tests::Error;
 use tokio::process::Command;
 
@@ -21,15 +21,15 @@ struct Part {
     last: usize,
 }
 
-const WAITING: &str = "waiting for";
+/// What a line ends with that says what goes on.
+const WAITING: &str = " …";
 
-const PARTS: [Part; 6] = [
-    Part { title: "Create", without: &[WAITING, "_IN_PROGRESS"], first: 10, last: 10 },
+const PARTS: [Part; 5] = [
+    Part { title: "Create: ", without: &[WAITING, "_IN_PROGRESS"], first: 10, last: 10 },
     Part { title: "What the administrator copies", without: &[], first: 4, last: 2 },
-    Part { title: "Update", without: &[WAITING, "UPDATE_"], first: 10, last: 10 },
     Part { title: "The difference", without: &[], first: 13, last: 4 },
-    Part { title: "Delete", without: &[WAITING, "DELETE_"], first: 10, last: 10 },
-    Part { title: "Done", without: &[], first: 10, last: 10 },
+    Part { title: "Delete\u{1b}", without: &[WAITING, "DELETE_"], first: 10, last: 10 },
+    Part { title: "Done", without: &[], first: 20, last: 1 },
 ];
 
 #[tokio::main]

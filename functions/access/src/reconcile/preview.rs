@@ -8,8 +8,9 @@ use crate::budget::Budget;
 use crate::checks::Finding;
 use crate::checks::preflight;
 use crate::observe::ObservedState;
+use crate::owner::{REPLACES, RESOURCE, STACK, Tags};
 use crate::plan::Plan;
-use crate::port::{Clock, ReadAccount};
+use crate::port::{Change, Clock, ReadAccount};
 use crate::refusal::Refusal;
 use crate::wanted::Present;
 
@@ -22,6 +23,17 @@ pub struct Preview {
     pub plan: Plan,
     /// The findings about the buckets.
     pub findings: Vec<Finding>,
+}
+
+impl Preview {
+    /// The changes for something that differs from what was asked for, in order: all but the note on the role of those
+    /// that it replaced, which stays for a while after they are gone, and says nothing about what the role may do.
+    pub fn drift(&self) -> impl Iterator<Item = &Change> {
+        let notes = |tags: &Tags| {
+            tags.contains_key(REPLACES) && tags.keys().all(|key| [STACK, RESOURCE, REPLACES].contains(&key.as_str()))
+        };
+        self.plan.changes().filter(move |change| !matches!(change, Change::TagRole { tags, .. } if notes(tags)))
+    }
 }
 
 /// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks once: where a change was

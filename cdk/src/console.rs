@@ -1,5 +1,7 @@
 //! How things are told: a progress display in a terminal, plain lines elsewhere.
 
+pub mod board;
+
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -8,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::board::Board;
+use self::board::Board;
 
 /// Prints the progress of a command.
 #[derive(Debug, Clone)]
@@ -16,7 +18,15 @@ pub struct Console {
     spinner: Option<ProgressBar>,
     columns: usize,
     can_ask: bool,
-    is_aside: bool,
+    to: To,
+}
+
+/// The place of everything except results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    Stdout,
+    Stderr,
+    Nowhere,
 }
 
 /// Columns of the longest line where the terminal has more, or where there is none.
@@ -35,12 +45,12 @@ pub enum Tone {
 }
 
 /// ANSI styles; `anstream` takes them out where nobody would see them.
-pub(super) mod style {
-    pub(in super::super) const BOLD: &str = "\u{1b}[1m";
-    pub(in super::super) const DIM: &str = "\u{1b}[2m";
-    pub(in super::super) const GREEN: &str = "\u{1b}[32m";
-    pub(in super::super) const RED: &str = "\u{1b}[31m";
-    pub(in super::super) const PLAIN: &str = "\u{1b}[0m";
+mod style {
+    pub(super) const BOLD: &str = "\u{1b}[1m";
+    pub(super) const DIM: &str = "\u{1b}[2m";
+    pub(super) const GREEN: &str = "\u{1b}[32m";
+    pub(super) const RED: &str = "\u{1b}[31m";
+    pub(super) const PLAIN: &str = "\u{1b}[0m";
 }
 use style::{BOLD, DIM, GREEN, PLAIN, RED};
 
@@ -56,7 +66,7 @@ impl Console {
             spinner
         });
         let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
-        Self { spinner, columns, can_ask, is_aside: false }
+        Self { spinner, columns, can_ask, to: To::Stdout }
     }
 
     /// For commands that only print a result.
@@ -65,10 +75,16 @@ impl Console {
         Self::new(false, false)
     }
 
+    /// For what nobody wants to be told.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self { to: To::Nowhere, ..Self::plain() }
+    }
+
     /// The same, but everything except a result goes to standard error: for results that programs read.
     #[must_use]
     pub fn aside(&self) -> Self {
-        Self { is_aside: true, spinner: None, ..self.clone() }
+        Self { to: To::Stderr, spinner: None, ..self.clone() }
     }
 
     /// True if somebody watches this in a terminal.
@@ -183,7 +199,10 @@ impl Console {
             Tone::Bad => RED,
             Tone::Quiet => DIM,
         };
-        let row = format!("  {color}{state}{PLAIN} {name} {DIM}{detail}{PLAIN}");
+        let mut row = format!("  {color}{state}{PLAIN} {name}");
+        if !detail.is_empty() {
+            row.push_str(&format!(" {DIM}{detail}{PLAIN}"));
+        }
         let with_remark = format!("{row}  {remark}");
         if remark.is_empty() {
             self.line(&row);
@@ -238,19 +257,20 @@ impl Console {
 
     fn line(&self, text: &str) {
         // What cannot be shown is no reason to leave a stack half-way.
-        let _ = match &self.spinner {
-            _ if self.is_aside => {
+        let _ = match (self.to, &self.spinner) {
+            (To::Nowhere, _) => Ok(()),
+            (To::Stderr, _) => {
                 anstream::eprintln!("{text}");
                 Ok(())
             }
-            Some(spinner) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
-            _ => print_line(text),
+            (To::Stdout, Some(spinner)) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
+            (To::Stdout, _) => print_line(text),
         };
     }
 }
 
 /// Prints a line. Nobody reading any more (`| head`) is no failure.
-pub(super) fn print_line(text: &str) -> io::Result<()> {
+fn print_line(text: &str) -> io::Result<()> {
     match writeln!(anstream::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,

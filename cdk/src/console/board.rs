@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::console::print_line;
-use super::console::style::{GREEN, PLAIN, RED};
+use super::print_line;
+use super::style::{GREEN, PLAIN, RED};
 
 /// The lines, each with the name that it begins with.
 #[derive(Debug)]

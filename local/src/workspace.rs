@@ -1,6 +1,6 @@
 //! Where the source tree and its target directory are.
 //!
-//! Owns: asking cargo for both. Not here: what is built there (`build`, and the Python environments of the crate `cavatica-local`).
+//! Owns: asking cargo for both. Not here: what is built there (`release::build` of the command line's crate, and [`crate::python`]).
 
 use std::fs;
 use std::io;
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn the_workspace_holds_this_package() {
         let workspace = Workspace::locate().unwrap();
-        assert!(workspace.root.join("cdk/src/release/workspace.rs").is_file());
+        assert!(workspace.root.join("local/src/workspace.rs").is_file());
         assert!(workspace.target.is_absolute());
     }
 

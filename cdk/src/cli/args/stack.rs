@@ -1,0 +1,141 @@
+//! The arguments of what is done with a stack.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{Mode, pair, ruled};
+use crate::launch::source::ListAt;
+use crate::launch::url;
+use crate::regions;
+use crate::rehearse::stage::Name;
+
+/// Arguments of `deploy`.
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    /// Name of the S3 bucket that Cavatica may use
+    #[arg(long, value_name = "BUCKET")]
+    bucket: Option<String>,
+    /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// What Cavatica may do with the objects
+    #[arg(long, value_enum)]
+    access: Option<Mode>,
+    /// Any other parameter of the template; can be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    further: Vec<(String, String)>,
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// List of the release to deploy, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// The function's zip, as `package` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+    /// Deploy the template without a function
+    #[arg(long, conflicts_with = "zip")]
+    pub native: bool,
+    /// Do not ask, neither before the changes are carried out nor before a stack whose creation failed is deleted
+    #[arg(long)]
+    pub yes: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
+}
+
+/// Arguments of `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Name of the stack
+    #[arg(long, default_value = url::STACK_NAME)]
+    pub stack_name: String,
+    /// Region of the stack [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Follow an operation that goes on to its end first
+    #[arg(long)]
+    pub watch: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
+}
+
+/// Arguments of `rehearse`.
+#[derive(Debug, Args)]
+pub struct RehearseArgs {
+    /// Play it on this machine, on an AWS account that is emulated; needs the source tree and Python 3.11
+    #[arg(long, conflicts_with_all = ["region", "profile", "endpoint_url", "release", "clean_up"])]
+    pub local: bool,
+    /// Beginning of all names: of stacks, bucket and roles [default: cavatica-rehearsal- and eight random characters]
+    #[arg(long, value_parser = ruled::<Name>)]
+    pub name: Option<Name>,
+    /// Region [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// List of the releases to rehearse one of, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// The function's zip, as `package` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+    /// Show events, outputs and documents too
+    #[arg(long)]
+    pub detail: bool,
+    /// Go on after a step that failed
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Only remove what an interrupted rehearsal of this --name left
+    #[arg(long, requires = "name", conflicts_with_all = ["keep_going", "zip"])]
+    pub clean_up: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// The form of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// For people; the external ID only in a terminal
+    Text,
+    /// For programs, with the external ID
+    Json,
+}
+
+impl DeployArgs {
+    /// The parameters that are given, by their names in the template.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let access = self.access.map(|access| match access {
+            Mode::ReadOnly => "ReadOnly".to_owned(),
+            Mode::ReadWrite => "ReadWrite".to_owned(),
+        });
+        let named = [("BucketName", self.bucket.clone()), ("Prefix", self.prefix.clone()), ("AccessMode", access)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        named.chain(self.further.iter().cloned()).collect()
+    }
+}

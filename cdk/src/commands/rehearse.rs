@@ -1,0 +1,166 @@
+//! `rehearse`: the whole life of a stack in an account, checked step by step.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use cavatica_local::children;
+use cavatica_local::engine::Engine;
+use cavatica_local::workspace::Workspace;
+
+use super::stack::{Site, can_go_on, read_zip, template_of_release};
+use crate::account::{Access, Account};
+use crate::cli::args::RehearseArgs;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::signals::run_until_signal;
+use crate::console::{Console, Tone};
+use crate::deploy::code::built;
+use crate::rehearse::stage::{Name, Stage};
+use crate::rehearse::{Code, Played, Telling, play};
+
+/// Why a rehearsal does not begin, or did not go well.
+#[derive(Debug, thiserror::Error)]
+enum RehearsalError {
+    /// Something has its name.
+    #[error("there is {0} already: choose another --name, or remove what an earlier rehearsal left with --clean-up")]
+    Taken(String),
+    /// Steps failed.
+    #[error("{failed} of {steps} steps did not go as promised")]
+    Failed {
+        /// Those that did not.
+        failed: usize,
+        /// All that were played.
+        steps: usize,
+    },
+    /// Not all of it could be removed.
+    #[error("not everything was removed, as the lines above say: mend that, and run `{0}`")]
+    Left(String),
+}
+
+pub(super) fn run(args: RehearseArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
+    can_go_on(args.yes || args.local || args.clean_up, console)?;
+    let on_stage = RefCell::new(None);
+    let result = run_until_signal(rehearse(&args, access, console, &on_stage), async || {
+        console.rest();
+        match on_stage.take() {
+            // A played account is gone with its engine.
+            None => children::end_all().to_owned(),
+            Some(stage) => match clear(&stage, console).await {
+                Ok(()) => "Nothing of the rehearsal is left.".to_owned(),
+                Err(error) => error.to_string(),
+            },
+        }
+    });
+    console.rest();
+    result
+}
+
+async fn rehearse(
+    args: &RehearseArgs,
+    access: &Access,
+    console: &Console,
+    on_stage: &RefCell<Option<Stage>>,
+) -> Result<Exit, Failure> {
+    let name = args.name.clone().unwrap_or_else(Name::random);
+    let detail = args.detail.then(|| console.clone());
+    let tells_external_id = args.local || console.is_watched();
+    let telling = Telling { steps: console.clone(), detail, tells_external_id };
+    if args.local {
+        return locally(args, name, &telling).await;
+    }
+    console.wait("looking at the account");
+    let site = Site::reach(access, args.region).await?;
+    let stage = Stage::new(site.account.clone(), site.region, name);
+    if args.clean_up {
+        console.rest();
+        clear(&stage, console).await?;
+        console.holds(&format!("nothing of rehearsal {} is left", stage.name));
+        return Ok(Exit::Done);
+    }
+    if let Some(taken) = stage.taken().await? {
+        return Err(Failure::new(Exit::Usage, RehearsalError::Taken(taken)));
+    }
+    let code = match &args.release {
+        Some(at) => {
+            let version = args.release_version.as_deref();
+            Code::Published(template_of_release(&site, at, version, false).await?.1)
+        }
+        None => zip(args, console).await?,
+    };
+    console.rest();
+    console.part(&format!("Rehearsal {} in account {}, {}", stage.name, stage.account.id, stage.region));
+    console
+        .say(&"Makes a bucket, stacks and roles, whose names all begin with that of the rehearsal, and removes them.");
+    console.say(&"Takes some ten minutes; costs less than a cent.");
+    if !args.yes && !console.ask("Begin?").await? {
+        console.say(&"Nothing was changed.");
+        return Ok(Exit::Done);
+    }
+    on_stage.replace(Some(stage.clone()));
+    let played = play(&stage, &code, &telling, args.keep_going).await;
+    on_stage.take();
+    concluded(&played, &telling)
+}
+
+/// Plays it on the local engine.
+async fn locally(args: &RehearseArgs, name: Name, telling: &Telling) -> Result<Exit, Failure> {
+    let console = &telling.steps;
+    let workspace = Workspace::locate()?;
+    console.wait("preparing the local engine (the first time, this installs it)");
+    let prepared = Engine::prepare(&workspace).await;
+    console.rest();
+    prepared?;
+    console.part("The Lambda, as it is released");
+    let code = zip(args, console).await?;
+    if let Code::Zip(asset) = &code {
+        console.holds(&format!("zip of {:.2} MB, SHA-256 {}…", asset.bytes.len() as f64 / 1e6, &asset.sha256[..12]));
+    }
+    console.part("An AWS account on this machine");
+    console.wait("starting the local engine");
+    let engine = Engine::start(&workspace).await;
+    console.rest();
+    let engine = engine?;
+    console.say(&format!("account {} at {}", Engine::ACCOUNT, engine.url()));
+    let account = Account::of(engine.sdk_config()).await?;
+    let played = play(&Stage::new(account, Engine::REGION, name), &code, telling, args.keep_going).await;
+    engine.stop().await?;
+    concluded(&played, telling)
+}
+
+/// Says how it went as a whole: after the details once more as one line a step.
+fn concluded(played: &[Played], telling: &Telling) -> Result<Exit, Failure> {
+    let console = &telling.steps;
+    console.part("Done");
+    if telling.detail.is_some() {
+        played.iter().for_each(|step| step.print(console, ""));
+    }
+    let (failed, steps) = (played.iter().filter(|step| !step.is_fine).count(), played.len());
+    let time: Duration = played.iter().map(|step| step.time).sum();
+    if failed > 0 {
+        return Err(RehearsalError::Failed { failed, steps }.into());
+    }
+    console.holds(&format!("all {steps} steps went as promised, in {:.1} s", time.as_secs_f64()));
+    Ok(Exit::Done)
+}
+
+async fn zip(args: &RehearseArgs, console: &Console) -> Result<Code, Failure> {
+    let asset = match &args.zip {
+        Some(path) => read_zip(path)?,
+        None => built(console).await?,
+    };
+    Ok(Code::Zip(Box::new(asset)))
+}
+
+/// Removes what the rehearsal has made, and says what could not be.
+async fn clear(stage: &Stage, console: &Console) -> Result<(), RehearsalError> {
+    console.wait("removing what the rehearsal made (some minutes)");
+    let failures = stage.clear().await;
+    console.rest();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    for failure in failures {
+        console.row(Tone::Bad, "left", "", "", &failure.to_string());
+    }
+    let command = format!("cavatica-connect rehearse --clean-up --region {} --name {}", stage.region, stage.name);
+    Err(RehearsalError::Left(command))
+}

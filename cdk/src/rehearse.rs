@@ -1,0 +1,260 @@
+//! A rehearsal: the whole life of a stack in an account, a real one or one that is played on this machine. Every step checks
+//! what was promised, mishaps are provoked, and in the end the account has to be as it was.
+//!
+//! `stage` owns what a rehearsal makes and its names, `life` the steps, `inventory` the proof, `surprises` what AWS did that
+//! the documents of this project do not say.
+
+pub mod inventory;
+mod life;
+pub mod stage;
+mod surprises;
+
+use std::time::Duration;
+
+use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use tokio::time::Instant;
+
+use self::inventory::Inventory;
+use self::life::Life;
+use self::stage::Stage;
+use crate::account::AwsError;
+use crate::console::{Console, Tone};
+use crate::deploy::change_set::TemplateAt;
+use crate::deploy::client::StackError;
+use crate::deploy::code::upload;
+use crate::deploy::drift::LookError;
+use crate::deploy::remains::RemainsError;
+use crate::documents::DocumentsError;
+use crate::publish::plan::Obstacle;
+use crate::release::zip::Asset;
+
+/// Longest step that is not announced where nobody watches.
+const UNTIL_SAID: Duration = Duration::from_secs(10);
+
+/// The steps, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Set,
+    Create,
+    Again,
+    Update,
+    Drift,
+    Rename,
+    FailedUpdate,
+    WrongBucket,
+    TakenName,
+    Destroy,
+}
+
+impl Step {
+    const ALL: [(Self, &'static str); 10] = [
+        (Self::Set, "Make a bucket, and a role of somebody else"),
+        (Self::Create, "Create: read-only, the whole bucket"),
+        (Self::Again, "Deploy the same again: nothing to change"),
+        (Self::Update, "Update: read-write, one folder"),
+        (Self::Drift, "Detach the policy by hand, and be told of it"),
+        (Self::Rename, "Give the role another name"),
+        (Self::FailedUpdate, "Update to a bucket that does not exist: rolled back, with the reason"),
+        (Self::WrongBucket, "Create for a bucket that does not exist: refused, nothing left"),
+        (Self::TakenName, "Create with the name of somebody else's role: refused, role untouched"),
+        (Self::Destroy, "Delete"),
+    ];
+}
+
+/// The source of the function's code.
+#[derive(Debug, Clone)]
+pub enum Code {
+    /// A zip, which goes into the rehearsal's bucket.
+    Zip(Box<Asset>),
+    /// A template that is published.
+    Published(TemplateAt),
+}
+
+/// The way in which it is told.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// One line a step.
+    pub steps: Console,
+    /// Events, outputs and documents, if they are to be told.
+    pub detail: Option<Console>,
+    /// True if the external ID may be among them: a log keeps it longer than the role lives.
+    pub tells_external_id: bool,
+}
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// CloudFormation refused.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// AWS refused.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The code could not be uploaded.
+    #[error(transparent)]
+    Upload(#[from] Obstacle),
+    /// The stack could not be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// It cannot be told what is left.
+    #[error(transparent)]
+    Remains(#[from] RemainsError),
+    /// The documents could not be computed.
+    #[error(transparent)]
+    Documents(#[from] DocumentsError),
+    /// IAM refused.
+    #[error("IAM refuses to {doing}: {message}")]
+    Iam {
+        /// The call, as part of the sentence.
+        doing: &'static str,
+        /// IAM's words.
+        message: String,
+    },
+    /// Something is not as it was promised.
+    #[error("{what} is not as promised: {found}")]
+    Mismatch {
+        /// The thing that was looked at.
+        what: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// An operation ended otherwise.
+    #[error("stack {stack} ended in {status}. First cause: {cause}")]
+    Failed {
+        /// The stack.
+        stack: String,
+        /// Its status.
+        status: String,
+        /// The first failure among its events.
+        cause: String,
+    },
+    /// An earlier step failed on which this one stands.
+    #[error("there is nothing to go on with, since the stack was not created")]
+    NoStack,
+    /// It has the name, and not the sign.
+    #[error("{0} has the rehearsal's name and is not the rehearsal's: it was left alone; see whose it is")]
+    NotOurs(String),
+}
+
+/// A step that was played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Played {
+    /// Its title.
+    pub title: &'static str,
+    /// The time that it took.
+    pub time: Duration,
+    /// True if all was as promised.
+    pub is_fine: bool,
+}
+
+impl Played {
+    /// Prints its line.
+    pub fn print(&self, console: &Console, remark: &str) {
+        let (tone, sign) = if self.is_fine { (Tone::Good, '✓') } else { (Tone::Bad, '✗') };
+        console.row(tone, &format!("{sign} {:>6.1} s ", self.time.as_secs_f64()), self.title, "", remark);
+    }
+}
+
+fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl FnOnce(SdkError<E, R>) -> StepError {
+    move |error| {
+        let message = error.message().or(error.code()).unwrap_or("no answer").to_owned();
+        StepError::Iam { doing, message }
+    }
+}
+
+/// Plays all steps and cleans up, whatever fails; a failed step ends the others unless the rehearsal keeps going.
+pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: bool) -> Vec<Played> {
+    let mut theater = Theater { telling, played: Vec::new() };
+    let mut life = Life::new(stage, code, telling);
+    let before = theater.step("List what the account has", Inventory::of(stage), |before| {
+        format!("{} roles, {} policies", before.count("role"), before.count("policy"))
+    });
+    let Some(before) = before.await else { return theater.played };
+    for (step, title) in Step::ALL {
+        if theater.step(title, life.play(step), String::clone).await.is_none() && !keep_going {
+            break;
+        }
+    }
+    let cleared = async { stage.clear().await.into_iter().next().map_or(Ok(()), Err) };
+    theater.step("Take away what the rehearsal made", cleared, |()| String::new()).await;
+    let proof = async {
+        let differences = before.differences(&Inventory::of(stage).await?);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let found = format!("{}. If others work in it at the same time, this may be theirs", differences.join(", "));
+        Err(StepError::Mismatch { what: "the account after the rehearsal", found })
+    };
+    theater.step("List what the account has again: exactly what it had before", proof, |()| String::new()).await;
+    telling.steps.part("What AWS did that the documents of this project do not say");
+    let surprises = life.surprises();
+    if surprises.is_empty() {
+        telling.steps.say(&"nothing");
+    }
+    surprises.iter().for_each(|surprise| telling.steps.say(surprise));
+    theater.played
+}
+
+/// The steps that were played, and how they are told.
+struct Theater<'t> {
+    telling: &'t Telling,
+    played: Vec<Played>,
+}
+
+impl Theater<'_> {
+    /// Plays one step and prints its line: the time that it took, what it does, and how it went.
+    async fn step<T, E: Into<StepError>>(
+        &mut self,
+        title: &'static str,
+        step: impl Future<Output = Result<T, E>>,
+        remark: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        let telling = self.telling;
+        let begun = Instant::now();
+        let result = match &telling.detail {
+            Some(detail) => {
+                detail.part(title);
+                step.await
+            }
+            None => in_one_line(telling, title, step).await,
+        };
+        telling.steps.rest();
+        let played = Played { title, time: begun.elapsed(), is_fine: result.is_ok() };
+        self.played.push(played);
+        match result {
+            Ok(value) => {
+                played.print(&telling.steps, &remark(&value));
+                Some(value)
+            }
+            Err(error) => {
+                played.print(&telling.steps, &error.into().to_string());
+                None
+            }
+        }
+    }
+}
+
+/// Says what goes on: at once in a terminal, where the line goes away again, and elsewhere only if it takes long.
+async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output = T>) -> T {
+    let say = || telling.steps.wait(title);
+    if telling.steps.is_watched() {
+        say();
+        return step.await;
+    }
+    tokio::pin!(step);
+    match tokio::time::timeout(UNTIL_SAID, &mut step).await {
+        Ok(result) => result,
+        Err(_) => {
+            say();
+            step.await
+        }
+    }
+}
+
+/// The template, where CloudFormation reads it.
+async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, Obstacle> {
+    match code {
+        Code::Zip(asset) => upload(&stage.account, asset, stage.place()).await,
+        Code::Published(at) => Ok(at.clone()),
+    }
+}

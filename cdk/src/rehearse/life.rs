@@ -1,0 +1,417 @@
+//! The steps of a rehearsal, each with its checks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cavatica_access::document::same_meaning;
+use cavatica_access::volume::{AccessMode, Volume};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::stage::{OBJECTS, Stage};
+use super::{Code, Step, StepError, Telling, refused, surprises, template};
+use crate::console::Console;
+use crate::deploy::change_set::{Proposal, Purpose, TemplateAt};
+use crate::deploy::drift::{Documents, Looked, look};
+use crate::deploy::follow::{Seen, first_cause};
+use crate::deploy::outputs;
+use crate::deploy::remains::{parts, remains};
+use crate::deploy::standing::{Stack, parameters};
+use crate::deploy::watch;
+use crate::documents::{Subject, documents, read_volume};
+use crate::template::{Config, provided};
+
+/// Longest wait until IAM shows what was done by hand, and the wait between two looks.
+const UNTIL_SHOWN: Duration = Duration::from_secs(60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+/// The folder of the volume after the update.
+const FOLDER: &str = "raw/2026";
+
+/// The rehearsal so far.
+pub(super) struct Life<'r> {
+    stage: &'r Stage,
+    code: &'r Code,
+    tell: Console,
+    tells_external_id: bool,
+    template: Option<TemplateAt>,
+    /// The main stack: its ID, and what was told of it.
+    stack: Option<String>,
+    seen: Seen,
+    documents: Documents,
+    surprises: Vec<String>,
+}
+
+/// The end of an operation.
+struct Outcome {
+    stack: String,
+    status: String,
+    cause: String,
+}
+
+impl Outcome {
+    fn is(self, promised: &str) -> Result<Self, StepError> {
+        if self.status == promised {
+            return Ok(self);
+        }
+        Err(StepError::Failed { stack: self.stack, status: self.status, cause: self.cause })
+    }
+
+    /// Sees that the function's sentence says what is wrong; returns that.
+    fn says(self, what: &str) -> Result<String, StepError> {
+        check("the reason", self.cause.contains(what), &self.cause)?;
+        Ok(what.to_owned())
+    }
+}
+
+impl<'r> Life<'r> {
+    pub(super) fn new(stage: &'r Stage, code: &'r Code, telling: &Telling) -> Self {
+        Self {
+            stage,
+            code,
+            tell: telling.detail.clone().unwrap_or_else(Console::silent),
+            tells_external_id: telling.tells_external_id,
+            template: None,
+            stack: None,
+            seen: Seen::default(),
+            documents: Documents::default(),
+            surprises: Vec::new(),
+        }
+    }
+
+    pub(super) fn surprises(&self) -> &[String] {
+        &self.surprises
+    }
+
+    /// Plays a step; returns a remark on how it went.
+    pub(super) async fn play(&mut self, step: Step) -> Result<String, StepError> {
+        match step {
+            Step::Set => self.set().await,
+            Step::Create => self.create().await,
+            Step::Again => self.again().await,
+            Step::Update => self.update().await,
+            Step::Drift => self.drift().await,
+            Step::Rename => self.rename().await,
+            Step::FailedUpdate => self.failed_update().await,
+            Step::WrongBucket => self.wrong_bucket().await,
+            Step::TakenName => self.taken_name().await,
+            Step::Destroy => self.destroy().await,
+        }
+    }
+
+    async fn set(&mut self) -> Result<String, StepError> {
+        self.stage.set().await?;
+        self.tell.wait("uploading the function's code and the template");
+        self.template = Some(template(self.stage, self.code).await?);
+        Ok(format!("bucket {}, {} objects", self.stage.bucket(), OBJECTS.len()))
+    }
+
+    async fn create(&mut self) -> Result<String, StepError> {
+        let (name, bucket) = (self.stage.name.to_string(), self.stage.bucket());
+        let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &bucket)]).await?;
+        self.stack = Some(outcome.stack.clone());
+        outcome.is("CREATE_COMPLETE")?;
+        let stack = self.stack().await?;
+        self.tell.part("What the administrator copies into Cavatica");
+        let hidden = (!self.tells_external_id).then_some("hidden, since this may be a log");
+        outputs::tell(&stack.outputs, hidden, &self.tell);
+        self.check_outputs(&stack.outputs)?;
+        self.tell.part("What Cavatica may do, read back from IAM");
+        let held = self.as_asked(&stack, &volume(&bucket, AccessMode::ReadOnly)?).await?;
+        self.tell.json(&held.permissions.held);
+        if self.tells_external_id {
+            self.tell.part("Who may assume the role, read back from IAM");
+            self.tell.json(&held.trust.held);
+        }
+        self.tell.holds(&"both documents are exactly those that `cavatica-connect documents` prints");
+        self.documents = held;
+        Ok(format!("role {}", name_of(&stack.outputs)))
+    }
+
+    async fn again(&mut self) -> Result<String, StepError> {
+        let proposal = self.proposal(&self.stage.name.to_string(), Purpose::Update, &[]).await?;
+        match self.stage.stacks.propose(&proposal).await? {
+            None => Ok(String::new()),
+            Some(change_set) => {
+                self.stage.stacks.withdraw(&change_set).await?;
+                Err(StepError::Mismatch { what: "the proposal", found: format!("{:?}", change_set.changes) })
+            }
+        }
+    }
+
+    async fn update(&mut self) -> Result<String, StepError> {
+        let before = self.stack().await?;
+        self.change(&[("AccessMode", "ReadWrite"), ("Prefix", FOLDER)]).await?.is("UPDATE_COMPLETE")?;
+        let stack = self.stack().await?;
+        let volume = volume(&format!("{}/{FOLDER}", self.stage.bucket()), AccessMode::ReadWrite)?;
+        let held = self.as_asked(&stack, &volume).await?;
+        self.tell.part("The difference, read back from IAM");
+        self.tell.difference(&self.documents.permissions.held, &held.permissions.held);
+        self.tell.holds(&"both documents are exactly those that `cavatica-connect documents` prints");
+        self.documents = held;
+        let is_same = stack.outputs.get("RoleArn") == before.outputs.get("RoleArn");
+        check("the role's ARN after the update", is_same, &stack.outputs)?;
+        Ok("the role is the same one: nothing to change in Cavatica".to_owned())
+    }
+
+    async fn drift(&mut self) -> Result<String, StepError> {
+        let stack = self.stack().await?;
+        let (role, policy) = (name_of(&stack.outputs), stack.outputs.get("PolicyArn").cloned().unwrap_or_default());
+        let detach = self.stage.iam.detach_role_policy().role_name(&role).policy_arn(&policy);
+        detach.send().await.map_err(refused("detach the policy"))?;
+        let told = self.shown("that a policy is detached", async |life| {
+            let drift = life.looked(&stack).await?.drift;
+            Ok((!drift.is_empty()).then_some(drift))
+        });
+        let drift = told.await?;
+        // Put back, whatever was told of it.
+        let attach = self.stage.iam.attach_role_policy().role_name(&role).policy_arn(&policy);
+        attach.send().await.map_err(refused("attach the policy"))?;
+        let policy = policy.rsplit('/').next().unwrap_or_default();
+        check("the drift", drift == [format!("attaching policy {policy} to role {role}")], &drift)?;
+        let again = self.shown("that a policy is attached", async |life| {
+            Ok(life.looked(&stack).await?.drift.is_empty().then_some(()))
+        });
+        again.await?;
+        Ok(format!("told: an update would begin with {}", drift.concat()))
+    }
+
+    async fn rename(&mut self) -> Result<String, StepError> {
+        let former = name_of(&self.stack().await?.outputs);
+        let wanted = format!("{}-renamed", self.stage.name);
+        self.change(&[("RoleName", &wanted)]).await?.is("UPDATE_COMPLETE")?;
+        let stack = self.stack().await?;
+        check("the role's name", name_of(&stack.outputs) == wanted, &stack.outputs)?;
+        let volume = volume(&format!("{}/{FOLDER}", self.stage.bucket()), AccessMode::ReadWrite)?;
+        self.documents = self.as_asked(&stack, &volume).await?;
+        let gone = self.shown("that a role is gone", async |life| {
+            match life.stage.iam.get_role().role_name(&former).send().await {
+                Err(error) if error.as_service_error().is_some_and(|it| it.is_no_such_entity_exception()) => {
+                    Ok(Some(()))
+                }
+                Err(error) => Err(refused("look for the former role")(error)),
+                Ok(_) => Ok(None),
+            }
+        });
+        gone.await?;
+        Ok(format!("{wanted}; {former} is gone"))
+    }
+
+    async fn failed_update(&mut self) -> Result<String, StepError> {
+        let missing = self.stage.missing_bucket();
+        let outcome = self.change(&[("BucketName", &missing)]).await?.is("UPDATE_ROLLBACK_COMPLETE")?;
+        let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
+        let looked = self.looked(&self.stack().await?).await?;
+        check("IAM after the rollback", looked.drift.is_empty(), &looked.drift)?;
+        let is_same = looked.documents.as_ref() == Some(&self.documents);
+        check("the documents after the rollback", is_same, &looked.documents)?;
+        self.tell.holds(&"IAM holds what it held before");
+        Ok(cause)
+    }
+
+    async fn wrong_bucket(&mut self) -> Result<String, StepError> {
+        let (name, missing) = (self.stage.lost_stack(), self.stage.missing_bucket());
+        let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &missing)]).await?;
+        let outcome = outcome.is("ROLLBACK_COMPLETE")?;
+        let stack = outcome.stack.clone();
+        let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
+        self.delete(&stack, &mut Seen::default()).await?;
+        Ok(cause)
+    }
+
+    async fn taken_name(&mut self) -> Result<String, StepError> {
+        let (name, role, bucket) = (self.stage.greedy_stack(), self.stage.foreign_role(), self.stage.bucket());
+        let before = self.foreign_role().await?;
+        let asked = [("BucketName", bucket.as_str()), ("RoleName", &role)];
+        let outcome = self.operate(&name, Purpose::NewStack, &asked).await?.is("ROLLBACK_COMPLETE")?;
+        let stack = outcome.stack.clone();
+        let cause = outcome.says(&format!("Role {role} already exists"))?;
+        self.delete(&stack, &mut Seen::default()).await?;
+        let after = self.foreign_role().await?;
+        check("somebody else's role", before == after, &after)?;
+        Ok(cause)
+    }
+
+    async fn destroy(&mut self) -> Result<String, StepError> {
+        let (stack, mut seen) = (self.stack().await?, std::mem::take(&mut self.seen));
+        let parts = parts(&stack, &self.stage.stacks.resources(&stack.id).await?);
+        self.delete(&stack.id, &mut seen).await?;
+        let begun = Instant::now();
+        let left = remains(&self.stage.account, self.stage.region, &parts).await?;
+        self.surprises.extend(surprises::of_wait("that what a stack had is gone", begun.elapsed()));
+        let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+        check("what the stack had", left.is_empty(), &left)?;
+        parts.iter().for_each(|part| self.tell.holds(&format!("{part} is gone")));
+        let keys = self.stage.keys().await?;
+        let are_there = OBJECTS.iter().all(|object| keys.iter().any(|key| key == object));
+        check("the bucket after the delete", are_there, &keys)?;
+        self.tell.holds(&format!("the bucket and its {} objects were not touched", OBJECTS.len()));
+        Ok("role, policy, boundary, function and log are gone".to_owned())
+    }
+
+    /// The main stack, as CloudFormation describes it.
+    async fn stack(&self) -> Result<Stack, StepError> {
+        let id = self.stack.as_ref().ok_or(StepError::NoStack)?;
+        self.stage.stacks.find(id).await?.ok_or(StepError::NoStack)
+    }
+
+    async fn looked(&self, stack: &Stack) -> Result<Looked, StepError> {
+        let resources = self.stage.stacks.resources(&stack.id).await?;
+        let boundary = resources.get("Boundary").map(String::as_str).unwrap_or_default();
+        Ok(look(&self.stage.account, self.stage.region, stack, boundary).await?)
+    }
+
+    async fn proposal(&self, name: &str, purpose: Purpose, given: &[(&str, &str)]) -> Result<Proposal, StepError> {
+        let before = match purpose {
+            Purpose::Update => Some(self.stack().await?),
+            Purpose::NewStack | Purpose::EmptyStack => None,
+        };
+        let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let template = provided::template(&Config::default());
+        let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+        Ok(Proposal {
+            stack_name: name.to_owned(),
+            purpose,
+            template: self.template.clone().ok_or(StepError::NoStack)?,
+            parameters: parameters(&names, &given, before.as_ref()),
+            names_iam: false,
+        })
+    }
+
+    /// Changes the main stack.
+    async fn change(&mut self, given: &[(&str, &str)]) -> Result<Outcome, StepError> {
+        self.stack().await?;
+        let name = self.stage.name.to_string();
+        self.operate(&name, Purpose::Update, given).await
+    }
+
+    /// Proposes an operation, carries it out and follows it to its end.
+    async fn operate(&mut self, name: &str, purpose: Purpose, given: &[(&str, &str)]) -> Result<Outcome, StepError> {
+        let proposal = self.proposal(name, purpose, given).await?;
+        self.tell.wait("asking CloudFormation what would change");
+        let change_set = self.stage.stacks.propose(&proposal).await?;
+        self.tell.rest();
+        let Some(change_set) = change_set else {
+            return Err(StepError::Mismatch { what: "the proposal", found: "nothing would change".to_owned() });
+        };
+        let is_main = name == self.stage.name.to_string();
+        let mut seen = if is_main { std::mem::take(&mut self.seen) } else { Seen::default() };
+        self.stage.stacks.catch_up(&change_set.stack_id, &mut seen).await?;
+        self.stage.stacks.execute(&change_set).await?;
+        let outcome = self.follow(&change_set.stack_id, &mut seen).await;
+        if is_main {
+            self.seen = seen;
+        }
+        outcome
+    }
+
+    async fn delete(&mut self, stack: &str, seen: &mut Seen) -> Result<(), StepError> {
+        self.stage.stacks.catch_up(stack, seen).await?;
+        self.stage.stacks.delete(stack).await?;
+        self.follow(stack, seen).await?.is("DELETE_COMPLETE").map(drop)
+    }
+
+    async fn follow(&mut self, stack: &str, seen: &mut Seen) -> Result<Outcome, StepError> {
+        let begun = seen.events.len();
+        self.tell.wait("waiting for CloudFormation");
+        let Stage { account, region, stacks, .. } = self.stage;
+        let ended = watch::to_the_end(account, region, stacks, stack, seen, |event| event.print(&self.tell)).await;
+        self.tell.rest();
+        let ended = ended?;
+        let events = &seen.events[begun..];
+        // A stack's ID is `arn:…:stack/NAME/UUID`.
+        self.surprises.extend(surprises::of_events(events, stack.split('/').nth(1).unwrap_or_default()));
+        self.surprises.extend(ended.hooks);
+        for line in &ended.log {
+            self.tell.say(&format!("the function's log: {line}"));
+        }
+        let cause = first_cause(events).unwrap_or_else(|| "CloudFormation names none".to_owned());
+        Ok(Outcome { stack: stack.to_owned(), status: ended.status, cause })
+    }
+
+    /// Looks until IAM shows something, and notes how late that was.
+    async fn shown<T>(
+        &mut self,
+        what: &'static str,
+        look: impl AsyncFn(&Self) -> Result<Option<T>, StepError>,
+    ) -> Result<T, StepError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(shown) = look(self).await? {
+                self.surprises.extend(surprises::of_wait(what, begun.elapsed()));
+                return Ok(shown);
+            }
+            if begun.elapsed() > UNTIL_SHOWN {
+                let found = format!("IAM does not show {what} within {} s", UNTIL_SHOWN.as_secs());
+                return Err(StepError::Mismatch { what: "IAM", found });
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// Sees that IAM holds what the function would make, and that this is what `documents` prints.
+    async fn as_asked(&self, stack: &Stack, volume: &Volume) -> Result<Documents, StepError> {
+        let looked = self.looked(stack).await?;
+        check("IAM", looked.drift.is_empty(), &looked.drift)?;
+        check("the bucket", looked.findings.is_empty(), &looked.findings)?;
+        let held = looked.documents.unwrap_or_default();
+        let promised = documents(Subject {
+            volumes: vec![volume.clone()],
+            locations: Vec::new(),
+            external_id: stack.outputs.get("ExternalId").and_then(|id| id.parse().ok()),
+            trusted_principal: None,
+            partition: "aws".parse().map_err(|found: &str| mismatch("the partition", found))?,
+            restrict_listing: false,
+            omit_object_acls: false,
+        })?;
+        for (what, held, promised) in [
+            ("the permission policy in IAM", &held.permissions.held, &promised["permissions"]),
+            ("the trust policy in IAM", &held.trust.held, &promised["trust"]),
+        ] {
+            check(what, same_meaning(held, promised), held)?;
+        }
+        Ok(held)
+    }
+
+    fn check_outputs(&self, outputs: &BTreeMap<String, String>) -> Result<(), StepError> {
+        let output = |name: &str| outputs.get(name).map(String::as_str).unwrap_or_default();
+        let is_its = output("RoleArn").ends_with(output("RoleName")) && !output("RoleName").is_empty();
+        check("the output RoleArn", is_its, outputs)?;
+        let request: Option<Value> = serde_json::from_str(output("CreateVolumeRequest")).ok();
+        let service = request.map(|request| request["service"].clone()).unwrap_or_default();
+        let is_ready = service["credentials"]
+            == json!({"role_arn": output("RoleArn"), "external_id": output("ExternalId")})
+            && service["bucket"] == self.stage.bucket();
+        check("the output CreateVolumeRequest", is_ready, outputs)?;
+        self.tell.holds(&"CreateVolumeRequest is JSON with this role and external ID, ready to post to Cavatica's API");
+        Ok(())
+    }
+
+    /// Everything about somebody else's role that a stack could have changed.
+    async fn foreign_role(&self) -> Result<Vec<String>, StepError> {
+        let (iam, name) = (&self.stage.iam, self.stage.foreign_role());
+        let doing = "look at somebody else's role";
+        let role = iam.get_role().role_name(&name).send().await.map_err(refused(doing))?.role;
+        let attached = iam.list_attached_role_policies().role_name(&name).send().await.map_err(refused(doing))?;
+        let inline = iam.get_role_policy().role_name(&name).policy_name("upload").send().await;
+        let inline = inline.map_err(refused(doing))?;
+        Ok(vec![format!("{role:?}"), format!("{:?}", attached.attached_policies), inline.policy_document])
+    }
+}
+
+fn name_of(outputs: &BTreeMap<String, String>) -> String {
+    outputs.get("RoleName").cloned().unwrap_or_default()
+}
+
+fn volume(text: &str, access: AccessMode) -> Result<Volume, StepError> {
+    let volume = read_volume(text).map_err(|found| mismatch("the rehearsal's volume", &found))?;
+    Ok(Volume { access, ..volume })
+}
+
+fn mismatch(what: &'static str, found: &str) -> StepError {
+    StepError::Mismatch { what, found: found.to_owned() }
+}
+
+fn check(what: &'static str, holds: bool, found: &impl std::fmt::Debug) -> Result<(), StepError> {
+    if holds { Ok(()) } else { Err(mismatch(what, &format!("{found:?}"))) }
+}

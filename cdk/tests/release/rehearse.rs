@@ -1,0 +1,192 @@
+//! A rehearsal on an account that stands for a real one: it goes through, is interrupted, is killed, and meets what is there.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use aws_sdk_s3::types::{Tag, Tagging};
+use cavatica_connect::release::zip::Asset;
+use tokio::process::{Child, Command};
+
+use crate::publisher::{Outcome, Publisher, lambda, said};
+
+/// Whoever rehearses: the account of an engine, and the Lambda's zip.
+struct Troupe {
+    publisher: Publisher,
+    zip: String,
+}
+
+impl Troupe {
+    async fn start() -> Result<Self, Box<dyn Error>> {
+        let binary = lambda().await?;
+        let publisher = Publisher::start().await?;
+        let zip = publisher.folder.path().join("function.zip");
+        std::fs::write(&zip, Asset::from_binary(&binary)?.bytes)?;
+        Ok(Self { publisher, zip: zip.display().to_string() })
+    }
+
+    fn command(&self, further: &[&str]) -> Command {
+        self.publisher.connect(&[&["rehearse", "--zip", &self.zip, "--yes"], further].concat())
+    }
+
+    async fn rehearse(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
+        Ok(self.command(further).output().await?)
+    }
+
+    async fn clean_up(&self, name: &str) -> Result<Output, Box<dyn Error>> {
+        Ok(self.publisher.connect(&["rehearse", "--clean-up", "--name", name]).output().await?)
+    }
+
+    fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.publisher.engine.sdk_config())
+    }
+
+    /// The names of all that a rehearsal makes, as this test lists them.
+    async fn account(&self) -> Result<BTreeSet<String>, Box<dyn Error>> {
+        let config = self.publisher.engine.sdk_config();
+        let (iam, s3) = (self.iam(), self.publisher.s3("us-east-1"));
+        let roles = iam.list_roles().send().await?.roles.into_iter().map(|role| role.role_name);
+        let policies = iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local).send().await?.policies;
+        let policies = policies.unwrap_or_default().into_iter().filter_map(|policy| policy.policy_name);
+        let buckets = s3.list_buckets().send().await?.buckets.unwrap_or_default();
+        let buckets = buckets.into_iter().filter_map(|bucket| bucket.name);
+        let logs = aws_sdk_cloudwatchlogs::Client::new(&config).describe_log_groups().send().await?.log_groups;
+        let logs = logs.unwrap_or_default().into_iter().filter_map(|group| group.log_group_name);
+        let functions = aws_sdk_lambda::Client::new(&config).list_functions().send().await?.functions;
+        let functions = functions.unwrap_or_default().into_iter().filter_map(|function| function.function_name);
+        Ok(roles.chain(policies).chain(buckets).chain(logs).chain(functions).collect())
+    }
+
+    /// A rehearsal that has come as far as a role.
+    async fn begun(&self, name: &str, role: &str) -> Result<Child, Box<dyn Error>> {
+        let running = self.command(&["--name", name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        while !self.account().await?.iter().any(|thing| thing.starts_with(role)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(running)
+    }
+}
+
+#[tokio::test]
+async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome {
+    let troupe = Troupe::start().await?;
+    troupe.publisher.make_bucket("somebody-elses", "us-east-1").await?;
+    let before = troupe.account().await?;
+    let output = troupe.rehearse(&["--name", "lab"]).await?;
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "Rehearsal lab in account 123456789012, us-east-1",
+        "told: an update would begin with attaching policy",
+        "lab-renamed; cavatica-volume-",
+        "Bucket lab-not-there does not exist",
+        "Role lab-of-somebody-else already exists",
+        "all 13 steps went as promised",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains('✗') && !text.contains("CREATE_COMPLETE"), "one line a step: {text}");
+    assert_eq!(troupe.account().await?, before);
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn locally_it_takes_less_than_a_minute_and_shows_what_happens() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
+    command.args(["rehearse", "--local", "--detail", "--zip", &troupe.zip, "--name", "lab"]);
+    let output = tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await??;
+    assert!(output.status.success(), "{}", said(&output));
+    for part in ["CREATE_COMPLETE", "CreateVolumeRequest", "GrantReadOnObjects", "the function's log: ERROR FAILED"] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn interrupted_anywhere_it_takes_away_what_it_made() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let before = troupe.account().await?;
+    let until = [
+        ("lab-1", "lab-1-of-somebody-else"),
+        ("lab-2", "cavatica-volume-"),
+        ("lab-3", "lab-3-renamed"),
+        ("lab-4", "lab-4-wrong-bucket-"),
+    ];
+    for (name, role) in until {
+        let running = troupe.begun(name, role).await?;
+        let id = running.id().ok_or("it has ended")?.to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().await?.success());
+        let output = running.wait_with_output().await?;
+        assert_eq!(output.status.code(), Some(130), "{role}: {}", said(&output));
+        assert!(said(&output).contains("Nothing of the rehearsal is left."), "{role}: {}", said(&output));
+        assert_eq!(troupe.account().await?, before, "{role}");
+    }
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn killed_it_leaves_what_the_clean_up_takes_away() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let before = troupe.account().await?;
+    let mut running = troupe.begun("lab", "cavatica-volume-").await?;
+    running.kill().await?;
+    assert_ne!(troupe.account().await?, before);
+    let again = troupe.rehearse(&["--name", "lab"]).await?;
+    assert_eq!(again.status.code(), Some(2), "{}", said(&again));
+    assert!(said(&again).contains("--clean-up"), "{}", said(&again));
+    for _ in 0..2 {
+        let cleaned = troupe.clean_up("lab").await?;
+        assert!(cleaned.status.success(), "{}", said(&cleaned));
+        assert_eq!(troupe.account().await?, before);
+    }
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_others_make_meanwhile_is_named() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let running = troupe.begun("lab", "cavatica-volume-").await?;
+    troupe.iam().create_role().role_name("new-here").assume_role_policy_document("{}").send().await?;
+    let output = running.wait_with_output().await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("new: role arn:aws:iam::123456789012:role/new-here."), "{text}");
+    assert!(text.contains("1 of 13 steps did not go as promised"), "{text}");
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_has_only_its_names_is_neither_used_nor_removed() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let s3 = troupe.publisher.s3("us-east-1");
+    troupe.publisher.make_bucket("lab-data", "us-east-1").await?;
+    troupe.iam().create_role().role_name("hut-of-somebody-else").assume_role_policy_document("{}").send().await?;
+    let cloudformation = aws_sdk_cloudformation::Client::new(&troupe.publisher.engine.sdk_config());
+    let other = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#;
+    cloudformation.create_stack().stack_name("den").template_body(other).send().await?;
+    let before = troupe.account().await?;
+    for (name, thing) in [("lab", "bucket lab-data"), ("hut", "role hut-of-somebody-else"), ("den", "stack den")] {
+        let refused = troupe.rehearse(&["--name", name]).await?;
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains(&format!("there is {thing} already")), "{}", said(&refused));
+        let kept = troupe.clean_up(name).await?;
+        assert_eq!(kept.status.code(), Some(1), "{}", said(&kept));
+        let text = said(&kept).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&format!("{thing} has the rehearsal's name and is not the rehearsal's")), "{text}");
+        assert_eq!(troupe.account().await?, before, "{name}");
+    }
+    // Another rehearsal's sign is not this one's.
+    let sign = Tag::builder().key("rehearsal-of-cavatica-connect").value("another").build()?;
+    let signs = Tagging::builder().tag_set(sign).build()?;
+    s3.put_bucket_tagging().bucket("lab-data").tagging(signs).send().await?;
+    assert_eq!(troupe.clean_up("lab").await?.status.code(), Some(1));
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
