@@ -99,7 +99,8 @@ pub async fn look(account: &Account, region: &str, stack: &Stack, boundary: &str
         is_new: false,
         blueprint,
     };
-    let (port, clock, activities) = (account.port(region), Deadline::after(PATIENCE), Activities::default());
+    let (port, clock, activities) =
+        (account.port(region), Deadline::after(PATIENCE).of_old_rights(), Activities::default());
     let context = Context { account: &port, clock: &clock, activities: &activities };
     let preview = match reconcile::preview(&context, &present).await {
         Ok(preview) => preview,

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::names::RoleArn;
-use cavatica_access::port::{Action, Carrier, Change, Clock, FailureKind, ReadAccount};
+use cavatica_access::port::{Action, Bucket, Carrier, Change, Clock, FailureKind, ReadAccount};
 use cavatica_access::reconcile::{self, Context, Preview};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::wanted::Present;
@@ -63,6 +63,42 @@ async fn a_preview_tells_every_difference_and_changes_nothing() -> Outcome {
     let (drifted, state) = (preview(&bench, &present).await?, bench.account.snapshot());
     assert_eq!(drifted.plan.to_string(), "attaching policy vol to role vol\n");
     assert_eq!(bench.account.snapshot(), state);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_preview_tells_a_lost_cors_rule_and_asks_the_simulator_where_all_is_as_asked() -> Outcome {
+    let bench = Bench::new()?;
+    let present = create(&with(properties("vol"), "ConfigureCors", json!("true")))?;
+    bench.establish(&present).await?;
+    let as_asked = preview(&bench, &present).await?;
+    assert_eq!((as_asked.drift().count(), as_asked.findings.len()), (0, 0), "{as_asked:?}");
+
+    bench.account.fail_next(Action::SimulatePrincipalPolicy, FailureKind::Other);
+    let unasked = preview(&bench, &present).await?;
+    let sentences: Vec<_> = unasked.findings.iter().map(|finding| finding.sentence.as_str()).collect();
+    assert!(matches!(*sentences, [one] if one.contains("could not be asked of IAM's simulator")), "{sentences:?}");
+
+    let owner = bench.owner.stack.account.clone();
+    let bucket = Bucket { name: "my-bucket".parse()?, owner, region: "us-east-1".parse()? };
+    bench.account.by_hand(&Change::PutCors { bucket: Box::new(bucket), rules: Vec::new() })?;
+    let (lost, state) = (preview(&bench, &present).await?, bench.account.snapshot());
+    let drift: Vec<_> = lost.drift().map(ToString::to_string).collect();
+    assert_eq!(drift, ["setting the CORS rules of bucket my-bucket"]);
+    assert_eq!(bench.account.snapshot(), state);
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_rename_the_note_of_the_former_role_is_no_drift() -> Outcome {
+    let bench = Bench::new()?;
+    let (old, new) = (properties("vol"), properties("renamed"));
+    bench.establish(&create(&old)?).await?;
+    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    bench.remove(&delete("vol")?).await?;
+    let as_asked = preview(&bench, &update(&role_arn("renamed"), &new, &new)?).await?;
+    assert_eq!(as_asked.plan.to_string(), "tagging role renamed\n", "the next update clears it");
+    assert_eq!(as_asked.drift().count(), 0);
     Ok(())
 }
 

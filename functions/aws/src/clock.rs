@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cavatica_access::patience::UNTIL_POLICY_IN_FORCE;
 use cavatica_access::port::Clock;
 use tokio::time::Instant;
 
@@ -18,6 +19,12 @@ impl Deadline {
     pub fn after(duration: Duration) -> Self {
         let begun = Instant::now();
         Self { begun, end: begun + duration }
+    }
+
+    /// The same for whoever has had their rights for long: a denial is none that passes.
+    #[must_use]
+    pub fn of_old_rights(self) -> Self {
+        Self { begun: self.begun.checked_sub(UNTIL_POLICY_IN_FORCE).unwrap_or(self.begun), ..self }
     }
 
     /// The instant itself.

@@ -8,7 +8,7 @@ use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
 use crate::owner::Owner;
 use crate::patience::{MOST_CORS_WRITES, UNTIL_SHOWN};
-use crate::port::{Account, Change, Clock, CorsRule, Failure, FailureKind, Look};
+use crate::port::{Account, Bucket, Change, Clock, CorsRule, Failure, FailureKind, Look, ReadAccount};
 use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::retry::Attempt;
@@ -53,9 +53,60 @@ pub(super) async fn establish<I: Account, C: Clock>(
     present: &Present,
     budget: &Budget<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
+    settle_all(context, &present.blueprint.owner, wishes(present), budget).await
+}
+
+/// Tells the changes that [`establish`] would make now, and what cannot be looked at. Looks once.
+pub(super) async fn preview<I: ReadAccount, C: Clock>(
+    context: &Context<'_, I, C>,
+    present: &Present,
+    budget: &Budget<'_, C>,
+) -> (Vec<Change>, Vec<Finding>) {
+    let owner = &present.blueprint.owner;
+    let wishes = wishes(present);
+    let looked = |share: Share| join_all(wishes.iter().map(move |wish| look(context, owner, wish, share.known())));
+    let (mut changes, mut findings) = (Vec::new(), Vec::new());
+    for (wish, result) in wishes.iter().zip(budget.spend(looked).await) {
+        let bucket = wish.bucket.clone();
+        match result.map(|seen| (merged(&seen.rules, wish.wanted.as_ref(), &wish.ours), seen)) {
+            Ok((Ok(rules), seen)) if rules != seen.rules => {
+                changes.push(Change::PutCors { bucket: Box::new(seen.bucket), rules });
+            }
+            Ok((Ok(_), _)) => {}
+            Ok((Err(_), _)) => findings.push(Finding::reported(Refusal::CorsIsFull { bucket }.to_string())),
+            // With a bucket goes its configuration; that it should be there, the preflight says.
+            Err(failure) if failure.kind == FailureKind::NotFound => {}
+            Err(failure) => {
+                let sentence = Refusal::while_looking(&Look::Cors(bucket), failure).to_string();
+                findings.push(Finding::reported(sentence));
+            }
+        }
+    }
+    (changes, findings)
+}
+
+/// A bucket and its rules.
+struct Seen {
+    bucket: Bucket,
+    rules: Vec<CorsRule>,
+}
+
+async fn look<I: ReadAccount, C: Clock>(
+    context: &Context<'_, I, C>,
+    owner: &Owner,
+    wish: &Wish,
+    attempt: Attempt,
+) -> Result<Seen, Failure> {
+    let observer = context.observer(owner);
+    let bucket = observer.bucket(&wish.bucket, owner.stack.account.clone(), attempt).await?;
+    let rules = observer.cors(&bucket, attempt).await?;
+    Ok(Seen { bucket, rules })
+}
+
+/// The rules that a request wants, and those of the one before that it does not.
+fn wishes(present: &Present) -> Vec<Wish> {
     let blueprint = &present.blueprint;
-    let owner = &blueprint.owner;
-    let (stack, role) = (&owner.stack, &blueprint.role.name);
+    let (stack, role) = (&blueprint.owner.stack, &blueprint.role.name);
     let earlier = present.former.role_name.iter().chain(present.from.as_ref().map(|from| &from.name));
     let is_same_role = earlier.clone().all(|earlier| earlier == role);
     let ours: Vec<_> = earlier.chain([role]).map(|role| rule_id(stack, role)).collect();
@@ -66,7 +117,7 @@ pub(super) async fn establish<I: Account, C: Clock>(
     let mut buckets: Vec<_> = wanted.iter().copied().chain(former).collect();
     buckets.sort_unstable();
     buckets.dedup();
-    let wishes = buckets.into_iter().map(|bucket| Wish {
+    let wish = |bucket: &BucketName| Wish {
         bucket: bucket.clone(),
         wanted: wanted.contains(&bucket).then(|| rule(stack, role)),
         ours: ours.clone(),
@@ -75,8 +126,8 @@ pub(super) async fn establish<I: Account, C: Clock>(
             Checks::Enforce if present.is_new => AtStake::Creation,
             _ => AtStake::Update,
         },
-    });
-    settle_all(context, owner, wishes.collect(), budget).await
+    };
+    buckets.into_iter().map(wish).collect()
 }
 
 /// Takes the rules of a role out; what was done, and what could not be.

@@ -2,8 +2,9 @@
 
 use futures_util::future::{join, try_join};
 
-use super::Context;
 use super::rounds::check_account;
+use super::verify::verify;
+use super::{Context, cors};
 use crate::budget::Budget;
 use crate::checks::Finding;
 use crate::checks::preflight;
@@ -12,6 +13,7 @@ use crate::owner::{REPLACES, RESOURCE, STACK, Tags};
 use crate::plan::Plan;
 use crate::port::{Change, Clock, ReadAccount};
 use crate::refusal::Refusal;
+use crate::request::Checks;
 use crate::wanted::Present;
 
 /// The difference between an account and a request.
@@ -21,7 +23,9 @@ pub struct Preview {
     pub observed: ObservedState,
     /// The changes that would be made; empty where all is as asked.
     pub plan: Plan,
-    /// The findings about the buckets.
+    /// The CORS rules that would be set.
+    pub cors: Vec<Change>,
+    /// The findings about the buckets and, where IAM holds what was asked for, of IAM's policy simulator.
     pub findings: Vec<Finding>,
 }
 
@@ -32,17 +36,17 @@ impl Preview {
         let notes = |tags: &Tags| {
             tags.contains_key(REPLACES) && tags.keys().all(|key| [STACK, RESOURCE, REPLACES].contains(&key.as_str()))
         };
-        self.plan.changes().filter(move |change| !matches!(change, Change::TagRole { tags, .. } if notes(tags)))
+        let is_note = move |change: &&Change| matches!(change, Change::TagRole { tags, .. } if notes(tags));
+        self.plan.changes().filter(move |change| !is_note(change)).chain(&self.cors)
     }
 }
 
-/// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks once: where a change was
-/// made a moment ago, it may not show yet.
+/// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks once:
+/// where a change was made a moment ago, it may not show yet.
 ///
 /// # Errors
 ///
-/// The refusal that a request would meet for what IAM holds, or a read that failed. Findings about buckets are told, not
-/// enforced. The CORS rules are not looked at.
+/// The refusal that a request would meet for what IAM holds, or a read that failed. Findings are told, not enforced.
 pub async fn preview<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
     present: &Present,
@@ -55,5 +59,12 @@ pub async fn preview<I: ReadAccount, C: Clock>(
     let (caller, observed) = looked?;
     check_account(caller, &blueprint.owner)?;
     let plan = Plan::for_present(present, &observed)?;
-    Ok(Preview { observed, plan, findings: preflight::judge(blueprint, &facts) })
+    let (cors, about_cors) = cors::preview(context, present, &budget).await;
+    let mut preview = Preview { observed, plan, cors, findings: preflight::judge(blueprint, &facts) };
+    // Of a role that is not as it was asked for, the simulator's verdicts say nothing new.
+    if blueprint.request.checks != Checks::Off && preview.drift().next().is_none() {
+        preview.findings.extend(verify(context, blueprint, false).await);
+    }
+    preview.findings.extend(about_cors);
+    Ok(preview)
 }

@@ -6,10 +6,10 @@ use super::Context;
 use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
 use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
-use crate::port::{Account, Clock, Failure, FailureKind, Verdict};
+use crate::port::{Clock, Failure, FailureKind, ReadAccount, Verdict};
 
 /// The findings of IAM's policy simulator about the role.
-pub(super) async fn verify<I: Account, C: Clock>(
+pub(super) async fn verify<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
     blueprint: &Blueprint,
     is_recent: bool,
