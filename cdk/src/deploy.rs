@@ -1,5 +1,6 @@
 //! Stacks through CloudFormation's API: operations, and following them to their end.
 
+pub mod assets;
 pub mod change_set;
 pub mod client;
 pub mod code;

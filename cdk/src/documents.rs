@@ -108,6 +108,17 @@ pub fn permissions_of_stack(parameters: &BTreeMap<String, String>) -> Option<Val
     documents(subject).ok().map(|mut documents| documents["permissions"].take())
 }
 
+/// The parties who may assume the role of a stack with these parameters, in words: the external ID is in no text.
+#[must_use]
+pub fn trust_of_stack(parameters: &BTreeMap<String, String>) -> String {
+    let condition = match parameters.get("ExternalId").map_or("auto", String::as_str) {
+        "none" => "without an external ID: any other user of Cavatica could name this role too",
+        "auto" => "with an external ID that the stack makes",
+        _ => "with the external ID that is given",
+    };
+    format!("{CAVATICA_PRINCIPAL}, {condition}")
+}
+
 /// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a
 /// key's policy needs where it does not leave permissions to IAM.
 pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
@@ -200,6 +211,21 @@ pub fn read_volume(text: &str) -> Result<Volume, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trust_is_told_without_the_external_id() {
+        for (given, expected) in [
+            (None, "with an external ID that the stack makes"),
+            (Some("auto"), "with an external ID that the stack makes"),
+            (Some("none"), "without an external ID"),
+            (Some("lab-secret-1234"), "with the external ID that is given"),
+        ] {
+            let parameters = given.map(|given| ("ExternalId".to_owned(), given.to_owned())).into_iter().collect();
+            let told = trust_of_stack(&parameters);
+            assert!(told.starts_with(CAVATICA_PRINCIPAL) && told.contains(expected), "{told}");
+            assert!(!told.contains("lab-secret"), "{told}");
+        }
+    }
 
     #[test]
     fn a_volume_is_a_bucket_a_prefix_and_a_mode() {

@@ -2,7 +2,7 @@
 //!
 //! CloudFormation makes the stack's resources with the rights of whoever asks it to. What it calls for each resource type
 //! is in that type's schema, under `handlers`; a test compares this document with them, action by action. The volume role
-//! is not in it where the function makes it: the function has those rights.
+//! can only be looked at where the function makes it: the function has the rights to change it.
 
 use cavatica_access::document::{Document, Statement};
 
@@ -22,6 +22,8 @@ enum On {
     Policy,
     Function,
     LogGroup,
+    Volume,
+    Buckets,
 }
 
 /// Which of the two templates a statement is for.
@@ -60,6 +62,13 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         For::Both,
         On::Everything,
         &["cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate"],
+    ),
+    // For the command line: what hooks say, and whether another stack uses the bucket for the code.
+    (
+        "ReadHooksAndOtherStacks",
+        For::Both,
+        On::Everything,
+        &["cloudformation:GetHookResult", "cloudformation:ListStacks"],
     ),
     ("FetchTemplateAndCode", For::Both, On::PublishedObjects, &["s3:GetObject", "s3:GetObjectVersion"]),
     (
@@ -111,6 +120,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "lambda:CreateFunction",
             "lambda:DeleteFunction",
             "lambda:GetFunction",
+            "lambda:GetFunctionConfiguration",
             "lambda:UpdateFunctionCode",
             "lambda:UpdateFunctionConfiguration",
             "lambda:InvokeFunction",
@@ -144,6 +154,29 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "logs:FilterLogEvents",
             "logs:GetLogEvents",
         ],
+    ),
+    // For the command line: `status` and `destroy` look at what the function makes, and neither changes it.
+    (
+        "LookAtTheVolumeRole",
+        For::ByFunction,
+        On::Volume,
+        &[
+            "iam:GetRole",
+            "iam:ListRolePolicies",
+            "iam:ListAttachedRolePolicies",
+            "iam:ListInstanceProfilesForRole",
+            "iam:SimulatePrincipalPolicy",
+            "iam:GetPolicy",
+            "iam:GetPolicyVersion",
+            "iam:ListPolicyVersions",
+            "iam:ListEntitiesForPolicy",
+        ],
+    ),
+    (
+        "LookAtBuckets",
+        For::ByFunction,
+        On::Buckets,
+        &["s3:GetBucketLocation", "s3:GetEncryptionConfiguration", "s3:GetBucketCORS"],
     ),
     // CloudWatch Logs takes no single log group for these.
     (
@@ -190,6 +223,8 @@ fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
             let code = "arn:aws:s3:::*/cavatica-connect/*".to_owned();
             if is_native { vec![template] } else { vec![template, code] }
         }
+        On::Volume => ["role", "policy"].map(|kind| format!("arn:aws:iam::*:{kind}/{VOLUME}*")).to_vec(),
+        On::Buckets => vec!["arn:aws:s3:::*".to_owned()],
         On::Role => in_iam("role"),
         On::Policy => in_iam("policy"),
         On::Function => vec![format!("arn:aws:lambda:*:*:function:{kept}*")],
@@ -217,6 +252,15 @@ mod tests {
         let text = policy("lab", true).to_json();
         assert!(text.contains("role/lab*") && text.contains("policy/cavatica-volume-*"), "{text}");
         assert!(!policy("cavatica-volume", true).to_json().contains("cavatica-volume-*"));
-        assert!(!policy("lab", false).to_json().contains("cavatica-volume-*"));
+    }
+
+    #[test]
+    fn whatever_the_stack_is_called_the_functions_role_can_be_looked_at_and_not_changed() {
+        let document = policy("lab", false);
+        let on_volume = |it: &&Statement| it.resource.iter().any(|resource| resource.contains(VOLUME));
+        let actions: Vec<_> = document.statements().iter().filter(on_volume).flat_map(|it| it.action.iter()).collect();
+        assert!(actions.contains(&&"iam:GetRole"), "{actions:?}");
+        let only_reads = |action: &&&str| ["Get", "List", "Simulate"].iter().any(|verb| action[4..].starts_with(verb));
+        assert!(actions.iter().all(only_reads), "{actions:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! How a command ends: its exit code, and the sentence on standard error when it fails.
 
 use std::error::Error;
+use std::fmt;
 use std::process::ExitCode;
 
 use anstream::eprintln;
@@ -54,6 +55,12 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&sentence(self.error.as_ref()))
+    }
+}
+
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::new(Exit::Failed, error)
@@ -63,7 +70,7 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 /// Says why a command failed, if it did, and gives its exit code.
 pub fn conclude(result: Result<Exit, Failure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
-        eprintln!("error: {}", sentence(failure.error.as_ref()));
+        eprintln!("error: {failure}");
         failure.exit
     });
     ExitCode::from(exit.code())

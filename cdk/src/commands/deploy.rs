@@ -12,14 +12,14 @@ use crate::cli::args::{DeployArgs, OutputForm};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
+use crate::deploy::assets;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
 use crate::deploy::client::Stacks;
 use crate::deploy::code::{built, upload};
 use crate::deploy::follow::{Seen, first_cause};
 use crate::deploy::standing::{Kind, ParameterValue, Stack, Way, parameters};
-use crate::documents::{self, permissions_of_stack};
+use crate::documents::{self, permissions_of_stack, trust_of_stack};
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
-use crate::publish::Place;
 use crate::template::{Config, Release, native, provided};
 
 /// Why a stack is not deployed.
@@ -137,8 +137,7 @@ async fn deploy(
                 Some(zip) => zip,
                 None => built(said).await?,
             };
-            let region = site.region.to_owned();
-            let place = Place { bucket: format!("cavatica-connect-assets-{}-{region}", site.account.id), region };
+            let place = assets::place(&site.account, site.region);
             said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
             upload(&site.account, &asset, place).await?
         }
@@ -292,5 +291,14 @@ fn tell_changes(
             said.json(&will);
         }
         _ => {}
+    }
+    let gives_id =
+        proposal.parameters.iter().any(|(name, value)| name == "ExternalId" && *value != ParameterValue::Previous);
+    if before.is_none() || gives_id {
+        said.part("Who may assume the role");
+        said.say(&trust_of_stack(&after));
+    }
+    if before.is_some() && gives_id {
+        said.say(&"If that is another one than until now, Cavatica reaches nothing until it is entered there.");
     }
 }

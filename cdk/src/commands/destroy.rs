@@ -8,6 +8,7 @@ use crate::cli::args::DestroyArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
+use crate::deploy::assets::{self, State};
 use crate::deploy::follow::Seen;
 use crate::deploy::remains::{parts, remains};
 use crate::deploy::standing::Way;
@@ -54,6 +55,9 @@ async fn destroy(
     console.rest();
     let Some(stack) = found else {
         console.say(&format!("There is no stack {name} in {region}: nothing to delete."));
+        if args.assets {
+            offer_assets(&site, args, console).await?;
+        }
         return Ok(Exit::Done);
     };
     site.kind(&stack, name).await?;
@@ -97,5 +101,40 @@ async fn destroy(
             false => console.holds(&format!("{part} is gone")),
         }
     }
+    match offer_assets(&site, args, console).await {
+        Err(failure) if !args.assets => {
+            console.say(&format!("Whether the bucket for the code can go, was not seen: {failure}"))
+        }
+        offered => offered?,
+    }
     if left.is_empty() { Ok(Exit::Done) } else { Err(DestroyError::Left(left.len()).into()) }
+}
+
+/// Removes the bucket for the function's code if that is wanted, and nothing else may use it.
+async fn offer_assets(site: &Site, args: &DestroyArgs, console: &Console) -> Result<(), Failure> {
+    let place = assets::place(&site.account, site.region);
+    let bucket = &place.bucket;
+    match assets::state(&site.account, &place).await? {
+        State::Absent => return Ok(()),
+        State::Shared(key) => {
+            console.say(&format!("Bucket {bucket} stays: it has {key}, which is none of cavatica-connect's."));
+            return Ok(());
+        }
+        State::Ours => {}
+    }
+    let others = site.stacks.ours().await?;
+    if !others.is_empty() {
+        console.say(&format!("Bucket {bucket} with the function's code stays, for stack {}.", others.join(", ")));
+        return Ok(());
+    }
+    let question = format!("Remove bucket {bucket} too? It has the function's code, and no stack here uses it.");
+    if args.assets || !args.yes && console.ask(&question).await? {
+        assets::remove(&site.account, &place).await?;
+        console.holds(&format!("bucket {bucket} is gone"));
+    } else {
+        console.say(&format!(
+            "Bucket {bucket} with the function's code stays. `cavatica-connect destroy --assets` removes it."
+        ));
+    }
+    Ok(())
 }

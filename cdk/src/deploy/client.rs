@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource};
+use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource, StackStatus, StackSummary};
 
 use super::standing::Stack;
 
@@ -61,6 +61,23 @@ pub(super) fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl F
     }
 }
 
+/// A stack in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The description of its template, if the list has it.
+    pub description: Option<String>,
+}
+
+impl Listed {
+    fn read(stack: StackSummary) -> Option<Self> {
+        Some(Self { id: stack.stack_id?, name: stack.stack_name?, description: stack.template_description })
+    }
+}
+
 impl Stacks {
     /// Stacks that this client reaches.
     #[must_use]
@@ -108,6 +125,14 @@ impl Stacks {
             parameters: stack.parameters.unwrap_or_default().into_iter().filter_map(parameter).collect(),
             outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(output).collect(),
         }))
+    }
+
+    /// All stacks of the region that are there.
+    pub async fn all(&self) -> Result<Vec<Listed>, StackError> {
+        let pages = self.client.list_stacks().into_paginator().items().send();
+        let listed = pages.try_collect().await.map_err(refused("listing the stacks"))?;
+        let is_there = |stack: &StackSummary| stack.stack_status != Some(StackStatus::DeleteComplete);
+        Ok(listed.into_iter().filter(is_there).filter_map(Listed::read).collect())
     }
 
     /// The physical IDs of a stack's resources, by their names in the template.

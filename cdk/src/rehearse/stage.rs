@@ -6,13 +6,12 @@ use std::str::FromStr;
 
 use aws_sdk_iam::types::Tag as RoleTag;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
-use aws_sdk_s3::types::{
-    BucketLocationConstraint, CreateBucketConfiguration, Delete, ObjectIdentifier, Tag, Tagging as Tags,
-};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag, Tagging as Tags};
 use serde_json::json;
 
 use super::StepError;
 use crate::account::{Account, AwsError, Call};
+use crate::deploy::assets;
 use crate::deploy::client::Stacks;
 use crate::deploy::follow::Seen;
 use crate::deploy::standing::Way;
@@ -260,14 +259,7 @@ impl Stage {
         if !tags.iter().any(|tag| tag.key == SIGN && tag.value == self.name.to_string()) {
             return Err(StepError::NotOurs(format!("bucket {bucket}")));
         }
-        for key in self.keys().await? {
-            let key = ObjectIdentifier::builder().key(key).build().ok();
-            let delete = Delete::builder().set_objects(key.map(|key| vec![key])).build().ok();
-            let call = self.s3.delete_objects().bucket(&bucket).expected_bucket_owner(owner).set_delete(delete);
-            call.send().await.map_err(|error| self.on_bucket("empty", "s3:DeleteObject").failed(error))?;
-        }
-        let deleted = self.s3.delete_bucket().bucket(&bucket).expected_bucket_owner(owner).send().await;
-        deleted.map_err(|error| self.on_bucket("delete", "s3:DeleteBucket").failed(error))?;
+        assets::remove(&self.account, &self.place()).await?;
         Ok(())
     }
 }

@@ -51,7 +51,14 @@ async fn a_stack_is_created_left_alone_and_changed() -> Outcome {
     let created = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
     let text = said(&created);
     assert!(created.status.success(), "{text}");
-    for part in ["Create stack cavatica-volume", "VolumeAccess", "s3:GetObject", "CREATE_COMPLETE", "RoleArn"] {
+    for part in [
+        "Create stack cavatica-volume",
+        "VolumeAccess",
+        "s3:GetObject",
+        "arn:aws:iam::151136852077:role/volume-connection, with",
+        "CREATE_COMPLETE",
+        "RoleArn",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 
@@ -279,6 +286,60 @@ async fn a_destroyed_stack_is_shown_to_be_gone_and_what_is_left_is_named() -> Ou
     let left = left?;
     assert_eq!(left.status.code(), Some(1), "{}", said(&left));
     assert!(said(&left).contains("aws logs delete-log-group --region us-east-1"), "{}", said(&left));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_bucket_for_the_code_goes_with_the_last_stack_if_that_is_wanted_and_only_then() -> Outcome {
+    const ASSETS: &str = "cavatica-connect-assets-123456789012-us-east-1";
+    let operator = Operator::start().await?;
+    let s3 = operator.publisher.s3("us-east-1");
+    let is_there = async || s3.head_bucket().bucket(ASSETS).send().await.is_ok();
+    let destroy = async |further: &[&str]| -> Result<String, Box<dyn Error>> {
+        let output = operator.publisher.connect(&[&["destroy", "--yes"], further].concat()).output().await?;
+        assert!(output.status.success(), "{}", said(&output));
+        Ok(said(&output).split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    for stack in ["cavatica-volume", "another"] {
+        let output = operator.deploy(&["--bucket", BUCKET, "--stack-name", stack, "--yes"]).await?;
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let kept = destroy(&["--assets"]).await?;
+    assert!(kept.contains("stays, for stack another.") && is_there().await, "{kept}");
+    let kept = destroy(&["--stack-name", "another"]).await?;
+    assert!(kept.contains("`cavatica-connect destroy --assets` removes it.") && is_there().await, "{kept}");
+
+    s3.put_object().bucket(ASSETS).key("notes.txt").body(b"mine".to_vec().into()).send().await?;
+    let kept = destroy(&["--assets"]).await?;
+    assert!(kept.contains("it has notes.txt, which is none of cavatica-connect's") && is_there().await, "{kept}");
+    // In a bucket with versions, a deleted object is still there.
+    s3.delete_object().bucket(ASSETS).key("notes.txt").send().await?;
+    let versions = s3.list_object_versions().bucket(ASSETS).send().await?;
+    assert!(!versions.delete_markers().is_empty(), "{versions:?}");
+    let gone = destroy(&["--assets"]).await?;
+    assert!(gone.contains(&format!("bucket {ASSETS} is gone")) && !is_there().await, "{gone}");
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_update_is_rolled_back_and_says_the_functions_own_reason_and_log() -> Outcome {
+    let operator = Operator::start().await?;
+    assert!(operator.deploy(&["--bucket", BUCKET, "--yes"]).await?.status.success());
+    let failed = operator.deploy(&["--bucket", "not-there-at-all", "--yes"]).await?;
+    assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
+    let text = said(&failed).split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "until now \"genomics-lab-data\"",
+        "The function's log INFO event request=Update resource=VolumeAccess",
+        "ERROR FAILED",
+        "the stack ended in UPDATE_ROLLBACK_COMPLETE. First cause: VolumeAccess: Bucket not-there-at-all does not exist",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let status = operator.publisher.connect(&["status"]).output().await?;
+    assert!(status.status.success(), "all is as before: {}", said(&status));
     operator.publisher.engine.stop().await?;
     Ok(())
 }

@@ -78,15 +78,17 @@ const PARLIAMENT: &[(&str, &str, &str)] = &[
     (
         "UNKNOWN_ACTION",
         "operator",
-        "Its data are older than lambda:GetFunctionScalingConfig, which the handlers of AWS::Lambda::Function call.",
+        "Its data are older than lambda:GetFunctionScalingConfig, which the handlers of AWS::Lambda::Function call, and than \
+         cloudformation:GetHookResult.",
     ),
 ];
 
 /// What those answers are about, to the word: nothing else may hide behind them.
-const ANSWERED_BY_PARLIAMENT: [&str; 3] = [
+const ANSWERED_BY_PARLIAMENT: [&str; 4] = [
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateRole",
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateAssumeRolePolicy",
     "Unknown action lambda:GetFunctionScalingConfig",
+    "Unknown action cloudformation:GetHookResult",
 ];
 
 /// Stacks to be looked at with every function evaluated.

@@ -60,6 +60,9 @@ pub struct DestroyArgs {
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,
+    /// Remove the bucket too that `deploy` made for the function's code, if no other stack here may use it
+    #[arg(long)]
+    pub assets: bool,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,

@@ -1,0 +1,110 @@
+//! The bucket that `deploy` makes for the function's code: one for an account and region, and the way to remove it.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersion};
+
+use super::client::{StackError, Stacks};
+use super::standing::Kind;
+use crate::account::{Account, AwsError, Call};
+use crate::publish::Place;
+
+/// The keys that `deploy` writes; a bucket with others is somebody's.
+const OURS: &str = "cavatica-connect/";
+
+/// The bucket's place.
+#[must_use]
+pub fn place(account: &Account, region: &str) -> Place {
+    Place { bucket: format!("cavatica-connect-assets-{}-{region}", account.id), region: region.to_owned() }
+}
+
+/// The state of the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is none, or these credentials may not see it.
+    Absent,
+    /// Something else is in it, such as this key.
+    Shared(String),
+    /// Only code and templates are in it.
+    Ours,
+}
+
+/// Looks at the bucket.
+pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> {
+    let s3 = account.s3(&place.region);
+    let head = s3.head_bucket().bucket(&place.bucket).expected_bucket_owner(&account.id).send().await;
+    if head.is_err() {
+        return Ok(State::Absent);
+    }
+    let mut pages =
+        s3.list_objects_v2().bucket(&place.bucket).expected_bucket_owner(&account.id).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| call(place, "list", "s3:ListBucket").failed(error))?;
+        let mut keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+        if let Some(other) = keys.find(|key| !key.starts_with(OURS)) {
+            return Ok(State::Shared(other));
+        }
+    }
+    Ok(State::Ours)
+}
+
+impl Stacks {
+    /// The names of the stacks of ours in the region, which may be updated from the code in the bucket.
+    pub async fn ours(&self) -> Result<Vec<String>, StackError> {
+        let mut ours = Vec::new();
+        for stack in self.all().await? {
+            let description = match stack.description {
+                Some(description) => description,
+                None => self.description(&stack.id).await?,
+            };
+            if Kind::of(&description).is_some() {
+                ours.push(stack.name);
+            }
+        }
+        Ok(ours)
+    }
+}
+
+/// Removes a bucket with every version of every object in it.
+pub async fn remove(account: &Account, place: &Place) -> Result<(), AwsError> {
+    let (s3, bucket, owner) = (account.s3(&place.region), &place.bucket, &account.id);
+    loop {
+        let listed = s3.list_object_versions().bucket(bucket).expected_bucket_owner(owner).send().await;
+        let listed = listed.map_err(|error| call(place, "list", "s3:ListBucketVersions").failed(error))?;
+        let versions = listed.versions.unwrap_or_default().into_iter().filter_map(of_version);
+        let markers = listed.delete_markers.unwrap_or_default().into_iter().filter_map(of_marker);
+        let objects: Vec<_> = versions.chain(markers).collect();
+        if objects.is_empty() {
+            break;
+        }
+        delete(&s3, account, place, objects).await?;
+    }
+    let deleted = s3.delete_bucket().bucket(bucket).expected_bucket_owner(owner).send().await;
+    deleted.map(drop).map_err(|error| call(place, "delete", "s3:DeleteBucket").failed(error))
+}
+
+async fn delete(s3: &Client, account: &Account, place: &Place, objects: Vec<ObjectIdentifier>) -> Result<(), AwsError> {
+    let action = "s3:DeleteObjectVersion";
+    let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().ok();
+    let call_s3 = s3.delete_objects().bucket(&place.bucket).expected_bucket_owner(&account.id).set_delete(delete);
+    let answer = call_s3.send().await.map_err(|error| call(place, "empty", action).failed(error))?;
+    match answer.errors.unwrap_or_default().into_iter().next() {
+        None => Ok(()),
+        Some(error) => Err(AwsError::Refused {
+            call: Box::new(call(place, "empty", action)),
+            code: error.code.unwrap_or_default(),
+            message: error.message.unwrap_or_default(),
+        }),
+    }
+}
+
+fn of_version(version: ObjectVersion) -> Option<ObjectIdentifier> {
+    ObjectIdentifier::builder().key(version.key?).set_version_id(version.version_id).build().ok()
+}
+
+fn of_marker(marker: DeleteMarkerEntry) -> Option<ObjectIdentifier> {
+    ObjectIdentifier::builder().key(marker.key?).set_version_id(marker.version_id).build().ok()
+}
+
+fn call(place: &Place, doing: &'static str, action: &'static str) -> Call {
+    Call { doing, action, on: format!("bucket {}", place.bucket), region: place.region.clone() }
+}
