@@ -199,7 +199,10 @@ impl Console {
             Tone::Bad => RED,
             Tone::Quiet => DIM,
         };
-        let mut row = format!("  {color}{state}{PLAIN} {name}");
+        let mut row = format!("  {color}{state}{PLAIN}");
+        if !name.is_empty() {
+            row.push_str(&format!(" {name}"));
+        }
         if !detail.is_empty() {
             row.push_str(&format!(" {DIM}{detail}{PLAIN}"));
         }

@@ -121,10 +121,10 @@ fn tell(stack: &Stack, looked: Option<&Looked>, args: &StatusArgs, said: &Consol
         said.holds(&"IAM holds exactly what the stack asks for");
     }
     for change in &looked.drift {
-        said.row(Tone::Bad, "differs  ", &format!("an update would begin with {change}"), "", "");
+        said.row(Tone::Bad, "differs:", "", "", &format!("an update would begin with {change}"));
     }
     for finding in &looked.findings {
-        said.row(Tone::Bad, "finding  ", finding, "", "");
+        said.row(Tone::Bad, "finding:", "", "", finding);
     }
     Ok(())
 }
