@@ -8,6 +8,7 @@ mod launch_url;
 mod man;
 mod outputs;
 mod package;
+mod page;
 mod publish;
 mod rehearse;
 mod stack;
@@ -27,6 +28,7 @@ pub fn run(Cli { command, access }: Cli, console: &Console) -> Result<Exit, Fail
         Command::Documents(args) => documents::run(args, console),
         Command::Package(args) => package::run(args, console),
         Command::Publish(args) => publish::run(args, &access, console),
+        Command::Page(args) => page::run(args, &access, console),
         Command::LaunchUrl(args) => launch_url::run(args, &access, console),
         Command::Deploy(args) => deploy::run(args, &access, console),
         Command::Destroy(args) => destroy::run(args, &access, console),

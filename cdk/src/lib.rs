@@ -3,6 +3,7 @@
 //! ```text
 //! template ──> cfn           what the stacks are, in CloudFormation's template language
 //! launch                     the link that opens the console's form
+//! page                       the page that makes links, mails and commands in a browser
 //! documents, operator        the IAM documents alone
 //! release ──> publish        from the source tree to a folder, and from there to where links reach it
 //! account, address           the AWS account of whoever calls, and where objects in S3 are
@@ -25,6 +26,7 @@ pub mod deploy;
 pub mod documents;
 pub mod launch;
 pub mod operator;
+pub mod page;
 pub mod publish;
 pub mod regions;
 pub mod rehearse;

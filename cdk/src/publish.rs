@@ -21,6 +21,7 @@ pub mod versions;
 use std::collections::BTreeMap;
 
 use crate::address::Address;
+use crate::page;
 use crate::release::package::{self, Content, File, Package, VERSION};
 use crate::release::zip::Asset;
 use crate::template::{Config, Release, files};
@@ -86,23 +87,33 @@ impl Publication {
         let templates = files::generate(&Config::published(release));
         let code = File { name: package::zip_name(), bytes: zip.bytes.clone() };
         let templates = templates.into_iter().map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() });
-        let (mut objects, mut listed) = (Vec::new(), Vec::new());
-        for File { name, bytes } in [code].into_iter().chain(sbom).chain(templates) {
-            let (content, media_type) = (Content::of(&bytes), media_type(&name));
-            let is_code = content.sha256 == zip.sha256;
-            let key = if is_code { zip.key.clone() } else { format!("{FOLDER}{}/{name}", content.sha256) };
-            listed.push(PublishedFile { name, key: key.clone(), content: content.clone() });
-            objects.push(Object { key, media_type, bytes, content });
-        }
-        let entry = Published {
-            version: VERSION.to_owned(),
-            commit,
-            code_sha256: zip.sha256.clone(),
-            buckets,
-            files: listed,
-            other: BTreeMap::new(),
+        let mut made = Self {
+            places,
+            objects: Vec::new(),
+            entry: Published {
+                version: VERSION.to_owned(),
+                commit,
+                code_sha256: zip.sha256.clone(),
+                buckets,
+                files: Vec::new(),
+                other: BTreeMap::new(),
+            },
         };
-        Self { places, objects, entry }
+        for file in [code].into_iter().chain(sbom).chain(templates) {
+            made.add(file, zip);
+        }
+        // The page links to the templates by their keys, so it comes after them.
+        let page = page::html(VERSION, Some(&made.entry.at()));
+        made.add(File { name: page::FILE.to_owned(), bytes: page.into_bytes() }, zip);
+        made
+    }
+
+    fn add(&mut self, File { name, bytes }: File, zip: &Asset) {
+        let (content, media_type) = (Content::of(&bytes), media_type(&name));
+        let is_code = content.sha256 == zip.sha256;
+        let key = if is_code { zip.key.clone() } else { format!("{FOLDER}{}/{name}", content.sha256) };
+        self.entry.files.push(PublishedFile { name, key: key.clone(), content: content.clone() });
+        self.objects.push(Object { key, media_type, bytes, content });
     }
 
     /// The release that the templates name.
@@ -116,6 +127,7 @@ fn media_type(name: &str) -> &'static str {
     match name.rsplit_once('.') {
         Some((_, "zip")) => "application/zip",
         Some((_, "yaml")) => "application/yaml",
+        Some((_, "html")) => "text/html; charset=utf-8",
         _ => "application/json",
     }
 }

@@ -21,6 +21,9 @@ use cavatica_access::request::CAVATICA_PRINCIPAL;
 pub use self::rules::check_prefix_beside;
 use crate::cfn::Expr as E;
 
+/// Beginning of a stack's name unless somebody wants another.
+pub const STACK_NAME: &str = "cavatica-volume";
+
 /// The settings of a template.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {

@@ -19,6 +19,13 @@ mod template {
     mod templates;
 }
 
+/// The launch page, in a Chromium.
+mod page {
+    mod random;
+    mod setting;
+    mod use_of_it;
+}
+
 /// A stack's life on the local engine.
 mod stack {
     mod life;

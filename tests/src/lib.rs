@@ -1,5 +1,6 @@
 //! What the whole-system tests stand on. The tests themselves are in `cases/`.
 
+pub mod browser;
 pub mod conformance;
 pub mod function;
 pub mod mailbox;

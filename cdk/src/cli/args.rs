@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::documents::{DocumentsArgs, SynthArgs};
-pub use self::release::{LaunchUrlArgs, PackageArgs, PublishArgs, VerifyArgs};
+pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
 pub use self::stack::{DeployArgs, DestroyArgs, OutputForm, RehearseArgs, StatusArgs};
 use crate::account::Access;
 use crate::wording::excerpt;
@@ -47,7 +47,7 @@ impl From<AccessArgs> for Access {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write the CloudFormation templates
+    /// Write the CloudFormation templates, and the launch page that goes with them
     Synth(SynthArgs),
     /// Print the permission and trust policies that the stack would create
     ///
@@ -66,6 +66,10 @@ pub enum Command {
     Publish(PublishArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
+    /// Write the launch page: from a bucket's name to a link, a mail and commands, in a browser
+    ///
+    /// One file that works from anywhere and fetches nothing. `publish` puts it beside the templates of a release.
+    Page(PageArgs),
     /// Create or update a stack, after showing what would change
     ///
     /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket of

@@ -11,7 +11,8 @@ use crate::console::Console;
 use crate::launch::form::Link;
 use crate::launch::source::Source;
 use crate::launch::update::{CAVEAT, update_url};
-use crate::launch::url::{Launch, LaunchError, STACK_NAME, launch_url, notes};
+use crate::launch::url::{Launch, LaunchError, launch_url, notes};
+use crate::template::STACK_NAME;
 
 pub(super) fn run(args: LaunchUrlArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
     let result = run_until_signal(print(args, access, console), async || "Nothing was changed.".to_owned());

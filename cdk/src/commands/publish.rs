@@ -9,6 +9,7 @@ use crate::cli::args::PublishArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
+use crate::page;
 use crate::publish::carry_out::{self, News};
 use crate::publish::plan::{Obstacle, Plan};
 use crate::publish::{Publication, versions};
@@ -123,6 +124,12 @@ async fn publish(
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
         console.step(&place.region, &place.object(versions::KEY).to_string());
     }
+    console.part("The page that makes links");
+    let page = publication.entry.file(page::FILE).map(|file| file.key.as_str()).unwrap_or_default();
+    for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
+        console.step(&place.region, &place.object(page).to_string());
+    }
+    console.part("To go on");
     console.step("a link", "cavatica-connect launch-url --release ADDRESS --param BucketName=NAME");
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {

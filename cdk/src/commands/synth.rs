@@ -1,15 +1,21 @@
-//! `synth`: writes the templates, or compares them with what is there.
+//! `synth`: writes the templates and the launch page, or compares them with what is there.
 
 use cavatica_local::workspace::Workspace;
 
 use crate::cli::args::SynthArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::console::Console;
+use crate::page;
+use crate::release::package::VERSION;
 use crate::template::Config;
-use crate::template::files::{self, FilesError};
+use crate::template::files::{self, File, FilesError};
 
 pub(super) fn run(args: SynthArgs, console: &Console) -> Result<Exit, Failure> {
-    let files = files::generate(&Config { release: None, trusted_principal: args.trusted_principal });
+    let mut files = files::generate(&Config { release: None, trusted_principal: args.trusted_principal.clone() });
+    // The page is about Cavatica, and no other platform.
+    if args.trusted_principal.is_none() {
+        files.push(File { name: page::FILE, text: page::html(VERSION, None) });
+    }
     let folder = match args.out {
         Some(folder) => folder,
         None => Workspace::locate()?.root.join(files::FOLDER),

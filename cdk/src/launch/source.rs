@@ -163,6 +163,19 @@ fn template(config: &Config, is_native: bool) -> Template {
     if is_native { native::template(config) } else { provided::template(config) }
 }
 
+/// A release, if its templates are those that this program makes.
+pub async fn release(access: &Access, at: &ListAt, version: Option<&str>) -> Result<Published, SourceError> {
+    let (_, release) = find(access, at, version, None).await?;
+    let is_ours = |template: files::File| {
+        let published = release.file(template.name).map(|file| &file.content);
+        published == Some(&Content::of(template.text.as_bytes()))
+    };
+    match files::generate(&Config::published(release.release())).into_iter().all(is_ours) {
+        true => Ok(release),
+        false => Err(SourceError::OtherTemplate { version: release.version }),
+    }
+}
+
 /// A release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
 /// other regions can be reached.
 async fn find(

@@ -13,9 +13,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Beginning of a stack's name unless somebody wants another.
-pub const STACK_NAME: &str = "cavatica-volume";
-
 /// What a link opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {

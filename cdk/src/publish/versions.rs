@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Place;
+use crate::page;
 use crate::release::package::{Content, zip_name};
 use crate::template::Release;
 
@@ -60,6 +61,13 @@ impl Published {
     pub fn release(&self) -> Release {
         let key = self.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default();
         Release { key, buckets: self.buckets.clone().into_iter().collect() }
+    }
+
+    /// The place of the release, for the launch page.
+    #[must_use]
+    pub fn at(&self) -> page::At {
+        let templates = self.files.iter().map(|file| (file.name.clone(), file.key.clone())).collect();
+        page::At { release: self.release(), templates, list: KEY.to_owned() }
     }
 
     /// A file by its name.

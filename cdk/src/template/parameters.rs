@@ -72,16 +72,30 @@ fn bucket(folder: &str, further_rule: &str) -> Vec<Parameter> {
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
             .read_by(|value| value.parse::<BucketName>().map(|_| ()).map_err(must_be))
+            .refuses("^[sS]3:/", BucketName::NOT_A_URI)
+            .refuses("^[aA][rR][nN]:", BucketName::NOT_AN_ARN)
+            .refuses(&no_bucket(), BucketName::RULE)
             .required(),
         text("Prefix", "Folder", "Folder whose objects Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
              visible to Cavatica.", folder)
             .longest(limits::PREFIX)
             .must_be(&format!("{FOLDER_RULE}{further_rule}"))
-            .read_by(|value| Prefix::read(value).map(|_| ()).map_err(must_be)),
+            .read_by(|value| Prefix::read(value).map(|_| ()).map_err(must_be))
+            .refuses(r"[*?\x00-\x1f\x7f-\x9f]|\$\{", Prefix::RULE)
+            .refuses("^/*[sS]3:/", Prefix::NOT_A_URI)
+            .refuses("^/*[aA][rR][nN]:", Prefix::NOT_AN_ARN),
         text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
     ]
+}
+
+/// Whatever is no bucket's name by [`BucketName::RULE`], as a pattern.
+fn no_bucket() -> String {
+    let byte = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)";
+    let (begins, ends) = (BucketName::RESERVED_PREFIXES.join("|"), BucketName::RESERVED_SUFFIXES.join("|"));
+    let ends = ends.replace('.', r"\.");
+    format!(r"[^a-z0-9.-]|^[.-]|[.-]$|\.\.|^.{{0,2}}$|^.{{64,}}$|^{byte}(?:\.{byte}){{3}}$|^(?:{begins})|(?:{ends})$")
 }
 
 fn kms_key() -> Parameter {
@@ -277,6 +291,7 @@ fn text(name: &'static str, label: &'static str, description: &str, pattern: &st
         default: Some(String::new()),
         kind: Kind::Text { pattern: pattern.to_owned(), longest: None },
         constraint: None,
+        refusals: Vec::new(),
         no_echo: false,
         domain_rule: |_| Ok(()),
     }
@@ -319,8 +334,95 @@ impl Parameter {
         self
     }
 
+    /// Says of values that the domain refuses what they break.
+    fn refuses(mut self, pattern: &str, rule: &str) -> Self {
+        self.refusals.push((pattern.to_owned(), must_be(rule)));
+        self
+    }
+
     fn must_be(mut self, rule: &str) -> Self {
         self.constraint = Some(format!("must be {rule}"));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fancy_regex::Regex;
+
+    use super::*;
+
+    /// The launch page knows the patterns alone, and has to say what the domain says.
+    #[test]
+    fn the_refusals_are_the_domains() -> Result<(), fancy_regex::Error> {
+        let long = "a".repeat(64);
+        let buckets = [
+            "my-bucket",
+            "a.b",
+            "ab",
+            "a",
+            "",
+            "My_Bucket",
+            "my..bucket",
+            "-ab",
+            "ab-",
+            ".ab",
+            "ab.",
+            "1.2.3.4",
+            "255.255.255.255",
+            "256.1.1.1",
+            "01.2.3.4",
+            "xn--abc",
+            "sthree-abc",
+            "amzn-s3-demo-x",
+            "abc-s3alias",
+            "abc--ol-s3",
+            "abc.mrap",
+            "abc--x-s3",
+            "abc--table-s3",
+            "abcxmrap",
+            "s3://b/x",
+            "S3:/b",
+            "arn:aws:s3:::b",
+            "ARN:x",
+            "bücket",
+            "b\nc",
+            &long,
+            &long[1..],
+        ];
+        let folders = [
+            "",
+            "raw/2026",
+            "/raw/",
+            "raw*",
+            "a?",
+            "${x}",
+            "$x",
+            "a\u{7}b",
+            "a\u{9f}",
+            "s3://b/x",
+            "//S3:/x",
+            "arn:x",
+            "/ARN:",
+            "β/日本",
+            "raw\"",
+            "a\\b",
+            "s3/x",
+        ];
+        let [bucket, folder, _] = bucket(FOLDER, "")
+            .try_into()
+            .map_err(|_| fancy_regex::Error::RuntimeError(fancy_regex::RuntimeError::StackOverflow))?;
+        for (parameter, values) in [(&bucket, &buckets[..]), (&folder, &folders[..])] {
+            for value in values {
+                let mut said = Ok(());
+                for (pattern, rule) in &parameter.refusals {
+                    if said.is_ok() && Regex::new(pattern)?.is_match(value)? {
+                        said = Err(rule.clone());
+                    }
+                }
+                assert_eq!(said, (parameter.domain_rule)(value), "{value:?}");
+            }
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::process::Output;
 use cavatica_connect::publish::versions;
 use cavatica_local::workspace::Workspace;
 
-use crate::publisher::{Outcome, Publisher, said};
+use crate::publisher::{Outcome, Publisher, REGIONS, said};
 
 #[tokio::test]
 async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome {
@@ -121,6 +121,31 @@ async fn the_lines_of_the_readme_publish_and_make_a_link() -> Outcome {
         let output = publisher.connect(&arguments).output().await?;
         assert!(output.status.success() && said(&output).contains(expected), "{arguments:?}: {}", said(&output));
     }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_page_of_a_release_is_the_one_that_is_published_beside_its_templates() -> Outcome {
+    let publisher = Publisher::start().await?;
+    assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
+    let list = publisher.places()[0].object(versions::KEY).to_string();
+    let out = publisher.folder.path().join("page").display().to_string();
+    let written = publisher.connect(&["page", "--release", &list, "--out", &out]).output().await?;
+    assert!(written.status.success(), "{}", said(&written));
+    let page = std::fs::read(format!("{out}/launch.html"))?;
+
+    for region in REGIONS {
+        let listed = publisher.versions(region).await?;
+        let file = listed.releases[0].file("launch.html").ok_or("no page in the list")?;
+        let call = publisher.s3(region).get_object().bucket(format!("releases-{region}")).key(&file.key);
+        let object = call.send().await?;
+        assert_eq!(object.content_type(), Some("text/html; charset=utf-8"));
+        assert_eq!(object.body.collect().await?.to_vec(), page, "{region}");
+    }
+    let refused =
+        publisher.connect(&["page", "--release", &list, "--version", "9.9.9", "--out", &out]).output().await?;
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     publisher.engine.stop().await?;
     Ok(())
 }

@@ -66,9 +66,9 @@ impl BucketName {
     pub const NOT_AN_ARN: Rule = "the bucket's name alone: leave out arn:aws:s3::: and what follows the name";
 
     /// Beginnings that S3 keeps for itself.
-    const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+    pub const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
     /// Endings of access point aliases, object Lambda aliases, multi-region access points, directory and table buckets.
-    const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+    pub const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
 }
 
 impl FromStr for BucketName {

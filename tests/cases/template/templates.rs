@@ -6,6 +6,8 @@ use cavatica_access::limits;
 use cavatica_access::owner::Owner;
 use cavatica_access::request::Request;
 use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
+use cavatica_connect::page;
+use cavatica_connect::release::package::VERSION;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::workspace::Workspace;
@@ -25,7 +27,9 @@ fn request(evaluation: &Evaluation) -> Result<Request, Error> {
 
 #[test]
 fn the_committed_templates_are_what_the_generator_makes() -> Outcome {
-    files::check(&files::generate(&Config::default()), &Workspace::locate()?.root.join("templates"))?;
+    let mut files = files::generate(&Config::default());
+    files.push(files::File { name: page::FILE, text: page::html(VERSION, None) });
+    files::check(&files, &Workspace::locate()?.root.join("templates"))?;
     Ok(())
 }
 

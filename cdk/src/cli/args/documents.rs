@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Mode, ruled};
 use crate::documents::{Subject, read_volume};
-use crate::launch::url;
+use crate::template::STACK_NAME;
 
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ pub struct DocumentsArgs {
     #[arg(long, requires = "operator")]
     pub native: bool,
     /// With --operator: what the names of the stacks begin with
-    #[arg(long, value_name = "NAME", default_value = url::STACK_NAME, requires = "operator")]
+    #[arg(long, value_name = "NAME", default_value = STACK_NAME, requires = "operator")]
     pub stack_name: String,
     /// Let Cavatica list only names that begin with the prefix; goes beyond Cavatica's own policy
     #[arg(long)]

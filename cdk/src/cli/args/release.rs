@@ -54,6 +54,20 @@ pub struct PublishArgs {
     pub dry_run: bool,
 }
 
+/// Arguments of `page`.
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// List of the releases to link to one of, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>)]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// Folder to write launch.html to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+}
+
 /// Arguments of `launch-url`.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("template").required(true).args(["release", "template_url"]))]

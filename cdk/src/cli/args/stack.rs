@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::{Mode, pair, ruled};
 use crate::launch::source::ListAt;
-use crate::launch::url;
 use crate::regions;
 use crate::rehearse::stage::Name;
+use crate::template::STACK_NAME;
 
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct DeployArgs {
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     further: Vec<(String, String)>,
     /// Name of the stack
-    #[arg(long, default_value = url::STACK_NAME)]
+    #[arg(long, default_value = STACK_NAME)]
     pub stack_name: String,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
@@ -55,7 +55,7 @@ pub struct DeployArgs {
 #[derive(Debug, Args)]
 pub struct DestroyArgs {
     /// Name of the stack
-    #[arg(long, default_value = url::STACK_NAME)]
+    #[arg(long, default_value = STACK_NAME)]
     pub stack_name: String,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
@@ -72,7 +72,7 @@ pub struct DestroyArgs {
 #[derive(Debug, Args)]
 pub struct StatusArgs {
     /// Name of the stack
-    #[arg(long, default_value = url::STACK_NAME)]
+    #[arg(long, default_value = STACK_NAME)]
     pub stack_name: String,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]

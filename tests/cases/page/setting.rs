@@ -1,0 +1,71 @@
+//! The launch page of a release in three regions, as a file and on a server.
+
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use cavatica_connect::cfn::Template;
+use cavatica_connect::page::html;
+use cavatica_connect::template::{Config, native, provided};
+use cavatica_tests::Error;
+use cavatica_tests::browser::{Browser, at};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub struct Setting {
+    pub browser: Browser,
+    folder: TempDir,
+}
+
+impl Setting {
+    pub async fn prepare() -> Result<Self, Error> {
+        let (browser, folder) = (Browser::find().await?, tempfile::tempdir()?);
+        std::fs::write(folder.path().join("launch.html"), html("0.1.0", Some(&at())))?;
+        std::fs::write(folder.path().join("unreleased.html"), html("0.1.0", None))?;
+        Ok(Self { browser, folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The address of the page as a file.
+    pub fn file(&self) -> String {
+        format!("file://{}", self.path("launch.html").display())
+    }
+
+    /// The address of the page for which there is no release.
+    pub fn unreleased(&self) -> String {
+        format!("file://{}", self.path("unreleased.html").display())
+    }
+
+    /// The address of the page on a server that ends with this process.
+    pub async fn serve(&self) -> Result<String, Error> {
+        let text = std::fs::read_to_string(self.path("launch.html"))?;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let address = format!("http://{}/launch.html", listener.local_addr()?);
+        let router = Router::new().route("/launch.html", get(move || async move { Html(text) }));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(address)
+    }
+
+    /// What the page shows for each fragment, in order.
+    pub async fn states(&self, fragments: &[String]) -> Result<Vec<Value>, Error> {
+        let states = self.browser.run("states", &json!({"page": self.file(), "fragments": fragments})).await?;
+        Ok(serde_json::from_value(states)?)
+    }
+}
+
+/// The template that a state of the page is about.
+pub fn template(is_native: bool) -> Template {
+    let config = Config::published(at().release);
+    if is_native { native::template(&config) } else { provided::template(&config) }
+}
+
+/// A state as the part of the page's address behind the #.
+pub fn fragment(pairs: &[(String, String)]) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    // That form writes a blank as a plus.
+    format!("#{}", text.extend_pairs(pairs).finish().replace('+', "%20"))
+}

@@ -1,0 +1,122 @@
+//! A Chromium that opens the launch page: the programs in `tests/browser/` drive it, each with JSON in and JSON out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use cavatica_connect::page::At;
+use cavatica_connect::template::{Release, files};
+use cavatica_local::node::{self, Packages};
+use cavatica_local::workspace::Workspace;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::Error;
+
+const PACKAGES: Packages = Packages {
+    name: "browser",
+    manifest: include_str!("../browser/package.json"),
+    lock: include_str!("../browser/package-lock.json"),
+};
+
+/// The regions of the release that the page is tried with.
+pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
+
+/// The release that the page is tried with.
+#[must_use]
+pub fn at() -> At {
+    let buckets = REGIONS.iter().map(|region| ((*region).to_owned(), format!("releases-{region}"))).collect();
+    let key = |name: &str| (name.to_owned(), format!("cavatica-connect/0a1b/{name}"));
+    At {
+        release: Release { key: "cavatica-connect/2c3d.zip".to_owned(), buckets },
+        templates: BTreeMap::from([files::PROVIDED, files::NATIVE].map(key)),
+        list: "cavatica-connect/versions.json".to_owned(),
+    }
+}
+
+/// The names of a Chromium on PATH.
+const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+
+/// The way to a Chromium.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    packages: PathBuf,
+    programs: PathBuf,
+    /// The one of this machine; without it, that of a package.
+    chromium: Option<PathBuf>,
+}
+
+impl Browser {
+    /// The one that `CHROME` names or that is on PATH, or else that of a package, which is fetched and unpacked once.
+    pub async fn find() -> Result<Self, Error> {
+        static FOUND: OnceCell<Browser> = OnceCell::const_new();
+        let find = || async {
+            let workspace = Workspace::locate()?;
+            let for_node = workspace.clone();
+            let packages = tokio::task::spawn_blocking(move || node::packages(&for_node, PACKAGES)).await??;
+            let browser =
+                Self { packages, programs: workspace.root.join("tests/browser"), chromium: of_this_machine() };
+            std::fs::create_dir_all(browser.unpacked())?;
+            // One that does not start is said once and clearly, and the package's is unpacked by one alone.
+            browser.run("states", &serde_json::json!({"page": "about:blank", "fragments": []})).await.map_err(|error| {
+                let which = browser.chromium.as_ref().map_or("the package's".to_owned(), |it| it.display().to_string());
+                format!("no Chromium starts ({which}): install one (Debian, Ubuntu: `apt install chromium`), or name one in CHROME\n{error}")
+            })?;
+            Ok::<_, Error>(browser)
+        };
+        FOUND.get_or_try_init(find).await.cloned()
+    }
+
+    fn unpacked(&self) -> PathBuf {
+        self.packages.join("unpacked")
+    }
+
+    /// Runs one of the programs.
+    pub async fn run(&self, program: &str, input: &Value) -> Result<Value, Error> {
+        let mut command = Command::new("node");
+        command
+            .arg(self.programs.join(program).with_extension("mjs"))
+            .env("BROWSER_PACKAGES", &self.packages)
+            // Where the package's Chromium is unpacked, and where profiles are.
+            .env("TMPDIR", self.unpacked())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if let Some(chromium) = &self.chromium {
+            command.env("BROWSER_PROGRAM", chromium);
+        }
+        let mut running = command.spawn()?;
+        let mut stdin = running.stdin.take().ok_or("no standard input")?;
+        let text = input.to_string();
+        let written = async move {
+            stdin.write_all(text.as_bytes()).await?;
+            stdin.shutdown().await
+        };
+        let (written, output) = tokio::join!(written, running.wait_with_output());
+        let output = output?;
+        if !output.status.success() {
+            return Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        written?;
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// A Chromium that somebody named or installed.
+#[allow(clippy::disallowed_methods, reason = "a test asks the machine what it has")]
+fn of_this_machine() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("CHROME") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let found = |name: &&str| folders.iter().map(|folder| folder.join(name)).find(|program| is_program(program));
+    NAMES.iter().find_map(found)
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file()
+}
