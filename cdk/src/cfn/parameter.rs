@@ -17,6 +17,9 @@ pub struct Parameter {
     pub kind: Kind,
     /// The message for any other value.
     pub constraint: Option<String>,
+    /// The values that the domain refuses in words of its own: a pattern of them, and the rule that they break. What else it
+    /// refuses is refused by kind, too.
+    pub refusals: Vec<(String, String)>,
     /// True if CloudFormation hides its value.
     pub no_echo: bool,
     /// The rule of the domain type that reads the value, where a pattern cannot express all of it.
@@ -81,6 +84,8 @@ impl Parameter {
         (self.domain_rule)(value)?;
         let fits = match &self.kind {
             Kind::Text { pattern, longest } => {
+                // Java's classes are ASCII, and those of this library are not.
+                let pattern = pattern.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]");
                 let pattern = fancy_regex::Regex::new(&format!("^(?:{pattern})$"));
                 pattern.is_ok_and(|pattern| pattern.is_match(value).unwrap_or_default())
                     && longest.is_none_or(|longest| value.chars().count() <= longest)
@@ -94,7 +99,8 @@ impl Parameter {
     }
 
     /// The values that it takes, in words.
-    fn rule(&self) -> String {
+    #[must_use]
+    pub fn rule(&self) -> String {
         if let Some(constraint) = &self.constraint {
             return format!("it {constraint}");
         }
