@@ -219,12 +219,17 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
 }
 
 #[test]
-fn synth_writes_all_templates_and_then_finds_them_as_they_should_be() -> Outcome {
+fn synth_writes_all_templates_and_the_page_and_then_finds_them_as_they_should_be() -> Outcome {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("new").display().to_string();
     let written = run(&["synth", "--out", &out])?;
-    assert!(written.status.success() && stdout(&written).lines().count() == 4, "{}", stdout(&written));
+    assert!(written.status.success() && stdout(&written).lines().count() == 5, "{}", stdout(&written));
     assert!(run(&["synth", "--check", "--out", &out])?.status.success());
+    // For another platform there are the templates alone: the page is about Cavatica.
+    let other = folder.path().join("other").display().to_string();
+    let platform = "arn:aws:iam::111122223333:role/another-platform";
+    let written = run(&["synth", "--out", &other, "--trusted-principal", platform])?;
+    assert!(written.status.success() && stdout(&written).lines().count() == 4, "{}", stdout(&written));
     Ok(())
 }
 
