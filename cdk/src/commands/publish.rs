@@ -129,6 +129,7 @@ async fn publish(
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
         console.step(&place.region, &place.object(page).to_string());
     }
+    console.say(&"A browser opens it where the audience is public. Others fetch it, with `aws s3 cp s3://BUCKET/KEY launch.html`.");
     console.part("To go on");
     console.step("a link", "cavatica-connect launch-url --release ADDRESS --param BucketName=NAME");
     match Obstacles::of(publication, &written) {
