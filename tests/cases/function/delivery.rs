@@ -1,6 +1,7 @@
 //! The answer's delivery by the real binary: whatever the `ResponseURL` does, the answer arrives as soon as it can, goes
 //! nowhere else, and is in time.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use cavatica_simulation::events::event;
@@ -8,6 +9,7 @@ use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;
 use cavatica_tests::{Error, Outcome, system};
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
@@ -47,10 +49,11 @@ async fn an_answer_that_is_not_taken_is_sent_again_until_it_is() -> Outcome {
 async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_runs_it_again() -> Outcome {
     let (mut function, _aws) = function().await?;
     let forbidden = Mailbox::answering(std::iter::repeat_n(403, 1_000)).await?;
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        format!("http://{}/answer?X-Amz-Signature={SIGNATURE}", listener.local_addr()?)
-    };
+    // Taken, so that nobody else gets it meanwhile, and not listened at, so that every connection is refused.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    let port = socket.local_addr()?.as_socket().ok_or("no port")?.port();
+    let closed = format!("http://127.0.0.1:{port}/answer?X-Amz-Signature={SIGNATURE}");
     let place = "cloudformation-custom-resource-response-useast1.s3.no-such-region.amazonaws.com";
     let unknown = format!("https://{place}/answer?X-Amz-Signature={SIGNATURE}");
     for (url, last) in [
