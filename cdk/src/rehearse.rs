@@ -31,6 +31,10 @@ use crate::release::zip::Asset;
 /// Longest step that is not announced where nobody watches.
 const UNTIL_SAID: Duration = Duration::from_secs(10);
 
+/// Longest wait until the lists of the account are as they were, and the wait between two looks.
+const UNTIL_LISTED: Duration = Duration::from_secs(20);
+const BETWEEN_LISTS: Duration = Duration::from_secs(4);
+
 /// The steps, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -177,22 +181,33 @@ pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: boo
     }
     let cleared = async { stage.clear().await.into_iter().next().map_or(Ok(()), Err) };
     theater.step("Take away what the rehearsal made", cleared, |()| String::new()).await;
-    let proof = async {
-        let differences = before.differences(&Inventory::of(stage).await?);
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let found = format!("{}. If others work in it at the same time, this may be theirs", differences.join(", "));
-        Err(StepError::Mismatch { what: "the account after the rehearsal", found })
-    };
-    theater.step("List what the account has again: exactly what it had before", proof, |()| String::new()).await;
+    let title = "List what the account has again: exactly what it had before";
+    let shown = theater.step(title, is_as_before(stage, &before), |_| String::new()).await;
     telling.steps.part("What AWS did that the documents of this project do not say");
-    let surprises = life.surprises();
+    let late = shown.and_then(|waited| surprises::of_wait("that all of it is gone", waited));
+    let surprises: Vec<_> = life.surprises().iter().cloned().chain(late).collect();
     if surprises.is_empty() {
         telling.steps.say(&"nothing");
     }
     surprises.iter().for_each(|surprise| telling.steps.say(surprise));
     theater.played
+}
+
+/// Sees that the account is as it was before; returns the time until it showed. Lists are behind by seconds.
+async fn is_as_before(stage: &Stage, before: &Inventory) -> Result<Duration, StepError> {
+    let begun = Instant::now();
+    loop {
+        let differences = before.differences(&Inventory::of(stage).await?);
+        if differences.is_empty() {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > UNTIL_LISTED {
+            let found = differences.join(", ");
+            let found = format!("{found}. If others work in it at the same time, this may be theirs");
+            return Err(StepError::Mismatch { what: "the account after the rehearsal", found });
+        }
+        tokio::time::sleep(BETWEEN_LISTS).await;
+    }
 }
 
 /// The steps that were played, and how they are told.
