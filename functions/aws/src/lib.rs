@@ -8,13 +8,18 @@ mod failure;
 mod iam;
 mod s3;
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::SystemTimeSource;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region as SdkRegion;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
 use cavatica_access::port::{
@@ -44,16 +49,41 @@ pub fn connector() -> SharedHttpConnector {
     SharedHttpConnector::new(connector)
 }
 
-/// Region, credentials and endpoint as Lambda gives them. Retries are the domain's: it knows what a failure means.
-pub async fn configuration(connector: SharedHttpConnector) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+/// Region, credentials and endpoint, as Lambda's environment variables say them.
+#[derive(Clone, Default)]
+pub struct Surroundings {
+    /// `AWS_REGION`.
+    pub region: Option<String>,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: Option<String>,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Option<String>,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<String>,
+    /// `AWS_ENDPOINT_URL`, for an emulator.
+    pub endpoint_url: Option<String>,
+}
+
+/// The function's configuration. Lambda gives it all by environment variables, and for as long as the function's process
+/// lives, so that files, other services and the machine's metadata need not be asked. Retries are the domain's: it knows
+/// what a failure means.
+#[must_use]
+pub fn configuration(connector: SharedHttpConnector, surroundings: Surroundings) -> SdkConfig {
+    let Surroundings { region, access_key_id, secret_access_key, session_token, endpoint_url } = surroundings;
+    let credentials = access_key_id.zip(secret_access_key).map(|(id, secret)| {
+        SharedCredentialsProvider::new(Credentials::new(id, secret, session_token, None, "environment"))
+    });
+    let timeouts = TimeoutConfig::builder().connect_timeout(AWS_CONNECTION).operation_attempt_timeout(AWS_ATTEMPT);
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
         .http_client(http_client_fn(move |_, _| connector.clone()))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .time_source(SystemTimeSource::new())
         .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder().connect_timeout(AWS_CONNECTION).operation_attempt_timeout(AWS_ATTEMPT).build(),
-        )
-        .load()
-        .await
+        .timeout_config(timeouts.build())
+        .region(region.map(SdkRegion::new));
+    config.set_credentials_provider(credentials).set_endpoint_url(endpoint_url);
+    config.build()
 }
 
 impl AwsAccount {

@@ -1,6 +1,6 @@
 //! The Lambda's entry: environment, log, clients. Everything else is in the library.
 
-use cavatica_aws::{self as aws, AwsAccount};
+use cavatica_aws::{self as aws, AwsAccount, Surroundings};
 use cavatica_provider::delivery::{self, HttpPost};
 use cavatica_provider::invocation;
 use cavatica_provider::provider::Provider;
@@ -21,11 +21,24 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     }));
 
     let connector = aws::connector();
-    let config = aws::configuration(connector.clone()).await;
+    let config = aws::configuration(connector.clone(), surroundings());
     let is_local = config.endpoint_url().is_some_and(delivery::is_loopback);
     let provider =
         Provider { account: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins(), is_local };
     invocation::run(provider).await
+}
+
+/// The surroundings as Lambda describes them.
+#[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
+fn surroundings() -> Surroundings {
+    let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Surroundings {
+        region: read("AWS_REGION"),
+        access_key_id: read("AWS_ACCESS_KEY_ID"),
+        secret_access_key: read("AWS_SECRET_ACCESS_KEY"),
+        session_token: read("AWS_SESSION_TOKEN"),
+        endpoint_url: read("AWS_ENDPOINT_URL"),
+    }
 }
 
 /// The pins of the template. A problem with them is told to CloudFormation, not to a log that nobody reads.
