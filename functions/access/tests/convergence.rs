@@ -296,7 +296,8 @@ async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
         bench.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
     }
     let done = bench.remove(&delete("vol")?).await?;
-    assert_eq!(done.applied, ["deleting role vol"], "after the retries it looks again");
+    // After the retries it looks again. The role went meanwhile and may show still: then it is told to go once more.
+    assert!(done.applied.iter().all(|change| change == "deleting role vol"), "{:?}", done.applied);
     assert!(bench.account.calls().contains(&Action::DeletePolicy));
     assert_eq!(bench.account.snapshot(), before);
     Ok(())

@@ -9,7 +9,7 @@ use serde_json::json;
 use support::*;
 
 const CREATE: &str = "creating role vol | creating policy vol\nattaching policy vol to role vol\n";
-const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol\ndeleting role vol\n";
+const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol | deleting role vol\n";
 
 #[tokio::test]
 async fn an_empty_account_gets_role_and_policy_at_once_then_the_attachment() -> Outcome {
@@ -101,8 +101,7 @@ async fn a_delete_empties_what_others_put_in_and_detaches_our_policy_from_whoeve
         bench.plan_removal(&delete("vol")?).await?,
         "detaching policy vol from role vol | detaching policy ReadOnlyAccess from role vol | \
          deleting inline policy extra of role vol | detaching policy vol from user ann | detaching policy vol from group lab\n\
-         deleting policy vol\n\
-         deleting role vol\n"
+         deleting policy vol | deleting role vol\n"
     );
     Ok(())
 }
@@ -208,7 +207,9 @@ async fn a_clean_up_that_never_came_is_finished_by_the_next_update_or_delete() -
         bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
         if finish == "update" {
             let again = update(&role_arn("new"), &new, &new)?;
-            assert_eq!(bench.plan(&again).await?, format!("{DELETE}tagging role new\n"));
+            // Nothing but the role's tags leads to the policy once it is not in use any more: the role goes last.
+            let one_after_the_other = DELETE.replace(" | ", "\n");
+            assert_eq!(bench.plan(&again).await?, format!("{one_after_the_other}tagging role new\n"));
             bench.establish(&again).await?;
             assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
         }

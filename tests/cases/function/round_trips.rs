@@ -90,12 +90,25 @@ async fn an_update_with_nothing_to_change_takes_three() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_takes_six_and_seven_when_the_policys_name_has_to_be_found_out() -> Outcome {
+async fn an_update_asks_for_role_and_policy_once() -> Outcome {
+    let provider = provider()?;
+    trips(&provider, &event("create", "Off")?).await?;
+    let before = provider.account.account.calls().len();
+    let update = with(event("update-in-place", "Off")?, "/Volumes/0/Prefix", json!("raw"));
+    trips(&provider, &update).await?;
+    let calls = &provider.account.account.calls()[before..];
+    let count = |action: Action| calls.iter().filter(|call| **call == action).count();
+    assert_eq!((count(Action::GetRole), count(Action::GetPolicy)), (1, 1), "{calls:?}");
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_takes_five_and_seven_when_the_policys_name_has_to_be_found_out() -> Outcome {
     let provider = provider()?;
     trips(&provider, &event("create", "Off")?).await?;
     trips(&provider, &event("update-in-place", "Off")?).await?;
     let delete = event("delete", "Off")?;
-    assert_eq!(trips(&provider, &delete).await?, 6, "look, look into, detach, policy, role, answer");
+    assert_eq!(trips(&provider, &delete).await?, 5, "look, look into, detach, policy and role, answer");
     assert_eq!(trips(&provider, &delete).await?, 8, "a repeat finds nothing: look, five seconds, look, answer");
 
     let named = with(event("create", "Off")?, "/PolicyName", json!("another-name"));
@@ -112,7 +125,7 @@ async fn what_others_attached_is_detached_at_once() -> Outcome {
         let arn = format!("arn:aws:iam::aws:policy/{policy}").parse()?;
         provider.account.account.by_hand(&Change::Attach { role: ROLE.parse()?, arn })?;
     }
-    assert_eq!(trips(&provider, &event("delete", "Off")?).await?, 6);
+    assert_eq!(trips(&provider, &event("delete", "Off")?).await?, 5);
     let detached = provider.account.account.calls().iter().filter(|call| **call == Action::DetachRolePolicy).count();
     assert_eq!(detached, 4);
     Ok(())

@@ -121,6 +121,15 @@ impl Found {
     }
 }
 
+/// The role and policy that a request wants, as they were just seen: a chain that leads to them need not ask again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'s> {
+    pub(super) name: &'s RoleName,
+    pub(super) role: Option<&'s Role>,
+    pub(super) policy_arn: &'s PolicyArn,
+    pub(super) policy: Option<&'s Policy>,
+}
+
 type Chain<'s> = Pin<Box<dyn Future<Output = Result<Vec<Leftover>, Refusal>> + Send + 's>>;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
@@ -134,17 +143,17 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     /// The rest of roles for which no Delete will come: in an update in place, those that our role replaced, and the one
     /// that the old properties name (its creation failed half-way).
-    pub(super) async fn leftovers(&self, present: &Present, ours: Option<&Role>) -> Result<Vec<Leftover>, Refusal> {
+    pub(super) async fn leftovers(&self, present: &Present, wanted: Wanted<'_>) -> Result<Vec<Leftover>, Refusal> {
         if present.from.is_some() {
             return Ok(Vec::new());
         }
-        let wanted = &present.blueprint.role.name;
+        let ours = wanted.role.filter(|role| self.owner.owns(&role.tags));
         let lineage = ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
-        let leads = lineage::behind_wanted(wanted, &lineage, present.former.replaced());
+        let leads = lineage::behind_wanted(wanted.name, &lineage, present.former.replaced());
         Ok(each_once(try_join_all(leads.into_iter().map(|lead| self.follow(lead, Some(wanted)))).await?))
     }
 
-    fn follow<'s>(&'s self, lead: Lead, wanted: Option<&'s RoleName>) -> Chain<'s> {
+    fn follow<'s>(&'s self, lead: Lead, wanted: Option<Wanted<'s>>) -> Chain<'s> {
         let mut target = Target::leftover(lead.role);
         target.policies.extend(lead.policies);
         self.chain(target, lead.later, wanted)
@@ -152,15 +161,15 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     /// A role that should go and, before it, whatever it replaced. If it is in use, only what an earlier role of its name
     /// left.
-    fn chain<'s>(&'s self, target: Target, later: Option<Later>, wanted: Option<&'s RoleName>) -> Chain<'s> {
+    fn chain<'s>(&'s self, target: Target, later: Option<Later>, wanted: Option<Wanted<'s>>) -> Chain<'s> {
         Box::pin(async move {
             // The same name in other letter case is refused before anything is made of it.
-            if wanted.is_some_and(|wanted| wanted.is_same(&target.name) && *wanted != target.name) {
+            if wanted.is_some_and(|wanted| wanted.name.is_same(&target.name) && *wanted.name != target.name) {
                 return Ok(Vec::new());
             }
-            let found = self.found(target).await?;
+            let found = self.found(target, wanted).await?;
             let (name, lineage) = (&found.target.name, found.lineage());
-            if lineage::is_in_use(name, lineage.as_ref(), later.as_ref(), wanted) {
+            if lineage::is_in_use(name, lineage.as_ref(), later.as_ref(), wanted.map(|wanted| wanted.name)) {
                 return self.orphans(found).await;
             }
             let leads = lineage::behind(name, lineage.as_ref(), found.target.beside.as_ref());
@@ -170,9 +179,18 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         })
     }
 
-    async fn found(&self, target: Target) -> Result<Found, Refusal> {
-        let candidates = target.candidates(self.owner);
-        let (role, mut policies) = try_join(self.role(&target.name), self.our_policies(&candidates)).await?;
+    async fn found(&self, target: Target, wanted: Option<Wanted<'_>>) -> Result<Found, Refusal> {
+        let (known, candidates): (Vec<_>, Vec<_>) =
+            target.candidates(self.owner).into_iter().partition(|arn| wanted.is_some_and(|it| it.policy_arn == arn));
+        let role = async {
+            match wanted.filter(|wanted| *wanted.name == target.name) {
+                Some(wanted) => Ok(wanted.role.cloned()),
+                None => self.role(&target.name).await,
+            }
+        };
+        let (role, mut policies) = try_join(role, self.our_policies(&candidates)).await?;
+        let known = wanted.and_then(|wanted| wanted.policy).filter(|_| !known.is_empty());
+        policies.extend(known.filter(|policy| self.owner.owns(&policy.tags)).cloned());
         policies.retain(|policy| owner::serves(&policy.tags, &target.name));
         let role = role.filter(|role| target.is(role));
         let is_ours = role.as_ref().is_some_and(|role| self.owner.owns(&role.tags));

@@ -3,6 +3,7 @@
 use futures_util::future::{join_all, try_join, try_join3};
 use serde_json::Value;
 
+use super::absent::Wanted;
 use super::{Leftover, Observer};
 use crate::blueprint::Blueprint;
 use crate::names::PolicyArn;
@@ -65,8 +66,14 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
             try_join3(self.role(&blueprint.role.name), self.policy(&blueprint.policy), self.from(present)).await?;
         let our_role = role.as_ref().filter(|role| self.owner.owns(&role.tags));
         let our_policy = policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
+        let wanted = Wanted {
+            name: &blueprint.role.name,
+            role: role.as_ref(),
+            policy_arn: &blueprint.policy,
+            policy: policy.as_ref(),
+        };
         let (attached, (versions, document), leftovers) =
-            try_join3(self.attached(our_role), self.content(our_policy), self.leftovers(present, our_role)).await?;
+            try_join3(self.attached(our_role), self.content(our_policy), self.leftovers(present, wanted)).await?;
         Ok(ObservedState { role, attached, policy, versions, document, from, leftovers })
     }
 

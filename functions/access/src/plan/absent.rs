@@ -1,8 +1,9 @@
-//! Steps that remove a role of ours and its policy, whatever somebody added to them since. The role goes last: it is
-//! the anchor for a retry. What is not ours is left alone.
+//! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where a retry
+//! finds either without the other; elsewhere the role goes last, since only its tags lead to the policy. What is not ours is
+//! left alone.
 
 use crate::names::PolicyArn;
-use crate::observe::Leftover;
+use crate::observe::{Leftover, LeftoverPolicy};
 use crate::owner::{self, Owner};
 use crate::plan::Plan;
 use crate::port::{Carrier, Change, Role};
@@ -11,13 +12,18 @@ use crate::wanted::Absent;
 
 pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
-    for leftover in leftovers {
+    let target = absent.target.as_ref().zip(leftovers.last());
+    let known = target.map(|(target, _)| target.candidates(&absent.owner)).unwrap_or_default();
+    for (i, leftover) in leftovers.iter().enumerate() {
         plan.notes.extend(left_alone(&absent.owner, leftover));
-        for stage in removal(&absent.owner, leftover)? {
+        // The last one is the event's own, and the event of a retry names its policies again.
+        let is_own = i + 1 == leftovers.len();
+        let is_known = |held: &LeftoverPolicy| known.iter().any(|arn| arn.is_same(&held.policy.arn));
+        let order = if is_own && leftover.policies.iter().all(is_known) { Order::AtOnce } else { Order::RoleLast };
+        for stage in removal(&absent.owner, leftover, order)? {
             plan.then(stage);
         }
     }
-    let target = absent.target.as_ref().zip(leftovers.last());
     if let Some((target, role)) = target.and_then(|(target, leftover)| Some((target, leftover.role.as_ref()?)))
         && target.arn.is_some()
         && lost_tags(role, target.boundary.as_ref(), &absent.owner)
@@ -40,8 +46,17 @@ fn left_alone(owner: &Owner, leftover: &Leftover) -> Option<String> {
     Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))
 }
 
+/// The order in which a role and its policies go, once they are detached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Whatever is left of them is found by its own name.
+    AtOnce,
+    /// The role's tags lead to its policies.
+    RoleLast,
+}
+
 /// The steps that remove what is ours of one role and its policies, or what stands in the way of all of them.
-pub(super) fn removal(owner: &Owner, leftover: &Leftover) -> Result<Vec<Vec<Change>>, Refusal> {
+pub(super) fn removal(owner: &Owner, leftover: &Leftover, order: Order) -> Result<Vec<Vec<Change>>, Refusal> {
     let ours = leftover.role.as_ref().filter(|role| owner.owns(&role.tags));
     if let (Some(role), Some(profile)) = (ours, leftover.profiles.first()) {
         return Err(Refusal::in_instance_profile(&role.arn.name, profile));
@@ -77,6 +92,9 @@ pub(super) fn removal(owner: &Owner, leftover: &Leftover) -> Result<Vec<Vec<Chan
     }
     let policies = leftover.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
     let role = ours.map(|role| Change::DeleteRole { role: role.arn.name.clone() });
-    let stages = [empty, policies.collect(), role.into_iter().collect()];
+    let stages = match order {
+        Order::AtOnce => vec![empty, policies.chain(role).collect()],
+        Order::RoleLast => vec![empty, policies.collect(), role.into_iter().collect()],
+    };
     Ok(stages.into_iter().filter(|stage| !stage.is_empty()).collect())
 }

@@ -63,7 +63,7 @@ fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
         let mut leftover = leftover.clone();
         // A policy that kept its name serves the wanted role again, whatever its tag still says.
         leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
-        match absent::removal(&present.blueprint.owner, &leftover) {
+        match absent::removal(&present.blueprint.owner, &leftover, absent::Order::RoleLast) {
             Ok(stages) => plan.clean_up.extend(stages),
             Err(obstacle) => {
                 is_whole = false;
