@@ -216,6 +216,14 @@ fn a_policy_whose_role_somebody_deleted_is_not_left_behind_by_another_name() -> 
 }
 
 #[test]
+fn a_policy_with_a_name_of_its_own_is_not_forgotten_by_a_clean_up_that_may_not_delete_it() -> Outcome {
+    let renamed = |asked: &[(&'static str, &'static str)]| taken_back(update(asked));
+    let shared = renamed(&[("RoleName", "NEW"), ("PolicyName", "shared")]);
+    let denied = with(shared, &[fine(), fine(), denied(Action::DeletePolicy)]);
+    holds(&calm(), &[create(&[]), renamed(&[("RoleName", "NEW")]), denied])
+}
+
+#[test]
 fn a_policy_whose_role_was_never_made_is_remembered() -> Outcome {
     let half = [denied(Action::CreateRole), fine(), Trouble { kills: vec![1, 1, 1], ..Trouble::default() }];
     holds(&calm(), &[create(NEW), with(update(&[("PolicyName", "shared")]), &half)])

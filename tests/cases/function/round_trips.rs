@@ -114,6 +114,13 @@ async fn a_delete_takes_five_and_seven_when_the_policys_name_has_to_be_found_out
     let named = with(event("create", "Off")?, "/PolicyName", json!("another-name"));
     trips(&provider, &named).await?;
     assert_eq!(trips(&provider, &delete).await?, 7, "only the role's tag tells the policy's name");
+    trips(&provider, &named).await?;
+    let delete = with(delete, "/PolicyName", json!("another-name"));
+    assert_eq!(
+        trips(&provider, &delete).await?,
+        6,
+        "nothing but the role leads to it where no retry comes: the role goes last"
+    );
     Ok(())
 }
 

@@ -1,8 +1,7 @@
-//! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where a retry
-//! finds either without the other; elsewhere the role goes last, since only its tags lead to the policy. What is not ours is
-//! left alone.
+//! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where the role's
+//! name leads to the policy; elsewhere the role goes last, since only its tags do. What is not ours is left alone.
 
-use crate::names::PolicyArn;
+use crate::names::{PolicyArn, PolicyName};
 use crate::observe::{Leftover, LeftoverPolicy};
 use crate::owner::{self, Owner};
 use crate::plan::Plan;
@@ -16,10 +15,15 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
     let known = target.map(|(target, _)| target.candidates(&absent.owner)).unwrap_or_default();
     for (i, leftover) in leftovers.iter().enumerate() {
         plan.notes.extend(left_alone(&absent.owner, leftover));
-        // The last one is the event's own, and the event of a retry names its policies again.
+        // The last one is the event's own. Its policy is found without it by a retry, which says the same names again; and
+        // where none comes, as after a clean-up, by whatever knows the role's name: so it has to be the policy's, too.
         let is_own = i + 1 == leftovers.len();
-        let is_known = |held: &LeftoverPolicy| known.iter().any(|arn| arn.is_same(&held.policy.arn));
-        let order = if is_own && leftover.policies.iter().all(is_known) { Order::AtOnce } else { Order::RoleLast };
+        let name = PolicyName::from(&leftover.name);
+        let is_led_to = |held: &LeftoverPolicy| {
+            let arn = &held.policy.arn;
+            arn.name() == name.as_str() && known.iter().any(|known| known.is_same(arn))
+        };
+        let order = if is_own && leftover.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
         for stage in removal(&absent.owner, leftover, order)? {
             plan.then(stage);
         }
@@ -49,7 +53,7 @@ fn left_alone(owner: &Owner, leftover: &Leftover) -> Option<String> {
 /// The order in which a role and its policies go, once they are detached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Whatever is left of them is found by its own name.
+    /// The role's name leads to its policies.
     AtOnce,
     /// The role's tags lead to its policies.
     RoleLast,
