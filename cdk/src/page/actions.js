@@ -86,5 +86,7 @@ const mailOf = (state, can) => {
     "",
     `${said("mail_undo")} ${said("mail_cost")}`,
   ];
-  return { subject: said("mail_subject", { bucket: value("BucketName") }), body: lines.join("\n") };
+  // A line break in a subject would begin another header.
+  const subject = said("mail_subject", { bucket: value("BucketName") }).replace(/[\x00-\x1f\x7f]+/g, " ");
+  return { subject, body: lines.join("\n") };
 };

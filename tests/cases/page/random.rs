@@ -302,6 +302,8 @@ async fn a_hostile_link_does_no_more_than_fill_in_fields() -> Outcome {
         let mailto = state["mailto"].as_str().unwrap_or_default();
         assert!(mailto.starts_with("mailto:?subject=") && !mailto.contains('\n'), "{mailto}");
         assert_eq!(mailto.matches('&').count(), 1, "the body alone: {mailto}");
+        let subject = mailto.split('&').next().unwrap_or_default();
+        assert!(!subject.contains("%0A") && !subject.contains("%0D"), "no other header: {subject}");
         assert!(!link.unwrap_or_default().contains("ExternalId"), "{fragment}");
         // No command line can carry that character, and no field takes it.
         read_by_shell(&state["aws"].as_str().unwrap_or_default().replace('\0', ""))?;
