@@ -99,6 +99,12 @@ fn in_brackets(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(" ({message})") }
 }
 
+/// The chain's words without the list of all places that it looked at, one a line.
+fn in_one_line(words: &str) -> String {
+    let words = words.split(" Attempted:").next().unwrap_or_default();
+    words.trim_end_matches('.').lines().collect::<Vec<_>>().join(" ")
+}
+
 fn after_colon(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
@@ -156,7 +162,7 @@ impl Account {
         let provider =
             config.credentials_provider().ok_or_else(|| AwsError::NoCredentials("none are set".to_owned()))?;
         let found = provider.provide_credentials().await;
-        found.map_err(|error| AwsError::NoCredentials(sentence(&error)))?;
+        found.map_err(|error| AwsError::NoCredentials(in_one_line(&sentence(&error))))?;
         let region = config.region().map_or("us-east-1", Region::as_ref).to_owned();
         let in_region = config.to_builder().region(Region::new(region.clone())).build();
         let call = Call {

@@ -135,6 +135,9 @@ pub enum StepError {
     /// An earlier step failed on which this one stands.
     #[error("there is nothing to go on with, since the stack was not created")]
     NoStack,
+    /// Not all of it could be removed.
+    #[error("not everything was removed ({0}): mend that, and run `{1}`")]
+    Left(String, String),
     /// It has the name, and not the sign.
     #[error("{0} has the rehearsal's name and is not the rehearsal's: it was left alone; see whose it is")]
     NotOurs(String),
@@ -179,7 +182,10 @@ pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: boo
             break;
         }
     }
-    let cleared = async { stage.clear().await.into_iter().next().map_or(Ok(()), Err) };
+    let cleared = async {
+        let left: Vec<_> = stage.clear().await.iter().map(ToString::to_string).collect();
+        if left.is_empty() { Ok(()) } else { Err(StepError::Left(left.join("; "), stage.clean_up())) }
+    };
     theater.step("Take away what the rehearsal made", cleared, |()| String::new()).await;
     let title = "List what the account has again: exactly what it had before";
     let shown = theater.step(title, is_as_before(stage, &before), |_| String::new()).await;

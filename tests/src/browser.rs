@@ -1,7 +1,7 @@
 //! A Chromium that opens the launch page: the programs in `tests/browser/` drive it, each with JSON in and JSON out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use cavatica_connect::page::At;
@@ -79,7 +79,7 @@ impl Browser {
         command
             .arg(self.programs.join(program).with_extension("mjs"))
             .env("BROWSER_PACKAGES", &self.packages)
-            // Where the package's Chromium is unpacked, and where profiles are.
+            // The package's Chromium is unpacked there, and profiles are there.
             .env("TMPDIR", self.unpacked())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -113,10 +113,6 @@ fn of_this_machine() -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH")?;
     let folders: Vec<_> = std::env::split_paths(&path).collect();
-    let found = |name: &&str| folders.iter().map(|folder| folder.join(name)).find(|program| is_program(program));
+    let found = |name: &&str| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file());
     NAMES.iter().find_map(found)
-}
-
-fn is_program(path: &Path) -> bool {
-    path.is_file()
 }

@@ -127,7 +127,7 @@ async fn deploy(
     let (template, at) = source(args, &site).await?;
     let mut given = args.parameters();
     check_parameters(&template, &given).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let zip = args.zip.as_ref().map(|path| read_zip(path)).transpose()?;
+    let zip = args.code.zip.as_ref().map(|path| read_zip(path)).transpose()?;
     let (purpose, before) = standing(&site, args, said, phase).await?;
     let is_new = purpose != Purpose::Update;
     let at = match at {
@@ -233,8 +233,8 @@ async fn standing(
 
 /// The template, and where CloudFormation reads it, unless it has to be uploaded first.
 async fn source(args: &DeployArgs, site: &Site) -> Result<(Template, Option<TemplateAt>), Failure> {
-    if let Some(at) = &args.release {
-        let version = args.release_version.as_deref();
+    if let Some(at) = &args.code.release {
+        let version = args.code.release_version.as_deref();
         let (template, at) = template_of_release(site, at, version, args.native).await?;
         return Ok((template, Some(at)));
     }

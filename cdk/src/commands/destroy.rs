@@ -117,7 +117,9 @@ async fn offer_assets(site: &Site, args: &DestroyArgs, console: &Console) -> Res
     match assets::state(&site.account, &place).await? {
         State::Absent => return Ok(()),
         State::Shared(key) => {
-            console.say(&format!("Bucket {bucket} stays: it has {key}, which is none of cavatica-connect's."));
+            console.say(&format!(
+                "Bucket {bucket} stays: it has {key}, or an earlier version of it, which is none of cavatica-connect's."
+            ));
             return Ok(());
         }
         State::Ours => {}

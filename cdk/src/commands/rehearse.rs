@@ -79,9 +79,9 @@ async fn rehearse(
     if let Some(taken) = stage.taken().await? {
         return Err(Failure::new(Exit::Usage, RehearsalError::Taken(taken)));
     }
-    let code = match &args.release {
+    let code = match &args.code.release {
         Some(at) => {
-            let version = args.release_version.as_deref();
+            let version = args.code.release_version.as_deref();
             Code::Published(template_of_release(&site, at, version, false).await?.1)
         }
         None => zip(args, console).await?,
@@ -143,7 +143,7 @@ fn concluded(played: &[Played], telling: &Telling) -> Result<Exit, Failure> {
 }
 
 async fn zip(args: &RehearseArgs, console: &Console) -> Result<Code, Failure> {
-    let asset = match &args.zip {
+    let asset = match &args.code.zip {
         Some(path) => read_zip(path)?,
         None => built(console).await?,
     };
@@ -161,6 +161,5 @@ async fn clear(stage: &Stage, console: &Console) -> Result<(), RehearsalError> {
     for failure in failures {
         console.row(Tone::Bad, "left", "", "", &failure.to_string());
     }
-    let command = format!("cavatica-connect rehearse --clean-up --region {} --name {}", stage.region, stage.name);
-    Err(RehearsalError::Left(command))
+    Err(RehearsalError::Left(stage.clean_up()))
 }

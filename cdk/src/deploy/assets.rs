@@ -6,10 +6,7 @@ use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersi
 use super::client::{StackError, Stacks};
 use super::standing::Kind;
 use crate::account::{Account, AwsError, Call};
-use crate::publish::Place;
-
-/// The keys that `deploy` writes; a bucket with others is somebody's.
-const OURS: &str = "cavatica-connect/";
+use crate::publish::{FOLDER, Place};
 
 /// The bucket's place.
 #[must_use]
@@ -20,31 +17,39 @@ pub fn place(account: &Account, region: &str) -> Place {
 /// The state of the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// There is none, or these credentials may not see it.
+    /// There is none.
     Absent,
-    /// Something else is in it, such as this key.
+    /// Something else is in it, or was and can still be restored, such as this key.
     Shared(String),
     /// Only code and templates are in it.
     Ours,
 }
 
-/// Looks at the bucket.
+/// Looks at the bucket. What `deploy` writes begins with [`FOLDER`]; a bucket with other keys is somebody's, also where only
+/// an earlier version of them is left.
 pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> {
-    let s3 = account.s3(&place.region);
-    let head = s3.head_bucket().bucket(&place.bucket).expected_bucket_owner(&account.id).send().await;
-    if head.is_err() {
-        return Ok(State::Absent);
+    let (s3, bucket, owner) = (account.s3(&place.region), &place.bucket, &account.id);
+    if let Err(error) = s3.head_bucket().bucket(bucket).expected_bucket_owner(owner).send().await {
+        return match error.raw_response().map(|response| response.status().as_u16()) {
+            Some(404) => Ok(State::Absent),
+            _ => Err(call(place, "look at", "s3:ListBucket").failed(error)),
+        };
     }
-    let mut pages =
-        s3.list_objects_v2().bucket(&place.bucket).expected_bucket_owner(&account.id).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| call(place, "list", "s3:ListBucket").failed(error))?;
-        let mut keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
-        if let Some(other) = keys.find(|key| !key.starts_with(OURS)) {
+    let mut after = (None, None);
+    loop {
+        let listed = s3.list_object_versions().bucket(bucket).expected_bucket_owner(owner);
+        let listed = listed.set_key_marker(after.0).set_version_id_marker(after.1).send().await;
+        let listed = listed.map_err(|error| call(place, "list", "s3:ListBucketVersions").failed(error))?;
+        let versions = listed.versions.unwrap_or_default().into_iter().filter_map(|version| version.key);
+        let markers = listed.delete_markers.unwrap_or_default().into_iter().filter_map(|marker| marker.key);
+        if let Some(other) = versions.chain(markers).find(|key| !key.starts_with(FOLDER)) {
             return Ok(State::Shared(other));
         }
+        if listed.is_truncated != Some(true) {
+            return Ok(State::Ours);
+        }
+        after = (listed.next_key_marker, listed.next_version_id_marker);
     }
-    Ok(State::Ours)
 }
 
 impl Stacks {

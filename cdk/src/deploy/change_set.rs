@@ -11,6 +11,9 @@ use super::standing::ParameterValue;
 /// Wait between two looks at a change set that is being made.
 const POLL: Duration = Duration::from_millis(300);
 
+/// Beginning of the names of change sets of ours.
+const OURS: &str = "cavatica-connect-";
+
 /// CloudFormation's words for a change set without changes: there is nothing to do, and that is no failure.
 const NO_CHANGES: [&str; 2] = ["The submitted information didn't contain changes", "No updates are to be performed"];
 
@@ -78,7 +81,7 @@ pub struct ChangeSet {
 impl Stacks {
     /// Proposes an operation; nothing if it would change nothing.
     pub async fn propose(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, StackError> {
-        let name = format!("cavatica-connect-{:08x}", getrandom::u32().unwrap_or_default());
+        let name = format!("{OURS}{:08x}", getrandom::u32().unwrap_or_default());
         let kind = match proposal.purpose {
             Purpose::NewStack | Purpose::EmptyStack => ChangeSetType::Create,
             Purpose::Update => ChangeSetType::Update,
@@ -133,6 +136,13 @@ impl Stacks {
                 }
             }
         }
+    }
+
+    /// True if every proposal for the stack of a name is one of ours.
+    pub async fn has_only_our_proposals(&self, stack: &str) -> Result<bool, StackError> {
+        let pages = self.client.list_change_sets().stack_name(stack).into_paginator().items().send();
+        let all = pages.try_collect().await.map_err(refused("listing the proposals"))?;
+        Ok(all.iter().all(|it| it.change_set_name().is_some_and(|name| name.starts_with(OURS))))
     }
 
     /// Begins to carry a change set out.

@@ -1,4 +1,4 @@
-// What is done with a state: the link to the console, the mail, and the commands.
+// The ways to use a state: the link to the console, the mail, and the commands.
 
 const quote = (value) => (/^[A-Za-z0-9_@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`);
 

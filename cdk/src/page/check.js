@@ -4,7 +4,7 @@ const sentence = (rule) => said("value_rule", { rule: rule.charAt(0).toUpperCase
 
 const matches = (pattern, value) => new RegExp(pattern, "u").test(value);
 
-// What is wrong with a value; nothing if it is fine.
+// The problem with a value; undefined if it is fine.
 const problemOf = (field, value, values) => {
   if (value === "" && field.default === null) return said("is_required", { label: field.label });
   const refusal = field.refusals.find(([pattern]) => matches(pattern, value));
@@ -20,5 +20,5 @@ const problemOf = (field, value, values) => {
   return undefined;
 };
 
-// What people copy along: blanks around a value, and slashes around a folder.
+// Takes off what people copy along: blanks around a value, and slashes around a folder.
 const tidy = (field, value) => (field.name === "Prefix" ? value.trim().replace(/^\/+|\/+$/g, "") : value.trim());

@@ -51,7 +51,7 @@ const sizeOf = (document) =>
 
 const said = (name, parts = {}) => TEXTS[name].replace(/\{([a-z]+)\}/g, (_, part) => parts[part] ?? "");
 
-// What the permission policy means, read off the policy itself.
+// The meaning of the permission policy in sentences, read off the policy itself.
 const meaningOf = (permissions, values) => {
   const statements = permissions.Statement;
   const allows = (action) => statements.some((statement) => statement.Action.includes(action));

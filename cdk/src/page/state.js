@@ -36,7 +36,7 @@ const freshValues = (kind) => {
   return values;
 };
 
-// What is not as it is by itself.
+// The fields with a value other than their own.
 const changed = (kind, values) =>
   fieldsOf(kind).filter((field) => values.get(field.name) !== (field.default ?? "") || field.default === null);
 

@@ -1,25 +1,22 @@
-//! The steps of a rehearsal, each with its checks.
+//! The steps of a rehearsal, each with its checks. `operations` has what several of them do.
+
+mod operations;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cavatica_access::document::same_meaning;
 use cavatica_access::volume::{AccessMode, Volume};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::stage::{OBJECTS, Stage};
 use super::{Code, Step, StepError, Telling, refused, surprises, template};
 use crate::console::Console;
-use crate::deploy::change_set::{Proposal, Purpose, TemplateAt};
-use crate::deploy::drift::{Documents, Looked, look};
-use crate::deploy::follow::{Seen, first_cause};
+use crate::deploy::change_set::{Purpose, TemplateAt};
+use crate::deploy::drift::Documents;
+use crate::deploy::follow::Seen;
 use crate::deploy::outputs;
 use crate::deploy::remains::{parts, remains};
-use crate::deploy::standing::{Stack, parameters};
-use crate::deploy::watch;
-use crate::documents::{Subject, documents, read_volume};
-use crate::template::{Config, provided};
+use crate::documents::read_volume;
 
 /// Longest wait until IAM shows what was done by hand, and the wait between two looks.
 const UNTIL_SHOWN: Duration = Duration::from_secs(60);
@@ -247,155 +244,6 @@ impl<'r> Life<'r> {
         check("the bucket after the delete", are_there, &keys)?;
         self.tell.holds(&format!("the bucket and its {} objects were not touched", OBJECTS.len()));
         Ok("role, policy, boundary, function and log are gone".to_owned())
-    }
-
-    /// The main stack, as CloudFormation describes it.
-    async fn stack(&self) -> Result<Stack, StepError> {
-        let id = self.stack.as_ref().ok_or(StepError::NoStack)?;
-        self.stage.stacks.find(id).await?.ok_or(StepError::NoStack)
-    }
-
-    async fn looked(&self, stack: &Stack) -> Result<Looked, StepError> {
-        let resources = self.stage.stacks.resources(&stack.id).await?;
-        let boundary = resources.get("Boundary").map(String::as_str).unwrap_or_default();
-        Ok(look(&self.stage.account, self.stage.region, stack, boundary).await?)
-    }
-
-    async fn proposal(&self, name: &str, purpose: Purpose, given: &[(&str, &str)]) -> Result<Proposal, StepError> {
-        let before = match purpose {
-            Purpose::Update => Some(self.stack().await?),
-            Purpose::NewStack | Purpose::EmptyStack => None,
-        };
-        let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let template = provided::template(&Config::default());
-        let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
-        Ok(Proposal {
-            stack_name: name.to_owned(),
-            purpose,
-            template: self.template.clone().ok_or(StepError::NoStack)?,
-            parameters: parameters(&names, &given, before.as_ref()),
-            names_iam: false,
-        })
-    }
-
-    /// Changes the main stack.
-    async fn change(&mut self, given: &[(&str, &str)]) -> Result<Outcome, StepError> {
-        self.stack().await?;
-        let name = self.stage.name.to_string();
-        self.operate(&name, Purpose::Update, given).await
-    }
-
-    /// Proposes an operation, carries it out and follows it to its end.
-    async fn operate(&mut self, name: &str, purpose: Purpose, given: &[(&str, &str)]) -> Result<Outcome, StepError> {
-        let proposal = self.proposal(name, purpose, given).await?;
-        self.tell.wait("asking CloudFormation what would change");
-        let change_set = self.stage.stacks.propose(&proposal).await?;
-        self.tell.rest();
-        let Some(change_set) = change_set else {
-            return Err(StepError::Mismatch { what: "the proposal", found: "nothing would change".to_owned() });
-        };
-        let is_main = name == self.stage.name.to_string();
-        let mut seen = if is_main { std::mem::take(&mut self.seen) } else { Seen::default() };
-        self.stage.stacks.catch_up(&change_set.stack_id, &mut seen).await?;
-        self.stage.stacks.execute(&change_set).await?;
-        let outcome = self.follow(&change_set.stack_id, &mut seen).await;
-        if is_main {
-            self.seen = seen;
-        }
-        outcome
-    }
-
-    async fn delete(&mut self, stack: &str, seen: &mut Seen) -> Result<(), StepError> {
-        self.stage.stacks.catch_up(stack, seen).await?;
-        self.stage.stacks.delete(stack).await?;
-        self.follow(stack, seen).await?.is("DELETE_COMPLETE").map(drop)
-    }
-
-    async fn follow(&mut self, stack: &str, seen: &mut Seen) -> Result<Outcome, StepError> {
-        let begun = seen.events.len();
-        self.tell.wait("waiting for CloudFormation");
-        let Stage { account, region, stacks, .. } = self.stage;
-        let ended = watch::to_the_end(account, region, stacks, stack, seen, |event| event.print(&self.tell)).await;
-        self.tell.rest();
-        let ended = ended?;
-        let events = &seen.events[begun..];
-        // A stack's ID is `arn:…:stack/NAME/UUID`.
-        self.surprises.extend(surprises::of_events(events, stack.split('/').nth(1).unwrap_or_default()));
-        self.surprises.extend(ended.hooks);
-        for line in &ended.log {
-            self.tell.say(&format!("the function's log: {line}"));
-        }
-        let cause = first_cause(events).unwrap_or_else(|| "CloudFormation names none".to_owned());
-        Ok(Outcome { stack: stack.to_owned(), status: ended.status, cause })
-    }
-
-    /// Looks until IAM shows something, and notes how late that was.
-    async fn shown<T>(
-        &mut self,
-        what: &'static str,
-        look: impl AsyncFn(&Self) -> Result<Option<T>, StepError>,
-    ) -> Result<T, StepError> {
-        let begun = Instant::now();
-        loop {
-            if let Some(shown) = look(self).await? {
-                self.surprises.extend(surprises::of_wait(what, begun.elapsed()));
-                return Ok(shown);
-            }
-            if begun.elapsed() > UNTIL_SHOWN {
-                let found = format!("IAM does not show {what} within {} s", UNTIL_SHOWN.as_secs());
-                return Err(StepError::Mismatch { what: "IAM", found });
-            }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-    }
-
-    /// Sees that IAM holds what the function would make, and that this is what `documents` prints.
-    async fn as_asked(&self, stack: &Stack, volume: &Volume) -> Result<Documents, StepError> {
-        let looked = self.looked(stack).await?;
-        check("IAM", looked.drift.is_empty(), &looked.drift)?;
-        check("the bucket", looked.findings.is_empty(), &looked.findings)?;
-        let held = looked.documents.unwrap_or_default();
-        let promised = documents(Subject {
-            volumes: vec![volume.clone()],
-            locations: Vec::new(),
-            external_id: stack.outputs.get("ExternalId").and_then(|id| id.parse().ok()),
-            trusted_principal: None,
-            partition: "aws".parse().map_err(|found: &str| mismatch("the partition", found))?,
-            restrict_listing: false,
-            omit_object_acls: false,
-        })?;
-        for (what, held, promised) in [
-            ("the permission policy in IAM", &held.permissions.held, &promised["permissions"]),
-            ("the trust policy in IAM", &held.trust.held, &promised["trust"]),
-        ] {
-            check(what, same_meaning(held, promised), held)?;
-        }
-        Ok(held)
-    }
-
-    fn check_outputs(&self, outputs: &BTreeMap<String, String>) -> Result<(), StepError> {
-        let output = |name: &str| outputs.get(name).map(String::as_str).unwrap_or_default();
-        let is_its = output("RoleArn").ends_with(output("RoleName")) && !output("RoleName").is_empty();
-        check("the output RoleArn", is_its, outputs)?;
-        let request: Option<Value> = serde_json::from_str(output("CreateVolumeRequest")).ok();
-        let service = request.map(|request| request["service"].clone()).unwrap_or_default();
-        let is_ready = service["credentials"]
-            == json!({"role_arn": output("RoleArn"), "external_id": output("ExternalId")})
-            && service["bucket"] == self.stage.bucket();
-        check("the output CreateVolumeRequest", is_ready, outputs)?;
-        self.tell.holds(&"CreateVolumeRequest is JSON with this role and external ID, ready to post to Cavatica's API");
-        Ok(())
-    }
-
-    /// Everything about somebody else's role that a stack could have changed.
-    async fn foreign_role(&self) -> Result<Vec<String>, StepError> {
-        let (iam, name) = (&self.stage.iam, self.stage.foreign_role());
-        let doing = "look at somebody else's role";
-        let role = iam.get_role().role_name(&name).send().await.map_err(refused(doing))?.role;
-        let attached = iam.list_attached_role_policies().role_name(&name).send().await.map_err(refused(doing))?;
-        let inline = iam.get_role_policy().role_name(&name).policy_name("upload").send().await;
-        let inline = inline.map_err(refused(doing))?;
-        Ok(vec![format!("{role:?}"), format!("{:?}", attached.attached_policies), inline.policy_document])
     }
 }
 

@@ -80,6 +80,12 @@ impl Stage {
         Self { account, region, name, stacks, iam, s3 }
     }
 
+    /// The command that removes what is left.
+    #[must_use]
+    pub fn clean_up(&self) -> String {
+        format!("cavatica-connect rehearse --clean-up --region {} --name {}", self.region, self.name)
+    }
+
     /// The bucket, which has the function's code, too.
     pub(super) fn bucket(&self) -> String {
         format!("{}-data", self.name)
@@ -200,9 +206,12 @@ impl Stage {
             return Ok(());
         };
         let ours = [self.bucket(), self.missing_bucket()];
-        // A stack that was only proposed has no parameters yet, and nothing in it.
-        let is_proposed = stack.status == "REVIEW_IN_PROGRESS";
-        if !is_proposed && !stack.parameters.get("BucketName").is_some_and(|bucket| ours.contains(bucket)) {
+        let is_ours = match stack.status.as_str() {
+            // A stack that was only proposed has no parameters yet.
+            "REVIEW_IN_PROGRESS" => self.stacks.has_only_our_proposals(name).await?,
+            _ => stack.parameters.get("BucketName").is_some_and(|bucket| ours.contains(bucket)),
+        };
+        if !is_ours {
             return Err(StepError::NotOurs(format!("stack {name}")));
         }
         // CloudFormation deletes no stack in the middle of an update; and a function that is still at work on a creation

@@ -1,4 +1,4 @@
-//! What AWS did that the documents of this project do not say: events, log lines and delays beyond those that are known.
+//! Surprises: events and delays of AWS's that the documents of this project do not say.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(super) fn of_events(events: &[Event], stack: &str) -> Vec<String> {
 pub(super) fn of_wait(what: &str, waited: Duration) -> Option<String> {
     (waited > IAM_SHOWS_WITHIN).then(|| {
         format!(
-            "IAM showed {what} only after {:.0} s, and is assumed to within {} s",
+            "AWS showed {what} only after {:.0} s, and is assumed to within {} s",
             waited.as_secs_f64(),
             IAM_SHOWS_WITHIN.as_secs()
         )
@@ -106,6 +106,6 @@ mod tests {
     fn a_wait_is_told_from_where_it_is_longer_than_assumed() {
         assert_eq!(of_wait("a role", Duration::from_secs(5)), None);
         let told = of_wait("that a role is gone", Duration::from_secs(9)).unwrap_or_default();
-        assert_eq!(told, "IAM showed that a role is gone only after 9 s, and is assumed to within 5 s");
+        assert_eq!(told, "AWS showed that a role is gone only after 9 s, and is assumed to within 5 s");
     }
 }

@@ -312,11 +312,16 @@ async fn the_bucket_for_the_code_goes_with_the_last_stack_if_that_is_wanted_and_
 
     s3.put_object().bucket(ASSETS).key("notes.txt").body(b"mine".to_vec().into()).send().await?;
     let kept = destroy(&["--assets"]).await?;
-    assert!(kept.contains("it has notes.txt, which is none of cavatica-connect's") && is_there().await, "{kept}");
-    // In a bucket with versions, a deleted object is still there.
+    assert!(kept.contains("which is none of cavatica-connect's") && is_there().await, "{kept}");
+    // In a bucket with versions, a deleted object is still there, and whoever deleted it may want it back.
     s3.delete_object().bucket(ASSETS).key("notes.txt").send().await?;
-    let versions = s3.list_object_versions().bucket(ASSETS).send().await?;
-    assert!(!versions.delete_markers().is_empty(), "{versions:?}");
+    let kept = destroy(&["--assets"]).await?;
+    assert!(kept.contains("it has notes.txt, or an earlier version of it") && is_there().await, "{kept}");
+    let versions = s3.list_object_versions().bucket(ASSETS).prefix("notes.txt").send().await?;
+    let markers = versions.delete_markers().iter().filter_map(|marker| marker.version_id());
+    for version in versions.versions().iter().filter_map(|version| version.version_id()).chain(markers) {
+        s3.delete_object().bucket(ASSETS).key("notes.txt").version_id(version).send().await?;
+    }
     let gone = destroy(&["--assets"]).await?;
     assert!(gone.contains(&format!("bucket {ASSETS} is gone")) && !is_there().await, "{gone}");
     operator.publisher.engine.stop().await?;

@@ -220,7 +220,8 @@ async fn credentials_that_aws_does_not_take_are_explained() -> Outcome {
         publisher.command(&[]).env_remove("AWS_ACCESS_KEY_ID").env("AWS_EC2_METADATA_DISABLED", "true").output();
     let output = output.await?;
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("there are no AWS credentials"), "{}", said(&output));
+    let error = said(&output).lines().find(|line| line.starts_with("error: ")).map(str::to_owned).unwrap_or_default();
+    assert!(error.contains("there are no AWS credentials") && error.contains("aws sso login"), "{}", said(&output));
     for (code, region, expected) in [
         ("ExpiredToken", "us-east-1", "have expired: sign in again"),
         ("InvalidClientTokenId", "us-east-1", "AWS does not accept these credentials (InvalidClientTokenId)"),

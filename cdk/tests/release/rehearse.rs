@@ -171,8 +171,12 @@ async fn what_has_only_its_names_is_neither_used_nor_removed() -> Outcome {
     let cloudformation = aws_sdk_cloudformation::Client::new(&troupe.publisher.engine.sdk_config());
     let other = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#;
     cloudformation.create_stack().stack_name("den").template_body(other).send().await?;
+    let proposed = cloudformation.create_change_set().stack_name("pen").change_set_name("theirs").template_body(other);
+    proposed.change_set_type(aws_sdk_cloudformation::types::ChangeSetType::Create).send().await?;
     let before = troupe.account().await?;
-    for (name, thing) in [("lab", "bucket lab-data"), ("hut", "role hut-of-somebody-else"), ("den", "stack den")] {
+    let there =
+        [("lab", "bucket lab-data"), ("hut", "role hut-of-somebody-else"), ("den", "stack den"), ("pen", "stack pen")];
+    for (name, thing) in there {
         let refused = troupe.rehearse(&["--name", name]).await?;
         assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
         assert!(said(&refused).contains(&format!("there is {thing} already")), "{}", said(&refused));
@@ -182,6 +186,8 @@ async fn what_has_only_its_names_is_neither_used_nor_removed() -> Outcome {
         assert!(text.contains(&format!("{thing} has the rehearsal's name and is not the rehearsal's")), "{text}");
         assert_eq!(troupe.account().await?, before, "{name}");
     }
+    let theirs = cloudformation.list_change_sets().stack_name("pen").send().await?;
+    assert_eq!(theirs.summaries().len(), 1, "the proposal is still there");
     // Another rehearsal's sign is not this one's.
     let sign = Tag::builder().key("rehearsal-of-cavatica-connect").value("another").build()?;
     let signs = Tagging::builder().tag_set(sign).build()?;

@@ -50,7 +50,7 @@ impl Setting {
         Ok(address)
     }
 
-    /// What the page shows for each fragment, in order.
+    /// The state of the page for each fragment, in order.
     pub async fn states(&self, fragments: &[String]) -> Result<Vec<Value>, Error> {
         let states = self.browser.run("states", &json!({"page": self.file(), "fragments": fragments})).await?;
         Ok(serde_json::from_value(states)?)

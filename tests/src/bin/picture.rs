@@ -36,7 +36,7 @@ struct Part {
     last: usize,
 }
 
-/// What a line ends with that says what goes on.
+/// The end of a line that says what goes on.
 const WAITING: &str = " …";
 
 const PARTS: [Part; 5] = [

@@ -10,6 +10,20 @@ use crate::regions;
 use crate::rehearse::stage::Name;
 use crate::template::STACK_NAME;
 
+/// The origin of the function's code; without any of these it is built.
+#[derive(Debug, Args)]
+pub struct CodeArgs {
+    /// List of the releases to take one of, a file or an address in S3: versions.json, as `publish` names it
+    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
+    pub release: Option<ListAt>,
+    /// Release in the list [default: the newest]
+    #[arg(long = "version", value_name = "VERSION", requires = "release")]
+    pub release_version: Option<String>,
+    /// The function's zip, as `package` wrote it
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+}
+
 /// Arguments of `deploy`.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
@@ -31,15 +45,9 @@ pub struct DeployArgs {
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,
-    /// List of the release to deploy, a file or an address in S3: versions.json, as `publish` names it
-    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
-    pub release: Option<ListAt>,
-    /// Release in the list [default: the newest]
-    #[arg(long = "version", value_name = "VERSION", requires = "release")]
-    pub release_version: Option<String>,
-    /// The function's zip, as `package` wrote it
-    #[arg(long, value_name = "FILE")]
-    pub zip: Option<PathBuf>,
+    /// The code.
+    #[command(flatten)]
+    pub code: CodeArgs,
     /// Deploy the template without a function
     #[arg(long, conflicts_with = "zip")]
     pub native: bool,
@@ -97,15 +105,9 @@ pub struct RehearseArgs {
     /// Region [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,
-    /// List of the releases to rehearse one of, a file or an address in S3: versions.json, as `publish` names it
-    #[arg(long, value_name = "FILE|URL", value_parser = ruled::<ListAt>, conflicts_with = "zip")]
-    pub release: Option<ListAt>,
-    /// Release in the list [default: the newest]
-    #[arg(long = "version", value_name = "VERSION", requires = "release")]
-    pub release_version: Option<String>,
-    /// The function's zip, as `package` wrote it
-    #[arg(long, value_name = "FILE")]
-    pub zip: Option<PathBuf>,
+    /// The code.
+    #[command(flatten)]
+    pub code: CodeArgs,
     /// Show events, outputs and documents too
     #[arg(long)]
     pub detail: bool,
