@@ -1,0 +1,406 @@
+//! `BENCHMARKS.md` as text: pure, from what was measured.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::measure::{EVENTS, Event, Run, Setting};
+use crate::scale::Documents;
+use crate::statistics::Spread;
+use crate::subjects::Subject;
+
+/// Everything that is reported.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Results {
+    /// Where it was measured, and with which versions.
+    pub machine: Machine,
+    /// How it was measured, in the order of the tables.
+    pub settings: Vec<Setting>,
+    /// Why nothing was measured with a quota, if so.
+    pub without_quota: Option<String>,
+    /// The packages in bytes.
+    pub packages: Vec<(Subject, usize)>,
+    /// The runs.
+    pub runs: Vec<Run>,
+    /// The generator's documents for many volumes.
+    pub documents: Vec<Documents>,
+}
+
+/// A count of an event.
+type Count = fn(&Event) -> usize;
+
+/// A figure of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Start of the process until it asks for an event, in milliseconds.
+    Initialization,
+    /// From readiness to the answer of the first event, by its number in [`EVENTS`], in milliseconds.
+    Cold(usize),
+    /// From the event to the answer of a second Create, in milliseconds.
+    Warm,
+    /// Processor time of initialization and Create, in milliseconds.
+    Processor,
+    /// Peak memory of a Create, in MiB.
+    Memory,
+    /// What Lambda downloads, in kB.
+    Package,
+}
+
+impl Figure {
+    /// Those of the first table, with their columns' names.
+    const TABLE: [(Self, &str); 8] = [
+        (Self::Initialization, "initialization"),
+        (Self::Cold(0), "cold Create"),
+        (Self::Cold(1), "cold Update"),
+        (Self::Cold(2), "cold Delete"),
+        (Self::Warm, "warm Create"),
+        (Self::Processor, "processor time"),
+        (Self::Memory, "peak memory"),
+        (Self::Package, "package"),
+    ];
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Memory => "MiB",
+            Self::Package => "kB",
+            _ => "ms",
+        }
+    }
+
+    fn of(self, run: &Run) -> Option<f64> {
+        let create = run.cold.first()?;
+        Some(match self {
+            Self::Initialization => milliseconds(create.initialization),
+            Self::Cold(number) => milliseconds(run.cold.get(number)?.answered),
+            Self::Warm => milliseconds(run.warm?),
+            Self::Processor => milliseconds(create.cpu),
+            Self::Memory => create.peak as f64 / f64::from(1 << 20),
+            Self::Package => return None,
+        })
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// With as many digits as say something.
+fn shown(value: f64) -> String {
+    if value < 20.0 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+fn times(ratio: f64) -> String {
+    let digits = match ratio {
+        ratio if ratio < 0.1 => 3,
+        ratio if ratio < 10.0 => 2,
+        _ => 0,
+    };
+    format!("{ratio:.digits$}")
+}
+
+/// A count with commas.
+fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
+fn table(header: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let rule: Vec<_> = (0..header.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_owned()).collect();
+    line(header) + &line(&rule) + &rows.iter().map(|row| line(row)).collect::<String>()
+}
+
+fn header<'a>(columns: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    std::iter::once("").chain(columns).map(str::to_owned).collect()
+}
+
+impl Results {
+    /// The spread of a figure over a function's runs.
+    pub fn spread(&self, subject: Subject, setting: Setting, figure: Figure) -> Option<Spread> {
+        if figure == Figure::Package {
+            let (_, bytes) = self.packages.iter().find(|(packed, _)| *packed == subject)?;
+            return Spread::of([*bytes as f64 / 1_000.0]);
+        }
+        let runs = self.runs.iter().filter(|run| run.subject == subject && run.setting == setting);
+        Spread::of(runs.filter_map(|run| figure.of(run)))
+    }
+
+    fn median(&self, subject: Subject, setting: Setting, figure: Figure) -> f64 {
+        self.spread(subject, setting, figure).map_or(f64::NAN, |spread| spread.median)
+    }
+
+    /// How many times as much as our function's figure.
+    fn ratio(&self, subject: Subject, setting: Setting, figure: Figure) -> f64 {
+        self.median(subject, setting, figure) / self.median(Subject::Ours, setting, figure)
+    }
+
+    /// The setting without delay and quota, and the one with the longest delay.
+    pub fn fastest(&self) -> Setting {
+        self.settings.first().copied().unwrap_or(Setting { delay: Duration::ZERO, has_quota: false })
+    }
+
+    fn slowest(&self) -> Setting {
+        self.settings.iter().copied().max_by_key(|setting| setting.delay).unwrap_or(self.fastest())
+    }
+
+    fn rows(&self, cell: impl Fn(Subject) -> Vec<String>) -> Vec<Vec<String>> {
+        Subject::ALL.map(|subject| [vec![subject.name().to_owned()], cell(subject)].concat()).to_vec()
+    }
+
+    /// The page.
+    pub fn page(&self, light: &str, dark: &str) -> String {
+        let fastest = self.fastest();
+        let runs = self.runs.iter().filter(|run| run.subject == Subject::Ours && run.setting == fastest).count();
+        let mut page = format!(
+            "# Benchmarks\n\n\
+             A custom resource's function starts cold nearly every time, and a stack waits for it. `cargo compare` measures \
+             cavatica-connect's function beside others that make the same calls to AWS, and writes this page; do not edit \
+             it. Less is better everywhere.\n\n\
+             <picture>\n  <source media=\"(prefers-color-scheme: dark)\" srcset=\"{dark}\">\n  \
+             <img alt=\"Bars: time from the start of the process to the answer, processor time and peak memory of a first \
+             Create, for each function\" src=\"{light}\">\n</picture>\n\n"
+        );
+        page.push_str(&self.reading());
+        page.push_str(&self.first_tables(fastest));
+        page.push_str(&self.delays());
+        page.push_str(&self.calls());
+        page.push_str(&self.generator());
+        page.push_str(&self.method(runs));
+        page
+    }
+
+    fn first_tables(&self, setting: Setting) -> String {
+        let columns = Figure::TABLE.map(|(figure, name)| format!("{name}, {}", figure.unit()));
+        let names = header(columns.iter().map(String::as_str));
+        let cells = |cell: &dyn Fn(Subject, Figure) -> String| {
+            self.rows(|subject| Figure::TABLE.map(|(figure, _)| cell(subject, figure)).to_vec())
+        };
+        let medians = cells(&|subject, figure| shown(self.median(subject, setting, figure)));
+        let ratios = cells(&|subject, figure| times(self.ratio(subject, setting, figure)));
+        let spreads = cells(&|subject, figure| match self.spread(subject, setting, figure) {
+            Some(spread) if figure != Figure::Package => format!("{} to {}", shown(spread.lower), shown(spread.upper)),
+            _ => String::new(),
+        });
+        let plain = header(Figure::TABLE.map(|(_, name)| name));
+        format!(
+            "## A function by itself\n\nAWS answers at once, so that only the function's own work is left. Medians:\n\n{}\n\
+             As multiples of cavatica-connect's:\n\n{}\n\
+             Half of the runs lie between:\n\n{}\n",
+            table(&names, &medians),
+            table(&plain, &ratios),
+            table(&plain, &spreads),
+        )
+    }
+
+    fn delays(&self) -> String {
+        let mut text = "## With the time that AWS takes\n\n".to_owned();
+        let columns = [Figure::Cold(0), Figure::Cold(1), Figure::Cold(2)];
+        let spread = |subject, setting, figure| {
+            self.spread(subject, setting, figure).map_or(String::new(), |spread| {
+                format!("{} ({} to {})", shown(spread.median), shown(spread.lower), shown(spread.upper))
+            })
+        };
+        for setting in self.settings.iter().filter(|setting| !setting.delay.is_zero() && !setting.has_quota) {
+            let delay = setting.delay.as_millis();
+            let rows = self.rows(|subject| columns.map(|figure| spread(subject, *setting, figure)).to_vec());
+            let names = header(["cold Create, ms", "cold Update, ms", "cold Delete, ms"]);
+            let _ =
+                write!(text, "{delay} ms for each call, median and half of the runs:\n\n{}\n", table(&names, &rows));
+        }
+        text.push_str("## With the processor of 128 MB\n\n");
+        let Some(setting) = self.settings.iter().find(|setting| setting.has_quota) else {
+            let reason = self.without_quota.as_deref().unwrap_or_default();
+            let _ = write!(text, "Not measured: this machine makes no control group ({reason}).\n\n");
+            return text;
+        };
+        let columns = [Figure::Initialization, Figure::Cold(0), Figure::Warm, Figure::Processor];
+        let rows = self.rows(|subject| columns.map(|figure| spread(subject, *setting, figure)).to_vec());
+        let names = header(["initialization, ms", "cold Create, ms", "warm Create, ms", "processor time, ms"]);
+        let delay = setting.delay.as_millis();
+        let _ = write!(
+            text,
+            "7.2 % of a processor, in periods of 20 ms, and {delay} ms for each call. Lambda gives initialization more \
+             than that, so the first column is worse here than there. Who has used up a period's share waits for the next, so \
+             that short times jump by up to 20 ms.\n\n{}\n",
+            table(&names, &rows)
+        );
+        text
+    }
+
+    fn calls(&self) -> String {
+        let setting = self.slowest();
+        let median = |subject, number: usize, of: Count| {
+            let runs = self.runs.iter().filter(|run| run.subject == subject && run.setting == setting);
+            let counts = runs.filter_map(|run| run.cold.get(number)).map(|event| of(event) as f64);
+            Spread::of(counts).map_or(String::new(), |spread| format!("{:.0}", spread.median))
+        };
+        let counts: [(&str, Count); 3] = [
+            ("calls", |event| event.calls),
+            ("in sequence", |event| event.trips),
+            ("handshakes", |event| event.handshakes),
+        ];
+        let names: Vec<_> =
+            EVENTS.iter().flat_map(|(kind, _)| counts.map(|(name, _)| format!("{kind}: {name}"))).collect();
+        let rows = self.rows(|subject| {
+            (0..EVENTS.len()).flat_map(|number| counts.map(|(_, of)| median(subject, number, of))).collect()
+        });
+        format!(
+            "## Calls\n\nThe calls to AWS, how many of them stand one behind the other (the answer comes after them), and \
+             the TLS handshakes with AWS and CloudFormation together.\n\n{}\n",
+            table(&header(names.iter().map(String::as_str)), &rows)
+        )
+    }
+
+    fn reading(&self) -> String {
+        let (fastest, slowest) = (self.fastest(), self.slowest());
+        let start = |subject| {
+            self.median(subject, fastest, Figure::Initialization) + self.median(subject, fastest, Figure::Cold(0))
+        };
+        let peers = [Subject::Node, Subject::CfnHandler, Subject::Crhelper];
+        let list = |value: &dyn Fn(Subject) -> String| {
+            peers.map(|peer| format!("{} ({})", value(peer), peer.name())).join(", ")
+        };
+        let mut text = "## Reading\n\n".to_owned();
+        let _ = writeln!(
+            text,
+            "- From the start of its process, cavatica-connect answers a first Create after {} ms; these take as many times \
+             that: {}. Processor time: {} ms; {}. Peak memory: {} MiB; {}.",
+            shown(start(Subject::Ours)),
+            list(&|peer| times(start(peer) / start(Subject::Ours))),
+            shown(self.median(Subject::Ours, fastest, Figure::Processor)),
+            list(&|peer| times(self.ratio(peer, fastest, Figure::Processor))),
+            shown(self.median(Subject::Ours, fastest, Figure::Memory)),
+            list(&|peer| times(self.ratio(peer, fastest, Figure::Memory))),
+        );
+        let by_calls = |subject| {
+            let figures = [0, 1, 2].map(|number| shown(self.median(subject, slowest, Figure::Cold(number))));
+            format!("{} {}", subject.name(), figures.join(" / "))
+        };
+        let _ = writeln!(
+            text,
+            "- Where a call takes {} ms, the calls one behind the other decide; Create / Update / Delete in ms after \
+             readiness: {}.",
+            slowest.delay.as_millis(),
+            [Subject::Ours, Subject::Node, Subject::CfnHandler, Subject::BareClient].map(by_calls).join("; "),
+        );
+        let _ = writeln!(
+            text,
+            "- The default checks add {} calls to a Create and {} ms where a call takes {} ms.",
+            self.count(Subject::OursWithChecks).saturating_sub(self.count(Subject::Ours)),
+            shown(
+                self.median(Subject::OursWithChecks, slowest, Figure::Cold(0))
+                    - self.median(Subject::Ours, slowest, Figure::Cold(0))
+            ),
+            slowest.delay.as_millis(),
+        );
+        text.push_str(
+            "- All make the calls that cavatica-connect makes. A function that does not look at the account first would need \
+             three calls for a Create and would be faster; it could not tell its own role from somebody else's.\n\
+             - crhelper waits two minutes at the end of each Delete unless told not to; here it is told not to.\n\n",
+        );
+        text.push_str("Where others that make the same calls are better:\n\n");
+        for better in self.better() {
+            let _ = writeln!(text, "- {better}.");
+        }
+        text.push_str("\n| target | measured |\n| --- | --- |\n");
+        let bare = self.median(Subject::Ours, fastest, Figure::Processor)
+            / self.median(Subject::BareClient, fastest, Figure::Processor);
+        for (target, value, limit, unit) in [
+            ("package", self.median(Subject::Ours, fastest, Figure::Package), 3_000.0, "kB"),
+            ("peak memory", self.median(Subject::Ours, fastest, Figure::Memory), 9.0, "MiB"),
+            ("processor time of a cold Create", bare, 1.4, "times the signed HTTP client's"),
+        ] {
+            let verdict = if value <= limit { "met" } else { "missed" };
+            let digits = if value < 20.0 { format!("{value:.2}") } else { format!("{value:.0}") };
+            let _ = writeln!(text, "| {target}: at most {limit} {unit} | {digits}: {verdict} |");
+        }
+        text.push('\n');
+        text
+    }
+
+    fn count(&self, subject: Subject) -> usize {
+        self.runs.iter().find(|run| run.subject == subject).map_or(0, |run| run.cold[0].calls)
+    }
+
+    /// Figures in which another function that makes the same calls is better by more than a thirtieth.
+    fn better(&self) -> Vec<String> {
+        let mut better = Vec::new();
+        for subject in Subject::ALL.into_iter().filter(|subject| subject.makes_the_same_calls()) {
+            let by_itself = Figure::TABLE.map(|(figure, name)| (self.fastest(), figure, name.to_owned()));
+            let events = EVENTS.iter().enumerate();
+            let slow = events.map(|(number, (kind, _))| {
+                let delay = self.slowest().delay.as_millis();
+                (self.slowest(), Figure::Cold(number), format!("cold {kind} at {delay} ms a call"))
+            });
+            let wins: Vec<_> = by_itself
+                .into_iter()
+                .chain(slow)
+                .filter(|(setting, figure, _)| self.ratio(subject, *setting, *figure) < 0.97)
+                .map(|(setting, figure, name)| {
+                    let (theirs, ours) =
+                        (self.median(subject, setting, figure), self.median(Subject::Ours, setting, figure));
+                    format!("{name} ({} {} against {})", shown(theirs), figure.unit(), shown(ours))
+                })
+                .collect();
+            if !wins.is_empty() {
+                better.push(format!("{}: {}", subject.name(), wins.join(", ")));
+            }
+        }
+        if better.is_empty() { vec!["nowhere".to_owned()] } else { better }
+    }
+
+    fn generator(&self) -> String {
+        let rows: Vec<_> = self
+            .documents
+            .iter()
+            .map(|it| {
+                let (count, bytes) = (it.volumes as f64, it.bytes as f64);
+                let time = it.nanoseconds / 1e6;
+                let cells = [format!("{time:.3}"), format!("{:.1}", bytes / 1_000.0)];
+                let each = [format!("{:.1}", time * 1_000.0 / count), format!("{:.2}", bytes / 1_000.0 / count)];
+                [vec![grouped(it.volumes)], cells.to_vec(), each.to_vec()].concat()
+            })
+            .collect();
+        let names = ["volumes", "time, ms", "peak memory, kB", "time a volume, µs", "memory a volume, kB"];
+        let names = names.map(str::to_owned);
+        format!(
+            "## Documents at scale\n\nFrom the properties of so many volumes to both IAM documents (`cargo bench --package \
+             cavatica-access`). AWS takes a policy of 6,144 characters, so that the large ones are made to be refused with \
+             their size.\n\n{}\n",
+            table(&names, &rows)
+        )
+    }
+
+    fn method(&self, runs: usize) -> String {
+        let machine = &self.machine;
+        format!(
+            "## Method\n\n\
+             - Machine: {}. Measured on {}.\n\
+             - Versions: {}.\n\
+             - {runs} runs of every function with every setting, in turn. Each Create, Update and Delete has a process of \
+             its own, in AWS's runtime interface emulator; after a Create the same process gets a second one, the warm one. \
+             With the quota there is only the Create.\n\
+             - The calls and their answers are recorded from cavatica-connect's function on the local engine, and given to \
+             the others as their work; a run that makes another call ends the measurement. The calls of a stage are made at \
+             once in Rust and JavaScript, and one after the other by boto3. The answers come over TLS from this machine, IAM \
+             and STS at one address and CloudFormation at another, each after the delay.\n\
+             - Initialization: by the emulator, from the start of the process until it asks for an event. Cold: from then \
+             until the answer to CloudFormation arrives. Processor time: of all the process's threads, initialization and a \
+             Create. Peak memory: the process's resident set, with the pages of its files.\n\
+             - Package: the zip that Lambda downloads. Node.js, Python and boto3 are not in theirs, since Lambda's runtimes \
+             have them.\n\
+             - Python's function runs in Lambda's runtime client; that for Node.js has to be compiled where it is installed, \
+             so a shorter loop stands for it. Both find their modules' files in the page cache, and Python its compiled \
+             ones.\n\
+             - Not measured: Lambda's own part (finding a machine, downloading and unpacking the package, starting the \
+             sandbox), the round trips of TCP and TLS to a distant region, DNS, and Lambda's faster processor during \
+             initialization. Nothing here was measured in AWS.\n",
+            machine.description,
+            machine.date,
+            machine.versions.join(", "),
+        )
+    }
+}
