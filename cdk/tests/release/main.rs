@@ -1,8 +1,9 @@
 //! From a package to a link, and back from a stack to the release: the commands as people run them, on a local engine.
 
+// Begun first, since tests begin in the order of their names and its tests wait longest.
+mod a_rehearsal;
 mod deploy;
 mod launch;
 mod publish;
 mod publisher;
-mod rehearse;
 mod verify;

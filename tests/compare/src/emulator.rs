@@ -60,8 +60,11 @@ impl Emulator {
     /// Starts the emulator; the function starts with the first event.
     pub async fn start(emulator: &Path, launch: &Launch, quota: Option<&Quota>) -> Result<Self, Error> {
         let (events, runtime) = (free_port().await?, free_port().await?);
-        let mut command = Command::new(emulator);
+        // It does not outlive this program, not even when that is killed; the function ends by itself without it.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL"])
+            .arg(emulator)
             .args(["--runtime-interface-emulator-address", &events.to_string()])
             .args(["--runtime-api-address", &runtime.to_string()]);
         if let Some(quota) = quota {
@@ -77,7 +80,7 @@ impl Emulator {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", emulator.display()))?;
+            .map_err(|error| format!("cannot run `setpriv`, of util-linux: {error}"))?;
         let log = Arc::new(Mutex::new(Vec::new()));
         if let (Some(stdout), Some(stderr)) = (process.stdout.take(), process.stderr.take()) {
             tokio::spawn(collect(stdout, Arc::clone(&log)));

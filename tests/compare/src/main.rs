@@ -15,6 +15,7 @@ mod subjects;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cavatica_local::children;
 use cavatica_local::workspace::Workspace;
 use clap::Parser;
 use tokio::task::spawn_blocking;
@@ -59,7 +60,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = tokio::select! {
         done = compare(&arguments) => done,
-        _ = tokio::signal::ctrl_c() => Err("interrupted; nothing was written".into()),
+        _ = tokio::signal::ctrl_c() => Err(format!("interrupted; nothing was written. {}", children::end_all()).into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,6 +72,9 @@ async fn main() -> ExitCode {
 }
 
 async fn compare(arguments: &Arguments) -> Result<(), Error> {
+    if cfg!(not(target_os = "linux")) {
+        return Err("Lambda's emulator and the figures of its processes are Linux's: run `cargo compare` there".into());
+    }
     let workspace = Workspace::locate()?;
     let saved = workspace.target.join("compare/results.json");
     let results = if arguments.again {
@@ -134,8 +138,11 @@ async fn measured(workspace: &Workspace, rounds: u32) -> Result<Results, Error> 
 async fn in_turn(bench: &Bench<'_>, settings: &[Setting], rounds: u32) -> Result<Vec<Run>, Error> {
     let (mut runs, began) = (Vec::new(), Instant::now());
     for round in 1..=rounds {
+        // Each round begins with another function: whoever comes after a slow one finds the processor's caches cold.
+        let mut subjects = Subject::ALL;
+        subjects.rotate_left(round as usize % Subject::ALL.len());
         for setting in settings {
-            for subject in Subject::ALL {
+            for subject in subjects {
                 runs.push(bench.run(subject, *setting).await?);
             }
         }

@@ -3,7 +3,8 @@
 //! AWS: "Configure Lambda function memory", 1,769 MB are one processor; so 128 MB are 7.2 % of one. The group has the older
 //! interface (`cpu.cfs_quota_us`) or the newer one (`cpu.max`), whichever this machine has.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The memory that is measured for, and the memory of one whole processor, in MB.
@@ -40,12 +41,11 @@ impl Quota {
 
     fn set(&self, settings: &[(&str, String)]) -> std::io::Result<()> {
         fs::create_dir(&self.folder)?;
-        settings.iter().try_for_each(|(name, value)| {
-            fs::OpenOptions::new()
-                .write(true)
-                .open(self.folder.join(name))
-                .and_then(|mut file| std::io::Write::write_all(&mut file, value.as_bytes()))
-        })
+        for (name, value) in settings {
+            // The kernel's own files: one that is not there is not to be made.
+            OpenOptions::new().write(true).open(self.folder.join(name))?.write_all(value.as_bytes())?;
+        }
+        Ok(())
     }
 
     /// The file that a process enters the group by.

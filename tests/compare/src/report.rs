@@ -380,7 +380,7 @@ impl Results {
             "## Method\n\n\
              - Machine: {}. Measured on {}.\n\
              - Versions: {}.\n\
-             - {runs} runs of every function with every setting, in turn. Each Create, Update and Delete has a process of \
+             - {runs} runs of every function with every setting, in turn, each round beginning with another function. Each Create, Update and Delete has a process of \
              its own, in AWS's runtime interface emulator; after a Create the same process gets a second one, the warm one. \
              With the quota there is only the Create.\n\
              - The calls and their answers are recorded from cavatica-connect's function on the local engine, and given to \
@@ -402,5 +402,71 @@ impl Results {
             machine.date,
             machine.versions.join(", "),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: [Setting; 2] = [
+        Setting { delay: Duration::ZERO, has_quota: false },
+        Setting { delay: Duration::from_millis(100), has_quota: false },
+    ];
+
+    /// Every function takes as many milliseconds for everything as its number in the tables, beginning with 10.
+    fn results() -> Results {
+        let run = |subject, setting, time: u64| {
+            let time = Duration::from_millis(time);
+            let (peak, calls, trips, handshakes) = (8 << 20, 6, 3, 4);
+            let event = Event { answered: time, initialization: time, cpu: time, peak, calls, trips, handshakes };
+            Run { subject, setting, cold: vec![event; 3], warm: Some(time) }
+        };
+        let runs = SETTINGS.iter().flat_map(|setting| {
+            Subject::ALL.iter().zip(10..).map(move |(subject, time)| run(*subject, *setting, time))
+        });
+        Results {
+            machine: Machine {
+                description: "a machine".into(),
+                date: "2026-11-26".into(),
+                versions: vec!["x 1".into()],
+            },
+            settings: SETTINGS.to_vec(),
+            without_quota: Some("no folder".into()),
+            packages: Subject::ALL.map(|subject| (subject, 3_100_000)).to_vec(),
+            runs: runs.collect(),
+            documents: vec![Documents { volumes: 10_000, nanoseconds: 2e7, bytes: 5_000_000 }],
+        }
+    }
+
+    #[test]
+    fn a_target_is_met_or_missed_by_what_was_measured() {
+        let page = results().page("light.svg", "dark.svg");
+        assert!(page.contains("| package: at most 3000 kB | 3100: missed |"), "{page}");
+        assert!(page.contains("| peak memory: at most 9 MiB | 8.00: met |"), "{page}");
+    }
+
+    #[test]
+    fn where_others_are_better_is_said() {
+        let mut results = results();
+        assert_eq!(results.better(), ["nowhere"]);
+        for run in results.runs.iter_mut().filter(|run| run.subject == Subject::Node) {
+            run.cold[2].answered = Duration::from_millis(5);
+        }
+        let expected = "Node.js, SDK v3, bundled: cold Delete (5.0 ms against 10.0), cold Delete at 100 ms a call (5.0 ms against 10.0)";
+        assert_eq!(results.better(), [expected]);
+    }
+
+    #[test]
+    fn a_machine_without_control_groups_is_said_to_be_one() {
+        let page = results().page("light.svg", "dark.svg");
+        assert!(page.contains("Not measured: this machine makes no control group (no folder)."), "{page}");
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_say_something() {
+        assert_eq!([3.04, 19.96, 314.2].map(shown), ["3.0", "20.0", "314"]);
+        assert_eq!([0.0033, 0.86, 57.6].map(times), ["0.003", "0.86", "58"]);
+        assert_eq!([1, 999, 10_000, 1_234_567].map(grouped), ["1", "999", "10,000", "1,234,567"]);
     }
 }
