@@ -59,7 +59,7 @@ pub struct Usage {
 impl Emulator {
     /// Starts the emulator; the function starts with the first event.
     pub async fn start(emulator: &Path, launch: &Launch, quota: Option<&Quota>) -> Result<Self, Error> {
-        let (events, runtime) = (free_port().await?, free_port().await?);
+        let [events, runtime] = free_ports().await?;
         // It does not outlive this program, not even when that is killed; the function ends by itself without it.
         let mut command = Command::new("setpriv");
         command
@@ -101,7 +101,8 @@ impl Emulator {
     pub async fn invoke(&self, event: &str) -> Result<(), Error> {
         let request = Request::post(&self.url).body(Full::from(event.to_owned()))?;
         let ended = tokio::time::timeout(EVENT, self.client.request(request)).await;
-        let response = ended.map_err(|_| self.failure("the function does not return"))??;
+        let response = ended.map_err(|_| self.failure("the function does not return"))?;
+        let response = response.map_err(|error| self.failure(&format!("the emulator does not answer: {error}")))?;
         let body = response.into_body().collect().await?.to_bytes();
         // The emulator answers a failed function with 200 and an error's fields.
         if String::from_utf8_lossy(&body).contains("\"errorMessage\"") {
@@ -164,9 +165,10 @@ impl Drop for Emulator {
     }
 }
 
-/// A port that nobody has at the moment.
-async fn free_port() -> Result<SocketAddr, Error> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
+/// Two ports that nobody has at the moment.
+async fn free_ports() -> Result<[SocketAddr; 2], Error> {
+    let (one, other) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
+    Ok([one.local_addr()?, other.local_addr()?])
 }
 
 async fn collect(from: impl AsyncRead + Unpin, log: Arc<Mutex<Vec<String>>>) {

@@ -143,7 +143,7 @@ async fn in_turn(bench: &Bench<'_>, settings: &[Setting], rounds: u32) -> Result
         subjects.rotate_left(round as usize % Subject::ALL.len());
         for setting in settings {
             for subject in subjects {
-                runs.push(bench.run(subject, *setting).await?);
+                runs.push(once_more(bench, subject, *setting).await?);
             }
         }
         let spent = began.elapsed();
@@ -151,6 +151,18 @@ async fn in_turn(bench: &Bench<'_>, settings: &[Setting], rounds: u32) -> Result
         tell(&format!("round {round} of {rounds}: {} s, about {} s left", spent.as_secs(), left.as_secs()));
     }
     Ok(runs)
+}
+
+/// A run; a second time where the first one failed, since somebody else may have taken the emulator's port meanwhile, and
+/// half an hour is not to be lost by that. Whoever does other work than ours does it again.
+async fn once_more(bench: &Bench<'_>, subject: Subject, setting: Setting) -> Result<Run, Error> {
+    match bench.run(subject, setting).await {
+        Ok(run) => Ok(run),
+        Err(error) => {
+            tell(&format!("{}: measured again, since: {error}", subject.name()));
+            bench.run(subject, setting).await.map_err(|error| format!("{}: {error}", subject.name()).into())
+        }
+    }
 }
 
 /// Where programs are looked for.
