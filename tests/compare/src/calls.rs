@@ -47,7 +47,7 @@ pub fn key(target: &str, body: &str) -> String {
     std::iter::once(target.to_owned()).chain(parameters).collect::<Vec<_>>().join("\n")
 }
 
-/// What a call does, such as `iam:GetRole`, or its method and address where the service has no actions.
+/// A call's action, such as `GetRole`, or its method and address where the service has no actions.
 pub fn action(target: &str, body: &str) -> String {
     let action = parameters(body).into_iter().find(|(name, _)| name == "Action");
     action.map_or_else(|| target.to_owned(), |(_, action)| action)

@@ -47,7 +47,7 @@ pub struct Emulator {
     log: Arc<Mutex<Vec<String>>>,
 }
 
-/// What the function's process used so far.
+/// Resources of the function's process so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
     /// Time on a processor.
@@ -120,7 +120,7 @@ impl Emulator {
         })
     }
 
-    /// What the function's process used so far.
+    /// Reads what the function's process used so far.
     pub fn usage(&self) -> Result<Usage, Error> {
         let emulator = self.process.id().ok_or("the emulator has ended")?;
         let function = child(emulator).ok_or_else(|| self.failure("the function has ended"))?;
@@ -190,7 +190,7 @@ fn child(parent: u32) -> Option<u32> {
     children.collect::<String>().split_whitespace().next()?.parse().ok()
 }
 
-/// Where the emulator is inside the package that brings it, for this machine's processor.
+/// Path of the emulator inside the package that brings it, for this machine's processor.
 pub fn place(packages: &Path) -> PathBuf {
     let processor = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
     packages.join(format!("samcli/local/rapid/aws-lambda-rie-{processor}"))

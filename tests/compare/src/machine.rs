@@ -1,4 +1,4 @@
-//! Where it is measured: the machine, the day, and the versions of what is installed.
+//! The place of the measurement: the machine, the day, and the versions of what is installed.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::subjects::{MANIFEST, REQUIREMENTS, said};
 
-/// What a reader needs to compare figures.
+/// All that a reader needs to compare figures.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Machine {
     /// Processor, memory and kernel.

@@ -38,7 +38,7 @@ const DELAY_WITH_QUOTA: u64 = 20;
 /// The fewest runs that are published.
 const PUBLISHED: u32 = 20;
 
-/// What is written, from the top of the checkout.
+/// The files that are written, from the top of the checkout.
 const PAGE: &str = "BENCHMARKS.md";
 const LIGHT: &str = "tests/pictures/benchmarks-light.svg";
 const DARK: &str = "tests/pictures/benchmarks-dark.svg";
@@ -165,7 +165,7 @@ async fn once_more(bench: &Bench<'_>, subject: Subject, setting: Setting) -> Res
     }
 }
 
-/// Where programs are looked for.
+/// The folders of programs.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn path_variable() -> String {
     std::env::var("PATH").unwrap_or_default()

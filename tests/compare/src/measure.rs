@@ -27,12 +27,12 @@ const BUCKET: &str = "genomics-lab-data";
 /// Time for each call while recording: enough to see which calls are made at once.
 const RECORDING_DELAY: Duration = Duration::from_millis(150);
 
-/// How it is measured.
+/// Conditions of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     /// Time that AWS takes for each call.
     pub delay: Duration,
-    /// Whether the function has the processor time of 128 MB.
+    /// True if the function has the processor time of 128 MB and no more.
     pub has_quota: bool,
 }
 
@@ -60,7 +60,7 @@ pub struct Event {
 pub struct Run {
     /// The function.
     pub subject: Subject,
-    /// How it was measured.
+    /// Its conditions.
     pub setting: Setting,
     /// Its first events, in the order of [`EVENTS`]; with the quota, Create alone.
     pub cold: Vec<Event>,

@@ -1,4 +1,4 @@
-//! What many runs say together: pure.
+//! Many runs as one figure: pure.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// How many of these calls stand one behind the other: the most that can be picked without two at the same time.
+/// Number of calls one behind the other: the most that can be picked without two at the same time.
 pub fn in_sequence(calls: &[(Duration, Duration)]) -> usize {
     let mut calls = calls.to_vec();
     calls.sort_by_key(|(_, ended)| *ended);

@@ -33,9 +33,9 @@ use crate::calls::{Exchange, Recording, action, key};
 /// They end when this is dropped.
 #[derive(Debug)]
 pub struct Stub {
-    /// Where AWS is.
+    /// Address of AWS.
     pub aws: String,
-    /// Where the answer goes.
+    /// Address of the answer.
     pub response_url: String,
     /// The authority that the servers' certificate is signed by, as a file.
     pub authority: PathBuf,
@@ -43,7 +43,7 @@ pub struct Stub {
     servers: Vec<JoinHandle<()>>,
 }
 
-/// Where answers come from.
+/// Origin of the answers.
 #[derive(Debug)]
 pub enum Source {
     /// An engine, at this address: each answer is recorded.
@@ -126,7 +126,7 @@ impl Stub {
         *self.shared.lock() = Event::new(source, delay);
     }
 
-    /// What was seen since.
+    /// The event so far, as it was seen.
     pub fn seen(&self) -> Seen {
         self.shared.lock().seen.clone()
     }

@@ -1,4 +1,4 @@
-//! What is measured: the function, others that make the same calls, and one that makes none. Each is built or installed
+//! The functions that are measured: ours, others that make the same calls, and one that makes none. Each is built or installed
 //! here, packed as it would be for Lambda, and given as a command.
 
 use std::fs;
@@ -79,7 +79,7 @@ impl Subject {
         if self == Self::OursWithChecks { "Enforce" } else { "Off" }
     }
 
-    /// Whether it does what cavatica-connect's function does without checks.
+    /// True if it does the work of cavatica-connect's function without checks.
     pub fn makes_the_same_calls(self) -> bool {
         !matches!(self, Self::Ours | Self::OursWithChecks | Self::OnlyAnswers)
     }
@@ -94,7 +94,7 @@ pub struct Prepared {
     pub programs: Vec<String>,
     release: PathBuf,
     venv: Venv,
-    /// Where Python's packages are.
+    /// The folder of Python's packages.
     libraries: PathBuf,
     folder: PathBuf,
     path: String,
@@ -141,7 +141,7 @@ pub fn prepare(workspace: &Workspace, path: &str, mut tell: impl FnMut(&str) + S
     Ok(Prepared { emulator, programs, release, venv, libraries, folder, path: path.to_owned() })
 }
 
-/// What a program prints; an error names the program and what it says.
+/// The output of a program; an error names the program and what it says.
 pub fn said(command: &mut Command) -> Result<String, Error> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("cannot run {name}: {error}"))?;
@@ -152,7 +152,7 @@ pub fn said(command: &mut Command) -> Result<String, Error> {
 }
 
 impl Prepared {
-    /// How a function starts.
+    /// Command and environment of a function.
     pub fn launch(&self, subject: Subject, stub: &Stub) -> Launch {
         let text = |path: &Path| path.display().to_string();
         let python =
@@ -189,7 +189,7 @@ impl Prepared {
         Launch { command, environment: environment.to_vec() }
     }
 
-    /// Size of what Lambda downloads, in bytes; what the managed runtimes bring, such as boto3, is not in it.
+    /// Size of the zip that Lambda downloads, in bytes; what the managed runtimes bring, such as boto3, is not in it.
     pub fn package_size(&self, subject: Subject) -> Result<usize, Error> {
         let zip_of = |binary: &str| Asset::from_binary(&self.release.join(binary)).map(|asset| asset.bytes.len());
         let in_python = |handler: &str, library: &str| {

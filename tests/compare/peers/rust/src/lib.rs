@@ -1,4 +1,4 @@
-//! What both floors share: a client over HTTPS, and the answer to CloudFormation.
+//! Shared by both floors: a client over HTTPS, and the answer to CloudFormation.
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
