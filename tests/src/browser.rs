@@ -44,27 +44,33 @@ const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "goog
 pub struct Browser {
     packages: PathBuf,
     programs: PathBuf,
-    /// The one of this machine; without it, that of a package.
+    /// The program; without it, that of the package.
     chromium: Option<PathBuf>,
 }
 
 impl Browser {
-    /// The one that `CHROME` names or that is on PATH, or else that of a package, which is fetched and unpacked once.
+    /// The one that `CHROME` names, or else the first that starts: the package's, at its pinned version, which is fetched and
+    /// unpacked once and for Linux only, and this machine's.
     pub async fn find() -> Result<Self, Error> {
         static FOUND: OnceCell<Browser> = OnceCell::const_new();
         let find = || async {
             let workspace = Workspace::locate()?;
             let for_node = workspace.clone();
             let packages = tokio::task::spawn_blocking(move || node::packages(&for_node, PACKAGES)).await??;
-            let browser =
-                Self { packages, programs: workspace.root.join("tests/browser"), chromium: of_this_machine() };
+            let browser = Self { packages, programs: workspace.root.join("tests/browser"), chromium: None };
             std::fs::create_dir_all(browser.unpacked())?;
-            // One that does not start is said once and clearly, and the package's is unpacked by one alone.
-            browser.run("states", &serde_json::json!({"page": "about:blank", "fragments": []})).await.map_err(|error| {
-                let which = browser.chromium.as_ref().map_or("the package's".to_owned(), |it| it.display().to_string());
-                format!("no Chromium starts ({which}): install one (Debian, Ubuntu: `apt install chromium`), or name one in CHROME\n{error}")
-            })?;
-            Ok::<_, Error>(browser)
+            let mut refusals = String::new();
+            for chromium in candidates() {
+                let which = chromium.as_ref().map_or("the package's".to_owned(), |it| it.display().to_string());
+                let browser = Self { chromium, ..browser.clone() };
+                let nothing = serde_json::json!({"page": "about:blank", "fragments": []});
+                match browser.run("states", &nothing).await {
+                    Ok(_) => return Ok(browser),
+                    Err(error) => refusals += &format!("\n{which}: {error}"),
+                }
+            }
+            let remedy = "install one (Debian, Ubuntu: `apt install chromium`), or name one in CHROME";
+            Err::<_, Error>(format!("no Chromium starts: {remedy}{refusals}").into())
         };
         FOUND.get_or_try_init(find).await.cloned()
     }
@@ -105,14 +111,15 @@ impl Browser {
     }
 }
 
-/// A Chromium that somebody named or installed.
+/// Where a Chromium may be, the best first; `None` stands for the package's.
 #[allow(clippy::disallowed_methods, reason = "a test asks the machine what it has")]
-fn of_this_machine() -> Option<PathBuf> {
+fn candidates() -> Vec<Option<PathBuf>> {
     if let Some(named) = std::env::var_os("CHROME") {
-        return Some(named.into());
+        return vec![Some(named.into())];
     }
-    let path = std::env::var_os("PATH")?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).collect();
     let found = |name: &&str| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file());
-    NAMES.iter().find_map(found)
+    let package = cfg!(target_os = "linux").then_some(None);
+    package.into_iter().chain(NAMES.iter().find_map(found).map(Some)).collect()
 }
