@@ -33,6 +33,12 @@ pub async fn binary() -> Result<PathBuf, Error> {
     Ok(BINARY.get_or_try_init(|| build(Profile::Quick)).await?.clone())
 }
 
+/// Its zip, packed once for all tests of a process.
+async fn code() -> Result<&'static Asset, Error> {
+    static CODE: OnceCell<Asset> = OnceCell::const_new();
+    CODE.get_or_try_init(|| async { Ok(Asset::from_binary(&binary().await?)?) }).await
+}
+
 /// Builds the Lambda.
 pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
     let build = move || {
@@ -75,13 +81,12 @@ pub struct Ended {
 impl System {
     /// Starts an engine of its own.
     pub async fn start() -> Result<Self, Error> {
-        let (binary, engine) = (binary().await?, Engine::start(&Workspace::locate()?).await?);
-        let asset = Asset::from_binary(&binary)?;
+        let (code, engine) = (code().await?, Engine::start(&Workspace::locate()?).await?);
         let config = engine.sdk_config();
         let s3 = aws_sdk_s3::Client::new(&config);
         s3.create_bucket().bucket(BUCKET).send().await?;
         let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
-        let publication = Publication::of_code(&asset, None, None, vec![place]);
+        let publication = Publication::of_code(code, None, None, vec![place]);
         let wish = Wish { create_buckets: true, audience: None };
         carry_out::all(&Account::of(config.clone()).await?, &publication, &wish).await?;
         Ok(Self {
