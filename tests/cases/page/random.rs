@@ -15,6 +15,8 @@ use serde_json::Value;
 use super::setting::{Setting, fragment, template};
 
 const INPUTS: usize = 400;
+/// Values of each field beside those that are known to be hard.
+const RANDOM_VALUES: usize = 6;
 const SEED: u64 = 20_261_126;
 
 fn pick<'t>(rng: &mut Rng, texts: &[&'t str]) -> &'t str {
@@ -200,23 +202,23 @@ async fn a_field_says_what_the_template_says() -> Outcome {
         let parameters = template.parameters().filter(|it| !it.no_echo && it.name != "Tags").enumerate();
         let columns: Vec<(_, Vec<String>)> = parameters
             .map(|(turn, parameter)| {
-                let mut column: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
-                // Every field has another value at a time.
-                column.rotate_left(turn % values.len());
+                // At a time every field has another one of them.
+                let known = values.iter().cycle().skip(turn).take(values.len()).map(|value| (*value).to_owned());
                 let mut random = || (0..rng.usize(1..12)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect();
-                column.extend((0..6).map(|_| random()));
-                (parameter.clone(), column)
+                (parameter.clone(), known.chain((0..RANDOM_VALUES).map(|_| random())).collect())
             })
             .collect();
-        let row =
-            |at: usize| columns.iter().map(|(parameter, column)| (parameter.clone(), column[at].clone())).collect();
-        cases.extend((0..values.len() + 6).map(|at| (is_native, row(at))));
+        for at in 0..values.len() + RANDOM_VALUES {
+            let row = columns.iter().map(|(parameter, column)| (parameter.clone(), column[at].clone()));
+            cases.push((is_native, row.collect::<Vec<_>>()));
+        }
     }
     // What people copy along is taken away as they type, and a link has what was typed.
-    let fragments = cases.iter().map(|(is_native, fields): &(bool, Vec<_>)| {
+    let fragments = cases.iter().map(|(is_native, fields)| {
         let kind = if *is_native { "native" } else { "provided" };
-        let given = fields.iter().map(|(parameter, value)| (parameter.name.to_owned(), value.clone()));
-        fragment(&[("kind".to_owned(), kind.to_owned())].into_iter().chain(given).collect::<Vec<_>>())
+        let mut pairs = vec![("kind".to_owned(), kind.to_owned())];
+        pairs.extend(fields.iter().map(|(parameter, value)| (parameter.name.to_owned(), value.clone())));
+        fragment(&pairs)
     });
     let fragments: Vec<_> = fragments.collect();
     let states = setting.states(&fragments).await?;
