@@ -111,7 +111,7 @@ impl Browser {
     }
 }
 
-/// Where a Chromium may be, the best first; `None` stands for the package's.
+/// Places of a Chromium, the best first; `None` stands for the package's.
 #[allow(clippy::disallowed_methods, reason = "a test asks the machine what it has")]
 fn candidates() -> Vec<Option<PathBuf>> {
     if let Some(named) = std::env::var_os("CHROME") {

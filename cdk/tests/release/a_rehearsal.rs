@@ -6,10 +6,9 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_sdk_s3::types::{Tag, Tagging};
-use cavatica_connect::release::zip::Asset;
 use tokio::process::{Child, Command};
 
-use crate::publisher::{Outcome, Publisher, lambda, said};
+use crate::publisher::{Outcome, Publisher, said};
 
 /// Whoever rehearses: the account of an engine, and the Lambda's zip.
 struct Troupe {
@@ -19,11 +18,8 @@ struct Troupe {
 
 impl Troupe {
     async fn start() -> Result<Self, Box<dyn Error>> {
-        let binary = lambda().await?;
-        let publisher = Publisher::start().await?;
-        let zip = publisher.folder.path().join("function.zip");
-        std::fs::write(&zip, Asset::from_binary(&binary)?.bytes)?;
-        Ok(Self { publisher, zip: zip.display().to_string() })
+        let (publisher, zip) = Publisher::with_zip().await?;
+        Ok(Self { publisher, zip })
     }
 
     fn command(&self, further: &[&str]) -> Command {

@@ -5,11 +5,10 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use aws_sdk_cloudformation::Client;
-use cavatica_connect::release::zip::Asset;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::publisher::{Outcome, Publisher, lambda, said};
+use crate::publisher::{Outcome, Publisher, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
@@ -21,12 +20,9 @@ struct Operator {
 
 impl Operator {
     async fn start() -> Result<Self, Box<dyn Error>> {
-        let binary = lambda().await?;
-        let publisher = Publisher::start().await?;
+        let (publisher, zip) = Publisher::with_zip().await?;
         publisher.make_bucket(BUCKET, "us-east-1").await?;
-        let zip = publisher.folder.path().join("function.zip");
-        std::fs::write(&zip, Asset::from_binary(&binary)?.bytes)?;
-        Ok(Self { publisher, zip: zip.display().to_string() })
+        Ok(Self { publisher, zip })
     }
 
     fn command(&self, further: &[&str]) -> Command {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use aws_sdk_s3::Client;
@@ -38,6 +38,15 @@ impl Publisher {
         let zip = Asset::from_binary(program)?;
         Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), provenance)?.write(folder.path())?;
         Ok(Self { engine, folder })
+    }
+
+    /// One with the Lambda's zip in its folder, and the zip's path.
+    pub async fn with_zip() -> Result<(Self, String), Box<dyn Error>> {
+        let code = lambda().await?;
+        let publisher = Self::start().await?;
+        let zip = publisher.folder.path().join("function.zip");
+        std::fs::write(&zip, &code.bytes)?;
+        Ok((publisher, zip.display().to_string()))
     }
 
     pub fn s3(&self, region: &str) -> Client {
@@ -108,17 +117,17 @@ pub fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
 }
 
-/// The Lambda's binary as the tests run it; built when need be, once for all tests, and not in silence.
-pub async fn lambda() -> Result<PathBuf, Box<dyn Error>> {
-    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
+/// The Lambda as the tests run it; built when need be, and not in silence, and packed, once for all tests.
+pub async fn lambda() -> Result<&'static Asset, Box<dyn Error>> {
+    static CODE: OnceCell<Asset> = OnceCell::const_new();
     let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
     let build = move || {
         let workspace = Workspace::locate().map_err(|error| error.to_string())?;
         if !workspace.target.join(Profile::Quick.name()).join("bootstrap").exists() {
             tell("building the Lambda: about four minutes, the first time");
         }
-        build::build(&workspace, Profile::Quick, tell).map_err(|error| error.to_string())
+        let built = build::build(&workspace, Profile::Quick, tell).map_err(|error| error.to_string())?;
+        Asset::from_binary(&built.binary).map_err(|error| error.to_string())
     };
-    let build = async || Ok::<_, Box<dyn Error>>(tokio::task::spawn_blocking(build).await??.binary);
-    Ok(BINARY.get_or_try_init(build).await?.clone())
+    CODE.get_or_try_init(async || Ok(tokio::task::spawn_blocking(build).await??)).await
 }

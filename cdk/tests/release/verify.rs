@@ -22,10 +22,10 @@ const BUCKET: &str = "genomics-lab-data";
 /// A publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may need a newer C
 /// library than Lambda has, and then there would be none.
 async fn published() -> Result<Publisher, Box<dyn Error>> {
-    let binary = lambda().await?;
+    let code = lambda().await?;
     let publisher = Publisher::start().await?;
     publisher.make_bucket(BUCKET, "us-east-1").await?;
-    let publication = Publication::of_code(&Asset::from_binary(&binary)?, None, None, publisher.places());
+    let publication = Publication::of_code(code, None, None, publisher.places());
     let wish = Wish { create_buckets: true, audience: None };
     carry_out::all(&Account::of(publisher.engine.sdk_config()).await?, &publication, &wish).await?;
     Ok(publisher)

@@ -202,7 +202,7 @@ async fn a_field_says_what_the_template_says() -> Outcome {
         let parameters = template.parameters().filter(|it| !it.no_echo && it.name != "Tags").enumerate();
         let columns: Vec<(_, Vec<String>)> = parameters
             .map(|(turn, parameter)| {
-                // At a time every field has another one of them.
+                // In each state every field has another of them.
                 let known = values.iter().cycle().skip(turn).take(values.len()).map(|value| (*value).to_owned());
                 let mut random = || (0..rng.usize(1..12)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect();
                 (parameter.clone(), known.chain((0..RANDOM_VALUES).map(|_| random())).collect())
