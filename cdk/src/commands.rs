@@ -5,6 +5,7 @@ mod deploy;
 mod destroy;
 mod documents;
 mod launch_url;
+mod list;
 mod man;
 mod outputs;
 mod package;
@@ -16,25 +17,41 @@ mod status;
 mod synth;
 mod verify;
 
-use crate::cli::args::{Cli, Command};
+use std::path::PathBuf;
+
+use crate::account::AwsConnection;
+use crate::cli::args::{Cli, Command, ConnectionArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::console::Console;
+use crate::invocation::Invocation;
+
+/// The process's environment, as far as commands depend on it.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Name of this program as the user typed it.
+    pub program: String,
+    /// Value of `AWS_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
+}
 
 /// Runs a command.
-pub fn run(Cli { command, access }: Cli, console: &Console) -> Result<Exit, Failure> {
-    let access = access.into();
+pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit, Failure> {
+    let Cli { command, connection: ConnectionArgs { profile, endpoint_url } } = cli;
+    let invocation = Invocation { program: environment.program, profile, endpoint_url };
+    let connection = AwsConnection { invocation, ca_bundle: environment.ca_bundle, console: console.clone() };
     match command {
         Command::Synth(args) => synth::run(args, console),
         Command::Documents(args) => documents::run(args, console),
         Command::Package(args) => package::run(args, console),
-        Command::Publish(args) => publish::run(args, &access, console),
-        Command::Page(args) => page::run(args, &access, console),
-        Command::LaunchUrl(args) => launch_url::run(args, &access, console),
-        Command::Deploy(args) => deploy::run(args, &access, console),
-        Command::Destroy(args) => destroy::run(args, &access, console),
-        Command::Status(args) => status::run(args, &access, console),
-        Command::Rehearse(args) => rehearse::run(args, &access, console),
-        Command::Verify(args) => verify::run(args, &access, console),
+        Command::Publish(args) => publish::run(args, &connection, console),
+        Command::Page(args) => page::run(args, &connection, console),
+        Command::LaunchUrl(args) => launch_url::run(args, &connection, console),
+        Command::Deploy(args) => deploy::run(args, &connection, console),
+        Command::Destroy(args) => destroy::run(args, &connection, console),
+        Command::List(args) => list::run(args, &connection, console),
+        Command::Status(args) => status::run(args, &connection, console),
+        Command::Rehearse(args) => rehearse::run(args, &connection, console),
+        Command::Verify(args) => verify::run(args, &connection, console),
         Command::Completions(args) => completions::run(args, console),
         Command::Man(args) => man::run(args, console),
     }

@@ -119,7 +119,11 @@ impl Console {
 
     /// Says on standard error what the user should know about the result.
     pub fn note(&self, text: &str) {
-        anstream::eprintln!("note: {text}");
+        let print = || anstream::eprintln!("note: {text}");
+        match &self.spinner {
+            Some(spinner) if !spinner.is_finished() => spinner.suspend(print),
+            _ => print(),
+        }
     }
 
     /// Begins a part.

@@ -6,7 +6,8 @@
 //! page                       the page that makes links, mails and commands in a browser
 //! documents, operator        the IAM documents alone
 //! release ──> publish        from the source tree to a folder, and from there to where links reach it
-//! account, address           the AWS account of whoever calls, and where objects in S3 are
+//! account, address           the AWS account of the caller, and addresses of objects in S3
+//! invocation                 command lines that messages print, ready to paste
 //! verify                     whether a stack runs what was released
 //! deploy                     stacks through CloudFormation's API
 //! rehearse                   the whole life of one, checked step by step
@@ -24,6 +25,7 @@ pub mod commands;
 pub mod console;
 pub mod deploy;
 pub mod documents;
+pub mod invocation;
 pub mod launch;
 pub mod operator;
 pub mod page;

@@ -3,16 +3,28 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use cavatica_connect::cli::args::{Cli, with_short_values};
+use cavatica_connect::cli::args::{Cli, explained};
 use cavatica_connect::cli::exit::conclude;
-use cavatica_connect::commands;
+use cavatica_connect::commands::{self, Environment};
 use cavatica_connect::console::Console;
+use cavatica_connect::invocation::Invocation;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
-    let cli = Cli::try_parse().unwrap_or_else(|error| with_short_values(error).exit());
-    conclude(commands::run(cli, &Console::new(is_watched(), can_ask())))
+    let cli = Cli::try_parse().unwrap_or_else(|error| explained(error).exit());
+    conclude(commands::run(cli, environment(), &Console::new(is_watched(), can_ask())))
+}
+
+#[allow(clippy::disallowed_methods, reason = "main.rs is where arguments and environment are read")]
+fn environment() -> Environment {
+    // cargo sets this for what it runs: the user typed the alias.
+    let is_run_by_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
+    let program = if is_run_by_cargo { Some("cargo connect".to_owned()) } else { std::env::args().next() };
+    Environment {
+        program: program.unwrap_or_else(|| Invocation::default().program),
+        ca_bundle: std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into),
+    }
 }
 
 /// True if somebody watches: pipes and CI get plain lines.

@@ -50,6 +50,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "cloudformation:DescribeChangeSet",
             "cloudformation:ExecuteChangeSet",
             "cloudformation:DeleteChangeSet",
+            "cloudformation:ListChangeSets",
             "cloudformation:DescribeStacks",
             "cloudformation:DescribeStackEvents",
             "cloudformation:DescribeStackResources",
@@ -63,12 +64,18 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         On::Everything,
         &["cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate"],
     ),
-    // For the command line: what hooks say, and whether another stack uses the bucket for the code.
+    // For the command line: findings of hooks and validations, other stacks, the account's alias, and whose a bucket is.
     (
-        "ReadHooksAndOtherStacks",
+        "ReadFindingsAndOtherStacks",
         For::Both,
         On::Everything,
-        &["cloudformation:GetHookResult", "cloudformation:ListStacks"],
+        &[
+            "cloudformation:GetHookResult",
+            "cloudformation:DescribeEvents",
+            "cloudformation:ListStacks",
+            "iam:ListAccountAliases",
+            "s3:ListAllMyBuckets",
+        ],
     ),
     ("FetchTemplateAndCode", For::Both, On::PublishedObjects, &["s3:GetObject", "s3:GetObjectVersion"]),
     (
@@ -174,9 +181,9 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
     ),
     (
         "LookAtBuckets",
-        For::ByFunction,
+        For::Both,
         On::Buckets,
-        &["s3:GetBucketLocation", "s3:GetEncryptionConfiguration", "s3:GetBucketCORS"],
+        &["s3:GetBucketLocation", "s3:GetEncryptionConfiguration", "s3:GetBucketCORS", "s3:ListBucket"],
     ),
     // CloudWatch Logs takes no single log group for these.
     (

@@ -61,6 +61,15 @@ pub struct Object {
     pub content: Content,
 }
 
+impl Object {
+    /// The function's code under its own key.
+    #[must_use]
+    pub fn of_code(asset: &Asset) -> Self {
+        let (bytes, content) = (asset.bytes.clone(), Content::of(&asset.bytes));
+        Self { key: asset.key.clone(), media_type: "application/zip", bytes, content }
+    }
+}
+
 /// A release as it is published in some places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {

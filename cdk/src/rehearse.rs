@@ -21,11 +21,9 @@ use crate::account::AwsError;
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::TemplateAt;
 use crate::deploy::client::StackError;
-use crate::deploy::code::upload;
+use crate::deploy::code::{CodeError, template_of, upload};
 use crate::deploy::drift::LookError;
-use crate::deploy::remains::RemainsError;
 use crate::documents::DocumentsError;
-use crate::publish::plan::Obstacle;
 use crate::release::zip::Asset;
 
 /// Longest step that is not announced where nobody watches.
@@ -96,13 +94,10 @@ pub enum StepError {
     Aws(#[from] AwsError),
     /// The code could not be uploaded.
     #[error(transparent)]
-    Upload(#[from] Obstacle),
+    Upload(#[from] CodeError),
     /// The stack could not be looked at.
     #[error(transparent)]
     Look(#[from] LookError),
-    /// It cannot be told what is left.
-    #[error(transparent)]
-    Remains(#[from] RemainsError),
     /// The documents could not be computed.
     #[error(transparent)]
     Documents(#[from] DocumentsError),
@@ -273,9 +268,13 @@ async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output
 }
 
 /// The template, where CloudFormation reads it.
-async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, Obstacle> {
+async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, CodeError> {
     match code {
-        Code::Zip(asset) => upload(&stage.account, asset, stage.place()).await,
+        Code::Zip(asset) => {
+            let place = stage.place();
+            upload(&stage.account, asset, &place).await?;
+            Ok(TemplateAt::Body(template_of(asset, &place).to_yaml()))
+        }
         Code::Published(at) => Ok(at.clone()),
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_connect::account::Account;
-use cavatica_connect::deploy::client::{Definition, Stacks};
-use cavatica_connect::deploy::follow::{Seen, first_cause};
+use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
+use cavatica_connect::deploy::follow::{KnownEvents, Operation, first_cause};
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::versions::Published;
 use cavatica_connect::publish::{Place, Publication, carry_out};
@@ -91,7 +91,7 @@ impl System {
         carry_out::all(&Account::of(config.clone()).await?, &publication, &wish).await?;
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
-            stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config)),
+            stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config), Pace::EMULATOR),
             release: publication.entry,
             s3,
             engine,
@@ -112,35 +112,33 @@ impl System {
     pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
         let template_url = self.address("cavatica-volume-native.template.yaml");
         let definition = Definition { template_url, names_iam: true, ..self.definition("yaml", parameters) };
-        let id = self.stacks.create("my-native-volume", &definition).await?;
-        self.end(id).await
+        let operation = self.stacks.create("my-native-volume", &definition).await?;
+        self.end(operation).await
     }
 
     /// Creates a stack and waits for its end.
     pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let id = self.stacks.create("my-volume", &self.definition("yaml", parameters)).await?;
-        self.end(id).await
+        let operation = self.stacks.create("my-volume", &self.definition("yaml", parameters)).await?;
+        self.end(operation).await
     }
 
     /// Updates a stack and waits for its end.
     pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        self.stacks.update(id, &self.definition("yaml", parameters)).await?;
-        self.end(id.to_owned()).await
+        let operation = self.stacks.update(id, &self.definition("yaml", parameters)).await?;
+        self.end(operation.ok_or("there was nothing to update")?).await
     }
 
     /// Deletes a stack and waits for its end.
     pub async fn delete(&self, id: &str) -> Result<Ended, Error> {
-        self.stacks.delete(id).await?;
-        self.end(id.to_owned()).await
+        let operation = self.stacks.delete(id).await?;
+        self.end(operation).await
     }
 
-    async fn end(&self, id: String) -> Result<Ended, Error> {
-        let mut seen = Seen::default();
-        let status = self.stacks.follow(&id, &mut seen, |_| {}).await?;
-        // Only the last operation's events tell why it failed.
-        let begins = |kind: &str| kind == "AWS::CloudFormation::Stack";
-        let last = seen.events.iter().rposition(|e| begins(&e.kind) && e.reason == "User Initiated").unwrap_or(0);
-        Ok(Ended { id, status, cause: first_cause(&seen.events[last..]).unwrap_or_default() })
+    async fn end(&self, operation: Operation) -> Result<Ended, Error> {
+        let mut known = KnownEvents::default();
+        let status = self.stacks.follow(&operation, &mut known, |_| {}).await?.status;
+        let own: Vec<_> = known.all.into_iter().filter(|event| event.token == operation.token).collect();
+        Ok(Ended { id: operation.stack_id, status, cause: first_cause(&own).unwrap_or_default() })
     }
 
     /// Everything IAM holds that somebody could miss: roles, their trust and attachments, policies and their documents.

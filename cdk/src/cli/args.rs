@@ -11,8 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::documents::{DocumentsArgs, SynthArgs};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
-pub use self::stack::{DeployArgs, DestroyArgs, OutputForm, RehearseArgs, StatusArgs};
-use crate::account::Access;
+pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
 use crate::wording::excerpt;
 
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
@@ -22,26 +21,21 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// The way to AWS.
+    /// The connection to AWS.
     #[command(flatten)]
-    pub access: AccessArgs,
+    pub connection: ConnectionArgs,
 }
 
 /// Arguments of all commands that ask AWS.
 #[derive(Debug, Args)]
-pub struct AccessArgs {
-    /// Profile of the AWS configuration [default: AWS_PROFILE, or the environment's credentials]
+pub struct ConnectionArgs {
+    /// Profile of the AWS configuration; it decides alone, whatever keys the environment has [default: the standard chain of
+    /// credentials, with AWS_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
-    profile: Option<String>,
+    pub profile: Option<String>,
     /// Address at which AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
     #[arg(long, global = true, value_name = "URL")]
-    endpoint_url: Option<String>,
-}
-
-impl From<AccessArgs> for Access {
-    fn from(args: AccessArgs) -> Self {
-        Self { profile: args.profile, endpoint_url: args.endpoint_url }
-    }
+    pub endpoint_url: Option<String>,
 }
 
 /// The commands.
@@ -78,6 +72,10 @@ pub enum Command {
     Deploy(DeployArgs),
     /// Delete a stack, and prove that nothing of it is left
     Destroy(DestroyArgs),
+    /// List the stacks of this program in a region: name, status, and what each grants
+    ///
+    /// Exits with code 3 if a stack is in a failed state.
+    List(ListArgs),
     /// Show a stack, what IAM holds for it, and what differs from what it asks for
     ///
     /// Only looks. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
@@ -127,12 +125,28 @@ enum Mode {
     ReadWrite,
 }
 
-/// An error of clap's that repeats at most the beginning of a long value.
+/// Commands of other tools, and ours that do the same.
+const SYNONYMS: [(&[&str], &str); 5] = [
+    (&["apply", "create", "up", "update", "upgrade"], "deploy"),
+    (&["diff", "dry-run", "plan", "preview"], "deploy --dry-run"),
+    (&["delete", "down", "remove", "rm", "teardown", "uninstall"], "destroy"),
+    (&["ls", "stacks"], "list"),
+    (&["check", "describe", "drift", "show"], "status"),
+];
+
+/// Adds to an error of clap what helps: a long value is repeated in part, and an unknown command is compared by meaning.
 #[must_use]
-pub fn with_short_values(mut error: clap::Error) -> clap::Error {
+pub fn explained(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
         let short = excerpt(value);
         error.insert(ContextKind::InvalidValue, ContextValue::String(short));
+    }
+    if let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) {
+        let unknown = unknown.to_lowercase();
+        let meant = SYNONYMS.iter().find(|(synonyms, _)| synonyms.contains(&unknown.as_str())).map(|(_, ours)| *ours);
+        if let Some(meant) = meant {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![meant.to_owned()]));
+        }
     }
     error
 }
@@ -157,9 +171,22 @@ mod tests {
     #[test]
     fn a_long_value_is_repeated_in_part() {
         let arguments = ["cavatica-connect", "documents", "--bucket", &"B".repeat(900)];
-        let said = with_short_values(Cli::try_parse_from(arguments).unwrap_err()).to_string();
+        let said = explained(Cli::try_parse_from(arguments).unwrap_err()).to_string();
         assert!(said.contains(&format!("'{}…'", "B".repeat(80))), "{said}");
         assert!(said.contains("3 to 63"), "{said}");
+    }
+
+    #[test]
+    fn suggests_the_command_that_does_what_the_word_means() {
+        for (word, meant) in
+            [("plan", "'deploy --dry-run'"), ("update", "'deploy'"), ("ls", "'list'"), ("depoly", "'deploy'")]
+        {
+            let message = explained(Cli::try_parse_from(["cavatica-connect", word]).unwrap_err()).to_string();
+            assert!(message.contains(meant), "{message}");
+            for wrong in ["'man'", "'page'"] {
+                assert!(!message.contains(wrong), "{message}");
+            }
+        }
     }
 
     #[test]

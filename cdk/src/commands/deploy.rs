@@ -1,12 +1,17 @@
 //! `deploy`: creates or updates a stack, after showing what would change.
+//!
+//! Order: everything that can be refused is refused; the change set is proposed and shown; the user answers; only then is
+//! code uploaded and the change set executed. Until the answer, the change set is all that AWS has, and it is withdrawn.
+
+mod standing;
 
 use std::cell::RefCell;
 
 use cavatica_local::children;
 
 use super::outputs;
-use super::stack::{Site, StackProblem, can_go_on, read_zip, template_of_release};
-use crate::account::Access;
+use super::stack::{RegionClients, StackProblem, outlook, print_caller, read_zip, require_answer, template_of_release};
+use crate::account::AwsConnection;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
 use crate::cli::exit::{Exit, Failure};
@@ -14,21 +19,29 @@ use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::assets;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
-use crate::deploy::client::Stacks;
-use crate::deploy::code::{built, upload};
-use crate::deploy::follow::{Seen, first_cause};
-use crate::deploy::standing::{Kind, ParameterValue, Stack, Way, parameters};
+use crate::deploy::client::{Stacks, new_token};
+use crate::deploy::code::{self, built};
+use crate::deploy::drift::{self, Looked};
+use crate::deploy::follow::{KnownEvents, Operation, OperationKind};
+use crate::deploy::preflight::{self, Observation};
+use crate::deploy::preview::{self, Parameters, grants, losses, parameters_after};
+use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
 use crate::documents::{self, permissions_of_stack, trust_of_stack};
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
-use crate::template::{Config, Release, native, provided};
+use crate::publish::Place;
+use crate::release::zip::Asset;
+use crate::template::{Config, native};
+
+/// Parameter whose change makes the function look at role and policy again.
+const REPAIR: &str = "Repair";
 
 /// Why a stack is not deployed.
 #[derive(Debug, thiserror::Error)]
 enum DeployError {
-    /// Nobody says which bucket.
+    /// No bucket is given for a new stack.
     #[error("a new stack needs a bucket: give it with --bucket")]
     NoBucket,
-    /// It is of the other template.
+    /// The stack has the other template.
     #[error("stack {name} is of the template {}, and the other one would make another role: {}", in_words(*.kind), remedy(*.kind))]
     OtherKind {
         /// The stack.
@@ -36,6 +49,71 @@ enum DeployError {
         /// Its template.
         kind: Kind,
     },
+    /// The stack serves another bucket.
+    #[error(
+        "stack {name} gives Cavatica bucket {held}, which it would lose: for {asked}, deploy a second stack with --stack-name \
+         {suggestion}; or give --replace-bucket if Cavatica shall lose {held}"
+    )]
+    OtherBucket {
+        /// The stack.
+        name: String,
+        /// Its bucket.
+        held: String,
+        /// The bucket that is given.
+        asked: String,
+        /// A name for a second stack.
+        suggestion: String,
+    },
+    /// Cavatica could not use the bucket.
+    #[error("nothing was changed, since Cavatica could not use the bucket: {0}")]
+    Bucket(String),
+    /// Somebody else has proposed changes.
+    #[error(
+        "stack {name} has change set {change_set}, which cavatica-connect did not create: execute or delete it first (`{delete}`), or \
+         give another --stack-name"
+    )]
+    ForeignChangeSet {
+        /// The stack.
+        name: String,
+        /// The change set.
+        change_set: String,
+        /// Command that deletes it.
+        delete: String,
+    },
+    /// An empty stack of unknown origin.
+    #[error(
+        "there is an empty stack {name} (REVIEW_IN_PROGRESS) that cavatica-connect did not create: give another --stack-name, or \
+         delete it (`{delete}`)"
+    )]
+    ForeignStack {
+        /// The stack.
+        name: String,
+        /// Command that deletes it.
+        delete: String,
+    },
+    /// The change set was not carried out.
+    #[error("the changes were not carried out: {why}{status}. {left}")]
+    NotExecuted {
+        /// Cause.
+        why: String,
+        /// The state of the stack, if another operation goes on there.
+        status: String,
+        /// What became of the change set.
+        left: String,
+    },
+    /// The outputs are those of the time before.
+    #[error(
+        "CloudFormation reports {status} and still shows the outputs of before: `{command}` shows the new ones in a minute"
+    )]
+    StaleOutputs {
+        /// The status.
+        status: String,
+        /// Command that shows them.
+        command: String,
+    },
+    /// IAM differs from the stack after the repair.
+    #[error("IAM still differs from what the stack asks for: {0}")]
+    NotRepaired(String),
 }
 
 fn in_words(kind: Kind) -> &'static str {
@@ -52,253 +130,452 @@ fn remedy(kind: Kind) -> &'static str {
     }
 }
 
-/// The progress, which decides what is said or taken back when a signal ends it.
+/// Progress of the command, which decides what a signal takes back.
 #[derive(Debug, Default)]
 enum Phase {
     /// Nothing of it is in AWS.
     #[default]
     Looking,
     /// A change set waits for an answer.
-    Proposed(Stacks, ChangeSet),
+    Proposed(Box<(Stacks, ChangeSet)>),
     /// CloudFormation is at work.
     Running {
-        /// The stack's ID, which names its region.
-        stack: String,
-        /// True if there was none before.
-        is_new: bool,
+        /// What goes on in AWS, and how to watch or stop it.
+        outlook: String,
     },
 }
 
-pub(super) fn run(args: DeployArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    can_go_on(args.yes, console)?;
+pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+    require_answer(args.yes || args.dry_run, console)?;
     if !is_stack_name(&args.stack_name) {
         return Err(Failure::new(Exit::Usage, LaunchError::StackName(args.stack_name)));
     }
-    let said = match args.output {
+    let progress = match args.output {
         OutputForm::Text => console.clone(),
         OutputForm::Json => console.aside(),
     };
     let phase = RefCell::new(Phase::default());
-    let deployed = async {
-        if let Some(stack) = deploy(&args, access, &said, &phase).await? {
-            outputs::print(&stack, args.output, console)?;
-        }
-        Ok(Exit::Done)
-    };
-    let result = run_until_signal(deployed, async || {
-        said.rest();
+    let command = Deploy { args: &args, connection, console: &progress, results: console, phase: &phase };
+    let result = run_until_signal(command.run(), async || {
+        progress.rest();
         interrupted(phase.take()).await
     });
-    said.rest();
+    progress.rest();
     result
 }
 
-/// Takes back what can be, and says what goes on.
+/// Withdraws a change set, and says what goes on.
 async fn interrupted(phase: Phase) -> String {
     match phase {
         Phase::Looking => children::end_all().to_owned(),
-        Phase::Proposed(stacks, change_set) => match stacks.withdraw(&change_set).await {
-            Ok(()) => "The proposal was taken back; nothing was changed.".to_owned(),
-            Err(error) => format!("The proposal {} is still there: {error}", change_set.id),
+        Phase::Proposed(proposed) => match proposed.0.withdraw(&proposed.1).await {
+            Ok(()) => "The change set was withdrawn; nothing was changed.".to_owned(),
+            Err(error) => format!("Change set {} is still there: {error}", proposed.1.name),
         },
-        Phase::Running { stack, is_new } => {
-            let region = stack.split(':').nth(3).unwrap_or_default();
-            let command = |what: &str| format!("  aws cloudformation {what} --region {region} --stack-name {stack}");
-            let mut said = format!("The stack goes on in AWS. To watch it:\n{}", command("describe-stack-events"));
-            if !is_new {
-                said.push_str(&format!("\nTo cancel the update:\n{}", command("cancel-update-stack")));
-            }
-            said.push_str(&format!("\nTo delete it:\n{}", command("delete-stack")));
-            said
-        }
+        Phase::Running { outlook } => outlook,
     }
 }
 
-/// Creates or updates the stack; returns it unless somebody says no.
-async fn deploy(
-    args: &DeployArgs,
-    access: &Access,
-    said: &Console,
-    phase: &RefCell<Phase>,
-) -> Result<Option<Stack>, Failure> {
-    said.wait("looking at the stack");
-    let site = Site::reach(access, args.region).await?;
-    // Whatever can be refused is refused before anything is in AWS, or is deleted there.
-    let (template, at) = source(args, &site).await?;
-    let mut given = args.parameters();
-    check_parameters(&template, &given).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let zip = args.code.zip.as_ref().map(|path| read_zip(path)).transpose()?;
-    let (purpose, before) = standing(&site, args, said, phase).await?;
-    let is_new = purpose != Purpose::Update;
-    let at = match at {
-        Some(at) => at,
-        None => {
-            let asset = match zip {
-                Some(zip) => zip,
-                None => built(said).await?,
+/// The template of an operation, and the code that has to be uploaded for it.
+struct Source {
+    template: Template,
+    at: TemplateAt,
+    code: Option<(Asset, Place)>,
+}
+
+/// One run of the command.
+struct Deploy<'d> {
+    args: &'d DeployArgs,
+    connection: &'d AwsConnection,
+    console: &'d Console,
+    results: &'d Console,
+    phase: &'d RefCell<Phase>,
+}
+
+impl Deploy<'_> {
+    async fn run(self) -> Result<Exit, Failure> {
+        let Self { args, console, .. } = self;
+        console.wait("looking at the stack");
+        let clients = RegionClients::reach(self.connection, args.region).await?;
+        console.rest();
+        print_caller(&clients.account, &[clients.region], console).await;
+        let published = match &args.code.release {
+            Some(at) => {
+                let version = args.code.release_version.as_deref();
+                Some(template_of_release(self.connection, clients.region, at, version, args.native).await?)
+            }
+            None => None,
+        };
+        let given = args.parameters();
+        let template = published.as_ref().map_or_else(|| self.own_template(&clients), |(template, _)| template.clone());
+        check_parameters(&template, &given).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let zip = args.code.zip.as_ref().map(|path| read_zip(path)).transpose()?;
+        let standing = self.standing(&clients).await?;
+        self.check_bucket(&clients, &given, standing.before()).await?;
+        let Some((purpose, before)) = self.make_way(&clients, standing).await? else { return Ok(Exit::Different) };
+        let source = self.source(&clients, published, zip).await?;
+        self.propose(&clients, source, purpose, before, given).await
+    }
+
+    /// The template whose parameters are checked; the place of its code does not show in them.
+    fn own_template(&self, clients: &RegionClients) -> Template {
+        if self.args.native {
+            return native::template(&Config::default());
+        }
+        let release = crate::template::Release::in_one(clients.region, "", "");
+        crate::template::provided::template(&Config::published(release))
+    }
+
+    async fn source(
+        &self,
+        clients: &RegionClients,
+        published: Option<(Template, TemplateAt)>,
+        zip: Option<Asset>,
+    ) -> Result<Source, Failure> {
+        if let Some((template, at)) = published {
+            return Ok(Source { template, at, code: None });
+        }
+        if self.args.native {
+            let template = native::template(&Config::default());
+            let at = TemplateAt::Body(template.to_yaml());
+            return Ok(Source { template, at, code: None });
+        }
+        let asset = match zip {
+            Some(zip) => zip,
+            None => built(self.console).await?,
+        };
+        let place = assets::place(&clients.account, clients.region);
+        let template = code::template_of(&asset, &place);
+        let at = TemplateAt::Body(template.to_yaml());
+        Ok(Source { template, at, code: Some((asset, place)) })
+    }
+
+    /// Refuses another bucket than the stack's, and a bucket that Cavatica could not use.
+    async fn check_bucket(
+        &self,
+        clients: &RegionClients,
+        given: &[(String, String)],
+        before: Option<&Stack>,
+    ) -> Result<(), Failure> {
+        let (args, console) = (self.args, self.console);
+        let asked = given.iter().find(|(name, _)| name == "BucketName").map(|(_, bucket)| bucket);
+        let held = before.and_then(|stack| stack.parameters.get("BucketName"));
+        match (held, asked) {
+            (None, None) => return Err(Failure::new(Exit::Usage, DeployError::NoBucket)),
+            (Some(held), Some(asked)) if held != asked && !args.replace_bucket => {
+                return Err(DeployError::OtherBucket {
+                    name: args.stack_name.clone(),
+                    held: held.clone(),
+                    asked: asked.clone(),
+                    suggestion: preview::name_for(asked, &args.stack_name),
+                }
+                .into());
+            }
+            _ => {}
+        }
+        let mut after: Parameters = before.map(|stack| stack.parameters.clone()).unwrap_or_default();
+        after.extend(given.iter().cloned());
+        let checks = after.get("Checks").map(String::as_str);
+        let is_enforced = matches!(checks, None | Some("Enforce"));
+        console.wait("looking at the bucket");
+        let observations = preflight::look(&clients.account, clients.region, &after).await;
+        console.rest();
+        console.part("The bucket");
+        let mut wrong = Vec::new();
+        for observation in observations {
+            match observation {
+                Observation::Fine(text) => console.holds(&text),
+                Observation::Note(text) => console.say(&format!("Note: {text}")),
+                Observation::Unseen(text) => console.say(&format!("Not seen: {text}")),
+                Observation::Wrong(text) if is_enforced => wrong.push(text),
+                Observation::Wrong(text) => console.say(&format!("Note, since Checks is not Enforce: {text}")),
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(DeployError::Bucket(wrong.join("; ")).into()) }
+    }
+
+    /// Proposes the operation, shows it, asks, and carries it out.
+    async fn propose(
+        &self,
+        clients: &RegionClients,
+        source: Source,
+        purpose: Purpose,
+        before: Option<Stack>,
+        mut given: Vec<(String, String)>,
+    ) -> Result<Exit, Failure> {
+        let args = self.args;
+        let Source { template, at, code } = source;
+        let needs_id = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
+        let is_generated =
+            purpose != Purpose::Update && needs_id && !given.iter().any(|(name, _)| name == "ExternalId");
+        if is_generated {
+            given.push(("ExternalId".to_owned(), documents::random_external_id()?.to_string()));
+        }
+        let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+        let proposal = Proposal {
+            stack_name: args.stack_name.clone(),
+            purpose,
+            template: at,
+            parameters: parameters(&names, &given, before.as_ref()),
+            names_iam: args.native,
+        };
+        let Some(change_set) = self.proposed(clients, &proposal).await? else {
+            return match before {
+                Some(stack) => self.unchanged(clients, &template, code, proposal, stack).await,
+                None => Ok(Exit::Done),
             };
-            let place = assets::place(&site.account, site.region);
-            said.wait(&format!("uploading the function's code to bucket {}", place.bucket));
-            upload(&site.account, &asset, place).await?
+        };
+        self.print_changes(&template, &proposal, before.as_ref(), &change_set, is_generated);
+        let after = parameters_after(&template, &proposal, before.as_ref());
+        let lost = before.as_ref().map(|stack| losses(&stack.parameters, &after)).unwrap_or_default();
+        let question = if lost.is_empty() {
+            "Carry this out?".to_owned()
+        } else {
+            format!("Carry this out? Cavatica loses {}.", lost.join(", and "))
+        };
+        if !self.agreed(clients, &change_set, &question).await? {
+            return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
         }
-    };
-    let has_to_be_given = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
-    if is_new && has_to_be_given && !given.iter().any(|(name, _)| name == "ExternalId") {
-        given.push(("ExternalId".to_owned(), documents::random_external_id()?.to_string()));
-    }
-    let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
-    let proposal = Proposal {
-        stack_name: args.stack_name.clone(),
-        purpose,
-        template: at,
-        parameters: parameters(&names, &given, before.as_ref()),
-        names_iam: args.native,
-    };
-    said.wait("asking CloudFormation what would change");
-    let change_set = site.stacks.propose(&proposal).await?;
-    said.rest();
-    let Some(change_set) = change_set else {
-        said.say(&format!("Stack {} is as it should be: nothing to change.", args.stack_name));
-        return Ok(before);
-    };
-    phase.replace(Phase::Proposed(site.stacks.clone(), change_set.clone()));
-    tell_changes(&template, &proposal, before.as_ref(), &change_set, said);
-    if !args.yes && !said.ask("Carry this out?").await? {
-        site.stacks.withdraw(&change_set).await?;
-        phase.take();
-        said.say(&"Nothing was changed.");
-        return Ok(None);
+        let stack = self.execute(clients, change_set, code, before.as_ref()).await?;
+        outputs::print(&stack, args.output, purpose != Purpose::Update, self.results)?;
+        Ok(Exit::Done)
     }
 
-    let stack = change_set.stack_id.clone();
-    // What happened before is no news.
-    let mut seen = Seen::default();
-    site.stacks.catch_up(&stack, &mut seen).await?;
-    // Before the call: from here on nobody can tell whether AWS has begun.
-    phase.replace(Phase::Running { stack: stack.clone(), is_new });
-    site.stacks.execute(&change_set).await?;
-    site.follow(&stack, &mut seen, said).await?;
-    Ok(site.stacks.find(&stack).await?)
-}
-
-/// The purpose of the operation, and the stack as it is before. One whose creation failed is deleted first, if whoever is asked
-/// agrees.
-async fn standing(
-    site: &Site,
-    args: &DeployArgs,
-    said: &Console,
-    phase: &RefCell<Phase>,
-) -> Result<(Purpose, Option<Stack>), Failure> {
-    let name = &args.stack_name;
-    let found = site.stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE");
-    let way = found.as_ref().map_or(Way::Create, |stack| Way::of(&stack.status));
-    said.rest();
-    if matches!(way, Way::Create | Way::DeleteAndCreate)
-        && !args.parameters().iter().any(|(name, _)| name == "BucketName")
-    {
-        return Err(Failure::new(Exit::Usage, DeployError::NoBucket));
-    }
-    let Some(stack) = found else { return Ok((Purpose::NewStack, None)) };
-    if way != Way::Create {
-        let wanted = if args.native { Kind::Native } else { Kind::ByFunction };
-        let kind = site.kind(&stack, name).await?;
-        if kind != wanted && way == Way::Update {
-            return Err(DeployError::OtherKind { name: name.clone(), kind }.into());
-        }
-    }
-    let not_now = |remedy: String| StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy };
-    let command = |what: &str| format!("`aws cloudformation {what} --stack-name {}`", stack.id);
-    match way {
-        Way::Create => Ok((Purpose::EmptyStack, None)),
-        Way::Update => Ok((Purpose::Update, Some(stack))),
-        Way::Wait => Err(not_now(format!("wait for its end, which {} shows", command("describe-stack-events"))).into()),
-        Way::ContinueRollback => Err(not_now(format!("run {} first", command("continue-update-rollback"))).into()),
-        Way::Delete => Err(not_now(format!("run {} first", command("delete-stack"))).into()),
-        Way::DeleteAndCreate => {
-            let mut seen = Seen::default();
-            site.stacks.catch_up(&stack.id, &mut seen).await?;
-            let cause = first_cause(&seen.events).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
-            said.say(&format!("Stack {name} is in {}, because its creation failed. {cause}", stack.status));
-            if !args.yes && !said.ask("Delete it and create it again?").await? {
-                return Err(not_now("it can only be deleted, and was not".to_owned()).into());
+    /// Proposes an operation; `None` if there is nothing to change.
+    async fn proposed(&self, clients: &RegionClients, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
+        self.console.wait("asking CloudFormation what would change");
+        let change_set = ChangeSet::new(proposal);
+        // Before the call: a signal may come while CloudFormation creates it.
+        self.phase.replace(Phase::Proposed(Box::new((clients.stacks.clone(), change_set.clone()))));
+        let proposed = clients.stacks.propose(proposal, &change_set).await;
+        self.console.rest();
+        match proposed {
+            Ok(Some(change_set)) => {
+                self.phase.replace(Phase::Proposed(Box::new((clients.stacks.clone(), change_set.clone()))));
+                Ok(Some(change_set))
             }
-            site.stacks.delete(&stack.id).await?;
-            phase.replace(Phase::Running { stack: stack.id.clone(), is_new: true });
-            site.follow(&stack.id, &mut seen, said).await?;
-            phase.take();
-            Ok((Purpose::NewStack, None))
+            Ok(None) => {
+                self.phase.take();
+                Ok(None)
+            }
+            Err(error) => {
+                self.phase.take();
+                Err(error.into())
+            }
         }
     }
-}
 
-/// The template, and where CloudFormation reads it, unless it has to be uploaded first.
-async fn source(args: &DeployArgs, site: &Site) -> Result<(Template, Option<TemplateAt>), Failure> {
-    if let Some(at) = &args.code.release {
-        let version = args.code.release_version.as_deref();
-        let (template, at) = template_of_release(site, at, version, args.native).await?;
-        return Ok((template, Some(at)));
+    /// Asks the question; withdraws the change set if the answer is no or nobody wants to be asked.
+    async fn agreed(&self, clients: &RegionClients, change_set: &ChangeSet, question: &str) -> Result<bool, Failure> {
+        let Self { args, console, .. } = *self;
+        if args.dry_run {
+            console.say(&question.replace("Carry this out? ", ""));
+        } else if args.yes || console.ask(question).await? {
+            if args.yes && question.contains(" loses ") {
+                console.say(&question.replace("Carry this out? ", ""));
+            }
+            return Ok(true);
+        }
+        clients.stacks.withdraw(change_set).await?;
+        self.phase.take();
+        let remark = if args.dry_run { " (--dry-run)" } else { "" };
+        console.say(&format!("Nothing was changed{remark}."));
+        Ok(false)
     }
-    if args.native {
-        let template = native::template(&Config::default());
-        let body = template.to_yaml();
-        return Ok((template, Some(TemplateAt::Body(body))));
-    }
-    // The parameters of the template that will be uploaded: where the code is does not show in them.
-    let release = Release::in_one(site.region, "", "");
-    Ok((provided::template(&Config::published(release)), None))
-}
 
-fn tell_changes(
-    template: &Template,
-    proposal: &Proposal,
-    before: Option<&Stack>,
-    change_set: &ChangeSet,
-    said: &Console,
-) {
-    let verb = if proposal.purpose == Purpose::Update { "Update" } else { "Create" };
-    said.part(&format!("{verb} stack {}", proposal.stack_name));
-    for change in &change_set.changes {
-        let tone = if change.action == "Remove" || change.may_replace { Tone::Bad } else { Tone::Good };
-        let remark = if change.may_replace { "may be replaced" } else { "" };
-        said.row(tone, &format!("{:<8}", change.action), &format!("{:<20}", change.logical_id), &change.kind, remark);
-    }
-    let is_hidden = |name: &str| template.parameters().any(|it| it.name == name && it.no_echo);
-    let held = before.map(|stack| stack.parameters.clone()).unwrap_or_default();
-    let mut after = held.clone();
-    for (name, value) in &proposal.parameters {
-        let ParameterValue::Given(value) = value else { continue };
-        let was = held.get(name);
-        after.insert(name.clone(), value.clone());
-        match was {
-            _ if is_hidden(name) => said.entry(name, "given, and hidden"),
-            Some(was) if was == value => {}
-            Some(was) => said.entry(name, &format!("{value} (until now \"{was}\")")),
-            None => said.entry(name, value),
+    /// Uploads the code, executes the change set and follows it; returns the stack as it is afterwards.
+    async fn execute(
+        &self,
+        clients: &RegionClients,
+        change_set: ChangeSet,
+        code: Option<(Asset, Place)>,
+        before: Option<&Stack>,
+    ) -> Result<Stack, Failure> {
+        let Self { console, .. } = *self;
+        let (stacks, region, invocation) = (&clients.stacks, clients.region, &clients.account.invocation);
+        if let Some((asset, place)) = &code {
+            console.wait(&format!("uploading the function's code to bucket {}", place.bucket));
+            let uploaded = code::upload(&clients.account, asset, place).await;
+            console.rest();
+            if let Err(error) = uploaded {
+                return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
+            }
+        }
+        // Earlier events are no news.
+        let mut known = KnownEvents::default();
+        if let Err(error) = stacks.catch_up(&change_set.stack_id, &mut known).await
+            && !error.is_transient()
+        {
+            return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
+        }
+        let token = new_token();
+        let kind = if change_set.purpose == Purpose::Update { OperationKind::Update } else { OperationKind::Create };
+        let operation = Operation { stack_id: change_set.stack_id.clone(), token: Some(token.clone()), kind };
+        // Before the call: from here on only AWS knows whether the operation has started.
+        let outlook = outlook(&operation, region, invocation);
+        self.phase.replace(Phase::Running { outlook });
+        if let Err(error) = stacks.execute(&change_set, &token).await {
+            if error.is_transient() || error.aws().is_some_and(|error| error.is_about_credentials()) {
+                return Err(StackProblem::of_start(error, &operation, region, invocation));
+            }
+            self.phase.take();
+            return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
+        }
+        clients.follow(&operation, &mut known, console).await?;
+        let fresh = stacks.find_fresh(&operation.stack_id, &known, before).await;
+        self.phase.take();
+        match fresh? {
+            Some(stack) => Ok(stack),
+            None => {
+                let status = known.all.last().map(|event| event.status.clone()).unwrap_or_default();
+                let command = invocation.command(&["status", "--stack-name", &self.args.stack_name], Some(region));
+                Err(DeployError::StaleOutputs { status, command }.into())
+            }
         }
     }
-    for parameter in template.parameters() {
-        if let Some(default) = &parameter.default {
-            after.entry(parameter.name.to_owned()).or_insert_with(|| default.clone());
-        }
+
+    /// Withdraws a change set that is not carried out; returns the error that says so.
+    async fn withdrawn(&self, clients: &RegionClients, change_set: &ChangeSet, why: String) -> Failure {
+        let args = self.args;
+        let found = clients.stacks.find(&args.stack_name).await.ok().flatten();
+        let status =
+            found.filter(|stack| stack.status.ends_with("_IN_PROGRESS") && !stack.status.starts_with("REVIEW"));
+        let status = status
+            .map(|stack| format!(". Another operation was first: stack {} is in {}", args.stack_name, stack.status))
+            .unwrap_or_default();
+        let left = match clients.stacks.withdraw(change_set).await {
+            Ok(()) => "The change set was withdrawn; this command changed nothing in the stack".to_owned(),
+            Err(error) => {
+                let delete = ["cloudformation", "delete-change-set", "--stack-name", &change_set.stack_name];
+                let delete = [&delete[..], &["--change-set-name", &change_set.name]].concat();
+                let delete = clients.account.invocation.aws(&delete, Some(clients.region));
+                format!("The change set is still there ({error}). To delete it: `{delete}`")
+            }
+        };
+        self.phase.take();
+        DeployError::NotExecuted { why, status, left }.into()
     }
-    match (before.and_then(|stack| permissions_of_stack(&stack.parameters)), permissions_of_stack(&after)) {
-        (Some(was), Some(will)) if was != will => {
-            said.part("What Cavatica may do: the difference");
-            said.difference(&was, &will);
+
+    /// Looks at IAM where CloudFormation has nothing to change, and offers to repair what differs.
+    async fn unchanged(
+        &self,
+        clients: &RegionClients,
+        template: &Template,
+        code: Option<(Asset, Place)>,
+        proposal: Proposal,
+        stack: Stack,
+    ) -> Result<Exit, Failure> {
+        let Self { args, console, .. } = *self;
+        let name = &args.stack_name;
+        if args.native {
+            let command = ["cloudformation", "detect-stack-drift", "--stack-name", name];
+            console.say(&format!(
+                "Nothing to change: template and parameters are those of stack {name}. IAM was not looked at; CloudFormation does that: \
+                 `{}`",
+                clients.account.invocation.aws(&command, Some(clients.region))
+            ));
+            outputs::print(&stack, args.output, false, self.results)?;
+            return Ok(Exit::Done);
         }
-        (None, Some(will)) => {
-            said.part("What Cavatica may do");
-            said.json(&will);
+        let looked = self.look_at_iam(clients, &stack).await?;
+        if looked.is_as_requested() {
+            console.say(&format!(
+                "Nothing to change: template and parameters are those of stack {name}, its function would change nothing in IAM, and \
+                 the role carries no other policy."
+            ));
+            outputs::print(&stack, args.output, false, self.results)?;
+            return Ok(Exit::Done);
         }
-        _ => {}
+        console.part("IAM differs from what the stack asks for");
+        looked.drift.iter().for_each(|step| console.row(Tone::Bad, "repair", "", "", step));
+        looked
+            .additions
+            .iter()
+            .for_each(|it| console.row(Tone::Bad, "foreign", "", "", &it.describe(&clients.account.invocation)));
+        if looked.drift.is_empty() || !template.parameters().any(|parameter| parameter.name == REPAIR) {
+            return Ok(Exit::Different);
+        }
+        let mut proposal = proposal;
+        proposal.parameters.retain(|(name, _)| name != REPAIR);
+        let token = format!("{:08x}", getrandom::u32()?);
+        proposal.parameters.push((REPAIR.to_owned(), ParameterValue::Given(token)));
+        let Some(change_set) = self.proposed(clients, &proposal).await? else { return Ok(Exit::Different) };
+        let question = "Carry this out? It has the function put back the rows marked \"repair\".";
+        if !self.agreed(clients, &change_set, question).await? {
+            return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
+        }
+        let stack = self.execute(clients, change_set, code, Some(&stack)).await?;
+        let looked = self.look_at_iam(clients, &stack).await?;
+        if !looked.drift.is_empty() {
+            return Err(DeployError::NotRepaired(looked.drift.join("; ")).into());
+        }
+        console.holds(&"repaired: the function would change nothing in IAM now");
+        outputs::print(&stack, args.output, false, self.results)?;
+        Ok(if looked.is_as_requested() { Exit::Done } else { Exit::Different })
     }
-    let gives_id =
-        proposal.parameters.iter().any(|(name, value)| name == "ExternalId" && *value != ParameterValue::Previous);
-    if before.is_none() || gives_id {
-        said.part("Who may assume the role");
-        said.say(&trust_of_stack(&after));
+
+    async fn look_at_iam(&self, clients: &RegionClients, stack: &Stack) -> Result<Looked, Failure> {
+        self.console.wait("looking at IAM");
+        let resources = clients.stacks.resources(&stack.id).await?;
+        let boundary = resources.get("Boundary").map(String::as_str).unwrap_or_default();
+        let looked = drift::look(&clients.account, clients.region, stack, boundary).await;
+        self.console.rest();
+        Ok(looked?)
     }
-    if before.is_some() && gives_id {
-        said.say(&"If that is another one than until now, Cavatica reaches nothing until it is entered there.");
+
+    fn print_changes(
+        &self,
+        template: &Template,
+        proposal: &Proposal,
+        before: Option<&Stack>,
+        change_set: &ChangeSet,
+        is_generated: bool,
+    ) {
+        let console = self.console;
+        let verb = if proposal.purpose == Purpose::Update { "Update" } else { "Create" };
+        console.part(&format!("{verb} stack {}", proposal.stack_name));
+        let after = parameters_after(template, proposal, before);
+        if let Some(grants) = grants(&after) {
+            console.entry("Grants", &grants);
+        }
+        for change in &change_set.changes {
+            let is_replaced = preview::replaces(change, proposal, before);
+            let tone = if change.action == "Remove" || is_replaced { Tone::Bad } else { Tone::Good };
+            let remark = if is_replaced { "may be replaced" } else { "" };
+            let (action, id) = (format!("{:<8}", change.action), format!("{:<20}", change.logical_id));
+            console.row(tone, &action, &id, &change.kind, remark);
+        }
+        let is_hidden = |name: &str| template.parameters().any(|it| it.name == name && it.no_echo);
+        let held = before.map(|stack| stack.parameters.clone()).unwrap_or_default();
+        for (name, value) in &proposal.parameters {
+            let ParameterValue::Given(value) = value else { continue };
+            match held.get(name) {
+                _ if is_hidden(name) && is_generated => console.entry(name, "random, made now; the outputs show it"),
+                _ if is_hidden(name) => console.entry(name, "as given; not shown here"),
+                Some(was) if was == value => {}
+                Some(was) => console.entry(name, &format!("{value} (until now \"{was}\")")),
+                None => console.entry(name, value),
+            }
+        }
+        match (before.and_then(|stack| permissions_of_stack(&stack.parameters)), permissions_of_stack(&after)) {
+            (Some(was), Some(will)) if was != will => {
+                console.part("What Cavatica may do: the difference");
+                console.difference(&was, &will);
+            }
+            (None, Some(will)) => {
+                console.part("What Cavatica may do");
+                console.json(&will);
+            }
+            _ => {}
+        }
+        let gives_id =
+            proposal.parameters.iter().any(|(name, value)| name == "ExternalId" && *value != ParameterValue::Previous);
+        if before.is_none() || gives_id {
+            console.part("Who may assume the role");
+            console.say(&trust_of_stack(&after));
+        }
+        if before.is_some() && gives_id {
+            console.say(&"If that is another one than until now, Cavatica reaches nothing until it is entered there.");
+        }
     }
 }

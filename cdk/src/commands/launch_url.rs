@@ -3,7 +3,7 @@
 use cavatica_access::owner::StackId;
 use serde_json::{Map, Value, json};
 
-use crate::account::Access;
+use crate::account::AwsConnection;
 use crate::cli::args::LaunchUrlArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
@@ -14,17 +14,19 @@ use crate::launch::update::{CAVEAT, update_url};
 use crate::launch::url::{Launch, LaunchError, launch_url, notes};
 use crate::template::STACK_NAME;
 
-pub(super) fn run(args: LaunchUrlArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(print(args, access, console), async || "Nothing was changed.".to_owned());
+pub(super) fn run(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+    let result = run_until_signal(print(args, connection, console), async || "Nothing was changed.".to_owned());
     console.rest();
     result
 }
 
-async fn print(args: LaunchUrlArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
+async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let usage = |error: LaunchError| Failure::new(Exit::Usage, error);
     let region = args.update.as_ref().map(|stack| stack.region.as_str()).or(args.region);
     let source = match (&args.release, args.template_url) {
-        (Some(at), _) => Source::of_release(access, at, args.release_version.as_deref(), region, args.native).await?,
+        (Some(at), _) => {
+            Source::of_release(connection, at, args.release_version.as_deref(), region, args.native).await?
+        }
         (None, template_url) => Source::at_address(template_url.unwrap_or_default(), args.native),
     };
     let link = match args.update {

@@ -8,14 +8,22 @@ use crate::console::Console;
 use crate::deploy::outputs;
 use crate::deploy::standing::Stack;
 
-/// Prints the outputs. The external ID is for a terminal or a program that asks for it, and for no log.
-pub(super) fn print(stack: &Stack, form: OutputForm, console: &Console) -> Result<(), Failure> {
+/// Prints the outputs; `NextSteps` only for a new stack. The external ID is for a terminal or a program that asks for it,
+/// and for no log.
+pub(super) fn print(stack: &Stack, form: OutputForm, is_new: bool, console: &Console) -> Result<(), Failure> {
     if let OutputForm::Json = form {
         console.print(&format!("{:#}", json!({"StackId": stack.id, "Outputs": stack.outputs})))?;
         return Ok(());
     }
+    let mut outputs = stack.outputs.clone();
+    if !is_new {
+        outputs.remove("NextSteps");
+    }
+    if outputs.is_empty() {
+        return Ok(());
+    }
     console.part("What the administrator copies into Cavatica");
     let hidden = (!console.is_watched()).then_some("hidden, since this may be a log: --output json has it");
-    outputs::tell(&stack.outputs, hidden, console);
+    outputs::tell(&outputs, hidden, console);
     Ok(())
 }

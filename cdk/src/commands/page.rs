@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::account::Access;
+use crate::account::AwsConnection;
 use crate::cli::args::PageArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
@@ -21,16 +21,16 @@ struct WriteError {
     source: io::Error,
 }
 
-pub(super) fn run(args: PageArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(write(args, access, console), async || "Nothing was written.".to_owned());
+pub(super) fn run(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+    let result = run_until_signal(write(args, connection, console), async || "Nothing was written.".to_owned());
     console.rest();
     result
 }
 
-async fn write(args: PageArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
+async fn write(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let (version, at) = match &args.release {
         Some(list) => {
-            let release = source::release(access, list, args.release_version.as_deref()).await?;
+            let release = source::release(connection, list, args.release_version.as_deref()).await?;
             (release.version.clone(), Some(release.at()))
         }
         None => (VERSION.to_owned(), None),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use cavatica_local::workspace::{Workspace, WorkspaceError};
 
-use crate::account::{Access, Account};
+use super::stack::print_caller;
+use crate::account::{Account, AwsConnection};
 use crate::cli::args::PublishArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
@@ -64,14 +65,14 @@ impl Obstacles {
     }
 }
 
-pub(super) fn run(args: PublishArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let places = args.places().map_err(|error| Failure::new(Exit::Usage, error))?;
     let package = Package::read(&folder(args.package.clone())?)?;
     let publication = Publication::of(&package, places);
     if publication.entry.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
-    run_until_signal(publish(&publication, &args, access, console), async || {
+    run_until_signal(publish(&publication, &args, connection, console), async || {
         console.rest();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
             .to_owned()
@@ -88,14 +89,16 @@ fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
 async fn publish(
     publication: &Publication,
     args: &PublishArgs,
-    access: &Access,
+    connection: &AwsConnection,
     console: &Console,
 ) -> Result<Exit, Failure> {
     let wish = &args.wish();
     console.wait("looking at the buckets");
-    let account = Account::of_caller(access).await?;
+    let account = Account::of_caller(connection).await?;
     let surveyed = carry_out::survey(&account, publication, wish).await;
     console.rest();
+    let regions: Vec<_> = publication.places.iter().map(|place| place.region.as_str()).collect();
+    print_caller(&account, &regions, console).await;
     tell_plan(publication, &account, &surveyed, console);
     if let Some(obstacles) = Obstacles::of(publication, &surveyed) {
         return Err(PublishError::Obstacles(obstacles).into());

@@ -7,8 +7,8 @@ use cavatica_local::children;
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 
-use super::stack::{Site, can_go_on, read_zip, template_of_release};
-use crate::account::{Access, Account};
+use super::stack::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
+use crate::account::{Account, AwsConnection};
 use crate::cli::args::RehearseArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
@@ -36,10 +36,10 @@ enum RehearsalError {
     Left(String),
 }
 
-pub(super) fn run(args: RehearseArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    can_go_on(args.yes || args.local || args.clean_up, console)?;
+pub(super) fn run(args: RehearseArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+    require_answer(args.yes || args.local || args.clean_up, console)?;
     let on_stage = RefCell::new(None);
-    let result = run_until_signal(rehearse(&args, access, console, &on_stage), async || {
+    let result = run_until_signal(rehearse(&args, connection, console, &on_stage), async || {
         console.rest();
         match on_stage.take() {
             // A played account is gone with its engine.
@@ -56,7 +56,7 @@ pub(super) fn run(args: RehearseArgs, access: &Access, console: &Console) -> Res
 
 async fn rehearse(
     args: &RehearseArgs,
-    access: &Access,
+    connection: &AwsConnection,
     console: &Console,
     on_stage: &RefCell<Option<Stage>>,
 ) -> Result<Exit, Failure> {
@@ -68,8 +68,8 @@ async fn rehearse(
         return locally(args, name, &telling).await;
     }
     console.wait("looking at the account");
-    let site = Site::reach(access, args.region).await?;
-    let stage = Stage::new(site.account.clone(), site.region, name);
+    let clients = RegionClients::reach(connection, args.region).await?;
+    let stage = Stage::new(clients.account.clone(), clients.region, name);
     if args.clean_up {
         console.rest();
         clear(&stage, console).await?;
@@ -82,18 +82,19 @@ async fn rehearse(
     let code = match &args.code.release {
         Some(at) => {
             let version = args.code.release_version.as_deref();
-            Code::Published(template_of_release(&site, at, version, false).await?.1)
+            Code::Published(template_of_release(connection, clients.region, at, version, false).await?.1)
         }
         None => zip(args, console).await?,
     };
     console.rest();
-    console.part(&format!("Rehearsal {} in account {}, {}", stage.name, stage.account.id, stage.region));
+    print_caller(&stage.account, &[stage.region], console).await;
+    console.part(&format!("Rehearsal {}", stage.name));
     console
         .say(&"Makes a bucket, stacks and roles, whose names all begin with that of the rehearsal, and removes them.");
     console.say(&"Takes some ten minutes; costs less than a cent.");
     if !args.yes && !console.ask("Begin?").await? {
         console.say(&"Nothing was changed.");
-        return Ok(Exit::Done);
+        return Ok(Exit::Failed);
     }
     on_stage.replace(Some(stage.clone()));
     let played = play(&stage, &code, &telling, args.keep_going).await;

@@ -1,50 +1,61 @@
-//! Shared by `deploy`, `status` and `destroy`: the way to the stack that they are about, and following what goes on there.
+//! Shared by the commands about a stack: the region's clients, following an operation, and what a user can do about it.
 
 use std::path::{Path, PathBuf};
 
-use crate::account::{Access, Account};
+use crate::account::{Account, AwsConnection, AwsError};
 use crate::address::Address;
 use crate::cfn::Template;
 use crate::cli::exit::{Exit, Failure};
 use crate::console::Console;
 use crate::deploy::change_set::TemplateAt;
-use crate::deploy::client::Stacks;
-use crate::deploy::follow::{Seen, first_cause};
+use crate::deploy::client::{StackError, Stacks};
+use crate::deploy::follow::{Ending, KnownEvents, Operation, OperationKind, Progress, first_cause};
+use crate::deploy::remedy::remedy;
 use crate::deploy::standing::{Kind, Stack};
 use crate::deploy::watch;
+use crate::invocation::Invocation;
 use crate::launch::source::{ListAt, Source};
 use crate::regions;
-use crate::release::zip::Asset;
+use crate::release::zip::{Asset, ZipError};
 
 /// Why nothing can be done about a stack.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StackProblem {
     /// A question would have no answer.
-    #[error("nobody can be asked here, since this is no terminal: add --yes to go on without a question")]
+    #[error("cannot ask for confirmation: standard input is not a terminal; pass --yes")]
     NobodyToAsk,
-    /// The zip is not there.
+    /// The zip cannot be read.
     #[error("cannot read {path}: give the zip that `cavatica-connect package` wrote")]
     Zip {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// Nobody says where.
-    #[error("the region is not known: give it with --region")]
-    NoRegion,
+    /// The zip is no function.
+    #[error("{path} cannot be the function's code")]
+    NotCode {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: ZipError,
+    },
+    /// No region is configured.
+    #[error("the region is not known{0}: give it with --region")]
+    NoRegion(String),
     /// The stack is of somebody else's template.
     #[error("stack {0} is there and not one of cavatica-connect's: give another --stack-name")]
     Foreign(String),
-    /// It cannot be worked on now.
+    /// The stack's status allows no operation.
     #[error("stack {name} is in {status}: {remedy}")]
     NotNow {
         /// The stack.
         name: String,
         /// Its status.
         status: String,
-        /// The task.
+        /// What to do first.
         remedy: String,
     },
     /// The operation failed.
@@ -55,75 +66,177 @@ pub(super) enum StackProblem {
         /// The first failure among its events.
         cause: String,
     },
+    /// An operation of somebody else replaced this one.
+    #[error(
+        "somebody else's operation took over: the stack ended in {status}. This command's operation did not finish"
+    )]
+    TakenOver {
+        /// Status of the stack.
+        status: String,
+    },
+    /// The operation can no longer be followed.
+    #[error("cannot follow the operation any longer: {why}\n{outlook}")]
+    Lost {
+        /// Cause.
+        why: StackError,
+        /// What goes on in AWS, and how to watch or stop it.
+        outlook: String,
+    },
 }
 
-/// The account and region that a command works in.
-pub(super) struct Site {
+/// The clients of one region.
+pub(super) struct RegionClients {
     pub(super) account: Account,
     pub(super) region: &'static str,
     pub(super) stacks: Stacks,
 }
 
-/// Sees that somebody can be asked, or that nobody has to be.
-pub(super) fn can_go_on(yes: bool, console: &Console) -> Result<(), Failure> {
+/// Refuses to go on where a question would have no answer.
+pub(super) fn require_answer(yes: bool, console: &Console) -> Result<(), Failure> {
     if yes || console.can_ask() { Ok(()) } else { Err(Failure::new(Exit::Usage, StackProblem::NobodyToAsk)) }
 }
 
-/// The function's zip.
+/// Reads the function's zip, and refuses a file that cannot be it.
 pub(super) fn read_zip(path: &Path) -> Result<Asset, StackProblem> {
-    let read = std::fs::read(path).map_err(|source| StackProblem::Zip { path: path.to_owned(), source })?;
-    Ok(Asset::from_zip(read))
+    let bytes = std::fs::read(path).map_err(|source| StackProblem::Zip { path: path.to_owned(), source })?;
+    Asset::checked(bytes).map_err(|source| StackProblem::NotCode { path: path.to_owned(), source })
 }
 
-/// The template of a release, and where CloudFormation reads it.
+/// Returns the template of a release, and the address where CloudFormation reads it.
 pub(super) async fn template_of_release(
-    site: &Site,
+    connection: &AwsConnection,
+    region: &str,
     at: &ListAt,
     version: Option<&str>,
     native: bool,
 ) -> Result<(Template, TemplateAt), Failure> {
-    let source = Source::of_release(&site.account.access, at, version, Some(site.region), native).await?;
+    let source = Source::of_release(connection, at, version, Some(region), native).await?;
     let address = Address::read(&source.template_url).map(|address| address.by_path());
     Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))))
 }
 
-impl Site {
-    /// Finds out whose account it is, and in which region the stack is to be looked for.
-    pub(super) async fn reach(access: &Access, region: Option<&'static str>) -> Result<Self, Failure> {
-        let account = Account::of_caller(access).await?;
+/// Prints account, alias, region and caller: what a user reads before answering a question.
+pub(super) async fn print_caller(account: &Account, regions: &[&str], console: &Console) {
+    let alias = account
+        .alias(regions.first().unwrap_or(&"us-east-1"))
+        .await
+        .map(|alias| format!(" ({alias})"))
+        .unwrap_or_default();
+    console.part("Where");
+    console.entry("Account", &format!("{}{alias}", account.id));
+    console.entry("Region", &regions.join(", "));
+    console.entry("Caller", &account.caller);
+}
+
+impl RegionClients {
+    /// Returns the clients of the region that is given, or else configured.
+    pub(super) async fn reach(connection: &AwsConnection, region: Option<&'static str>) -> Result<Self, Failure> {
+        let account = Account::of_caller(connection).await?;
         let region = match region.or(account.region()) {
             Some(region) => regions::commercial(region).map_err(|error| Failure::new(Exit::Usage, error))?,
-            None => return Err(Failure::new(Exit::Usage, StackProblem::NoRegion)),
+            None => {
+                let profile = connection.invocation.profile.as_deref();
+                let profile = profile.map(|profile| format!(", and profile {profile} has none")).unwrap_or_default();
+                return Err(Failure::new(Exit::Usage, StackProblem::NoRegion(profile)));
+            }
         };
-        let stacks = Stacks::new(account.cloudformation(region));
+        let stacks = Stacks::of(&account, region);
         Ok(Self { account, region, stacks })
     }
 
-    /// The template that a stack has; one of somebody else's is refused.
+    /// Returns the template that a stack has; one of somebody else's is refused.
     pub(super) async fn kind(&self, stack: &Stack, name: &str) -> Result<Kind, Failure> {
         let description = self.stacks.description(&stack.id).await?;
         Kind::of(&description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
     }
 
-    /// Follows an operation to its end, telling every event that was not seen yet, and of a failure what the function and
-    /// hooks say about it.
-    pub(super) async fn follow(&self, stack: &str, seen: &mut Seen, said: &Console) -> Result<(), Failure> {
-        let begun = seen.events.len();
-        said.wait("waiting for CloudFormation");
-        let ended =
-            watch::to_the_end(&self.account, self.region, &self.stacks, stack, seen, |event| event.print(said)).await;
-        said.rest();
-        let ended = ended?;
-        if matches!(ended.status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE") {
+    /// Follows an operation to its end and prints its events, and for a failure the findings of function and hooks.
+    ///
+    /// # Errors
+    ///
+    /// Every end but the complete one of the operation itself.
+    pub(super) async fn follow(
+        &self,
+        operation: &Operation,
+        known: &mut KnownEvents,
+        console: &Console,
+    ) -> Result<(), Failure> {
+        let begun = known.all.len();
+        console.wait("waiting for CloudFormation");
+        let mut has_cause = false;
+        let watched = watch::watch(&self.account, &self.stacks, operation, known, |progress| match progress {
+            Progress::Event(event) => {
+                // The first cause is printed once, at the end.
+                event.print(console, has_cause);
+                has_cause |= event.is_failure();
+            }
+            Progress::Trouble(error) => {
+                console.note(&format!("{error}. The operation goes on in AWS; this command keeps trying to follow it"))
+            }
+        });
+        let watched = watched.await;
+        console.rest();
+        let watched = watched.map_err(|why| StackProblem::Lost {
+            outlook: outlook(operation, self.region, &self.account.invocation),
+            why,
+        })?;
+        let Ending { status, is_own } = watched.ending;
+        if !is_own {
+            return Err(StackProblem::TakenOver { status }.into());
+        }
+        if matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "DELETE_COMPLETE") {
             return Ok(());
         }
-        for (title, lines) in [("The function's log", &ended.log), ("What the hooks say", &ended.hooks)] {
+        let cause = first_cause(&known.all[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
+        let log: Vec<_> = watched.log.into_iter().filter(|line| !repeats(line, &cause)).collect();
+        for (title, lines) in [("The function's log", &log), ("Findings of hooks", &watched.hooks)] {
             if !lines.is_empty() {
-                said.part(title);
-                lines.iter().for_each(|line| said.say(line));
+                console.part(title);
+                lines.iter().for_each(|line| console.say(line));
             }
         }
-        let cause = first_cause(&seen.events[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
-        Err(StackProblem::Failed { status: ended.status, cause }.into())
+        let remedy = remedy(&cause, &operation.stack_id, self.region, &self.account.invocation);
+        let cause = remedy.map_or(cause.clone(), |remedy| format!("{cause}. {remedy}"));
+        Err(StackProblem::Failed { status, cause }.into())
+    }
+}
+
+/// True if a line of the function's log says only what the first cause says.
+fn repeats(line: &str, cause: &str) -> bool {
+    let sentence = cause.split_once(": ").map_or(cause, |(_, sentence)| sentence);
+    !sentence.is_empty() && line.contains(sentence)
+}
+
+/// Says what goes on in AWS after this program has stopped following, and how to watch and stop it.
+pub(super) fn outlook(operation: &Operation, region: &str, invocation: &Invocation) -> String {
+    let stack = operation.stack_id.as_str();
+    let command =
+        |what: &str| format!("  {}", invocation.aws(&["cloudformation", what, "--stack-name", stack], Some(region)));
+    let mut lines = vec![
+        match operation.kind {
+            OperationKind::Delete => "The deletion goes on in AWS, and cannot be stopped. To watch it:",
+            OperationKind::Create | OperationKind::Update => "The operation goes on in AWS. To watch it:",
+        }
+        .to_owned(),
+        command("describe-stack-events"),
+    ];
+    if operation.kind == OperationKind::Update {
+        lines.extend(["To cancel the update:".to_owned(), command("cancel-update-stack")]);
+    }
+    if operation.kind != OperationKind::Delete {
+        lines.extend(["To delete the stack:".to_owned(), command("delete-stack")]);
+    }
+    lines.join("\n")
+}
+
+impl StackProblem {
+    /// Turns a failed start of an operation into an error: what is known about it, and what to do.
+    pub(super) fn of_start(why: StackError, operation: &Operation, region: &str, invocation: &Invocation) -> Failure {
+        let is_known = !why.is_transient() && !why.aws().is_some_and(AwsError::is_about_credentials);
+        if is_known {
+            return why.into();
+        }
+        let outlook = format!("Whether AWS has begun is not known. {}", self::outlook(operation, region, invocation));
+        Self::Lost { why, outlook }.into()
     }
 }

@@ -4,7 +4,7 @@ use cavatica_local::children;
 use cavatica_local::workspace::Workspace;
 use tokio::task::spawn_blocking;
 
-use crate::account::{Access, Account};
+use crate::account::{Account, AwsConnection};
 use crate::cli::args::VerifyArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
@@ -27,8 +27,8 @@ enum VerifyError {
     NotOurs(String),
 }
 
-pub(super) fn run(args: VerifyArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(verify(args, access, console), async || {
+pub(super) fn run(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+    let result = run_until_signal(verify(args, connection, console), async || {
         console.rest();
         children::end_all().to_owned()
     });
@@ -36,13 +36,13 @@ pub(super) fn run(args: VerifyArgs, access: &Access, console: &Console) -> Resul
     result
 }
 
-async fn verify(args: VerifyArgs, access: &Access, console: &Console) -> Result<Exit, Failure> {
+async fn verify(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     console.wait("looking at what is deployed");
-    let account = Account::of_caller(access).await?;
+    let account = Account::of_caller(connection).await?;
     let region = args.target.region().or(args.region).or(account.region());
     let region = region.ok_or_else(|| VerifyError::NoRegion(args.target.to_string()))?;
     let deployed = args.target.look(&account, region).await?;
-    let expected = expected(&args, access, &deployed).await?;
+    let expected = expected(&args, connection, &deployed).await?;
     console.rest();
     let mut verdicts = expected.verdicts(&args.target, &deployed);
     if deployed.function.is_none() && verdicts.iter().all(|verdict| !verdict.is_equal) {
@@ -57,12 +57,12 @@ async fn verify(args: VerifyArgs, access: &Access, console: &Console) -> Result<
     Ok(if verdicts.iter().all(|verdict| verdict.is_equal) { Exit::Done } else { Exit::Different })
 }
 
-async fn expected(args: &VerifyArgs, access: &Access, deployed: &Deployed) -> Result<Expected, Failure> {
+async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Deployed) -> Result<Expected, Failure> {
     let Some(at) = &args.release else {
         let package = Package::read(args.package.as_deref().unwrap_or("".as_ref()))?;
         return Ok(Expected::from(&package));
     };
-    let list = source::read(access, at).await?;
+    let list = source::read(connection, at).await?;
     let release = Expected::in_list(&list, args.release_version.as_deref(), deployed);
     Ok(release.map_err(|source| SourceError::Versions { at: at.to_string(), source })?)
 }

@@ -32,14 +32,14 @@ pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> 
     if let Err(error) = s3.head_bucket().bucket(bucket).expected_bucket_owner(owner).send().await {
         return match error.raw_response().map(|response| response.status().as_u16()) {
             Some(404) => Ok(State::Absent),
-            _ => Err(call(place, "look at", "s3:ListBucket").failed(error)),
+            _ => Err(call(account, place, "look at", "s3:ListBucket").failed(error)),
         };
     }
     let mut after = (None, None);
     loop {
         let listed = s3.list_object_versions().bucket(bucket).expected_bucket_owner(owner);
         let listed = listed.set_key_marker(after.0).set_version_id_marker(after.1).send().await;
-        let listed = listed.map_err(|error| call(place, "list", "s3:ListBucketVersions").failed(error))?;
+        let listed = listed.map_err(|error| call(account, place, "list", "s3:ListBucketVersions").failed(error))?;
         let versions = listed.versions.unwrap_or_default().into_iter().filter_map(|version| version.key);
         let markers = listed.delete_markers.unwrap_or_default().into_iter().filter_map(|marker| marker.key);
         if let Some(other) = versions.chain(markers).find(|key| !key.starts_with(FOLDER)) {
@@ -59,7 +59,12 @@ impl Stacks {
         for stack in self.all().await? {
             let description = match stack.description {
                 Some(description) => description,
-                None => self.description(&stack.id).await?,
+                None => match self.description(&stack.id).await {
+                    Ok(description) => description,
+                    // A stack that is only proposed has no template, or is gone meanwhile.
+                    Err(error) if matches!(error.aws(), Some(AwsError::Refused { .. })) => continue,
+                    Err(error) => return Err(error),
+                },
             };
             if Kind::of(&description).is_some() {
                 ours.push(stack.name);
@@ -74,7 +79,7 @@ pub async fn remove(account: &Account, place: &Place) -> Result<(), AwsError> {
     let (s3, bucket, owner) = (account.s3(&place.region), &place.bucket, &account.id);
     loop {
         let listed = s3.list_object_versions().bucket(bucket).expected_bucket_owner(owner).send().await;
-        let listed = listed.map_err(|error| call(place, "list", "s3:ListBucketVersions").failed(error))?;
+        let listed = listed.map_err(|error| call(account, place, "list", "s3:ListBucketVersions").failed(error))?;
         let versions = listed.versions.unwrap_or_default().into_iter().filter_map(of_version);
         let markers = listed.delete_markers.unwrap_or_default().into_iter().filter_map(of_marker);
         let objects: Vec<_> = versions.chain(markers).collect();
@@ -84,18 +89,18 @@ pub async fn remove(account: &Account, place: &Place) -> Result<(), AwsError> {
         delete(&s3, account, place, objects).await?;
     }
     let deleted = s3.delete_bucket().bucket(bucket).expected_bucket_owner(owner).send().await;
-    deleted.map(drop).map_err(|error| call(place, "delete", "s3:DeleteBucket").failed(error))
+    deleted.map(drop).map_err(|error| call(account, place, "delete", "s3:DeleteBucket").failed(error))
 }
 
 async fn delete(s3: &Client, account: &Account, place: &Place, objects: Vec<ObjectIdentifier>) -> Result<(), AwsError> {
     let action = "s3:DeleteObjectVersion";
     let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().ok();
     let call_s3 = s3.delete_objects().bucket(&place.bucket).expected_bucket_owner(&account.id).set_delete(delete);
-    let answer = call_s3.send().await.map_err(|error| call(place, "empty", action).failed(error))?;
+    let answer = call_s3.send().await.map_err(|error| call(account, place, "empty", action).failed(error))?;
     match answer.errors.unwrap_or_default().into_iter().next() {
         None => Ok(()),
         Some(error) => Err(AwsError::Refused {
-            call: Box::new(call(place, "empty", action)),
+            call: Box::new(call(account, place, "empty", action)),
             code: error.code.unwrap_or_default(),
             message: error.message.unwrap_or_default(),
         }),
@@ -110,6 +115,6 @@ fn of_marker(marker: DeleteMarkerEntry) -> Option<ObjectIdentifier> {
     ObjectIdentifier::builder().key(marker.key?).set_version_id(marker.version_id).build().ok()
 }
 
-fn call(place: &Place, doing: &'static str, action: &'static str) -> Call {
-    Call { doing, action, on: format!("bucket {}", place.bucket), region: place.region.clone() }
+fn call(account: &Account, place: &Place, doing: &'static str, action: &'static str) -> Call {
+    account.call(doing, action, format!("bucket {}", place.bucket), &place.region)
 }

@@ -1,15 +1,23 @@
-//! Change sets: what CloudFormation would do is looked at before it does it.
+//! Change sets: CloudFormation computes what it would do, and does it only when the change set is executed.
 
 use std::time::Duration;
 
-use aws_sdk_cloudformation::error::ProvideErrorMetadata as _;
-use aws_sdk_cloudformation::types::{Capability, ChangeSetStatus, ChangeSetType, Parameter, Replacement};
+use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
+use aws_sdk_cloudformation::types::{
+    Capability, ChangeSetStatus, ChangeSetType, EventFilter, ExecutionStatus, OperationEvent, Parameter, Replacement,
+};
 
-use super::client::{StackError, Stacks, refused};
+use tokio::time::Instant;
+
+use super::client::{StackError, Stacks};
+use super::follow::{KnownEvents, Operation, OperationKind, backoff};
 use super::standing::ParameterValue;
 
-/// Wait between two looks at a change set that is being made.
+/// Wait between two reads of a change set that is being computed.
 const POLL: Duration = Duration::from_millis(300);
+
+/// Longest wait for CloudFormation and its hooks to compute a change set.
+const COMPUTED_WITHIN: Duration = Duration::from_secs(900);
 
 /// Beginning of the names of change sets of ours.
 const OURS: &str = "cavatica-connect-";
@@ -65,24 +73,72 @@ pub struct Change {
     pub may_replace: bool,
 }
 
-/// A change set that can be executed.
+/// A change set of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// Its ID.
-    pub id: String,
-    /// The stack's ID.
+    /// Name, which no other change set has.
+    pub name: String,
+    /// Name of its stack.
+    pub stack_name: String,
+    /// ID of its stack; empty before CloudFormation has said it.
     pub stack_id: String,
-    /// Its purpose.
+    /// Purpose.
     pub purpose: Purpose,
     /// The changes.
     pub changes: Vec<Change>,
 }
 
+impl ChangeSet {
+    /// A change set that CloudFormation does not know yet.
+    #[must_use]
+    pub fn new(proposal: &Proposal) -> Self {
+        Self {
+            name: format!("{OURS}{:08x}", getrandom::u32().unwrap_or_default()),
+            stack_name: proposal.stack_name.clone(),
+            stack_id: String::new(),
+            purpose: proposal.purpose,
+            changes: Vec::new(),
+        }
+    }
+}
+
 impl Stacks {
-    /// Proposes an operation; nothing if it would change nothing.
-    pub async fn propose(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, StackError> {
-        let name = format!("{OURS}{:08x}", getrandom::u32().unwrap_or_default());
-        let kind = match proposal.purpose {
+    /// Creates a change set and waits until CloudFormation has computed its changes; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// A change set that cannot be executed is deleted, and so is the empty stack that was made for it.
+    pub async fn propose(&self, proposal: &Proposal, change_set: &ChangeSet) -> Result<Option<ChangeSet>, StackError> {
+        let answer = match self.computed(proposal, change_set).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // As far as that goes: the error is what the user has to know.
+                let _ = self.withdraw(change_set).await;
+                return Err(error);
+            }
+        };
+        let mut proposed = ChangeSet { stack_id: answer.stack_id.unwrap_or_default(), ..change_set.clone() };
+        if answer.status == Some(ChangeSetStatus::CreateComplete) {
+            proposed.changes = answer.changes.unwrap_or_default().into_iter().filter_map(change).collect();
+            return Ok(Some(proposed));
+        }
+        let reason = answer.status_reason.unwrap_or_default();
+        if NO_CHANGES.iter().any(|known| reason.contains(known)) {
+            return self.withdraw(&proposed).await.map(|()| None);
+        }
+        // The details go with the change set.
+        let details = self.failed_validations(answer.change_set_id.as_deref().unwrap_or(&proposed.name)).await;
+        self.withdraw(&proposed).await?;
+        Err(StackError::Invalid { reason, details })
+    }
+
+    async fn computed(
+        &self,
+        proposal: &Proposal,
+        change_set: &ChangeSet,
+    ) -> Result<DescribeChangeSetOutput, StackError> {
+        let (name, stack) = (&change_set.name, &change_set.stack_name);
+        let change_set_type = match proposal.purpose {
             Purpose::NewStack | Purpose::EmptyStack => ChangeSetType::Create,
             Purpose::Update => ChangeSetType::Update,
         };
@@ -91,79 +147,168 @@ impl Stacks {
             TemplateAt::Body(body) => (None, Some(body)),
         };
         let capability = if proposal.names_iam { Capability::CapabilityNamedIam } else { Capability::CapabilityIam };
-        let call = self.client.create_change_set().stack_name(&proposal.stack_name).change_set_name(name);
-        let call = call.change_set_type(kind).set_template_url(url).set_template_body(body).capabilities(capability);
-        let answer = call.set_parameters(Some(parameters(&proposal.parameters))).send().await;
-        let answer = answer.map_err(refused("proposing the changes"))?;
-        let (id, stack_id) = (answer.id.unwrap_or_default(), answer.stack_id.unwrap_or_default());
-        let change_set = ChangeSet { id, stack_id, purpose: proposal.purpose, changes: Vec::new() };
-        match self.proposed(&change_set).await {
-            Ok(Some(changes)) => Ok(Some(ChangeSet { changes, ..change_set })),
-            // What nobody can execute goes; so does the stack that was made for it.
-            Ok(None) => self.withdraw(&change_set).await.map(|()| None),
-            Err(error) => {
-                self.withdraw(&change_set).await?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Waits until CloudFormation knows what would change; nothing if nothing would.
-    async fn proposed(&self, change_set: &ChangeSet) -> Result<Option<Vec<Change>>, StackError> {
-        loop {
-            let call = self.client.describe_change_set().change_set_name(&change_set.id);
-            let mut answer = call.send().await.map_err(refused("reading the proposed changes"))?;
-            match answer.status {
-                Some(ChangeSetStatus::CreateComplete) => {
-                    let mut changes = Vec::new();
-                    loop {
-                        changes.extend(answer.changes.unwrap_or_default());
-                        let Some(token) = answer.next_token else { break };
-                        let next = self.client.describe_change_set().change_set_name(&change_set.id).next_token(token);
-                        answer = next.send().await.map_err(refused("reading the proposed changes"))?;
-                    }
-                    return Ok(Some(changes.into_iter().filter_map(change).collect()));
-                }
-                Some(ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress) => {
-                    tokio::time::sleep(POLL).await;
-                }
-                _ => {
-                    let reason = answer.status_reason.unwrap_or_default();
-                    if NO_CHANGES.iter().any(|known| reason.contains(known)) {
-                        return Ok(None);
-                    }
-                    return Err(StackError::Proposal(reason));
-                }
-            }
-        }
-    }
-
-    /// True if every proposal for the stack of a name is one of ours.
-    pub async fn has_only_our_proposals(&self, stack: &str) -> Result<bool, StackError> {
-        let pages = self.client.list_change_sets().stack_name(stack).into_paginator().items().send();
-        let all = pages.try_collect().await.map_err(refused("listing the proposals"))?;
-        Ok(all.iter().all(|it| it.change_set_name().is_some_and(|name| name.starts_with(OURS))))
-    }
-
-    /// Begins to carry a change set out.
-    pub async fn execute(&self, change_set: &ChangeSet) -> Result<(), StackError> {
-        let call = self.client.execute_change_set().change_set_name(&change_set.id);
-        call.send().await.map(|_| ()).map_err(refused("carrying the changes out"))
-    }
-
-    /// Takes a change set back, and with it the stack that was made for it and has nothing in it.
-    pub async fn withdraw(&self, change_set: &ChangeSet) -> Result<(), StackError> {
-        match self.client.delete_change_set().change_set_name(&change_set.id).send().await {
+        let call = self.client.create_change_set().stack_name(stack).change_set_name(name).client_token(name);
+        let call = call.change_set_type(change_set_type).set_template_url(url).set_template_body(body);
+        let call = call.capabilities(capability).set_parameters(Some(parameters(&proposal.parameters)));
+        let created = call.send().await;
+        match created.map_err(self.failed("propose changes to", "cloudformation:CreateChangeSet", stack)) {
             Ok(_) => {}
-            Err(error) if error.code() == Some("ChangeSetNotFound") => {}
-            Err(error) => return Err(refused("taking the proposal back")(error)),
+            // An earlier attempt succeeded and its answer was lost: nobody else knows the name.
+            Err(error) if error.has_code("AlreadyExistsException") || error.is_transient() => {
+                self.described(change_set, None).await.map_err(|_| error)?;
+            }
+            Err(error) => return Err(error),
         }
-        // Whatever has begun meanwhile stays.
-        match (change_set.purpose, self.find(&change_set.stack_id).await?) {
-            (Purpose::NewStack, Some(stack)) if stack.status == "REVIEW_IN_PROGRESS" => self.delete(&stack.id).await,
+        let mut waits = backoff();
+        let begun = Instant::now();
+        loop {
+            let answer = self.described(change_set, None).await;
+            match answer {
+                Ok(mut answer) if is_computed(&answer) => {
+                    while let Some(token) = answer.next_token.take() {
+                        let next = self.described(change_set, Some(token)).await?;
+                        answer.changes.get_or_insert_default().extend(next.changes.unwrap_or_default());
+                        answer.next_token = next.next_token;
+                    }
+                    return Ok(answer);
+                }
+                Ok(_) if begun.elapsed() < COMPUTED_WITHIN => tokio::time::sleep(POLL).await,
+                Ok(_) => return Err(StackError::NotShown(stack.clone())),
+                // Reads are eventually consistent: what was just created may not be there yet.
+                Err(error) if error.has_code("ChangeSetNotFound") || error.is_transient() => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn described(
+        &self,
+        change_set: &ChangeSet,
+        next_token: Option<String>,
+    ) -> Result<DescribeChangeSetOutput, StackError> {
+        let (name, stack) = (&change_set.name, &change_set.stack_name);
+        let call = self.client.describe_change_set().change_set_name(name).stack_name(stack);
+        let answer = call.set_next_token(next_token).send().await;
+        answer.map_err(self.failed("read the changes to", "cloudformation:DescribeChangeSet", stack))
+    }
+
+    /// Returns what CloudFormation's validation before deployment found: resource, property and reason.
+    async fn failed_validations(&self, change_set: &str) -> Vec<String> {
+        let failed = EventFilter::builder().failed_events(true).build();
+        let pages = self.client.describe_events().change_set_name(change_set).filters(failed);
+        let events = pages.into_paginator().items().send().try_collect().await;
+        match events.map_err(self.failed(
+            "read the validation of change set",
+            "cloudformation:DescribeEvents",
+            change_set,
+        )) {
+            Ok(events) => events.iter().filter_map(validation).collect(),
+            Err(error) => vec![format!("the details were not read: {error}")],
+        }
+    }
+
+    /// Lists the change sets that can be executed on a stack and that this program did not create.
+    pub async fn foreign_change_sets(&self, stack: &str) -> Result<Vec<String>, StackError> {
+        let all = self.change_sets(stack).await?;
+        Ok(all.into_iter().filter(|name| !name.starts_with(OURS)).collect())
+    }
+
+    /// Lists the change sets of a stack that can be executed.
+    pub async fn change_sets(&self, stack: &str) -> Result<Vec<String>, StackError> {
+        let pages = self.client.list_change_sets().stack_name(stack).into_paginator().items().send();
+        let all = pages.try_collect().await;
+        let all = all.map_err(self.failed("list the change sets of", "cloudformation:ListChangeSets", stack))?;
+        let open = all.into_iter().filter(|it| it.execution_status == Some(ExecutionStatus::Available));
+        Ok(open.filter_map(|it| it.change_set_name).collect())
+    }
+
+    /// Starts carrying out a change set.
+    ///
+    /// A call whose answer was lost is repeated with the same token, so that no second operation starts.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::is_transient`] if it is not known whether the operation started; otherwise it did not.
+    pub async fn execute(&self, change_set: &ChangeSet, token: &str) -> Result<Operation, StackError> {
+        let stack_id = change_set.stack_id.clone();
+        let kind = match change_set.purpose {
+            Purpose::Update => OperationKind::Update,
+            Purpose::NewStack | Purpose::EmptyStack => OperationKind::Create,
+        };
+        let operation = Operation { stack_id: stack_id.clone(), token: Some(token.to_owned()), kind };
+        let mut waits = backoff();
+        loop {
+            let call = self.client.execute_change_set().change_set_name(&change_set.name);
+            let call = call.stack_name(&change_set.stack_name).client_request_token(token);
+            let Err(error) = call.send().await else { return Ok(operation) };
+            let error = self.failed("carry out the changes to", "cloudformation:ExecuteChangeSet", &stack_id)(error);
+            match self.has_started(change_set, token).await {
+                Ok(true) => return Ok(operation),
+                Ok(false) if !error.is_transient() => return Err(error),
+                Err(_) if !error.is_transient() => return Err(error),
+                Ok(false) | Err(_) => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// True if CloudFormation executes or has executed the change set for this token.
+    async fn has_started(&self, change_set: &ChangeSet, token: &str) -> Result<bool, StackError> {
+        let mut events = KnownEvents::default();
+        self.catch_up(&change_set.stack_id, &mut events).await?;
+        if events.all.iter().any(|event| event.token.as_deref() == Some(token)) {
+            return Ok(true);
+        }
+        let answer = match self.described(change_set, None).await {
+            Ok(answer) => answer,
+            Err(error) if error.has_code("ChangeSetNotFound") => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(matches!(
+            answer.execution_status,
+            Some(
+                ExecutionStatus::ExecuteInProgress | ExecutionStatus::ExecuteComplete | ExecutionStatus::ExecuteFailed
+            )
+        ))
+    }
+
+    /// Deletes a change set, and the stack that was made for it if nothing else is in it.
+    pub async fn withdraw(&self, change_set: &ChangeSet) -> Result<(), StackError> {
+        let (name, stack) = (&change_set.name, &change_set.stack_name);
+        let deleted = self.client.delete_change_set().change_set_name(name).stack_name(stack).send().await;
+        match deleted.map_err(self.failed("delete the change set of", "cloudformation:DeleteChangeSet", stack)) {
+            Ok(_) => {}
+            Err(error) if error.has_code("ChangeSetNotFound") || error.says("does not exist") => {}
+            Err(error) => return Err(error),
+        }
+        // An operation that has started meanwhile stays, and so do the change sets of others.
+        match (change_set.purpose, self.find(stack).await?) {
+            (Purpose::NewStack, Some(found)) if found.status == "REVIEW_IN_PROGRESS" => {
+                let others = self.change_sets(stack).await?;
+                let is_empty = others.iter().all(|other| other == name);
+                if is_empty { self.delete(&found.id).await.map(drop) } else { Ok(()) }
+            }
             _ => Ok(()),
         }
     }
+}
+
+fn is_computed(answer: &DescribeChangeSetOutput) -> bool {
+    !matches!(answer.status, Some(ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress))
+}
+
+/// Describes a failed validation: resource, property and reason.
+fn validation(event: &OperationEvent) -> Option<String> {
+    let reason = event.validation_status_reason().or(event.resource_status_reason())?;
+    let resource = [event.logical_resource_id(), event.resource_type()];
+    let resource = resource.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let at = [Some(resource.as_str()).filter(|it| !it.is_empty()), event.validation_path()];
+    Some(format!("{}: {reason}", at.into_iter().flatten().collect::<Vec<_>>().join(", ")))
 }
 
 fn parameters(parameters: &[(String, ParameterValue)]) -> Vec<Parameter> {

@@ -1,23 +1,54 @@
-//! Creating, changing, deleting and describing a stack through CloudFormation's API.
+//! CloudFormation in one account and region: reading stacks, deleting one, and the tests' own creations.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource, StackStatus, StackSummary};
 
+use tokio::time::Instant;
+
+use super::follow::{KnownEvents, Operation, OperationKind, backoff};
+use super::remedy::remedy;
 use super::standing::Stack;
+use crate::account::{Account, AwsError, Call};
+use crate::invocation::Invocation;
+
+/// Longest wait until a stack shows what its events say.
+const FRESH_WITHIN: Duration = Duration::from_secs(60);
 
 /// CloudFormation in one account and region.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pub(super) client: Client,
+    /// The region.
+    pub region: String,
+    /// The user's call of this program, for the commands in messages.
+    pub invocation: Invocation,
+    pub(super) pace: Pace,
 }
 
-/// The template and parameters of a stack.
+/// Waits between two looks at an operation: the first, and the longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// First wait.
+    pub first: Duration,
+    /// Longest wait.
+    pub longest: Duration,
+}
+
+impl Pace {
+    /// Pace for AWS, whose API throttles an account as a whole.
+    pub const AWS: Self = Self { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
+    /// Pace for an emulator on this machine, which throttles nobody.
+    pub const EMULATOR: Self = Self { first: Duration::from_millis(200), longest: Duration::from_millis(200) };
+}
+
+/// Template and parameters of a stack that a test creates.
 #[derive(Debug, Clone, Default)]
 pub struct Definition {
-    /// The template's URL, in S3.
+    /// URL of the template, in S3.
     pub template_url: String,
     /// Values; the others take their defaults.
     pub parameters: Vec<(String, String)>,
@@ -31,44 +62,70 @@ impl Definition {
     }
 }
 
-/// Why something could not be done with a stack.
-#[derive(Debug, thiserror::Error)]
+/// Failure of an operation on a stack.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StackError {
-    /// CloudFormation refused.
-    #[error("CloudFormation refused while {doing}: {code}: {message}")]
-    Refused {
-        /// The call, as part of the sentence.
-        doing: &'static str,
-        /// AWS's code.
-        code: String,
-        /// AWS's words.
-        message: String,
+    /// AWS refused or did not answer.
+    #[error("{error}{}", .remedy.as_ref().map(|remedy| format!(". {remedy}")).unwrap_or_default())]
+    Aws {
+        /// AWS's answer.
+        error: AwsError,
+        /// What to do, if the answer is a known one.
+        remedy: Option<String>,
     },
-    /// There is no such stack.
+    /// The stack does not exist.
     #[error("there is no stack {0}")]
     Absent(String),
-    /// CloudFormation cannot do what is asked.
-    #[error("CloudFormation cannot carry this out: {0}")]
-    Proposal(String),
+    /// The change set failed.
+    #[error("CloudFormation cannot carry this out: {reason}{}", .details.iter().map(|detail| format!("\n  {detail}")).collect::<String>())]
+    Invalid {
+        /// CloudFormation's words.
+        reason: String,
+        /// Failed validations, one a line.
+        details: Vec<String>,
+    },
+    /// The operation left no event.
+    #[error("CloudFormation shows no event of this operation on stack {0}")]
+    NotShown(String),
 }
 
-/// Makes an SDK error one of ours.
-pub(super) fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl FnOnce(SdkError<E, R>) -> StackError {
-    move |error| StackError::Refused {
-        doing,
-        code: error.code().unwrap_or("no answer").to_owned(),
-        message: error.message().unwrap_or("the connection failed").to_owned(),
+impl StackError {
+    /// AWS's answer, if there is one.
+    #[must_use]
+    pub fn aws(&self) -> Option<&AwsError> {
+        match self {
+            Self::Aws { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// True if the same call may succeed later without anybody doing something.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.aws().is_some_and(AwsError::is_transient)
+    }
+
+    /// True if AWS's words contain this.
+    #[must_use]
+    pub fn says(&self, words: &str) -> bool {
+        self.aws().and_then(AwsError::refusal).is_some_and(|(_, message)| message.contains(words))
+    }
+
+    /// True if AWS answered with this code.
+    #[must_use]
+    pub fn has_code(&self, code: &str) -> bool {
+        self.aws().and_then(AwsError::refusal).is_some_and(|(found, _)| found == code)
     }
 }
 
 /// A stack in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its ID.
+    /// Stack ID.
     pub id: String,
-    /// Its name.
+    /// Stack name.
     pub name: String,
-    /// The description of its template, if the list has it.
+    /// Description of its template, if the list has it.
     pub description: Option<String>,
 }
 
@@ -78,44 +135,105 @@ impl Listed {
     }
 }
 
+/// Returns a token that identifies one operation, whatever is repeated of it.
+#[must_use]
+pub fn new_token() -> String {
+    format!("cavatica-connect-{:016x}", getrandom::u64().unwrap_or_default())
+}
+
 impl Stacks {
     /// Stacks that this client reaches.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    pub fn new(client: Client, pace: Pace) -> Self {
+        let region = client.config().region().map(ToString::to_string).unwrap_or_default();
+        Self { client, region, invocation: Invocation::default(), pace }
     }
 
-    /// Begins to create a stack; returns its ID. A failed one stays, so that its events can be read.
-    pub async fn create(&self, name: &str, definition: &Definition) -> Result<String, StackError> {
-        let call = self.client.create_stack().stack_name(name).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
-        let answer = call.send().await.map_err(refused("creating the stack"))?;
-        answer.stack_id.ok_or_else(|| StackError::Absent(name.to_owned()))
+    /// Stacks of an account in a region.
+    #[must_use]
+    pub fn of(account: &Account, region: &str) -> Self {
+        let pace = if account.is_emulated() { Pace::EMULATOR } else { Pace::AWS };
+        let stacks = Self::new(account.cloudformation(region), pace);
+        Self { invocation: account.invocation.clone(), ..stacks }
     }
 
-    /// Begins to update a stack. `false` when there is nothing to change.
-    pub async fn update(&self, id: &str, definition: &Definition) -> Result<bool, StackError> {
-        let call = self.client.update_stack().stack_name(id).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
-        match call.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.message().is_some_and(|m| m.contains("No updates are to be performed")) => Ok(false),
-            Err(error) => Err(refused("updating the stack")(error)),
+    /// Returns a function that turns an SDK error into one of ours.
+    pub(super) fn failed<E>(
+        &self,
+        doing: &'static str,
+        action: &'static str,
+        stack: &str,
+    ) -> impl FnOnce(SdkError<E>) -> StackError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let call = Call {
+            doing,
+            action,
+            on: format!("stack {stack}"),
+            region: self.region.clone(),
+            sign_in: self.invocation.sign_in(),
+        };
+        let (invocation, region, stack) = (self.invocation.clone(), self.region.clone(), stack.to_owned());
+        move |error| {
+            let error = call.failed(error);
+            let words = error.refusal().map(|(_, message)| message).unwrap_or_default();
+            let remedy = remedy(words, &stack, &region, &invocation);
+            StackError::Aws { error, remedy }
         }
     }
 
-    /// Begins to delete a stack.
-    pub async fn delete(&self, id: &str) -> Result<(), StackError> {
-        self.client.delete_stack().stack_name(id).send().await.map_err(refused("deleting the stack"))?;
-        Ok(())
+    /// Starts creating a stack. A failed one stays, so that its events can be read.
+    pub async fn create(&self, name: &str, definition: &Definition) -> Result<Operation, StackError> {
+        let token = new_token();
+        let call = self.client.create_stack().stack_name(name).template_url(&definition.template_url);
+        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
+        let answer = call.client_request_token(&token).send().await;
+        let answer = answer.map_err(self.failed("create", "cloudformation:CreateStack", name))?;
+        let stack_id = answer.stack_id.ok_or_else(|| StackError::Absent(name.to_owned()))?;
+        Ok(Operation { stack_id, token: Some(token), kind: OperationKind::Create })
     }
 
-    /// A stack by name or ID, if there is one.
+    /// Starts updating a stack. `None` when there is nothing to change.
+    pub async fn update(&self, id: &str, definition: &Definition) -> Result<Option<Operation>, StackError> {
+        let token = new_token();
+        let call = self.client.update_stack().stack_name(id).template_url(&definition.template_url);
+        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
+        match call.client_request_token(&token).send().await {
+            Ok(_) => Ok(Some(Operation { stack_id: id.to_owned(), token: Some(token), kind: OperationKind::Update })),
+            Err(error) if error.message().is_some_and(|m| m.contains("No updates are to be performed")) => Ok(None),
+            Err(error) => Err(self.failed("update", "cloudformation:UpdateStack", id)(error)),
+        }
+    }
+
+    /// Starts deleting a stack. A call whose answer was lost is repeated with the same token.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::is_transient`] if it is not known whether the operation started; otherwise it did not.
+    pub async fn delete(&self, id: &str) -> Result<Operation, StackError> {
+        let (token, mut waits) = (new_token(), backoff());
+        loop {
+            let call = self.client.delete_stack().stack_name(id).client_request_token(&token);
+            match call.send().await.map_err(self.failed("delete", "cloudformation:DeleteStack", id)) {
+                Ok(_) => {
+                    return Ok(Operation { stack_id: id.to_owned(), token: Some(token), kind: OperationKind::Delete });
+                }
+                Err(error) if error.is_transient() => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the stack with a name or ID, if there is one.
     pub async fn find(&self, stack: &str) -> Result<Option<Stack>, StackError> {
         let answer = match self.client.describe_stacks().stack_name(stack).send().await {
             Ok(answer) => answer,
             Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => return Ok(None),
-            Err(error) => return Err(refused("reading the stack")(error)),
+            Err(error) => return Err(self.failed("read", "cloudformation:DescribeStacks", stack)(error)),
         };
         let parameter = |it: Parameter| Some((it.parameter_key?, it.parameter_value.unwrap_or_default()));
         let output = |it: Output| Some((it.output_key?, it.output_value.unwrap_or_default()));
@@ -124,42 +242,82 @@ impl Stacks {
             status: stack.stack_status.map(|status| status.as_str().to_owned()).unwrap_or_default(),
             parameters: stack.parameters.unwrap_or_default().into_iter().filter_map(parameter).collect(),
             outputs: stack.outputs.unwrap_or_default().into_iter().filter_map(output).collect(),
+            updated_at: stack.last_updated_time.and_then(|time| time.to_millis().ok()),
+            change_set: stack.change_set_id,
+            is_protected: stack.enable_termination_protection == Some(true),
         }))
     }
 
-    /// All stacks of the region that are there.
+    /// Reads the stack after an operation until it shows what the operation's last event says.
+    ///
+    /// `None` if it shows the state of before for [`FRESH_WITHIN`]: reads are eventually consistent, and the outputs of before
+    /// look like those of now.
+    pub async fn find_fresh(
+        &self,
+        stack_id: &str,
+        known: &KnownEvents,
+        before: Option<&Stack>,
+    ) -> Result<Option<Stack>, StackError> {
+        let last = known.all.iter().rfind(|event| event.is_of_stack(stack_id));
+        let status = last.map(|event| event.status.clone()).unwrap_or_default();
+        let is_fresh = |stack: &Stack| {
+            let is_other = before.is_none_or(|before| {
+                stack.updated_at != before.updated_at
+                    || stack.change_set.is_some() && stack.change_set != before.change_set
+            });
+            stack.status == status && is_other
+        };
+        let begun = Instant::now();
+        loop {
+            match self.find(stack_id).await {
+                Ok(Some(stack)) if is_fresh(&stack) => return Ok(Some(stack)),
+                Ok(_) => {}
+                Err(error) if error.is_transient() => {}
+                Err(error) => return Err(error),
+            }
+            if begun.elapsed() > FRESH_WITHIN {
+                return Ok(None);
+            }
+            tokio::time::sleep(self.pace.first).await;
+        }
+    }
+
+    /// Lists all stacks of the region that are not deleted.
     pub async fn all(&self) -> Result<Vec<Listed>, StackError> {
         let pages = self.client.list_stacks().into_paginator().items().send();
-        let listed = pages.try_collect().await.map_err(refused("listing the stacks"))?;
+        let listed = pages.try_collect().await;
+        let listed = listed.map_err(self.failed("list", "cloudformation:ListStacks", "*"))?;
         let is_there = |stack: &StackSummary| stack.stack_status != Some(StackStatus::DeleteComplete);
         Ok(listed.into_iter().filter(is_there).filter_map(Listed::read).collect())
     }
 
-    /// The physical IDs of a stack's resources, by their names in the template.
+    /// Returns the physical IDs of a stack's resources, by logical ID.
     pub async fn resources(&self, stack: &str) -> Result<BTreeMap<String, String>, StackError> {
         let answer = self.client.describe_stack_resources().stack_name(stack).send().await;
-        let resources = answer.map_err(refused("reading the stack's resources"))?.stack_resources.unwrap_or_default();
+        let answer =
+            answer.map_err(self.failed("read the resources of", "cloudformation:DescribeStackResources", stack))?;
         let pair = |it: StackResource| Some((it.logical_resource_id?, it.physical_resource_id?));
-        Ok(resources.into_iter().filter_map(pair).collect())
+        Ok(answer.stack_resources.unwrap_or_default().into_iter().filter_map(pair).collect())
     }
 
-    /// The description of the template that a stack has.
+    /// Returns the description of a stack's template.
     pub async fn description(&self, stack: &str) -> Result<String, StackError> {
         let answer = self.client.get_template_summary().stack_name(stack).send().await;
-        Ok(answer.map_err(refused("reading the stack's template"))?.description.unwrap_or_default())
+        let answer = answer.map_err(self.failed("read the template of", "cloudformation:GetTemplateSummary", stack))?;
+        Ok(answer.description.unwrap_or_default())
     }
 
-    /// The stack's status.
+    /// Returns a stack's status.
     pub async fn status(&self, id: &str) -> Result<String, StackError> {
-        self.there(id).await.map(|stack| stack.status)
+        self.existing(id).await.map(|stack| stack.status)
     }
 
-    /// The stack's outputs by name.
+    /// Returns a stack's outputs by name.
     pub async fn outputs(&self, id: &str) -> Result<BTreeMap<String, String>, StackError> {
-        self.there(id).await.map(|stack| stack.outputs)
+        self.existing(id).await.map(|stack| stack.outputs)
     }
 
-    async fn there(&self, id: &str) -> Result<Stack, StackError> {
+    async fn existing(&self, id: &str) -> Result<Stack, StackError> {
         self.find(id).await?.ok_or_else(|| StackError::Absent(id.to_owned()))
     }
 }

@@ -3,14 +3,15 @@
 use cavatica_local::workspace::{Workspace, WorkspaceError};
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::change_set::TemplateAt;
 use crate::account::Account;
+use crate::cfn::Template;
 use crate::console::Console;
-use crate::publish::plan::{Obstacle, Wish};
-use crate::publish::{Place, Publication, carry_out};
+use crate::publish::bucket::Bucket;
+use crate::publish::plan::{Obstacle, Standing, Wish};
+use crate::publish::{Object, Place};
 use crate::release::build::{self, BuildError, Profile};
 use crate::release::zip::{Asset, ZipError};
-use crate::template::files;
+use crate::template::{Config, Release, provided};
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,17 @@ pub enum CodeError {
     /// It cannot be packed.
     #[error(transparent)]
     Zip(#[from] ZipError),
+    /// The bucket for the code cannot be used.
+    #[error("bucket {bucket} cannot hold the function's code: {why}")]
+    Bucket {
+        /// The bucket.
+        bucket: String,
+        /// Cause.
+        why: String,
+    },
+    /// S3 refused.
+    #[error(transparent)]
+    Upload(#[from] Obstacle),
     /// The async runtime shuts down.
     #[error("the program is ending")]
     Ending(#[from] JoinError),
@@ -41,10 +53,35 @@ pub async fn built(said: &Console) -> Result<Asset, CodeError> {
     Ok(spawn_blocking(move || Asset::from_binary(&binary)).await??)
 }
 
-/// Puts code and template into a bucket of the account, which is made if there is none.
-pub async fn upload(account: &Account, asset: &Asset, place: Place) -> Result<TemplateAt, Obstacle> {
-    let publication = Publication::of_code(asset, None, None, vec![place.clone()]);
-    carry_out::all(account, &publication, &Wish { create_buckets: true, audience: None }).await?;
-    let key = publication.entry.file(files::PROVIDED).map(|file| file.key.clone()).unwrap_or_default();
-    Ok(TemplateAt::Url(place.object(&key).by_path()))
+/// Returns the template that runs the code from its place.
+#[must_use]
+pub fn template_of(asset: &Asset, place: &Place) -> Template {
+    provided::template(&Config::published(Release::in_one(&place.region, &place.bucket, &asset.key)))
+}
+
+/// Puts the code into a private bucket of the account, which is created if there is none.
+///
+/// The key is the content's digest: code of other versions and builds lies beside it.
+///
+/// # Errors
+///
+/// A bucket of this name that is somebody else's or in another region, and refusals of S3.
+pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(), CodeError> {
+    let bucket = Bucket::new(account, place);
+    let unusable = |why: &str| CodeError::Bucket { bucket: place.bucket.clone(), why: why.to_owned() };
+    match bucket.look(&[], &Wish { create_buckets: true, audience: None }).await? {
+        Standing::Missing => {
+            bucket.create().await?;
+            bucket.set_up(false).await?;
+        }
+        // As an interrupted run leaves it.
+        Standing::Own(own) if own.is_empty && own.policy.is_none() => bucket.set_up(false).await?,
+        Standing::Own(_) => {}
+        Standing::Elsewhere(region) => return Err(unusable(&format!("it is in {region}"))),
+        Standing::Closed => {
+            return Err(unusable("it belongs to another account, or these credentials may not look at it"));
+        }
+    }
+    bucket.write(&Object::of_code(asset)).await?;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata as _;
 use serde_json::Value;
 
 use super::client::Stacks;
-use crate::account::{Account, AwsError, Call};
+use crate::account::{Account, AwsError};
 
 /// The log group's name in the template.
 const LOG_GROUP: &str = "ProviderLogGroup";
@@ -23,13 +23,8 @@ const END_OF_RUN: &str = "REPORT RequestId";
 
 /// The lines of a stack's function since a moment (milliseconds since 1970), as sentences. Waits some seconds for the end of a
 /// run. Nothing where there is no such log.
-pub async fn since(
-    account: &Account,
-    region: &str,
-    stacks: &Stacks,
-    stack: &str,
-    begun: i64,
-) -> Result<Vec<String>, AwsError> {
+pub async fn since(account: &Account, stacks: &Stacks, stack: &str, begun: i64) -> Result<Vec<String>, AwsError> {
+    let region = &stacks.region;
     let Ok(resources) = stacks.resources(stack).await else { return Ok(Vec::new()) };
     let Some(group) = resources.get(LOG_GROUP) else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
@@ -55,7 +50,7 @@ async fn read(account: &Account, region: &str, group: &str, begun: i64) -> Resul
             Err(error) if error.code() == Some("ResourceNotFoundException") => break,
             Err(error) => {
                 let (action, on) = ("logs:FilterLogEvents", format!("log group {group}"));
-                return Err(Call { doing: "read", action, on, region: region.to_owned() }.failed(error));
+                return Err(account.call("read", action, on, region).failed(error));
             }
         }
     }

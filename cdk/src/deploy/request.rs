@@ -60,7 +60,10 @@ pub fn properties(parameters: &BTreeMap<String, String>, made: &Made) -> Value {
         ("OmitObjectAcls", Some(json!(text("OmitObjectAcls")))),
         ("Checks", Some(json!(text("Checks")))),
         ("ConfigureCors", Some(json!(text("ConfigureCors")))),
-        ("Release", Some(json!(made.release))),
+        (
+            "Release",
+            Some(json!(given("Repair").map_or_else(|| made.release.clone(), |it| format!("{} {it}", made.release)))),
+        ),
     ])
 }
 

@@ -15,6 +15,12 @@ pub struct Stack {
     pub parameters: BTreeMap<String, String>,
     /// Its outputs.
     pub outputs: BTreeMap<String, String>,
+    /// Time of its last update, in milliseconds since 1970; `None` before the first.
+    pub updated_at: Option<i64>,
+    /// ID of the change set that was executed last.
+    pub change_set: Option<String>,
+    /// True while termination protection is on.
+    pub is_protected: bool,
 }
 
 /// The operation that a stack allows.

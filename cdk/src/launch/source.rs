@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use crate::account::{Access, AwsError, read_published};
+use crate::account::{AwsConnection, AwsError, read_published};
 use crate::address::Address;
 use crate::cfn::Template;
 use crate::publish::Place;
@@ -136,13 +136,13 @@ impl Source {
 
     /// The template of a published release, for a region if one is asked for; the list's own region otherwise.
     pub async fn of_release(
-        access: &Access,
+        connection: &AwsConnection,
         at: &ListAt,
         version: Option<&str>,
         region: Option<&str>,
         is_native: bool,
     ) -> Result<Self, SourceError> {
-        let (place, release) = find(access, at, version, region).await?;
+        let (place, release) = find(connection, at, version, region).await?;
         let config = Config::published(release.release());
         let template = template(&config, is_native);
         let name = if is_native { files::NATIVE } else { files::PROVIDED };
@@ -164,8 +164,8 @@ fn template(config: &Config, is_native: bool) -> Template {
 }
 
 /// A release, if its templates are those that this program makes.
-pub async fn release(access: &Access, at: &ListAt, version: Option<&str>) -> Result<Published, SourceError> {
-    let (_, release) = find(access, at, version, None).await?;
+pub async fn release(connection: &AwsConnection, at: &ListAt, version: Option<&str>) -> Result<Published, SourceError> {
+    let (_, release) = find(connection, at, version, None).await?;
     let is_ours = |template: files::File| {
         let published = release.file(template.name).map(|file| &file.content);
         published == Some(&Content::of(template.text.as_bytes()))
@@ -179,12 +179,12 @@ pub async fn release(access: &Access, at: &ListAt, version: Option<&str>) -> Res
 /// A release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
 /// other regions can be reached.
 async fn find(
-    access: &Access,
+    connection: &AwsConnection,
     at: &ListAt,
     version: Option<&str>,
     region: Option<&str>,
 ) -> Result<(Place, Published), SourceError> {
-    let list = read(access, at).await?;
+    let list = read(connection, at).await?;
     let found = list.find(version).map_err(|source| SourceError::Versions { at: at.to_string(), source })?.clone();
     let Some(asked) = region.filter(|region| **region != list.region) else { return Ok((list.place(), found)) };
     let Some(bucket) = found.buckets.get(asked) else {
@@ -198,7 +198,7 @@ async fn find(
         return Err(SourceError::OtherRegion { found, asked, address });
     }
     // Only what the given list has too: a bucket there may have gone to somebody else.
-    let others = read(access, &ListAt::Object(there.clone())).await?;
+    let others = read(connection, &ListAt::Object(there.clone())).await?;
     match others.releases.contains(&found) {
         true => Ok((place, found)),
         false => Err(SourceError::NotTheSame { version: found.version, address: there.to_string() }),
@@ -206,7 +206,7 @@ async fn find(
 }
 
 /// Reads a list of releases.
-pub async fn read(access: &Access, at: &ListAt) -> Result<Versions, SourceError> {
+pub async fn read(connection: &AwsConnection, at: &ListAt) -> Result<Versions, SourceError> {
     let failed = |source| SourceError::Versions { at: at.to_string(), source };
     match at {
         ListAt::File(path) => {
@@ -214,7 +214,7 @@ pub async fn read(access: &Access, at: &ListAt) -> Result<Versions, SourceError>
             Versions::read(&text).map_err(failed)
         }
         ListAt::Object(address) => {
-            let text = read_published(access, address).await?;
+            let text = read_published(connection, address).await?;
             let text = text.ok_or_else(|| SourceError::NoObject(at.to_string()))?;
             let list = Versions::read(&text).map_err(failed)?;
             // The address says where the list is; a copy of it elsewhere would lead to objects that are not there.

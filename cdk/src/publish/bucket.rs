@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::audience::Audience;
 use super::plan::{Obstacle, Own, Standing, Wish};
 use super::versions::{self, Published, Versions};
-use super::{Object, Place, Publication};
+use super::{Object, Place};
 use crate::account::{Account, AwsError, Call};
 use crate::release::package::Content;
 use crate::release::zip::hex;
@@ -49,6 +49,7 @@ const LOST: [&str; 3] = ["PreconditionFailed", "ConditionalRequestConflict", "No
 pub struct Bucket {
     place: Place,
     owner: String,
+    sign_in: String,
     client: Client,
 }
 
@@ -65,17 +66,22 @@ impl Bucket {
     /// The bucket in a place.
     #[must_use]
     pub fn new(account: &Account, place: &Place) -> Self {
-        Self { client: account.s3(&place.region), owner: account.id.clone(), place: place.clone() }
+        Self {
+            client: account.s3(&place.region),
+            owner: account.id.clone(),
+            sign_in: account.invocation.sign_in(),
+            place: place.clone(),
+        }
     }
 
     /// A call, for the sentence that says why it failed.
     fn call(&self, doing: &'static str, action: &'static str, on: &str) -> Call {
         let on = format!("{on}bucket {}", self.place.bucket);
-        Call { doing, action, on, region: self.place.region.clone() }
+        Call { doing, action, on, region: self.place.region.clone(), sign_in: self.sign_in.clone() }
     }
 
     /// Looks at everything that the plan needs to know.
-    pub async fn look(&self, publication: &Publication, wish: &Wish) -> Result<Standing, Obstacle> {
+    pub async fn look(&self, objects: &[Object], wish: &Wish) -> Result<Standing, Obstacle> {
         let head = self.client.head_bucket().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).send().await;
         let region = match &head {
             Ok(answer) => answer.bucket_region().map(str::to_owned),
@@ -105,7 +111,7 @@ impl Bucket {
         if wish.audience.as_ref().is_some_and(Audience::is_public) {
             own.blocks_public = self.blocks_public().await?;
         }
-        for object in &publication.objects {
+        for object in objects {
             own.found.push(self.digest_at(&object.key).await?);
         }
         Ok(Standing::Own(own))

@@ -24,7 +24,7 @@ pub enum News<'a> {
 /// Makes the plan of every place, in their order.
 pub async fn survey(account: &Account, publication: &Publication, wish: &Wish) -> Vec<Result<Plan, Obstacle>> {
     let plans = publication.places.iter().map(|place| async move {
-        let standing = Bucket::new(account, place).look(publication, wish).await?;
+        let standing = Bucket::new(account, place).look(&publication.objects, wish).await?;
         Plan::of(publication, place, wish, standing)
     });
     join_all(plans).await

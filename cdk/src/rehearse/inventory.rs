@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_iam::types::PolicyScopeType;
 
 use super::stage::Stage;
-use crate::account::{AwsError, Call};
+use crate::account::AwsError;
 
 /// The roles, policies, logs and buckets of an account, each with what tells that it is unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl Inventory {
     /// Lists all of it.
     pub async fn of(stage: &Stage) -> Result<Self, AwsError> {
         let (iam, region) = (&stage.iam, stage.region);
-        let call = |action, on: &str| Call { doing: "list", action, on: on.to_owned(), region: region.to_owned() };
+        let call = |action, on: &str| stage.account.call("list", action, on, region);
         let roles = iam.list_roles().into_paginator().items().send().try_collect().await;
         let roles = roles.map_err(|error| call("iam:ListRoles", "the roles").failed(error))?;
         let policies = iam.list_policies().scope(PolicyScopeType::Local).into_paginator().items().send();

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::stage::{OBJECTS, Stage};
 use super::{Code, Step, StepError, Telling, refused, surprises, template};
 use crate::console::Console;
-use crate::deploy::change_set::{Purpose, TemplateAt};
+use crate::deploy::change_set::{ChangeSet, Purpose, TemplateAt};
 use crate::deploy::drift::Documents;
-use crate::deploy::follow::Seen;
+use crate::deploy::follow::KnownEvents;
 use crate::deploy::outputs;
-use crate::deploy::remains::{parts, remains};
+use crate::deploy::remains::{State, parts, states};
 use crate::documents::read_volume;
 
 /// Longest wait until IAM shows what was done by hand, and the wait between two looks.
@@ -34,7 +34,7 @@ pub(super) struct Life<'r> {
     template: Option<TemplateAt>,
     /// The main stack: its ID, and what was told of it.
     stack: Option<String>,
-    seen: Seen,
+    known: KnownEvents,
     documents: Documents,
     surprises: Vec<String>,
 }
@@ -70,7 +70,7 @@ impl<'r> Life<'r> {
             tells_external_id: telling.tells_external_id,
             template: None,
             stack: None,
-            seen: Seen::default(),
+            known: KnownEvents::default(),
             documents: Documents::default(),
             surprises: Vec::new(),
         }
@@ -127,7 +127,8 @@ impl<'r> Life<'r> {
 
     async fn again(&mut self) -> Result<String, StepError> {
         let proposal = self.proposal(&self.stage.name.to_string(), Purpose::Update, &[]).await?;
-        match self.stage.stacks.propose(&proposal).await? {
+        let change_set = ChangeSet::new(&proposal);
+        match self.stage.stacks.propose(&proposal, &change_set).await? {
             None => Ok(String::new()),
             Some(change_set) => {
                 self.stage.stacks.withdraw(&change_set).await?;
@@ -212,7 +213,7 @@ impl<'r> Life<'r> {
         let outcome = outcome.is("ROLLBACK_COMPLETE")?;
         let stack = outcome.stack.clone();
         let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
-        self.delete(&stack, &mut Seen::default()).await?;
+        self.delete(&stack, &mut KnownEvents::default()).await?;
         Ok(cause)
     }
 
@@ -223,20 +224,22 @@ impl<'r> Life<'r> {
         let outcome = self.operate(&name, Purpose::NewStack, &asked).await?.is("ROLLBACK_COMPLETE")?;
         let stack = outcome.stack.clone();
         let cause = outcome.says(&format!("Role {role} already exists"))?;
-        self.delete(&stack, &mut Seen::default()).await?;
+        self.delete(&stack, &mut KnownEvents::default()).await?;
         let after = self.foreign_role().await?;
         check("somebody else's role", before == after, &after)?;
         Ok(cause)
     }
 
     async fn destroy(&mut self) -> Result<String, StepError> {
-        let (stack, mut seen) = (self.stack().await?, std::mem::take(&mut self.seen));
+        let (stack, mut known) = (self.stack().await?, std::mem::take(&mut self.known));
         let parts = parts(&stack, &self.stage.stacks.resources(&stack.id).await?);
-        self.delete(&stack.id, &mut seen).await?;
+        self.delete(&stack.id, &mut known).await?;
         let begun = Instant::now();
-        let left = remains(&self.stage.account, self.stage.region, &parts).await?;
+        let id = stack.id.parse().map_err(|_| mismatch("the stack's ID", &stack.id))?;
+        let states = states(&self.stage.account, self.stage.region, &id, &parts).await;
         self.surprises.extend(surprises::of_wait("that what a stack had is gone", begun.elapsed()));
-        let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+        let left = states.iter().filter(|(_, state)| *state != State::Gone);
+        let left: Vec<_> = left.map(|(part, state)| format!("{part}: {state:?}")).collect();
         check("what the stack had", left.is_empty(), &left)?;
         parts.iter().for_each(|part| self.tell.holds(&format!("{part} is gone")));
         let keys = self.stage.keys().await?;

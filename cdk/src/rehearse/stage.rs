@@ -13,7 +13,7 @@ use super::StepError;
 use crate::account::{Account, AwsError, Call};
 use crate::deploy::assets;
 use crate::deploy::client::Stacks;
-use crate::deploy::follow::Seen;
+use crate::deploy::follow::KnownEvents;
 use crate::deploy::standing::Way;
 use crate::publish::Place;
 
@@ -76,14 +76,16 @@ impl Stage {
     /// A stage, with nothing on it.
     #[must_use]
     pub fn new(account: Account, region: &'static str, name: Name) -> Self {
-        let (stacks, iam, s3) = (Stacks::new(account.cloudformation(region)), account.iam(region), account.s3(region));
+        let (stacks, iam, s3) = (Stacks::of(&account, region), account.iam(region), account.s3(region));
         Self { account, region, name, stacks, iam, s3 }
     }
 
     /// The command that removes what is left.
     #[must_use]
     pub fn clean_up(&self) -> String {
-        format!("cavatica-connect rehearse --clean-up --region {} --name {}", self.region, self.name)
+        self.account
+            .invocation
+            .command(&["rehearse", "--clean-up", "--name", &self.name.to_string()], Some(self.region))
     }
 
     /// The bucket, which has the function's code, too.
@@ -117,7 +119,7 @@ impl Stage {
     }
 
     fn call(&self, doing: &'static str, action: &'static str, on: String) -> Call {
-        Call { doing, action, on, region: self.region.to_owned() }
+        self.account.call(doing, action, on, self.region)
     }
 
     fn on_bucket(&self, doing: &'static str, action: &'static str) -> Call {
@@ -208,7 +210,7 @@ impl Stage {
         let ours = [self.bucket(), self.missing_bucket()];
         let is_ours = match stack.status.as_str() {
             // A stack that was only proposed has no parameters yet.
-            "REVIEW_IN_PROGRESS" => self.stacks.has_only_our_proposals(name).await?,
+            "REVIEW_IN_PROGRESS" => self.stacks.foreign_change_sets(name).await?.is_empty(),
             _ => stack.parameters.get("BucketName").is_some_and(|bucket| ours.contains(bucket)),
         };
         if !is_ours {
@@ -217,10 +219,11 @@ impl Stage {
         // CloudFormation deletes no stack in the middle of an update; and a function that is still at work on a creation
         // writes its log after the deletion.
         if Way::of(&stack.status) == Way::Wait {
-            self.stacks.follow(&stack.id, &mut Seen::default(), |_| {}).await?;
+            let (operation, mut known) = self.stacks.current_operation(&stack.id).await?;
+            self.stacks.follow(&operation, &mut known, |_| {}).await?;
         }
-        self.stacks.delete(&stack.id).await?;
-        let status = self.stacks.follow(&stack.id, &mut Seen::default(), |_| {}).await?;
+        let operation = self.stacks.delete(&stack.id).await?;
+        let status = self.stacks.follow(&operation, &mut KnownEvents::default(), |_| {}).await?.status;
         if status == "DELETE_COMPLETE" {
             return Ok(());
         }

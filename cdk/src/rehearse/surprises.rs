@@ -76,11 +76,9 @@ mod tests {
     fn an_event_that_nobody_expects_is_told() {
         let event = |logical_id: &str, status: &str, reason: &str| Event {
             logical_id: logical_id.to_owned(),
-            kind: String::new(),
             status: status.to_owned(),
             reason: reason.to_owned(),
-            at: 0,
-            hook: None,
+            ..Event::default()
         };
         let usual = [
             event("s", "CREATE_IN_PROGRESS", "User Initiated"),

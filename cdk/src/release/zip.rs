@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::binary::inspect;
 use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipArchive, ZipWriter};
@@ -29,6 +30,9 @@ pub enum ZipError {
         #[source]
         source: io::Error,
     },
+    /// Lambda would not start it.
+    #[error("{0}; give the zip that `cavatica-connect package` wrote")]
+    NotCode(String),
     /// The binary cannot be packed.
     #[error("cannot pack the Lambda's binary {path} into a zip: see that it is a file of less than 4 GiB")]
     Pack {
@@ -39,6 +43,9 @@ pub enum ZipError {
         source: zip::result::ZipError,
     },
 }
+
+/// Size of an unpacked function, in bytes. AWS: "Lambda quotas", deployment package.
+const MOST_BYTES: u64 = 250 * 1024 * 1024;
 
 /// The Lambda's zip, and the name that its content gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +72,18 @@ impl Asset {
         let sha256 = hex(&Sha256::digest(&bytes));
         let key = format!("cavatica-connect/{sha256}.zip");
         Self { bytes, sha256, key }
+    }
+
+    /// Names a zip that somebody made, if Lambda would start it.
+    ///
+    /// # Errors
+    ///
+    /// What is no zip, and a zip without an executable `bootstrap` for x86-64 Linux.
+    pub fn checked(bytes: Vec<u8>) -> Result<Self, ZipError> {
+        let asset = Self::from_zip(bytes);
+        let binary = asset.binary(MOST_BYTES).map_err(ZipError::NotCode)?;
+        inspect(&binary).map_err(|error| ZipError::NotCode(error.to_string()))?;
+        Ok(asset)
     }
 
     /// Unpacks the binary, up to one byte more than the limit. What Lambda would not start is named.

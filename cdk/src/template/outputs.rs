@@ -31,7 +31,11 @@ impl Made {
 
     pub(super) fn outputs(&self) -> Vec<Output> {
         let output = |name, description, value| Output { name, description, condition: None, value };
+        let prefix = E::when(Condition::HasPrefix, E::sub("${Prefix}/"), "".into());
+        let grants = E::Sub("${AccessMode} on s3://${BucketName}/${Folder}".to_owned(), vec![("Folder", prefix)]);
         let mut outputs = vec![
+            // First, so that a mistyped parameter, which the AWS CLI ignores, is seen.
+            output("Grants", "What Cavatica may do, and where.", grants),
             output("RoleArn", "Paste into Cavatica as Role ARN.", self.role_arn.clone()),
             Output {
                 condition: Some(Condition::HasExternalId.into()),

@@ -9,17 +9,17 @@ use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Project
 use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
 
-/// A folder as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
+/// A prefix as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
 /// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is.
-const FOLDER: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f\x7f-\x9f]([^*?$"\\\x00-\x1f\x7f-\x9f]*[^/*?$"\\\x00-\x1f\x7f-\x9f])?"#;
+const PREFIX: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f\x7f-\x9f]([^*?$"\\\x00-\x1f\x7f-\x9f]*[^/*?$"\\\x00-\x1f\x7f-\x9f])?"#;
 
 /// The same of printable ASCII characters. IAM takes no others in a document as they are; the function escapes them,
 /// CloudFormation does not. Source: `CreatePolicy`, parameter `PolicyDocument`.
-const ASCII_FOLDER: &str =
+const ASCII_PREFIX: &str =
     r"|(?![sS]3:/|[aA][rR][nN]:)[ !#%-)+-.0->@-\[\]-~]([ !#%-)+->@-\[\]-~]*[ !#%-)+-.0->@-\[\]-~])?";
 
-/// What a folder must be, in words.
-const FOLDER_RULE: &str = r#"a folder such as raw/2026: without s3://, ARN or bucket in front, without a slash at either end, and without * ? $ " and \"#;
+/// The rule in words.
+const PREFIX_RULE: &str = r#"a prefix such as raw/2026, the path of a folder in the bucket: without s3://, ARN or bucket in front, without a slash at either end, and without * ? $ " and \"#;
 
 /// Days that CloudWatch Logs keeps events. Source: `PutRetentionPolicy`, parameter `retentionInDays`.
 const RETENTION_DAYS: [u32; 22] =
@@ -27,7 +27,7 @@ const RETENTION_DAYS: [u32; 22] =
 
 pub(super) fn groups(config: &Config) -> Vec<Group> {
     vec![
-        Group { label: "1. Your bucket", parameters: bucket(FOLDER, "") },
+        Group { label: "1. Your bucket", parameters: bucket(PREFIX, "") },
         Group {
             label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account",
             parameters: vec![kms_key(), bucket_owner()],
@@ -52,8 +52,8 @@ pub(super) fn native_groups() -> Vec<Group> {
         Group {
             label: "1. Your bucket",
             parameters: bucket(
-                ASCII_FOLDER,
-                ". Only printable ASCII characters: IAM takes no others from CloudFormation. For a folder with others use the \
+                ASCII_PREFIX,
+                ". Only printable ASCII characters: IAM takes no others from CloudFormation. For a prefix with others use the \
                  template with the function, cavatica-volume.template, which writes them as IAM wants them",
             ),
         },
@@ -65,10 +65,13 @@ pub(super) fn native_groups() -> Vec<Group> {
     ]
 }
 
-/// The three that matter; what the folder may be depends on who writes the documents.
-fn bucket(folder: &str, further_rule: &str) -> Vec<Parameter> {
+/// The three that matter; which prefixes are possible depends on who writes the documents.
+///
+/// Their labels are their names: the AWS CLI ignores a parameter that the template lacks, so a label that is typed as a name
+/// would open the whole bucket.
+fn bucket(prefix: &str, further_rule: &str) -> Vec<Parameter> {
     vec![
-        text("BucketName", "Bucket", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
+        text("BucketName", "Bucket name", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
             .read_by(|value| value.parse::<BucketName>().map(|_| ()).map_err(must_be))
@@ -76,15 +79,15 @@ fn bucket(folder: &str, further_rule: &str) -> Vec<Parameter> {
             .refuses("^[aA][rR][nN]:", BucketName::NOT_AN_ARN)
             .refuses(&no_bucket(), BucketName::RULE)
             .required(),
-        text("Prefix", "Folder", "Folder whose objects Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
-             visible to Cavatica.", folder)
+        text("Prefix", "Prefix", "Prefix (folder) of the objects that Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
+             visible to Cavatica.", prefix)
             .longest(limits::PREFIX)
-            .must_be(&format!("{FOLDER_RULE}{further_rule}"))
+            .must_be(&format!("{PREFIX_RULE}{further_rule}"))
             .read_by(|value| Prefix::read(value).map(|_| ()).map_err(must_be))
             .refuses(r"[*?\x00-\x1f\x7f-\x9f]|\$\{", Prefix::RULE)
             .refuses("^/*[sS]3:/", Prefix::NOT_A_URI)
             .refuses("^/*[aA][rR][nN]:", Prefix::NOT_AN_ARN),
-        text("AccessMode", "Access", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
+        text("AccessMode", "Access mode", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
     ]
@@ -247,8 +250,8 @@ fn tightening() -> Vec<Parameter> {
         switch(
             "RestrictListing",
             "Restrict listing",
-            "true: Cavatica may list only names that begin with the folder. Goes beyond Cavatica's own policy; without a \
-             folder it changes nothing.",
+            "true: Cavatica may list only names that begin with the prefix. Goes beyond Cavatica's own policy; without a \
+             prefix it changes nothing.",
         ),
         switch(
             "OmitObjectAcls",
@@ -278,8 +281,17 @@ fn internals(config: &Config) -> Vec<Parameter> {
             .must_be("an object's key")
             .required(),
     ];
+    let repair = text(
+        "Repair",
+        "Repair",
+        "Any text that was not here before: the function then looks at role and policy again, and puts back what somebody changed \
+         by hand.",
+        r"[\w.:-]*",
+    )
+    .longest(64)
+    .must_be("at most 64 letters, digits and _.:-");
     let asked = code.into_iter().filter(|_| config.release.is_none());
-    [log].into_iter().chain(asked).collect()
+    [log, repair].into_iter().chain(asked).collect()
 }
 
 /// A text parameter that may be left empty.

@@ -58,7 +58,12 @@ pub fn template(config: &Config) -> Template {
             .chain(config.release.as_ref().map(rules::published_region))
             .collect(),
         mappings: config.release.iter().map(mapping).collect(),
-        conditions: conditions(&[Condition::HasBucketOwner, Condition::HasAutoExternalId, Condition::ConfiguresCors]),
+        conditions: conditions(&[
+            Condition::HasBucketOwner,
+            Condition::HasAutoExternalId,
+            Condition::ConfiguresCors,
+            Condition::HasRepair,
+        ]),
         resources: vec![
             volume_access(config),
             function(config),
@@ -131,9 +136,15 @@ fn volume_access(config: &Config) -> Resource {
             ("OmitObjectAcls", E::reference("OmitObjectAcls")),
             ("Checks", E::reference("Checks")),
             ("ConfigureCors", E::reference("ConfigureCors")),
-            ("Release", code_key(config)),
+            ("Release", release_and_repair(config)),
         ],
     }
+}
+
+/// The property whose change makes the function look at role and policy again: the code, and what was typed for a repair.
+fn release_and_repair(config: &Config) -> E {
+    let both = E::join(" ", E::List(vec![code_key(config), E::reference("Repair")]));
+    E::when(Condition::HasRepair, both, code_key(config))
 }
 
 fn function(config: &Config) -> Resource {

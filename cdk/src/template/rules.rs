@@ -27,7 +27,7 @@ pub(super) fn prefix_without_bucket() -> Rule {
         name: "PrefixWithoutBucket",
         assertion: E::negated(E::equals(E::reference("Prefix"), E::reference("BucketName"))),
         sentence:
-            "Prefix must be the folder alone: leave out the bucket's name, or leave it empty for the whole bucket."
+            "Prefix must be the prefix alone: leave out the bucket's name, or leave it empty for the whole bucket."
                 .to_owned(),
     }
 }

@@ -22,6 +22,7 @@ pub(super) enum Condition {
     HasBucketOwner,
     HasAutoExternalId,
     ConfiguresCors,
+    HasRepair,
     /// Of the native template only, as is the next one.
     HasDescription,
     RestrictsListing,
@@ -43,6 +44,7 @@ impl Condition {
             Self::HasBucketOwner => "HasBucketOwner",
             Self::HasAutoExternalId => "HasAutoExternalId",
             Self::ConfiguresCors => "ConfiguresCors",
+            Self::HasRepair => "HasRepair",
             Self::HasDescription => "HasDescription",
             Self::RestrictsListing => "RestrictsListing",
         }
@@ -66,6 +68,7 @@ impl Condition {
             Self::HasBucketOwner => is_given("BucketOwnerAccountId"),
             Self::HasAutoExternalId => is("ExternalId", "auto"),
             Self::ConfiguresCors => is("ConfigureCors", "true"),
+            Self::HasRepair => is_given("Repair"),
             Self::HasDescription => is_given("Description"),
             Self::RestrictsListing => E::both(is("RestrictListing", "true"), Self::HasPrefix.into()),
         }

@@ -5,7 +5,7 @@ use aws_sdk_cloudformation::types::TemplateStage;
 use aws_smithy_types::base64;
 use cavatica_access::owner::StackId;
 
-use crate::account::{Account, AwsError, Call};
+use crate::account::{Account, AwsError};
 use crate::release::zip::hex;
 
 /// The subject of a verification.
@@ -140,7 +140,8 @@ async fn template(account: &Account, region: &str, stack: &str) -> Result<String
             Err(DeployedError::NoStack { stack: stack.to_owned(), region: region.to_owned() })
         }
         Err(error) => {
-            let call = call("read the template of", "cloudformation:GetTemplate", format!("stack {stack}"), region);
+            let call =
+                account.call("read the template of", "cloudformation:GetTemplate", format!("stack {stack}"), region);
             Err(call.failed(error).into())
         }
     }
@@ -154,7 +155,7 @@ async fn function_of(account: &Account, region: &str, stack: &str) -> Result<Opt
         Err(error) if error.message().is_some_and(|message| message.contains("does not exist")) => Ok(None),
         Err(error) => {
             let action = "cloudformation:DescribeStackResource";
-            Err(call("find the function of", action, format!("stack {stack}"), region).failed(error))
+            Err(account.call("find the function of", action, format!("stack {stack}"), region).failed(error))
         }
     }
 }
@@ -162,7 +163,7 @@ async fn function_of(account: &Account, region: &str, stack: &str) -> Result<Opt
 async fn function(account: &Account, region: &str, name: &str) -> Result<Function, AwsError> {
     let answer = account.lambda(region).get_function_configuration().function_name(name).send().await;
     let answer = answer.map_err(|error| {
-        call("look at", "lambda:GetFunctionConfiguration", format!("function {name}"), region).failed(error)
+        account.call("look at", "lambda:GetFunctionConfiguration", format!("function {name}"), region).failed(error)
     })?;
     let digest = answer.code_sha256().and_then(|text| base64::decode(text).ok()).unwrap_or_default();
     let variables = answer.environment().and_then(|environment| environment.variables());
@@ -176,8 +177,4 @@ async fn function(account: &Account, region: &str, name: &str) -> Result<Functio
         layers: answer.layers().iter().filter_map(|layer| layer.arn().map(str::to_owned)).collect(),
         environment,
     })
-}
-
-fn call(doing: &'static str, action: &'static str, on: String, region: &str) -> Call {
-    Call { doing, action, on, region: region.to_owned() }
 }

@@ -73,7 +73,7 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     for part in [
-        "Rehearsal lab in account 123456789012, us-east-1",
+        "123456789012",
         "told: an update would begin with attaching policy",
         "lab-renamed; cavatica-volume-",
         "Bucket lab-not-there does not exist",

@@ -1,45 +1,16 @@
 //! A stack without the console: deployed, changed, refused, interrupted.
 
 use std::error::Error;
+use std::io::{Read as _, Write as _};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use aws_sdk_cloudformation::Client;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::publisher::{Outcome, Publisher, said};
-
-const BUCKET: &str = "genomics-lab-data";
-
-/// Whoever deploys: the account of an engine with a bucket in it, and the Lambda's zip.
-struct Operator {
-    publisher: Publisher,
-    zip: String,
-}
-
-impl Operator {
-    async fn start() -> Result<Self, Box<dyn Error>> {
-        let (publisher, zip) = Publisher::with_zip().await?;
-        publisher.make_bucket(BUCKET, "us-east-1").await?;
-        Ok(Self { publisher, zip })
-    }
-
-    fn command(&self, further: &[&str]) -> Command {
-        self.publisher.connect(&[&["deploy", "--zip", &self.zip], further].concat())
-    }
-
-    async fn deploy(&self, further: &[&str]) -> Result<Output, Box<dyn Error>> {
-        Ok(self.command(further).output().await?)
-    }
-
-    async fn status(&self, stack: &str) -> Result<String, Box<dyn Error>> {
-        let client = Client::new(&self.publisher.engine.sdk_config());
-        let answer = client.describe_stacks().stack_name(stack).send().await?;
-        let status = answer.stacks().first().and_then(|stack| stack.stack_status()).ok_or("no status")?;
-        Ok(status.as_str().to_owned())
-    }
-}
+use crate::faulty_aws::{Fault, FaultyAws};
+use crate::operator::{BUCKET, Operator, STACK, expect, in_one_line, output_of as output};
+use crate::publisher::{Outcome, said};
 
 #[tokio::test]
 async fn a_stack_is_created_left_alone_and_changed() -> Outcome {
@@ -59,7 +30,7 @@ async fn a_stack_is_created_left_alone_and_changed() -> Outcome {
     }
 
     let again = operator.deploy(&["--yes", "--output", "json"]).await?;
-    assert!(again.status.success() && said(&again).contains("nothing to change"), "{}", said(&again));
+    assert!(again.status.success() && said(&again).contains("Nothing to change"), "{}", said(&again));
     let result: Value = serde_json::from_slice(&again.stdout)?;
     let external_id = result["Outputs"]["ExternalId"].as_str().ok_or("no external ID")?;
     assert!(!text.contains(external_id), "a pipe may be a log: {text}");
@@ -83,13 +54,13 @@ async fn the_status_tells_each_change_by_hand_and_no_other() -> Outcome {
     let result: Value = serde_json::from_slice(&created.stdout).map_err(|_| said(&created))?;
     let (role, policy) = (output(&result, "RoleName")?, output(&result, "PolicyArn")?);
     let external_id = output(&result, "ExternalId")?;
-    let iam = aws_sdk_iam::Client::new(&operator.publisher.engine.sdk_config());
+    let iam = operator.iam();
     let status = async |further: &[&str]| -> Result<Output, Box<dyn Error>> {
         Ok(operator.publisher.connect(&[&["status"], further].concat()).output().await?)
     };
     let as_asked = status(&[]).await?;
     assert_eq!(as_asked.status.code(), Some(0), "{}", said(&as_asked));
-    for part in ["CREATE_COMPLETE", "s3:GetObject", "IAM holds exactly what the stack asks for"] {
+    for part in ["CREATE_COMPLETE", "s3:GetObject", "the function would change nothing in IAM"] {
         assert!(said(&as_asked).contains(part), "{part}: {}", said(&as_asked));
     }
     assert!(!said(&as_asked).contains(external_id), "a pipe may be a log");
@@ -136,19 +107,18 @@ async fn the_status_tells_each_change_by_hand_and_no_other() -> Outcome {
     Ok(())
 }
 
-fn output<'r>(result: &'r Value, name: &str) -> Result<&'r str, String> {
-    result["Outputs"][name].as_str().ok_or_else(|| format!("no {name} in {result}"))
-}
-
 #[tokio::test]
-async fn a_proposal_that_somebody_else_left_survives_a_no() -> Outcome {
+async fn deploy_refuses_a_stack_with_a_foreign_change_set() -> Outcome {
     let operator = Operator::start().await?;
-    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let client = operator.cloudformation();
     let theirs = client.create_change_set().stack_name("cavatica-volume").change_set_name("theirs");
     let theirs = theirs.change_set_type(aws_sdk_cloudformation::types::ChangeSetType::Create);
     theirs.template_body(r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#).send().await?;
-    let output = in_a_terminal(&operator.command(&["--bucket", BUCKET]), "n\\n").await?;
-    assert!(said(&output).contains("Nothing was changed."), "{}", said(&output));
+    let output = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for part in ["has change set theirs", "another --stack-name", "delete-change-set --change-set-name theirs"] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
     let listed = client.list_change_sets().stack_name("cavatica-volume").send().await?;
     let names: Vec<_> = listed.summaries().iter().filter_map(|it| it.change_set_name()).collect();
     assert_eq!(names, ["theirs"]);
@@ -159,11 +129,11 @@ async fn a_proposal_that_somebody_else_left_survives_a_no() -> Outcome {
 #[tokio::test]
 async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
     let operator = Operator::start().await?;
-    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let client = operator.cloudformation();
     let other = r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#;
     client.create_stack().stack_name("somebody-elses").template_body(other).send().await?;
     for (arguments, code, expected) in [
-        (&["--bucket", BUCKET][..], 2, "add --yes"),
+        (&["--bucket", BUCKET][..], 2, "pass --yes"),
         (&["--yes"], 2, "give it with --bucket"),
         (&["--bucket", "My_Bucket", "--yes"], 2, "parameter BucketName cannot be \"My_Bucket\""),
         (&["--bucket", BUCKET, "--param", "Checks=Sometimes", "--yes"], 2, "choose Enforce, Report or Off"),
@@ -174,7 +144,7 @@ async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
         let output = operator.deploy(arguments).await?;
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         assert!(said(&output).contains(expected), "{}", said(&output));
-        assert!(operator.status("cavatica-volume").await.is_err(), "no stack");
+        assert_eq!(operator.status(STACK).await?, None, "no stack");
     }
     let buckets = operator.publisher.s3("us-east-1").list_buckets().send().await?;
     assert_eq!(buckets.buckets().len(), 1, "the lab's alone: nothing was uploaded");
@@ -185,17 +155,19 @@ async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
 #[tokio::test]
 async fn a_stack_that_failed_says_the_functions_own_reason_and_is_made_anew() -> Outcome {
     let operator = Operator::start().await?;
-    let failed = operator.deploy(&["--bucket", "not-there-at-all", "--yes"]).await?;
+    operator.make_foreign_role("taken").await?;
+    let failed = operator.deploy(&["--bucket", BUCKET, "--param", "RoleName=taken", "--yes"]).await?;
     assert_eq!(failed.status.code(), Some(1));
-    assert!(said(&failed).contains("First cause: VolumeAccess: ") && said(&failed).contains("not-there-at-all"));
+    assert!(in_one_line(&failed).contains("First cause: VolumeAccess: Role taken already exists"), "{}", said(&failed));
+    assert_eq!(in_one_line(&failed).matches("Role taken already exists").count(), 1, "{}", said(&failed));
     for refused in [&["--yes"][..], &["--bucket", "My_Bucket", "--yes"]] {
         assert_eq!(operator.deploy(refused).await?.status.code(), Some(2));
     }
-    assert_eq!(operator.status("cavatica-volume").await?, "ROLLBACK_COMPLETE", "nothing was deleted for nothing");
+    assert_eq!(operator.status(STACK).await?.as_deref(), Some("ROLLBACK_COMPLETE"), "nothing was deleted for nothing");
     let again = operator.deploy(&["--bucket", BUCKET, "--yes"]).await?;
     assert!(again.status.success(), "{}", said(&again));
-    for part in ["because its creation failed.", "VolumeAccess: Bucket not-there-at-all", "DELETE_COMPLETE"] {
-        assert!(said(&again).contains(part), "{}", said(&again));
+    for part in ["because its creation failed.", "VolumeAccess: Role taken already exists", "DELETE_COMPLETE"] {
+        assert!(in_one_line(&again).contains(part), "{}", said(&again));
     }
     operator.publisher.engine.stop().await?;
     Ok(())
@@ -225,7 +197,7 @@ async fn a_signal_while_aws_is_at_work_names_the_commands_that_go_on_from_there(
     let running = running.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let id = running.id().ok_or("no process")?.to_string();
     // Until CloudFormation is at work.
-    while !operator.status("cavatica-volume").await.is_ok_and(|status| status == "CREATE_IN_PROGRESS") {
+    while operator.status(STACK).await?.as_deref() != Some("CREATE_IN_PROGRESS") {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(Command::new("kill").args(["-TERM", &id]).status().await?.success());
@@ -261,7 +233,7 @@ async fn a_destroyed_stack_is_shown_to_be_gone_and_what_is_left_is_named() -> Ou
     assert!(again.status.success() && said(&again).contains("nothing to delete"), "{}", said(&again));
 
     assert!(operator.deploy(&["--bucket", BUCKET, "--yes"]).await?.status.success());
-    let client = Client::new(&operator.publisher.engine.sdk_config());
+    let client = operator.cloudformation();
     let resources = client.describe_stack_resources().stack_name("cavatica-volume").send().await?;
     let group = resources.stack_resources().iter().find(|it| it.logical_resource_id() == Some("ProviderLogGroup"));
     let group = group.and_then(|it| it.physical_resource_id()).ok_or("no log group")?.to_owned();
@@ -281,7 +253,7 @@ async fn a_destroyed_stack_is_shown_to_be_gone_and_what_is_left_is_named() -> Ou
     came_back?;
     let left = left?;
     assert_eq!(left.status.code(), Some(1), "{}", said(&left));
-    assert!(said(&left).contains("aws logs delete-log-group --region us-east-1"), "{}", said(&left));
+    assert!(said(&left).contains("aws logs delete-log-group --log-group-name"), "{}", said(&left));
     operator.publisher.engine.stop().await?;
     Ok(())
 }
@@ -304,7 +276,7 @@ async fn the_bucket_for_the_code_goes_with_the_last_stack_if_that_is_wanted_and_
     let kept = destroy(&["--assets"]).await?;
     assert!(kept.contains("stays, for stack another.") && is_there().await, "{kept}");
     let kept = destroy(&["--stack-name", "another"]).await?;
-    assert!(kept.contains("`cavatica-connect destroy --assets` removes it.") && is_there().await, "{kept}");
+    assert!(kept.contains("destroy --assets --region us-east-1` removes it.") && is_there().await, "{kept}");
 
     s3.put_object().bucket(ASSETS).key("notes.txt").body(b"mine".to_vec().into()).send().await?;
     let kept = destroy(&["--assets"]).await?;
@@ -328,14 +300,14 @@ async fn the_bucket_for_the_code_goes_with_the_last_stack_if_that_is_wanted_and_
 async fn a_failed_update_is_rolled_back_and_says_the_functions_own_reason_and_log() -> Outcome {
     let operator = Operator::start().await?;
     assert!(operator.deploy(&["--bucket", BUCKET, "--yes"]).await?.status.success());
-    let failed = operator.deploy(&["--bucket", "not-there-at-all", "--yes"]).await?;
+    operator.make_foreign_role("taken").await?;
+    let failed = operator.deploy(&["--param", "RoleName=taken", "--yes"]).await?;
     assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
     let text = said(&failed).split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
-        "until now \"genomics-lab-data\"",
+        "Cavatica loses the role, until its new ARN is entered in Cavatica",
         "The function's log INFO event request=Update resource=VolumeAccess",
-        "ERROR FAILED",
-        "the stack ended in UPDATE_ROLLBACK_COMPLETE. First cause: VolumeAccess: Bucket not-there-at-all does not exist",
+        "the stack ended in UPDATE_ROLLBACK_COMPLETE. First cause: VolumeAccess: Role taken already exists",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -381,15 +353,161 @@ async fn in_a_terminal(command: &Command, typed: &str) -> std::io::Result<Output
 async fn no_and_an_interruption_at_the_question_leave_nothing() -> Outcome {
     let operator = Operator::start().await?;
     for (typed, code, expected) in [
-        ("n\\n", 0, "Nothing was changed."),
-        ("\\x03", 130, "The proposal was taken back; nothing was changed."),
+        ("n\\n", 1, "Nothing was changed."),
+        ("\\x03", 130, "The change set was withdrawn; nothing was changed."),
         ("y\\n", 0, "CREATE_COMPLETE"),
     ] {
         let output = in_a_terminal(&operator.command(&["--bucket", BUCKET]), typed).await?;
         assert_eq!(output.status.code(), Some(code), "{typed}: {}", said(&output));
         assert!(said(&output).contains(expected), "{typed}: {}", said(&output));
-        let is_there = operator.status("cavatica-volume").await.is_ok_and(|status| status != "DELETE_COMPLETE");
+        let is_there = operator.status(STACK).await?.is_some();
         assert_eq!(is_there, typed.starts_with('y'), "{typed}");
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_before_yes_and_a_dry_run_writes_nothing() -> Outcome {
+    let operator = Operator::start().await?;
+    let nothing = async || -> Outcome {
+        let buckets = operator.publisher.s3("us-east-1").list_buckets().send().await?;
+        assert_eq!(buckets.buckets().len(), 1, "the lab's alone");
+        assert_eq!(operator.status(STACK).await?, None);
+        Ok(())
+    };
+    let declined = in_a_terminal(&operator.command(&["--bucket", BUCKET]), "n\\n").await?;
+    assert_eq!(declined.status.code(), Some(1), "{}", said(&declined));
+    nothing().await?;
+    let preview = operator.deploy(&["--bucket", BUCKET, "--dry-run"]).await?;
+    let grants = format!("ReadOnly on s3://{BUCKET}/");
+    let caller = ["Account 123456789012", "Region us-east-1", "Caller arn:aws:iam::123456789012:"];
+    expect(&preview, 3, &[&caller[..], &["Add", "VolumeAccess", &grants, "s3:GetObject", "(--dry-run)"]].concat())?;
+    nothing().await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    expect(&operator.deploy(&["--dry-run"]).await?, 0, &["Nothing to change"])?;
+    expect(&operator.deploy(&["--dry-run", "--prefix", "raw"]).await?, 3, &["Cavatica loses the objects of s3://"])?;
+    assert_eq!(operator.outputs(STACK).await?["Grants"], grants);
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_bucket_does_not_move_the_first_volume_away() -> Outcome {
+    let operator = Operator::start().await?;
+    operator.publisher.make_bucket("second-data", "us-east-1").await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    let refused = operator.deploy(&["--bucket", "second-data", "--yes"]).await?;
+    expect(&refused, 1, &[&format!("gives Cavatica bucket {BUCKET}"), "--stack-name cavatica-volume-second-data"])?;
+    let replaced = ["--bucket", "second-data", "--replace-bucket"];
+    let asked = in_a_terminal(&operator.command(&replaced), "n\\n").await?;
+    assert!(in_one_line(&asked).contains(&format!("Cavatica loses bucket {BUCKET}")), "{}", said(&asked));
+    assert_eq!(operator.outputs(STACK).await?["Grants"], format!("ReadOnly on s3://{BUCKET}/"));
+    operator.deployed(&["--bucket", "second-data", "--stack-name", "cavatica-volume-second-data"]).await?;
+    let listed = operator.run(&["list"]).await?;
+    expect(
+        &listed,
+        0,
+        &[STACK, "CREATE_COMPLETE", &format!("ReadOnly on s3://{BUCKET}/"), "ReadOnly on s3://second-data/"],
+    )?;
+    let listed = operator.run(&["list", "--all-regions", "--output", "json"]).await?;
+    let stacks: Value = serde_json::from_slice(&listed.stdout)?;
+    let names: Vec<_> = stacks.as_array().into_iter().flatten().filter_map(|it| it["StackName"].as_str()).collect();
+    assert_eq!(names.iter().filter(|name| **name == STACK).count(), 1, "{stacks}");
+    operator.deployed(&replaced).await?;
+    assert_eq!(operator.outputs(STACK).await?["Grants"], "ReadOnly on s3://second-data/");
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mistyped_bucket_costs_reads_and_no_rollback() -> Outcome {
+    let operator = Operator::start().await?;
+    for native in [&["--native"][..], &["--zip", &operator.zip]] {
+        let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+        let arguments = [&["deploy", "--bucket", "genomics-lab-dta", "--yes"], native].concat();
+        let output = operator.run_through(&aws, &arguments).await?;
+        expect(&output, 1, &["nothing was changed", "bucket genomics-lab-dta does not exist: check --bucket"])?;
+        assert!(!aws.calls().iter().any(|call| call == "CreateChangeSet"), "{:?}", aws.calls());
+    }
+    // What the caller may not see is said, and is no reason to stop.
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil(&format!("GET /{BUCKET}"), 0, 99, Fault::Refused("AccessDenied", "no"));
+    aws.spoil("GET /", 0, 99, Fault::Refused("AccessDenied", "no"));
+    let arguments = ["deploy", "--bucket", BUCKET, "--dry-run", "--zip", &operator.zip];
+    let output = operator.run_through(&aws, &arguments).await?;
+    expect(&output, 3, &[&format!("Not seen: bucket {BUCKET}")])?;
+    assert!(!in_one_line(&output).contains("exists in"), "{}", in_one_line(&output));
+    let empty = operator.deploy(&["--bucket", BUCKET, "--prefix", "raw/2062", "--dry-run"]).await?;
+    expect(&empty, 3, &[&format!("no object is under s3://{BUCKET}/raw/2062/")])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_to_change_is_said_only_after_a_look_at_iam_and_drift_is_repaired() -> Outcome {
+    let operator = Operator::start().await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    let outputs = operator.outputs(STACK).await?;
+    let (role, policy, iam) = (&outputs["RoleName"], &outputs["PolicyArn"], operator.iam());
+    let fine = "its function would change nothing in IAM, and the role carries no other policy";
+    expect(&operator.deploy(&["--yes"]).await?, 0, &[fine])?;
+    // Two kinds of drift that the function repairs.
+    iam.detach_role_policy().role_name(role).policy_arn(policy).send().await?;
+    let declined = in_a_terminal(&operator.command(&[]), "n\\n").await?;
+    assert_eq!(declined.status.code(), Some(1), "{}", said(&declined));
+    assert!(in_one_line(&declined).contains("IAM differs from what the stack asks for"), "{}", said(&declined));
+    expect(&operator.deploy(&["--dry-run"]).await?, 3, &["attaching policy", "(--dry-run)"])?;
+    expect(&operator.deploy(&["--yes"]).await?, 0, &["attaching policy", "repaired"])?;
+    let attached = iam.list_attached_role_policies().role_name(role).send().await?;
+    assert_eq!(attached.attached_policies().len(), 1);
+    iam.detach_role_policy().role_name(role).policy_arn(policy).send().await?;
+    iam.delete_role_permissions_boundary().role_name(role).send().await?;
+    iam.delete_role().role_name(role).send().await?;
+    expect(&operator.deploy(&["--yes"]).await?, 0, &["repaired"])?;
+    expect(&operator.deploy(&["--yes"]).await?, 0, &[fine])?;
+    // What the function does not touch is named with the command, and is no success.
+    let open = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+    iam.put_role_policy().role_name(role).policy_name("more").policy_document(open).send().await?;
+    let added = operator.deploy(&["--yes"]).await?;
+    expect(&added, 3, &["has inline policy more", "aws iam delete-role-policy --role-name"])?;
+    assert!(!in_one_line(&added).contains(fine));
+    expect(&operator.run(&["status"]).await?, 3, &["has inline policy more"])?;
+    iam.delete_role_policy().role_name(role).policy_name("more").send().await?;
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil("ListRolePolicies", 0, 99, Fault::Refused("AccessDenied", "no"));
+    let unseen = operator.run_through(&aws, &["deploy", "--zip", &operator.zip, "--yes"]).await?;
+    expect(&unseen, 1, &["cannot list the policies of the role"])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// The same program in another zip: other bytes under the same version.
+fn packed_differently(zip: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut binary = Vec::new();
+    zip::ZipArchive::new(std::fs::File::open(zip)?)?.by_name("bootstrap")?.read_to_end(&mut binary)?;
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(1));
+    writer.start_file("bootstrap", options)?;
+    writer.write_all(&binary)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+#[tokio::test]
+async fn other_code_of_the_same_version_lies_beside_the_first_and_what_is_no_code_is_refused() -> Outcome {
+    let operator = Operator::start().await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    let other = operator.publisher.folder.path().join("other.zip");
+    std::fs::write(&other, packed_differently(&operator.zip)?)?;
+    let other = other.display().to_string();
+    let updated = operator.run(&["deploy", "--zip", &other, "--yes"]).await?;
+    expect(&updated, 0, &["UPDATE_COMPLETE"])?;
+    expect(&operator.deploy(&["--yes"]).await?, 0, &["UPDATE_COMPLETE"])?;
+    for (zip, expected) in
+        [("/etc/hostname", "cannot be the function's code"), ("/nowhere.zip", "cannot read /nowhere.zip")]
+    {
+        let refused = operator.run(&["deploy", "--zip", zip, "--yes"]).await?;
+        expect(&refused, 1, &[expected, zip])?;
     }
     operator.publisher.engine.stop().await?;
     Ok(())

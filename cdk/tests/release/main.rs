@@ -2,8 +2,13 @@
 
 // Begun first, since tests begin in the order of their names and its tests wait longest.
 mod a_rehearsal;
+mod connection;
 mod deploy;
+mod destroy;
+mod faulty_aws;
+mod following;
 mod launch;
+mod operator;
 mod publish;
 mod publisher;
 mod verify;

@@ -7,8 +7,8 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use cavatica_connect::account::Account;
 use cavatica_connect::address::Address;
-use cavatica_connect::deploy::client::{Definition, Stacks};
-use cavatica_connect::deploy::follow::Seen;
+use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
+use cavatica_connect::deploy::follow::KnownEvents;
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::{Publication, carry_out, versions};
 use cavatica_connect::release::zip::Asset;
@@ -60,11 +60,11 @@ async fn launched(publisher: &Publisher, further: &[&str]) -> Result<String, Box
         parameters,
         names_iam: is_native,
     };
-    let stacks = Stacks::new(aws_sdk_cloudformation::Client::new(&publisher.engine.sdk_config()));
-    let id = stacks.create(&read["stackName"], &definition).await?;
-    let status = stacks.follow(&id, &mut Seen::default(), |_| {}).await?;
-    assert_eq!(status, "CREATE_COMPLETE");
-    Ok(id)
+    let stacks = Stacks::new(aws_sdk_cloudformation::Client::new(&publisher.engine.sdk_config()), Pace::EMULATOR);
+    let operation = stacks.create(&read["stackName"], &definition).await?;
+    let ending = stacks.follow(&operation, &mut KnownEvents::default(), |_| {}).await?;
+    assert_eq!(ending.status, "CREATE_COMPLETE");
+    Ok(operation.stack_id)
 }
 
 #[tokio::test]

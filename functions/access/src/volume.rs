@@ -13,7 +13,7 @@ use crate::names::{AccountId, Partition, Rule, text};
 pub struct Volume {
     /// The bucket.
     pub bucket: BucketName,
-    /// The folder in it; the whole bucket when absent.
+    /// Prefix of its objects; the whole bucket when absent.
     pub prefix: Option<Prefix>,
     /// The access mode.
     pub access: AccessMode,
@@ -146,20 +146,20 @@ impl FromStr for Region {
 }
 
 text! {
-    /// A folder in a bucket, without slashes at its ends and never empty.
+    /// A prefix in a bucket, without slashes at its ends and never empty.
     Prefix
 }
 
 impl Prefix {
     /// The rule in words. IAM would read `*`, `?` and `${` in a resource as patterns and open more than one folder.
-    pub const RULE: Rule = "a folder of the bucket without *, ? and ${ (IAM would read them as patterns) \
+    pub const RULE: Rule = "a prefix in the bucket without *, ? and ${ (IAM would read them as patterns) \
          and without control characters, at most 1,024 bytes";
     /// The rule that a URI copied from the console breaks.
-    pub const NOT_A_URI: Rule = "the folder alone: leave out s3:// and the bucket's name";
+    pub const NOT_A_URI: Rule = "the prefix alone: leave out s3:// and the bucket's name";
     /// The rule that an ARN breaks.
-    pub const NOT_AN_ARN: Rule = "the folder alone: leave out the ARN up to and with the bucket's name";
+    pub const NOT_AN_ARN: Rule = "the prefix alone: leave out the ARN up to and with the bucket's name";
     /// The rule that a path with the bucket in front breaks.
-    pub const NOT_WITH_BUCKET: Rule = "the folder alone: leave out the bucket's name";
+    pub const NOT_WITH_BUCKET: Rule = "the prefix alone: leave out the bucket's name";
 
     /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket.
     pub fn read(text: &str) -> Result<Option<Self>, Rule> {

@@ -88,9 +88,9 @@ async fn the_json_template_makes_the_same_role_as_the_yaml_one() -> Outcome {
     for notation in ["json", "yaml"] {
         let system = System::start().await?;
         let parameters = [BUCKET, ("RoleName", "lab"), ("ExternalId", "lab-1234"), ("AccessMode", "ReadWrite")];
-        let id = system.stacks.create("my-volume", &system.definition(notation, &parameters)).await?;
-        let status = system.stacks.follow(&id, &mut Default::default(), |_| {}).await?;
-        assert_eq!(status, "CREATE_COMPLETE");
+        let operation = system.stacks.create("my-volume", &system.definition(notation, &parameters)).await?;
+        let ending = system.stacks.follow(&operation, &mut Default::default(), |_| {}).await?;
+        assert_eq!(ending.status, "CREATE_COMPLETE");
         let account = system.account().await?;
         let held = |key: &str, part: &str| account.get(key).map(|held| held[part].clone());
         roles.push((
@@ -265,7 +265,7 @@ async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outc
         ),
         (
             vec![BUCKET, ("Prefix", "genomics-lab-data/raw")],
-            "but must be the folder alone: leave out the bucket's name",
+            "but must be the prefix alone: leave out the bucket's name",
         ),
         (vec![("BucketName", "encrypted")], "set KmsKeyArn to arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
     ] {

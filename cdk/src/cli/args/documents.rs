@@ -31,7 +31,7 @@ pub struct DocumentsArgs {
     /// Name of the S3 bucket
     #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present_any = ["volume", "operator"])]
     bucket: Option<BucketName>,
-    /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
+    /// Prefix (folder) of the objects that Cavatica may use; the names of all objects in the bucket stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
     prefix: Option<OptionalPrefix>,
     /// What Cavatica may do with the objects

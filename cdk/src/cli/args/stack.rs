@@ -30,7 +30,8 @@ pub struct DeployArgs {
     /// Name of the S3 bucket that Cavatica may use
     #[arg(long, value_name = "BUCKET")]
     bucket: Option<String>,
-    /// Folder whose objects Cavatica may use; the names of all objects in the bucket stay visible to it
+    /// Prefix (folder) of the objects that Cavatica may use, such as raw/2026; the names of all objects in the bucket stay
+    /// visible to it
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
     /// What Cavatica may do with the objects
@@ -51,6 +52,12 @@ pub struct DeployArgs {
     /// Deploy the template without a function
     #[arg(long, conflicts_with = "zip")]
     pub native: bool,
+    /// Give Cavatica the bucket in place of the one that the stack has; it loses the other
+    #[arg(long)]
+    pub replace_bucket: bool,
+    /// Print what would change, and change nothing; exits with code 3 if there is a change
+    #[arg(long, conflicts_with = "yes")]
+    pub dry_run: bool,
     /// Do not ask, neither before the changes are carried out nor before a stack whose creation failed is deleted
     #[arg(long)]
     pub yes: bool,
@@ -74,6 +81,23 @@ pub struct DestroyArgs {
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Region [default: that of the AWS configuration]
+    #[arg(long, value_parser = regions::commercial)]
+    pub region: Option<&'static str>,
+    /// Look in every commercial region that the account has enabled
+    #[arg(long, conflicts_with = "region")]
+    pub all_regions: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
 }
 
 /// Arguments of `status`.

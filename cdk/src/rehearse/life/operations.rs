@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use super::super::{StepError, refused, surprises};
 use super::{BETWEEN_LOOKS, Life, Outcome, Stage, UNTIL_SHOWN, check, mismatch};
-use crate::deploy::change_set::{Proposal, Purpose};
+use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
+use crate::deploy::client::new_token;
 use crate::deploy::drift::{Documents, Looked, look};
-use crate::deploy::follow::{Seen, first_cause};
+use crate::deploy::follow::{KnownEvents, Operation, Progress, first_cause};
 use crate::deploy::standing::{Stack, parameters};
 use crate::deploy::watch;
 use crate::documents::{Subject, documents};
@@ -69,44 +70,54 @@ impl Life<'_> {
     ) -> Result<Outcome, StepError> {
         let proposal = self.proposal(name, purpose, given).await?;
         self.tell.wait("asking CloudFormation what would change");
-        let change_set = self.stage.stacks.propose(&proposal).await?;
+        let change_set = ChangeSet::new(&proposal);
+        let change_set = self.stage.stacks.propose(&proposal, &change_set).await?;
         self.tell.rest();
         let Some(change_set) = change_set else {
             return Err(StepError::Mismatch { what: "the proposal", found: "nothing would change".to_owned() });
         };
         let is_main = name == self.stage.name.to_string();
-        let mut seen = if is_main { std::mem::take(&mut self.seen) } else { Seen::default() };
-        self.stage.stacks.catch_up(&change_set.stack_id, &mut seen).await?;
-        self.stage.stacks.execute(&change_set).await?;
-        let outcome = self.follow(&change_set.stack_id, &mut seen).await;
+        let mut known = if is_main { std::mem::take(&mut self.known) } else { KnownEvents::default() };
+        self.stage.stacks.catch_up(&change_set.stack_id, &mut known).await?;
+        let operation = self.stage.stacks.execute(&change_set, &new_token()).await?;
+        let outcome = self.follow(&operation, &mut known).await;
         if is_main {
-            self.seen = seen;
+            self.known = known;
         }
         outcome
     }
 
-    pub(super) async fn delete(&mut self, stack: &str, seen: &mut Seen) -> Result<(), StepError> {
-        self.stage.stacks.catch_up(stack, seen).await?;
-        self.stage.stacks.delete(stack).await?;
-        self.follow(stack, seen).await?.is("DELETE_COMPLETE").map(drop)
+    pub(super) async fn delete(&mut self, stack: &str, known: &mut KnownEvents) -> Result<(), StepError> {
+        self.stage.stacks.catch_up(stack, known).await?;
+        let operation = self.stage.stacks.delete(stack).await?;
+        self.follow(&operation, known).await?.is("DELETE_COMPLETE").map(drop)
     }
 
-    pub(super) async fn follow(&mut self, stack: &str, seen: &mut Seen) -> Result<Outcome, StepError> {
-        let begun = seen.events.len();
+    pub(super) async fn follow(
+        &mut self,
+        operation: &Operation,
+        known: &mut KnownEvents,
+    ) -> Result<Outcome, StepError> {
+        let stack = operation.stack_id.as_str();
+        let begun = known.all.len();
         self.tell.wait("waiting for CloudFormation");
-        let Stage { account, region, stacks, .. } = self.stage;
-        let ended = watch::to_the_end(account, region, stacks, stack, seen, |event| event.print(&self.tell)).await;
+        let Stage { account, stacks, .. } = self.stage;
+        let watched = watch::watch(account, stacks, operation, known, |progress| match progress {
+            Progress::Event(event) => event.print(&self.tell, true),
+            Progress::Trouble(error) => self.tell.note(&format!("{error}. This command keeps trying")),
+        });
+        let watched = watched.await;
         self.tell.rest();
-        let ended = ended?;
-        let events = &seen.events[begun..];
+        let watched = watched?;
+        let events = &known.all[begun..];
         // A stack's ID is `arn:…:stack/NAME/UUID`.
         self.surprises.extend(surprises::of_events(events, stack.split('/').nth(1).unwrap_or_default()));
-        self.surprises.extend(ended.hooks);
-        for line in &ended.log {
+        self.surprises.extend(watched.hooks);
+        for line in &watched.log {
             self.tell.say(&format!("the function's log: {line}"));
         }
         let cause = first_cause(events).unwrap_or_else(|| "CloudFormation names none".to_owned());
-        Ok(Outcome { stack: stack.to_owned(), status: ended.status, cause })
+        Ok(Outcome { stack: stack.to_owned(), status: watched.ending.status, cause })
     }
 
     /// Looks until IAM shows something, and notes how late that was.

@@ -61,7 +61,7 @@ fn the_refusals_are_the_domains() -> Result<(), Box<dyn std::error::Error>> {
         "a\\b",
         "s3/x",
     ];
-    let [bucket, folder, _] = bucket(FOLDER, "").try_into().map_err(|_| "three parameters")?;
+    let [bucket, folder, _] = bucket(PREFIX, "").try_into().map_err(|_| "three parameters")?;
     for (parameter, values) in [(&bucket, &buckets[..]), (&folder, &folders[..])] {
         for value in values {
             let mut said = Ok(());

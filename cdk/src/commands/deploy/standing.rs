@@ -1,0 +1,116 @@
+//! The stack under the name that `deploy` is given, and what makes way for the operation.
+
+use super::{Deploy, DeployError, Phase};
+use crate::cli::exit::Failure;
+use crate::commands::stack::{RegionClients, StackProblem, outlook};
+use crate::deploy::change_set::Purpose;
+use crate::deploy::follow::{KnownEvents, first_cause};
+use crate::deploy::standing::{Kind, Stack, Way};
+
+/// A stack that allows the operation, at once or after its deletion.
+pub(super) enum Standing {
+    /// None.
+    Absent,
+    /// An empty one with change sets of this program only.
+    Empty,
+    /// One that can be updated.
+    Running(Stack),
+    /// One whose creation failed.
+    Failed(Stack),
+}
+
+impl Standing {
+    /// The stack that would be updated.
+    pub(super) fn before(&self) -> Option<&Stack> {
+        match self {
+            Self::Running(stack) => Some(stack),
+            Self::Absent | Self::Empty | Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Deploy<'_> {
+    /// Looks at the stack, and refuses what this command cannot or must not work on.
+    pub(super) async fn standing(&self, clients: &RegionClients) -> Result<Standing, Failure> {
+        let (name, stacks) = (&self.args.stack_name, &clients.stacks);
+        let Some(stack) = stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE") else {
+            return Ok(Standing::Absent);
+        };
+        let aws = |arguments: &[&str]| {
+            let arguments = [&["cloudformation"], arguments, &["--stack-name", stack.id.as_str()]].concat();
+            clients.account.invocation.aws(&arguments, Some(clients.region))
+        };
+        let way = Way::of(&stack.status);
+        if way == Way::Create {
+            if let Some(foreign) = stacks.foreign_change_sets(name).await?.into_iter().next() {
+                let delete = aws(&["delete-change-set", "--change-set-name", &foreign]);
+                return Err(DeployError::ForeignChangeSet { name: name.clone(), change_set: foreign, delete }.into());
+            }
+            if stacks.change_sets(name).await?.is_empty() {
+                let delete = aws(&["delete-stack"]);
+                return Err(DeployError::ForeignStack { name: name.clone(), delete }.into());
+            }
+            return Ok(Standing::Empty);
+        }
+        let asked = if self.args.native { Kind::Native } else { Kind::ByFunction };
+        let kind = clients.kind(&stack, name).await?;
+        let not_now =
+            |remedy: String| StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy };
+        match way {
+            Way::Update if kind != asked => Err(DeployError::OtherKind { name: name.clone(), kind }.into()),
+            Way::Update => {
+                if let Some(foreign) = stacks.foreign_change_sets(name).await?.into_iter().next() {
+                    let delete = aws(&["delete-change-set", "--change-set-name", &foreign]);
+                    return Err(
+                        DeployError::ForeignChangeSet { name: name.clone(), change_set: foreign, delete }.into()
+                    );
+                }
+                Ok(Standing::Running(stack))
+            }
+            Way::DeleteAndCreate => Ok(Standing::Failed(stack)),
+            Way::Wait => {
+                let watch = ["status", "--watch", "--stack-name", name.as_str()];
+                let watch = clients.account.invocation.command(&watch, Some(clients.region));
+                Err(not_now(format!("wait for its end, which `{watch}` shows")).into())
+            }
+            Way::ContinueRollback => Err(not_now(format!("run `{}` first", aws(&["continue-update-rollback"]))).into()),
+            Way::Delete => Err(not_now(format!("run `{}` first", aws(&["delete-stack"]))).into()),
+            Way::Create => Ok(Standing::Empty),
+        }
+    }
+
+    /// Deletes a stack whose creation failed, if the user agrees; `None` for a dry run, which deletes nothing.
+    pub(super) async fn make_way(
+        &self,
+        clients: &RegionClients,
+        standing: Standing,
+    ) -> Result<Option<(Purpose, Option<Stack>)>, Failure> {
+        let (args, console, stacks) = (self.args, self.console, &clients.stacks);
+        let stack = match standing {
+            Standing::Absent => return Ok(Some((Purpose::NewStack, None))),
+            Standing::Empty => return Ok(Some((Purpose::EmptyStack, None))),
+            Standing::Running(stack) => return Ok(Some((Purpose::Update, Some(stack)))),
+            Standing::Failed(stack) => stack,
+        };
+        let name = &args.stack_name;
+        let mut known = KnownEvents::default();
+        stacks.catch_up(&stack.id, &mut known).await?;
+        let cause = first_cause(&known.all).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
+        console.part(&format!("Stack {name} has to be deleted first"));
+        console.say(&format!("It is in {}, because its creation failed. {cause}", stack.status));
+        if args.dry_run {
+            console.say(&"Nothing was changed (--dry-run). What would be created can be shown after the deletion.");
+            return Ok(None);
+        }
+        if !args.yes && !console.ask("Delete it and create it again?").await? {
+            let remedy = "it can only be deleted, and was not".to_owned();
+            return Err(StackProblem::NotNow { name: name.clone(), status: stack.status, remedy }.into());
+        }
+        let operation = stacks.delete(&stack.id).await?;
+        let outlook = outlook(&operation, clients.region, &clients.account.invocation);
+        self.phase.replace(Phase::Running { outlook });
+        clients.follow(&operation, &mut known, console).await?;
+        self.phase.take();
+        Ok(Some((Purpose::NewStack, None)))
+    }
+}
