@@ -170,7 +170,11 @@ async fn interrupted(phase: Phase) -> String {
         Phase::Looking => children::end_all().to_owned(),
         Phase::Proposed(proposed) => match proposed.0.withdraw(&proposed.1).await {
             Ok(()) => "The change set was withdrawn; nothing was changed.".to_owned(),
-            Err(error) => format!("Change set {} is still there: {error}", proposed.1.name),
+            Err(error) => format!(
+                "Change set {} is still there ({error}). To delete it: `{}`",
+                proposed.1.name,
+                proposed.0.deletion_of(&proposed.1)
+            ),
         },
         Phase::Running { outlook } => outlook,
     }
@@ -328,12 +332,8 @@ impl Deploy<'_> {
         self.print_changes(&template, &proposal, before.as_ref(), &change_set, is_generated);
         let after = parameters_after(&template, &proposal, before.as_ref());
         let lost = before.as_ref().map(|stack| losses(&stack.parameters, &after)).unwrap_or_default();
-        let question = if lost.is_empty() {
-            "Carry this out?".to_owned()
-        } else {
-            format!("Carry this out? Cavatica loses {}.", lost.join(", and "))
-        };
-        if !self.agreed(clients, &change_set, &question).await? {
+        let loss = (!lost.is_empty()).then(|| format!("Cavatica loses {}.", lost.join(", and ")));
+        if !self.agreed(clients, &change_set, loss.as_deref()).await? {
             return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
         }
         let stack = self.execute(clients, change_set, code, before.as_ref()).await?;
@@ -365,15 +365,18 @@ impl Deploy<'_> {
         }
     }
 
-    /// Asks the question; withdraws the change set if the answer is no or nobody wants to be asked.
-    async fn agreed(&self, clients: &RegionClients, change_set: &ChangeSet, question: &str) -> Result<bool, Failure> {
+    /// Prints the consequence and asks; withdraws the change set if the answer is no or nobody wants to be asked.
+    async fn agreed(
+        &self,
+        clients: &RegionClients,
+        change_set: &ChangeSet,
+        consequence: Option<&str>,
+    ) -> Result<bool, Failure> {
         let Self { args, console, .. } = *self;
-        if args.dry_run {
-            console.say(&question.replace("Carry this out? ", ""));
-        } else if args.yes || console.ask(question).await? {
-            if args.yes && question.contains(" loses ") {
-                console.say(&question.replace("Carry this out? ", ""));
-            }
+        if let Some(consequence) = consequence {
+            console.say(&consequence);
+        }
+        if !args.dry_run && (args.yes || console.ask("Carry this out?").await?) {
             return Ok(true);
         }
         clients.stacks.withdraw(change_set).await?;
@@ -422,7 +425,7 @@ impl Deploy<'_> {
             return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
         }
         clients.follow(&operation, &mut known, console).await?;
-        let fresh = stacks.find_fresh(&operation.stack_id, &known, before).await;
+        let fresh = stacks.find_fresh(&operation.stack_id, &known, &change_set, before).await;
         self.phase.take();
         match fresh? {
             Some(stack) => Ok(stack),
@@ -446,9 +449,7 @@ impl Deploy<'_> {
         let left = match clients.stacks.withdraw(change_set).await {
             Ok(()) => "The change set was withdrawn; this command changed nothing in the stack".to_owned(),
             Err(error) => {
-                let delete = ["cloudformation", "delete-change-set", "--stack-name", &change_set.stack_name];
-                let delete = [&delete[..], &["--change-set-name", &change_set.name]].concat();
-                let delete = clients.account.invocation.aws(&delete, Some(clients.region));
+                let delete = clients.stacks.deletion_of(change_set);
                 format!("The change set is still there ({error}). To delete it: `{delete}`")
             }
         };
@@ -500,8 +501,8 @@ impl Deploy<'_> {
         let token = format!("{:08x}", getrandom::u32()?);
         proposal.parameters.push((REPAIR.to_owned(), ParameterValue::Given(token)));
         let Some(change_set) = self.proposed(clients, &proposal).await? else { return Ok(Exit::Different) };
-        let question = "Carry this out? It has the function put back the rows marked \"repair\".";
-        if !self.agreed(clients, &change_set, question).await? {
+        let consequence = "The update has the function put back the rows marked \"repair\".";
+        if !self.agreed(clients, &change_set, Some(consequence)).await? {
             return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
         }
         let stack = self.execute(clients, change_set, code, Some(&stack)).await?;

@@ -132,9 +132,11 @@ async fn publish(
     for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
         console.step(&place.region, &place.object(page).to_string());
     }
-    console.say(&"A browser opens it where the audience is public. Others fetch it, with `aws s3 cp s3://BUCKET/KEY launch.html`.");
+    let fetch = account.invocation.aws(&["s3", "cp", "s3://BUCKET/KEY", "launch.html"], None);
+    console.say(&format!("A browser opens it where the audience is public. Others fetch it, with `{fetch}`."));
     console.part("To go on");
-    console.step("a link", "cavatica-connect launch-url --release ADDRESS --param BucketName=NAME");
+    let link = ["launch-url", "--release", "ADDRESS", "--param", "BucketName=NAME"];
+    console.step("a link", &account.invocation.command(&link, None));
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {
             let all = written.len();

@@ -171,7 +171,7 @@ impl RegionClients {
                 has_cause |= event.is_failure();
             }
             Progress::Trouble(error) => {
-                console.note(&format!("{error}. The operation goes on in AWS; this command keeps trying to follow it"))
+                console.note(&format!("{error}. AWS goes on without this command, which keeps trying to follow"))
             }
         });
         let watched = watched.await;
@@ -214,8 +214,12 @@ pub(super) fn outlook(operation: &Operation, region: &str, invocation: &Invocati
         |what: &str| format!("  {}", invocation.aws(&["cloudformation", what, "--stack-name", stack], Some(region)));
     let mut lines = vec![
         match operation.kind {
-            OperationKind::Delete => "The deletion goes on in AWS, and cannot be stopped. To watch it:",
-            OperationKind::Create | OperationKind::Update => "The operation goes on in AWS. To watch it:",
+            OperationKind::Delete => {
+                "AWS finishes the deletion without this command, and it cannot be stopped. To watch it:"
+            }
+            OperationKind::Create | OperationKind::Update => {
+                "AWS finishes the operation without this command. To watch it:"
+            }
         }
         .to_owned(),
         command("describe-stack-events"),

@@ -80,6 +80,8 @@ pub struct ChangeSet {
     pub name: String,
     /// Name of its stack.
     pub stack_name: String,
+    /// Its ID; empty before CloudFormation has said it.
+    pub id: String,
     /// ID of its stack; empty before CloudFormation has said it.
     pub stack_id: String,
     /// Purpose.
@@ -95,6 +97,7 @@ impl ChangeSet {
         Self {
             name: format!("{OURS}{:08x}", getrandom::u32().unwrap_or_default()),
             stack_name: proposal.stack_name.clone(),
+            id: String::new(),
             stack_id: String::new(),
             purpose: proposal.purpose,
             changes: Vec::new(),
@@ -111,13 +114,13 @@ impl Stacks {
     pub async fn propose(&self, proposal: &Proposal, change_set: &ChangeSet) -> Result<Option<ChangeSet>, StackError> {
         let answer = match self.computed(proposal, change_set).await {
             Ok(answer) => answer,
-            Err(error) => {
-                // As far as that goes: the error is what the user has to know.
-                let _ = self.withdraw(change_set).await;
-                return Err(error);
-            }
+            Err(error) => return Err(self.withdrawn(change_set, error).await),
         };
-        let mut proposed = ChangeSet { stack_id: answer.stack_id.unwrap_or_default(), ..change_set.clone() };
+        let mut proposed = ChangeSet {
+            id: answer.change_set_id.clone().unwrap_or_default(),
+            stack_id: answer.stack_id.unwrap_or_default(),
+            ..change_set.clone()
+        };
         if answer.status == Some(ChangeSetStatus::CreateComplete) {
             proposed.changes = answer.changes.unwrap_or_default().into_iter().filter_map(change).collect();
             return Ok(Some(proposed));
@@ -128,8 +131,28 @@ impl Stacks {
         }
         // The details go with the change set.
         let details = self.failed_validations(answer.change_set_id.as_deref().unwrap_or(&proposed.name)).await;
-        self.withdraw(&proposed).await?;
-        Err(StackError::Invalid { reason, details })
+        Err(self.withdrawn(&proposed, StackError::Invalid { reason, details }).await)
+    }
+
+    /// Withdraws a change set after an error; returns the error, with the change set if that is still there.
+    async fn withdrawn(&self, change_set: &ChangeSet, error: StackError) -> StackError {
+        match self.withdraw(change_set).await {
+            Ok(()) => error,
+            Err(refusal) => StackError::LeftBehind {
+                error: Box::new(error),
+                change_set: change_set.name.clone(),
+                refusal: Box::new(refusal),
+                delete: self.deletion_of(change_set),
+            },
+        }
+    }
+
+    /// Returns the command that deletes a change set.
+    #[must_use]
+    pub fn deletion_of(&self, change_set: &ChangeSet) -> String {
+        let delete = ["cloudformation", "delete-change-set", "--stack-name", &change_set.stack_name];
+        let delete = [&delete[..], &["--change-set-name", &change_set.name]].concat();
+        self.invocation.aws(&delete, Some(&self.region))
     }
 
     async fn computed(

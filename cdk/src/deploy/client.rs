@@ -9,14 +9,15 @@ use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource
 
 use tokio::time::Instant;
 
+use super::change_set::ChangeSet;
 use super::follow::{KnownEvents, Operation, OperationKind, backoff};
 use super::remedy::remedy;
 use super::standing::Stack;
 use crate::account::{Account, AwsError, Call};
 use crate::invocation::Invocation;
 
-/// Longest wait until a stack shows what its events say.
-const FRESH_WITHIN: Duration = Duration::from_secs(60);
+/// Most by which the time of an update precedes that of its first event, in milliseconds.
+const TIMES_DIFFER: i64 = 10_000;
 
 /// CloudFormation in one account and region.
 #[derive(Debug, Clone)]
@@ -29,20 +30,27 @@ pub struct Stacks {
     pub(super) pace: Pace,
 }
 
-/// Waits between two looks at an operation: the first, and the longest.
+/// Waits for an operation: between two looks at it, and for its result to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// First wait.
     pub first: Duration,
     /// Longest wait.
     pub longest: Duration,
+    /// Longest time until a stack shows what its events say.
+    pub fresh_within: Duration,
 }
 
 impl Pace {
     /// Pace for AWS, whose API throttles an account as a whole.
-    pub const AWS: Self = Self { first: Duration::from_secs(2), longest: Duration::from_secs(10) };
+    pub const AWS: Self =
+        Self { first: Duration::from_secs(2), longest: Duration::from_secs(10), fresh_within: Duration::from_secs(60) };
     /// Pace for an emulator on this machine, which throttles nobody.
-    pub const EMULATOR: Self = Self { first: Duration::from_millis(200), longest: Duration::from_millis(200) };
+    pub const EMULATOR: Self = Self {
+        first: Duration::from_millis(200),
+        longest: Duration::from_millis(200),
+        fresh_within: Duration::from_secs(15),
+    };
 }
 
 /// Template and parameters of a stack that a test creates.
@@ -84,6 +92,18 @@ pub enum StackError {
         /// Failed validations, one a line.
         details: Vec<String>,
     },
+    /// A change set could not be withdrawn after an error.
+    #[error("{error}. Change set {change_set} is still there ({refusal}); to delete it: `{delete}`")]
+    LeftBehind {
+        /// The error.
+        error: Box<StackError>,
+        /// The change set.
+        change_set: String,
+        /// The failure of the withdrawal.
+        refusal: Box<StackError>,
+        /// Command that deletes it.
+        delete: String,
+    },
     /// The operation left no event.
     #[error("CloudFormation shows no event of this operation on stack {0}")]
     NotShown(String),
@@ -95,6 +115,7 @@ impl StackError {
     pub fn aws(&self) -> Option<&AwsError> {
         match self {
             Self::Aws { error, .. } => Some(error),
+            Self::LeftBehind { error, .. } => error.aws(),
             _ => None,
         }
     }
@@ -250,22 +271,26 @@ impl Stacks {
 
     /// Reads the stack after an operation until it shows what the operation's last event says.
     ///
-    /// `None` if it shows the state of before for [`FRESH_WITHIN`]: reads are eventually consistent, and the outputs of before
+    /// `None` if it shows the state of before for [`Pace::fresh_within`]: reads are eventually consistent, and the outputs of before
     /// look like those of now.
     pub async fn find_fresh(
         &self,
         stack_id: &str,
         known: &KnownEvents,
+        change_set: &ChangeSet,
         before: Option<&Stack>,
     ) -> Result<Option<Stack>, StackError> {
         let last = known.all.iter().rfind(|event| event.is_of_stack(stack_id));
         let status = last.map(|event| event.status.clone()).unwrap_or_default();
+        let begun_at = last.and_then(|last| known.all.iter().find(|event| event.token == last.token));
+        let begun_at = begun_at.map(|event| event.at).unwrap_or_default();
         let is_fresh = |stack: &Stack| {
-            let is_other = before.is_none_or(|before| {
-                stack.updated_at != before.updated_at
-                    || stack.change_set.is_some() && stack.change_set != before.change_set
+            let is_of_this = stack.change_set.as_ref() == Some(&change_set.id);
+            // An emulator names no change set. The time alone would not do: what was read before may have been old, too.
+            let is_later = before.is_none_or(|before| {
+                stack.updated_at != before.updated_at && stack.updated_at.unwrap_or_default() >= begun_at - TIMES_DIFFER
             });
-            stack.status == status && is_other
+            stack.status == status && (is_of_this || is_later)
         };
         let begun = Instant::now();
         loop {
@@ -275,7 +300,7 @@ impl Stacks {
                 Err(error) if error.is_transient() => {}
                 Err(error) => return Err(error),
             }
-            if begun.elapsed() > FRESH_WITHIN {
+            if begun.elapsed() > self.pace.fresh_within {
                 return Ok(None);
             }
             tokio::time::sleep(self.pace.first).await;

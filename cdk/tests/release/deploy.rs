@@ -5,6 +5,9 @@ use std::io::{Read as _, Write as _};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use aws_sdk_s3::types::{
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -508,6 +511,143 @@ async fn other_code_of_the_same_version_lies_beside_the_first_and_what_is_no_cod
     {
         let refused = operator.run(&["deploy", "--zip", zip, "--yes"]).await?;
         expect(&refused, 1, &[expected, zip])?;
+    }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_bucket_follows_the_bucket() -> Outcome {
+    let operator = Operator::start().await?;
+    let s3 = operator.publisher.s3("us-east-1");
+    let preview = async |further: &[&str]| -> Result<Output, Box<dyn Error>> {
+        operator.deploy(&[&["--bucket", BUCKET, "--prefix", "raw", "--dry-run"], further].concat()).await
+    };
+    let plain = preview(&[]).await?;
+    expect(&plain, 3, &["encrypts without a KMS key of yours", "no object is under s3://genomics-lab-data/raw/"])?;
+    // A common beginning is no folder.
+    s3.put_object().bucket(BUCKET).key("raw2/a").body(b"x".to_vec().into()).send().await?;
+    assert!(!in_one_line(&preview(&[]).await?).contains("there are objects under"));
+    s3.put_object().bucket(BUCKET).key("raw/a").body(b"x".to_vec().into()).send().await?;
+    expect(&preview(&[]).await?, 3, &["there are objects under s3://genomics-lab-data/raw/"])?;
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let default = ServerSideEncryptionByDefault::builder().sse_algorithm(ServerSideEncryption::AwsKms);
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(default.kms_master_key_id(key).build()?)
+        .build();
+    let encryption = ServerSideEncryptionConfiguration::builder().rules(rule).build()?;
+    s3.put_bucket_encryption().bucket(BUCKET).server_side_encryption_configuration(encryption).send().await?;
+    expect(&preview(&[]).await?, 1, &["encrypts new objects with KMS key", key, "--param KmsKeyArn=ARN"])?;
+    let given = format!("KmsKeyArn={key}");
+    expect(&preview(&["--param", &given]).await?, 3, &["encrypts with the KMS key that is given"])?;
+    expect(&preview(&["--param", "Checks=Report"]).await?, 3, &["Note, since Checks is not Enforce"])?;
+    let other = given.replace("1234567890ab", "ffffffffffff").replace("123456789012", "210987654321");
+    let other = preview(&["--param", &other, "--param", "Checks=Report"]).await?;
+    expect(&other, 3, &["belongs to account 210987654321"])?;
+    assert!(!in_one_line(&other).contains("with the KMS key that is given"));
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil(&format!("GET /{BUCKET}"), 1, 99, Fault::Refused("AccessDenied", "no"));
+    let arguments = ["deploy", "--bucket", BUCKET, "--prefix", "raw", "--dry-run", "--zip", &operator.zip];
+    let unseen = operator.run_through(&aws, &arguments).await?;
+    expect(&unseen, 3, &["Not seen: how bucket", "Not seen: the objects under"])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repair_that_does_not_show_is_no_success() -> Outcome {
+    let operator = Operator::start().await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    let outputs = operator.outputs(STACK).await?;
+    let detach = operator.iam().detach_role_policy().role_name(&outputs["RoleName"]);
+    detach.policy_arn(&outputs["PolicyArn"]).send().await?;
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil("ListAttachedRolePolicies", 0, 1, Fault::Stale(Duration::from_secs(60)));
+    let output = operator.run_through(&aws, &["deploy", "--zip", &operator.zip, "--yes"]).await?;
+    expect(&output, 1, &["UPDATE_COMPLETE", "IAM still differs from what the stack asks for: attaching policy"])?;
+    assert!(!in_one_line(&output).contains("repaired"), "{}", said(&output));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_set_that_stays_is_named_with_the_command_that_deletes_it() -> Outcome {
+    let operator = Operator::start().await?;
+    let refusal = || Fault::Refused("AccessDenied", "no");
+    let dry_run = ["deploy", "--zip", &operator.zip, "--bucket", BUCKET, "--dry-run"];
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil("DeleteChangeSet", 0, 99, refusal());
+    let output = operator.run_through(&aws, &dry_run).await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(!in_one_line(&output).contains("Nothing was changed"), "{}", said(&output));
+    // While it is being computed, too.
+    aws.spoil("DescribeChangeSet", 0, 99, Fault::Refused("AccessDenied", "no"));
+    let output = operator.run_through(&aws, &dry_run).await?;
+    let delete = "delete-change-set --stack-name cavatica-volume --change-set-name cavatica-connect-";
+    expect(&output, 1, &["is still there", delete])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn outputs_of_before_are_not_printed_as_those_of_now() -> Outcome {
+    let operator = Operator::start().await?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil("DescribeStacks", 0, 1, Fault::Stale(Duration::from_secs(90)));
+    let update = ["deploy", "--zip", &operator.zip, "--prefix", "raw", "--yes"];
+    let output = operator.run_through(&aws, &update).await?;
+    expect(&output, 1, &["reports UPDATE_COMPLETE and still shows the outputs of before", "status --stack-name"])?;
+    assert!(!in_one_line(&output).contains("copies into Cavatica"), "{}", said(&output));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// Starts a command through a faulty network, waits until it makes a call that is never answered, and interrupts it.
+async fn interrupted_at(operator: &Operator, call: &str, arguments: &[&str]) -> Result<Output, Box<dyn Error>> {
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil(call, 0, 1, Fault::Silent);
+    let mut command = operator.publisher.connect(arguments);
+    command.env("AWS_ENDPOINT_URL", &aws.url).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = command.spawn()?;
+    let id = running.id().ok_or("no process")?.to_string();
+    while !aws.calls().iter().any(|made| made == call) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(Command::new("kill").args(["-INT", &id]).status().await?.success());
+    Ok(running.wait_with_output().await?)
+}
+
+#[tokio::test]
+async fn a_signal_at_each_phase_says_what_is_so() -> Outcome {
+    let operator = Operator::start().await?;
+    let create = ["deploy", "--zip", &operator.zip, "--bucket", BUCKET, "--yes"];
+    let zip_key = {
+        let digest = cavatica_connect::release::zip::Asset::from_zip(std::fs::read(&operator.zip)?);
+        format!("PUT /cavatica-connect-assets-123456789012-us-east-1/{}", digest.key)
+    };
+    let withdrawn = "The change set was withdrawn; nothing was changed.";
+    for (call, expected) in [
+        ("GetCallerIdentity", "Interrupted."),
+        ("DescribeChangeSet", withdrawn),
+        (&zip_key, withdrawn),
+        ("ExecuteChangeSet", "AWS finishes the operation without this command"),
+    ] {
+        let output = interrupted_at(&operator, call, &create).await?;
+        expect(&output, 130, &[expected]).map_err(|error| format!("{call}: {error}"))?;
+        if expected == withdrawn {
+            assert_eq!(operator.status(STACK).await?, None, "{call}");
+        }
+    }
+    // The change set is there, and was not executed: the next deploy goes on from it.
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    for (call, expected) in [
+        ("DescribeStackResources", "Nothing was changed."),
+        ("DeleteStack", "Whether AWS has begun to delete the stack is not known"),
+    ] {
+        let output = interrupted_at(&operator, call, &["destroy", "--yes"]).await?;
+        expect(&output, 130, &[expected]).map_err(|error| format!("{call}: {error}"))?;
+        assert_eq!(operator.status(STACK).await?.as_deref(), Some("CREATE_COMPLETE"), "{call}");
     }
     operator.publisher.engine.stop().await?;
     Ok(())

@@ -2,6 +2,7 @@
 
 // Begun first, since tests begin in the order of their names and its tests wait longest.
 mod a_rehearsal;
+mod assurances;
 mod connection;
 mod deploy;
 mod destroy;

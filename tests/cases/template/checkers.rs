@@ -79,16 +79,17 @@ const PARLIAMENT: &[(&str, &str, &str)] = &[
         "UNKNOWN_ACTION",
         "operator",
         "Its data are older than lambda:GetFunctionScalingConfig, which the handlers of AWS::Lambda::Function call, and than \
-         cloudformation:GetHookResult.",
+         cloudformation:GetHookResult and cloudformation:DescribeEvents.",
     ),
 ];
 
 /// What those answers are about, to the word: nothing else may hide behind them.
-const ANSWERED_BY_PARLIAMENT: [&str; 4] = [
+const ANSWERED_BY_PARLIAMENT: [&str; 5] = [
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateRole",
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateAssumeRolePolicy",
     "Unknown action lambda:GetFunctionScalingConfig",
     "Unknown action cloudformation:GetHookResult",
+    "Unknown action cloudformation:DescribeEvents",
 ];
 
 /// Stacks to be looked at with every function evaluated.

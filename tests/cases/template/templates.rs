@@ -148,7 +148,7 @@ fn the_native_template_has_the_parameters_that_make_sense_without_a_function_and
     let names = |template: &Template| template.parameters().map(|parameter| parameter.name).collect::<Vec<_>>();
     let native = names(&native);
     let left_out: Vec<_> = names(&by_function).into_iter().filter(|name| !native.contains(name)).collect();
-    let expected = ["BucketOwnerAccountId", "Tags", "Checks", "ConfigureCors", "LogRetentionDays"];
+    let expected = ["BucketOwnerAccountId", "Tags", "Checks", "ConfigureCors", "LogRetentionDays", "Repair"];
     assert_eq!(left_out, expected);
 }
 

@@ -1,0 +1,107 @@
+//! Every sentence of assurance of `deploy` and `destroy`: the reads behind it, and the test that makes it false.
+
+use cavatica_local::workspace::Workspace;
+
+use crate::publisher::Outcome;
+
+/// Part of the sentence, the reads that have to show it, and the test in this folder in which another hand or a fault makes
+/// it false and the sentence is not printed.
+const ASSURANCES: [(&str, &str, &str); 18] = [
+    (
+        "exists in {bucket_region} and belongs to account",
+        "GetBucketLocation with ExpectedBucketOwner",
+        "a_mistyped_bucket",
+    ),
+    ("encrypts without a KMS key of yours", "GetBucketEncryption", "what_is_said_of_a_bucket_follows_the_bucket"),
+    ("encrypts with the KMS key that is given", "GetBucketEncryption", "what_is_said_of_a_bucket_follows_the_bucket"),
+    ("there are objects under", "ListObjectsV2", "what_is_said_of_a_bucket_follows_the_bucket"),
+    (
+        "function would change nothing in IAM, and",
+        "GetRole, GetPolicy, GetPolicyVersion, ListPolicyVersions, ListAttachedRolePolicies, ListRolePolicies",
+        "nothing_to_change_is_said_only_after_a_look",
+    ),
+    (
+        "IAM was not looked at",
+        "none: says so",
+        "the_native_template_needs_no_bucket_for_code_and_gets_a_random_external_id",
+    ),
+    (
+        "repaired: the function would change nothing in IAM now",
+        "the same reads after the update",
+        "a_repair_that_does_not_show_is_no_success",
+    ),
+    ("Nothing was changed{remark}", "DeleteChangeSet, DescribeStacks", "a_change_set_that_stays_is_named"),
+    (
+        "The change set was withdrawn; this command changed nothing",
+        "DeleteChangeSet, DescribeStacks, ListChangeSets",
+        "a_refused_execution_withdraws",
+    ),
+    (
+        "The change set was withdrawn; nothing was changed",
+        "DeleteChangeSet, DescribeStacks, ListChangeSets",
+        "a_signal_at_each_phase",
+    ),
+    (
+        "What the administrator copies into Cavatica",
+        "DescribeStackEvents with the operation's token, DescribeStacks later than it",
+        "outputs_of_before_are_not_printed",
+    ),
+    ("CloudFormation knows no stack", "DescribeStacks", "an_explicit_profile_alone_decides_the_account"),
+    (
+        "{part} is gone",
+        "after DELETE_COMPLETE with the operation's token: GetRole, GetPolicy, GetFunctionConfiguration, DescribeLogGroups, \
+         GetBucketLocation, GetBucketCors",
+        "a_part_that_is_left_is_named",
+    ),
+    ("bucket {bucket} is gone", "DeleteBucket", "the_bucket_for_the_code_goes_with_the_last_stack"),
+    ("stays, for stack", "ListStacks", "the_bucket_for_the_code_goes_with_the_last_stack"),
+    ("The role is gone, so Cavatica cannot use the bucket", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
+    ("The role still exists, so Cavatica can still use", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
+    ("The function is gone, so CloudFormation alone", "GetFunctionConfiguration", "a_failed_deletion_says"),
+];
+
+/// What begins an assurance in the source.
+const MARKERS: [&str; 3] = ["holds(&format!(", "holds(&\"", "Fine(format!("];
+
+#[test]
+fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
+    let root = Workspace::locate()?.root.join("cdk");
+    let read = |names: &[&str]| -> Result<String, std::io::Error> {
+        names.iter().map(|name| std::fs::read_to_string(root.join(name))).collect()
+    };
+    // Literals that go on in the next line are one line here.
+    let in_one_line = |text: String| {
+        let text = text.replace("\\\n", " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let source = in_one_line(read(&[
+        "src/commands/deploy.rs",
+        "src/commands/deploy/standing.rs",
+        "src/commands/destroy.rs",
+        "src/commands/outputs.rs",
+        "src/commands/stack.rs",
+        "src/deploy/preflight.rs",
+    ])?);
+    let tests = read(&[
+        "tests/release/connection.rs",
+        "tests/release/deploy.rs",
+        "tests/release/destroy.rs",
+        "tests/release/following.rs",
+    ])?;
+    for (sentence, reads, test) in ASSURANCES {
+        assert!(source.contains(sentence), "nobody prints \"{sentence}\" any more");
+        assert!(!reads.is_empty());
+        assert!(tests.contains(&format!("async fn {test}")), "no test {test} for \"{sentence}\"");
+    }
+    for marker in MARKERS {
+        for (at, _) in source.match_indices(marker) {
+            let after = source[at + marker.len()..].trim_start_matches([' ', '"']);
+            let literal = after.split('"').next().unwrap_or_default();
+            assert!(
+                ASSURANCES.iter().any(|(sentence, ..)| literal.contains(sentence)),
+                "\"{literal}\" has no row in the table"
+            );
+        }
+    }
+    Ok(())
+}
