@@ -51,7 +51,7 @@ enum DeployError {
     },
     /// The stack serves another bucket.
     #[error(
-        "stack {name} gives Cavatica bucket {held}, which it would lose: for {asked}, deploy a second stack with --stack-name \
+        "stack {name} gives Cavatica bucket {held}, which it would lose: for bucket {asked}, deploy a second stack with --stack-name \
          {suggestion}; or give --replace-bucket if Cavatica shall lose {held}"
     )]
     OtherBucket {
@@ -82,8 +82,8 @@ enum DeployError {
     },
     /// An empty stack of unknown origin.
     #[error(
-        "there is an empty stack {name} (REVIEW_IN_PROGRESS) that cavatica-connect did not create: give another --stack-name, or \
-         delete it (`{delete}`)"
+        "there is an empty stack {name} (REVIEW_IN_PROGRESS) without a change set of cavatica-connect: give another --stack-name, \
+         or delete it (`{delete}`)"
     )]
     ForeignStack {
         /// The stack.

@@ -166,7 +166,7 @@ impl Destroy<'_> {
         let name = &self.args.stack_name;
         let invocation = &clients.account.invocation;
         if stack.status == "REVIEW_IN_PROGRESS" {
-            if clients.stacks.foreign_change_sets(name).await?.is_empty() {
+            if clients.stacks.change_sets(name).await?.foreign.is_empty() {
                 return Ok(());
             }
             return Err(StackProblem::Foreign(name.clone()).into());

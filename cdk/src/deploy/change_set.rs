@@ -90,6 +90,15 @@ pub struct ChangeSet {
     pub changes: Vec<Change>,
 }
 
+/// Names of the change sets of a stack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChangeSets {
+    /// Created by this program, in whatever run.
+    pub own: Vec<String>,
+    /// Created by others.
+    pub foreign: Vec<String>,
+}
+
 impl ChangeSet {
     /// A change set that CloudFormation does not know yet.
     #[must_use]
@@ -233,19 +242,17 @@ impl Stacks {
         }
     }
 
-    /// Lists the change sets that can be executed on a stack and that this program did not create.
-    pub async fn foreign_change_sets(&self, stack: &str) -> Result<Vec<String>, StackError> {
-        let all = self.change_sets(stack).await?;
-        Ok(all.into_iter().filter(|name| !name.starts_with(OURS)).collect())
-    }
-
-    /// Lists the change sets of a stack that can be executed.
-    pub async fn change_sets(&self, stack: &str) -> Result<Vec<String>, StackError> {
+    /// Lists the change sets of a stack that can be executed now or soon, those of this program apart from others.
+    pub async fn change_sets(&self, stack: &str) -> Result<ChangeSets, StackError> {
         let pages = self.client.list_change_sets().stack_name(stack).into_paginator().items().send();
         let all = pages.try_collect().await;
         let all = all.map_err(self.failed("list the change sets of", "cloudformation:ListChangeSets", stack))?;
-        let open = all.into_iter().filter(|it| it.execution_status == Some(ExecutionStatus::Available));
-        Ok(open.filter_map(|it| it.change_set_name).collect())
+        let open = all.into_iter().filter(|it| {
+            let is_computed = it.execution_status == Some(ExecutionStatus::Available);
+            is_computed || matches!(it.status, Some(ChangeSetStatus::CreatePending | ChangeSetStatus::CreateInProgress))
+        });
+        let (own, foreign) = open.filter_map(|it| it.change_set_name).partition(|name| name.starts_with(OURS));
+        Ok(ChangeSets { own, foreign })
     }
 
     /// Starts carrying out a change set.
@@ -313,7 +320,7 @@ impl Stacks {
         match (change_set.purpose, self.find(stack).await?) {
             (Purpose::NewStack, Some(found)) if found.status == "REVIEW_IN_PROGRESS" => {
                 let others = self.change_sets(stack).await?;
-                let is_empty = others.iter().all(|other| other == name);
+                let is_empty = others.foreign.is_empty() && others.own.iter().all(|other| other == name);
                 if is_empty { self.delete(&found.id).await.map(drop) } else { Ok(()) }
             }
             _ => Ok(()),

@@ -210,7 +210,7 @@ impl Stage {
         let ours = [self.bucket(), self.missing_bucket()];
         let is_ours = match stack.status.as_str() {
             // A stack that was only proposed has no parameters yet.
-            "REVIEW_IN_PROGRESS" => self.stacks.foreign_change_sets(name).await?.is_empty(),
+            "REVIEW_IN_PROGRESS" => self.stacks.change_sets(name).await?.foreign.is_empty(),
             _ => stack.parameters.get("BucketName").is_some_and(|bucket| ours.contains(bucket)),
         };
         if !is_ours {

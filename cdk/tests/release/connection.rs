@@ -155,6 +155,50 @@ async fn a_silent_server_is_named_within_ten_seconds() -> Outcome {
     Ok(())
 }
 
+/// A server that opens TLS in front of a plain one, as some proxies do; returns its port and its certificate.
+async fn opened_tls(plain: &str) -> Result<(u16, String), Box<dyn std::error::Error>> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())?;
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key)?;
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(server));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let (port, plain) = (listener.local_addr()?.port(), plain.trim_start_matches("http://").to_owned());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, plain) = (acceptor.clone(), plain.clone());
+            tokio::spawn(async move {
+                let mut client = acceptor.accept(stream).await?;
+                let mut server = tokio::net::TcpStream::connect(plain).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    Ok((port, made.cert.pem()))
+}
+
+#[tokio::test]
+async fn certificates_of_a_proxy_that_opens_tls_are_taken_from_two_variables() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let (port, certificate) = opened_tls(publisher.engine.url()).await?;
+    let bundle = publisher.folder.path().join("ca.pem");
+    std::fs::write(&bundle, certificate)?;
+    let through_tls = || {
+        let mut command = publisher.connect(&["list"]);
+        command.env("AWS_ENDPOINT_URL", format!("https://localhost:{port}"));
+        command
+    };
+    for variable in ["AWS_CA_BUNDLE", "SSL_CERT_FILE"] {
+        let output = through_tls().env(variable, &bundle).output().await?;
+        expect(&output, 0, &["none"]).map_err(|error| format!("{variable}: {error}"))?;
+    }
+    let refused = through_tls().output().await?;
+    expect(&refused, 1, &["AWS does not answer", "certificate"])?;
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_bundle_of_certificates_that_cannot_be_used_is_named() -> Outcome {
     let publisher = Publisher::start().await?;

@@ -8,6 +8,20 @@ use crate::faulty_aws::{Fault, FaultyAws};
 use crate::operator::{BUCKET, Operator, STACK, expect, in_one_line, output_of};
 use crate::publisher::Outcome;
 
+/// Reads of both commands that may be behind.
+const READS: [&str; 10] = [
+    "DescribeStacks",
+    "DescribeStackEvents",
+    "DescribeStackResources",
+    "DescribeChangeSet",
+    "ListChangeSets",
+    "ListStacks",
+    "GetTemplateSummary",
+    "GetRole",
+    "GetPolicy",
+    "ListAttachedRolePolicies",
+];
+
 const STALE: Fault = Fault::Stale(Duration::from_secs(10));
 
 #[tokio::test]
@@ -16,8 +30,7 @@ async fn reads_that_are_ten_seconds_behind_change_no_sentence() -> Outcome {
     operator.deployed(&["--bucket", BUCKET]).await?;
     // An update whose reads show the time before: the end and the outputs are those of the update.
     let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
-    aws.spoil("DescribeStacks", 0, 1, STALE);
-    aws.spoil("DescribeStackEvents", 0, 1, STALE);
+    READS.iter().for_each(|read| aws.spoil(read, 0, 1, STALE));
     let update = ["deploy", "--zip", &operator.zip, "--prefix", "raw/2026", "--yes", "--output", "json"];
     let output = operator.run_through(&aws, &update).await?;
     expect(&output, 0, &["UPDATE_COMPLETE"])?;
@@ -25,10 +38,7 @@ async fn reads_that_are_ten_seconds_behind_change_no_sentence() -> Outcome {
     assert_eq!(output_of(&result, "Grants")?, format!("ReadOnly on s3://{BUCKET}/raw/2026/"));
     // The same for a deletion: nothing is reported before its own final event.
     let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
-    aws.spoil("DescribeStacks", 0, 1, STALE);
-    aws.spoil("DescribeStackEvents", 0, 1, STALE);
-    aws.spoil("GetRole", 0, 1, STALE);
-    aws.spoil("GetPolicy", 0, 1, STALE);
+    READS.iter().for_each(|read| aws.spoil(read, 0, 1, STALE));
     let output = operator.run_through(&aws, &["destroy", "--yes"]).await?;
     expect(&output, 0, &["DELETE_COMPLETE", "is gone"])?;
     assert!(!in_one_line(&output).contains(" left "), "{}", in_one_line(&output));

@@ -41,16 +41,20 @@ impl Deploy<'_> {
             clients.account.invocation.aws(&arguments, Some(clients.region))
         };
         let way = Way::of(&stack.status);
+        let change_sets = stacks.change_sets(name).await?;
+        let foreign = |change_set: &String| {
+            let delete = aws(&["delete-change-set", "--change-set-name", change_set]);
+            DeployError::ForeignChangeSet { name: name.clone(), change_set: change_set.clone(), delete }
+        };
         if way == Way::Create {
-            if let Some(foreign) = stacks.foreign_change_sets(name).await?.into_iter().next() {
-                let delete = aws(&["delete-change-set", "--change-set-name", &foreign]);
-                return Err(DeployError::ForeignChangeSet { name: name.clone(), change_set: foreign, delete }.into());
-            }
-            if stacks.change_sets(name).await?.is_empty() {
-                let delete = aws(&["delete-stack"]);
-                return Err(DeployError::ForeignStack { name: name.clone(), delete }.into());
-            }
-            return Ok(Standing::Empty);
+            return match (change_sets.foreign.first(), change_sets.own.is_empty()) {
+                (Some(change_set), _) => Err(foreign(change_set).into()),
+                (None, false) => Ok(Standing::Empty),
+                (None, true) => {
+                    let delete = aws(&["delete-stack"]);
+                    Err(DeployError::ForeignStack { name: name.clone(), delete }.into())
+                }
+            };
         }
         let asked = if self.args.native { Kind::Native } else { Kind::ByFunction };
         let kind = clients.kind(&stack, name).await?;
@@ -58,15 +62,10 @@ impl Deploy<'_> {
             |remedy: String| StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy };
         match way {
             Way::Update if kind != asked => Err(DeployError::OtherKind { name: name.clone(), kind }.into()),
-            Way::Update => {
-                if let Some(foreign) = stacks.foreign_change_sets(name).await?.into_iter().next() {
-                    let delete = aws(&["delete-change-set", "--change-set-name", &foreign]);
-                    return Err(
-                        DeployError::ForeignChangeSet { name: name.clone(), change_set: foreign, delete }.into()
-                    );
-                }
-                Ok(Standing::Running(stack))
-            }
+            Way::Update => match change_sets.foreign.first() {
+                Some(change_set) => Err(foreign(change_set).into()),
+                None => Ok(Standing::Running(stack)),
+            },
             Way::DeleteAndCreate => Ok(Standing::Failed(stack)),
             Way::Wait => {
                 let watch = ["status", "--watch", "--stack-name", name.as_str()];
@@ -74,7 +73,11 @@ impl Deploy<'_> {
                 Err(not_now(format!("wait for its end, which `{watch}` shows")).into())
             }
             Way::ContinueRollback => Err(not_now(format!("run `{}` first", aws(&["continue-update-rollback"]))).into()),
-            Way::Delete => Err(not_now(format!("run `{}` first", aws(&["delete-stack"]))).into()),
+            Way::Delete => {
+                let destroy = ["destroy", "--stack-name", name.as_str()];
+                let destroy = clients.account.invocation.command(&destroy, Some(clients.region));
+                Err(not_now(format!("run `{destroy}` first")).into())
+            }
             Way::Create => Ok(Standing::Empty),
         }
     }
