@@ -2,15 +2,19 @@
 //!
 //! What our stack consists of is in [`crate::template`].
 
+mod evaluate;
 mod expr;
 mod json;
 mod parameter;
+mod read;
 mod yaml;
 
 use serde_json::{Value, json as value};
 
+pub use self::evaluate::{EvaluationError, Evaluator};
 pub use self::expr::{Expr, Function};
 pub use self::parameter::{Kind, Parameter};
+pub use self::read::read;
 
 /// Largest template that can be passed inline, in bytes. Source: "CloudFormation quotas", template body.
 pub const INLINE_TEMPLATE: usize = 51_200;

@@ -7,6 +7,7 @@ pub mod code;
 pub mod drift;
 pub mod follow;
 pub mod function_log;
+pub mod inspection;
 pub mod outputs;
 pub mod preflight;
 pub mod preview;

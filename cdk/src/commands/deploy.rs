@@ -7,10 +7,10 @@ mod standing;
 
 use std::cell::RefCell;
 
-use cavatica_local::children;
-
+use super::inspection::repaired;
 use super::outputs;
-use super::stack::{RegionClients, StackProblem, outlook, print_caller, read_zip, require_answer, template_of_release};
+use super::stack::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
+use super::stack_change::{Phase, StackChange, interrupted};
 use crate::account::AwsConnection;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
@@ -19,10 +19,7 @@ use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::assets;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
-use crate::deploy::client::{Stacks, new_token};
 use crate::deploy::code::{self, built};
-use crate::deploy::drift::{self, Looked};
-use crate::deploy::follow::{KnownEvents, Operation, OperationKind};
 use crate::deploy::preflight::{self, Observation};
 use crate::deploy::preview::{self, Parameters, grants, losses, parameters_after};
 use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
@@ -31,9 +28,6 @@ use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
 use crate::publish::Place;
 use crate::release::zip::Asset;
 use crate::template::{Config, native};
-
-/// Parameter whose change makes the function look at role and policy again.
-const REPAIR: &str = "Repair";
 
 /// Why a stack is not deployed.
 #[derive(Debug, thiserror::Error)]
@@ -91,29 +85,6 @@ enum DeployError {
         /// Command that deletes it.
         delete: String,
     },
-    /// The change set was not carried out.
-    #[error("the changes were not carried out: {why}{status}. {left}")]
-    NotExecuted {
-        /// Cause.
-        why: String,
-        /// The state of the stack, if another operation goes on there.
-        status: String,
-        /// What became of the change set.
-        left: String,
-    },
-    /// The outputs are those of the time before.
-    #[error(
-        "CloudFormation reports {status} and still shows the outputs of before: `{command}` shows the new ones in a minute"
-    )]
-    StaleOutputs {
-        /// The status.
-        status: String,
-        /// Command that shows them.
-        command: String,
-    },
-    /// IAM differs from the stack after the repair.
-    #[error("IAM still differs from what the stack asks for: {0}")]
-    NotRepaired(String),
 }
 
 fn in_words(kind: Kind) -> &'static str {
@@ -128,21 +99,6 @@ fn remedy(kind: Kind) -> &'static str {
         Kind::ByFunction => "leave out --native, or give another --stack-name",
         Kind::Native => "add --native, or give another --stack-name",
     }
-}
-
-/// Progress of the command, which decides what a signal takes back.
-#[derive(Debug, Default)]
-enum Phase {
-    /// Nothing of it is in AWS.
-    #[default]
-    Looking,
-    /// A change set waits for an answer.
-    Proposed(Box<(Stacks, ChangeSet)>),
-    /// CloudFormation is at work.
-    Running {
-        /// What goes on in AWS, and how to watch or stop it.
-        outlook: String,
-    },
 }
 
 pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
@@ -162,22 +118,6 @@ pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Consol
     });
     progress.rest();
     result
-}
-
-/// Withdraws a change set, and says what goes on.
-async fn interrupted(phase: Phase) -> String {
-    match phase {
-        Phase::Looking => children::end_all().to_owned(),
-        Phase::Proposed(proposed) => match proposed.0.withdraw(&proposed.1).await {
-            Ok(()) => "The change set was withdrawn; nothing was changed.".to_owned(),
-            Err(error) => format!(
-                "Change set {} is still there ({error}). To delete it: `{}`",
-                proposed.1.name,
-                proposed.0.deletion_of(&proposed.1)
-            ),
-        },
-        Phase::Running { outlook } => outlook,
-    }
 }
 
 /// The template of an operation, and the code that has to be uploaded for it.
@@ -323,9 +263,17 @@ impl Deploy<'_> {
             parameters: parameters(&names, &given, before.as_ref()),
             names_iam: args.native,
         };
-        let Some(change_set) = self.proposed(clients, &proposal).await? else {
+        let change = StackChange {
+            clients,
+            stack_name: &args.stack_name,
+            yes: args.yes,
+            dry_run: args.dry_run,
+            console: self.console,
+            phase: self.phase,
+        };
+        let Some(change_set) = change.proposed(&proposal).await? else {
             return match before {
-                Some(stack) => self.unchanged(clients, &template, code, proposal, stack).await,
+                Some(stack) => self.unchanged(&change, stack).await,
                 None => Ok(Exit::Done),
             };
         };
@@ -333,195 +281,25 @@ impl Deploy<'_> {
         let after = parameters_after(&template, &proposal, before.as_ref());
         let lost = before.as_ref().map(|stack| losses(&stack.parameters, &after)).unwrap_or_default();
         let loss = (!lost.is_empty()).then(|| format!("Cavatica loses {}.", lost.join(", and ")));
-        if !self.agreed(clients, &change_set, loss.as_deref()).await? {
+        if !change.agreed(&change_set, loss.as_deref()).await? {
             return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
         }
-        let stack = self.execute(clients, change_set, code, before.as_ref()).await?;
+        let stack = change.execute(change_set, code.as_ref(), before.as_ref()).await?;
         outputs::print(&stack, args.output, purpose != Purpose::Update, self.results)?;
         Ok(Exit::Done)
     }
 
-    /// Proposes an operation; `None` if there is nothing to change.
-    async fn proposed(&self, clients: &RegionClients, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
-        self.console.wait("asking CloudFormation what would change");
-        let change_set = ChangeSet::new(proposal);
-        // Before the call: a signal may come while CloudFormation creates it.
-        self.phase.replace(Phase::Proposed(Box::new((clients.stacks.clone(), change_set.clone()))));
-        let proposed = clients.stacks.propose(proposal, &change_set).await;
-        self.console.rest();
-        match proposed {
-            Ok(Some(change_set)) => {
-                self.phase.replace(Phase::Proposed(Box::new((clients.stacks.clone(), change_set.clone()))));
-                Ok(Some(change_set))
-            }
-            Ok(None) => {
-                self.phase.take();
-                Ok(None)
-            }
-            Err(error) => {
-                self.phase.take();
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Prints the consequence and asks; withdraws the change set if the answer is no or nobody wants to be asked.
-    async fn agreed(
-        &self,
-        clients: &RegionClients,
-        change_set: &ChangeSet,
-        consequence: Option<&str>,
-    ) -> Result<bool, Failure> {
+    /// Inspects the stack where CloudFormation has nothing to change, and offers to repair what differs.
+    async fn unchanged(&self, change: &StackChange<'_>, stack: Stack) -> Result<Exit, Failure> {
         let Self { args, console, .. } = *self;
-        if let Some(consequence) = consequence {
-            console.say(&consequence);
-        }
-        if !args.dry_run && (args.yes || console.ask("Carry this out?").await?) {
-            return Ok(true);
-        }
-        clients.stacks.withdraw(change_set).await?;
-        self.phase.take();
-        let remark = if args.dry_run { " (--dry-run)" } else { "" };
-        console.say(&format!("Nothing was changed{remark}."));
-        Ok(false)
-    }
-
-    /// Uploads the code, executes the change set and follows it; returns the stack as it is afterwards.
-    async fn execute(
-        &self,
-        clients: &RegionClients,
-        change_set: ChangeSet,
-        code: Option<(Asset, Place)>,
-        before: Option<&Stack>,
-    ) -> Result<Stack, Failure> {
-        let Self { console, .. } = *self;
-        let (stacks, region, invocation) = (&clients.stacks, clients.region, &clients.account.invocation);
-        if let Some((asset, place)) = &code {
-            console.wait(&format!("uploading the function's code to bucket {}", place.bucket));
-            let uploaded = code::upload(&clients.account, asset, place).await;
-            console.rest();
-            if let Err(error) = uploaded {
-                return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
-            }
-        }
-        // Earlier events are no news.
-        let mut known = KnownEvents::default();
-        if let Err(error) = stacks.catch_up(&change_set.stack_id, &mut known).await
-            && !error.is_transient()
-        {
-            return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
-        }
-        let token = new_token();
-        let kind = if change_set.purpose == Purpose::Update { OperationKind::Update } else { OperationKind::Create };
-        let operation = Operation { stack_id: change_set.stack_id.clone(), token: Some(token.clone()), kind };
-        // Before the call: from here on only AWS knows whether the operation has started.
-        let outlook = outlook(&operation, region, invocation);
-        self.phase.replace(Phase::Running { outlook });
-        if let Err(error) = stacks.execute(&change_set, &token).await {
-            if error.is_transient() || error.aws().is_some_and(|error| error.is_about_credentials()) {
-                return Err(StackProblem::of_start(error, &operation, region, invocation));
-            }
-            self.phase.take();
-            return Err(self.withdrawn(clients, &change_set, error.to_string()).await);
-        }
-        clients.follow(&operation, &mut known, console).await?;
-        let fresh = stacks.find_fresh(&operation.stack_id, &known, &change_set, before).await;
-        self.phase.take();
-        match fresh? {
-            Some(stack) => Ok(stack),
-            None => {
-                let status = known.all.last().map(|event| event.status.clone()).unwrap_or_default();
-                let command = invocation.command(&["status", "--stack-name", &self.args.stack_name], Some(region));
-                Err(DeployError::StaleOutputs { status, command }.into())
-            }
-        }
-    }
-
-    /// Withdraws a change set that is not carried out; returns the error that says so.
-    async fn withdrawn(&self, clients: &RegionClients, change_set: &ChangeSet, why: String) -> Failure {
-        let args = self.args;
-        let found = clients.stacks.find(&args.stack_name).await.ok().flatten();
-        let status =
-            found.filter(|stack| stack.status.ends_with("_IN_PROGRESS") && !stack.status.starts_with("REVIEW"));
-        let status = status
-            .map(|stack| format!(". Another operation was first: stack {} is in {}", args.stack_name, stack.status))
-            .unwrap_or_default();
-        let left = match clients.stacks.withdraw(change_set).await {
-            Ok(()) => "The change set was withdrawn; this command changed nothing in the stack".to_owned(),
-            Err(error) => {
-                let delete = clients.stacks.deletion_of(change_set);
-                format!("The change set is still there ({error}). To delete it: `{delete}`")
-            }
-        };
-        self.phase.take();
-        DeployError::NotExecuted { why, status, left }.into()
-    }
-
-    /// Looks at IAM where CloudFormation has nothing to change, and offers to repair what differs.
-    async fn unchanged(
-        &self,
-        clients: &RegionClients,
-        template: &Template,
-        code: Option<(Asset, Place)>,
-        proposal: Proposal,
-        stack: Stack,
-    ) -> Result<Exit, Failure> {
-        let Self { args, console, .. } = *self;
-        let name = &args.stack_name;
-        if args.native {
-            let command = ["cloudformation", "detect-stack-drift", "--stack-name", name];
-            console.say(&format!(
-                "Nothing to change: template and parameters are those of stack {name}. IAM was not looked at; CloudFormation does that: \
-                 `{}`",
-                clients.account.invocation.aws(&command, Some(clients.region))
-            ));
-            outputs::print(&stack, args.output, false, self.results)?;
-            return Ok(Exit::Done);
-        }
-        let looked = self.look_at_iam(clients, &stack).await?;
-        if looked.is_as_requested() {
-            console.say(&format!(
-                "Nothing to change: template and parameters are those of stack {name}, its function would change nothing in IAM, and \
-                 the role carries no other policy."
-            ));
-            outputs::print(&stack, args.output, false, self.results)?;
-            return Ok(Exit::Done);
-        }
-        console.part("IAM differs from what the stack asks for");
-        looked.drift.iter().for_each(|step| console.row(Tone::Bad, "repair", "", "", step));
-        looked
-            .additions
-            .iter()
-            .for_each(|it| console.row(Tone::Bad, "foreign", "", "", &it.describe(&clients.account.invocation)));
-        if looked.drift.is_empty() || !template.parameters().any(|parameter| parameter.name == REPAIR) {
-            return Ok(Exit::Different);
-        }
-        let mut proposal = proposal;
-        proposal.parameters.retain(|(name, _)| name != REPAIR);
-        let token = format!("{:08x}", getrandom::u32()?);
-        proposal.parameters.push((REPAIR.to_owned(), ParameterValue::Given(token)));
-        let Some(change_set) = self.proposed(clients, &proposal).await? else { return Ok(Exit::Different) };
-        let consequence = "The update has the function put back the rows marked \"repair\".";
-        if !self.agreed(clients, &change_set, Some(consequence)).await? {
-            return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
-        }
-        let stack = self.execute(clients, change_set, code, Some(&stack)).await?;
-        let looked = self.look_at_iam(clients, &stack).await?;
-        if !looked.drift.is_empty() {
-            return Err(DeployError::NotRepaired(looked.drift.join("; ")).into());
-        }
-        console.holds(&"repaired: the function would change nothing in IAM now");
+        let kind = if args.native { Kind::Native } else { Kind::ByFunction };
+        console.say(&format!(
+            "CloudFormation finds nothing to change: template and parameters are those of stack {}.",
+            args.stack_name
+        ));
+        let (exit, stack) = repaired(change, kind, stack).await?;
         outputs::print(&stack, args.output, false, self.results)?;
-        Ok(if looked.is_as_requested() { Exit::Done } else { Exit::Different })
-    }
-
-    async fn look_at_iam(&self, clients: &RegionClients, stack: &Stack) -> Result<Looked, Failure> {
-        self.console.wait("looking at IAM");
-        let resources = clients.stacks.resources(&stack.id).await?;
-        let boundary = resources.get("Boundary").map(String::as_str).unwrap_or_default();
-        let looked = drift::look(&clients.account, clients.region, stack, boundary).await;
-        self.console.rest();
-        Ok(looked?)
+        Ok(exit)
     }
 
     fn print_changes(

@@ -32,6 +32,8 @@ pub enum TemplateAt {
     Url(String),
     /// Sent along, for one of at most 51,200 bytes.
     Body(String),
+    /// The one that the stack has.
+    Previous,
 }
 
 /// An operation that is proposed.
@@ -177,10 +179,16 @@ impl Stacks {
         let (url, body) = match proposal.template.clone() {
             TemplateAt::Url(url) => (Some(url), None),
             TemplateAt::Body(body) => (None, Some(body)),
+            TemplateAt::Previous => (None, None),
         };
+        let keeps_template = (proposal.template == TemplateAt::Previous).then_some(true);
         let capability = if proposal.names_iam { Capability::CapabilityNamedIam } else { Capability::CapabilityIam };
         let call = self.client.create_change_set().stack_name(stack).change_set_name(name).client_token(name);
-        let call = call.change_set_type(change_set_type).set_template_url(url).set_template_body(body);
+        let call = call
+            .change_set_type(change_set_type)
+            .set_template_url(url)
+            .set_template_body(body)
+            .set_use_previous_template(keeps_template);
         let call = call.capabilities(capability).set_parameters(Some(parameters(&proposal.parameters)));
         let created = call.send().await;
         match created.map_err(self.failed("propose changes to", "cloudformation:CreateChangeSet", stack)) {

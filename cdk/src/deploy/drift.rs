@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
-use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Owner;
-use cavatica_access::port::{Failure, ReadAccount};
 use cavatica_access::reconcile::{self, Context};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties, Request};
@@ -18,7 +16,6 @@ use serde_json::Value;
 use super::request::{Made, properties};
 use super::standing::Stack;
 use crate::account::Account;
-use crate::invocation::Invocation;
 
 /// The custom resource's name in the template.
 pub const RESOURCE: &str = "VolumeAccess";
@@ -40,60 +37,12 @@ pub struct Document {
 pub struct Looked {
     /// Each change that the function would make.
     pub drift: Vec<String>,
+    /// Why the function would change nothing of what differs.
+    pub refusal: Option<String>,
     /// The reasons why Cavatica could not use the bucket.
     pub findings: Vec<String>,
-    /// Policies on the volume role that are not the stack's.
-    pub additions: Vec<Addition>,
     /// The two documents; nothing where IAM holds what the function would refuse to touch.
     pub documents: Option<Documents>,
-}
-
-/// A policy on the volume role that the stack did not put there. The function removes it only with the role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addition {
-    /// The role.
-    pub role: RoleName,
-    /// The policy.
-    pub policy: AddedPolicy,
-}
-
-/// Kind of an added policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AddedPolicy {
-    /// A managed policy.
-    Attached(PolicyArn),
-    /// An inline policy.
-    Inline(String),
-}
-
-impl Addition {
-    /// Describes it, with the command that removes it.
-    #[must_use]
-    pub fn describe(&self, invocation: &Invocation) -> String {
-        let role = self.role.to_string();
-        let (what, command) = match &self.policy {
-            AddedPolicy::Attached(arn) => {
-                let arn = arn.to_string();
-                let command =
-                    invocation.aws(&["iam", "detach-role-policy", "--role-name", &role, "--policy-arn", &arn], None);
-                (format!("policy {arn} is attached to role {role}"), command)
-            }
-            AddedPolicy::Inline(name) => {
-                let command =
-                    invocation.aws(&["iam", "delete-role-policy", "--role-name", &role, "--policy-name", name], None);
-                (format!("role {role} has inline policy {name}"), command)
-            }
-        };
-        format!("{what}, which the stack does not ask for. To remove it: `{command}`")
-    }
-}
-
-impl Looked {
-    /// True if the function would change nothing, nothing was added to the role, and no check has a finding.
-    #[must_use]
-    pub fn is_as_requested(&self) -> bool {
-        self.drift.is_empty() && self.additions.is_empty() && self.findings.is_empty()
-    }
 }
 
 /// The documents of a role.
@@ -124,9 +73,6 @@ pub enum LookError {
     /// The account could not be looked at.
     #[error("{0}")]
     Refused(Refusal),
-    /// The role's policies could not be listed.
-    #[error("cannot list the policies of the role: AWS answered {0}")]
-    Policies(Failure),
 }
 
 /// Looks at the account with the caller's rights, as the function would with its own.
@@ -162,15 +108,11 @@ pub async fn look(account: &Account, region: &str, stack: &Stack, boundary: &str
         Ok(preview) => preview,
         Err(refusal @ (Refusal::Aws { .. } | Refusal::WrongAccount { .. })) => return Err(LookError::Refused(refusal)),
         // What the function would refuse to touch is a difference, too.
-        Err(refusal) => return Ok(Looked { drift: vec![refusal.to_string()], ..Looked::default() }),
+        Err(refusal) => return Ok(Looked { refusal: Some(refusal.to_string()), ..Looked::default() }),
     };
     let blueprint = &present.blueprint;
-    let additions = match &preview.observed.role {
-        Some(_) => additions(&port, blueprint).await.map_err(LookError::Policies)?,
-        None => Vec::new(),
-    };
     Ok(Looked {
-        additions,
+        refusal: None,
         drift: preview.drift().map(ToString::to_string).collect(),
         findings: preview.findings.into_iter().map(|finding| finding.sentence).collect(),
         documents: Some(Documents {
@@ -184,15 +126,4 @@ pub async fn look(account: &Account, region: &str, stack: &Stack, boundary: &str
             },
         }),
     })
-}
-
-/// Lists the policies on the volume role that are not the stack's.
-async fn additions(port: &impl ReadAccount, blueprint: &Blueprint) -> Result<Vec<Addition>, Failure> {
-    let role = &blueprint.role.name;
-    let own = &blueprint.policy;
-    let attached = port.attached_policies(role).await?;
-    let inline = port.inline_policies(role).await?;
-    let attached = attached.into_iter().filter(|arn| arn != own).map(AddedPolicy::Attached);
-    let policies = attached.chain(inline.into_iter().map(AddedPolicy::Inline));
-    Ok(policies.map(|policy| Addition { role: role.clone(), policy }).collect())
 }

@@ -12,4 +12,5 @@ mod launch;
 mod operator;
 mod publish;
 mod publisher;
+mod status;
 mod verify;

@@ -247,6 +247,7 @@ fn tags(value: &Value) -> Option<Tags> {
     let items = value.as_array()?;
     let mut tags = Tags::new();
     for item in items {
+        // CloudFormation trims the items of a list, and a shell's quotes bring blanks along.
         let (key, value) = match (item.as_object(), scalar(item)) {
             (Some(pair), _) if pair.keys().all(|k| k == "Key" || k == "Value") => {
                 (scalar(pair.get("Key")?)?, scalar(pair.get("Value")?)?)
@@ -255,10 +256,11 @@ fn tags(value: &Value) -> Option<Tags> {
             (None, Some(text)) if text.is_empty() && items.len() == 1 => continue,
             (None, Some(text)) => {
                 let (key, value) = text.split_once('=')?;
-                (key.trim().to_owned(), value.to_owned())
+                (key.to_owned(), value.to_owned())
             }
             _ => return None,
         };
+        let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
         let is_taken = tags.keys().any(|known| known.to_lowercase() == key.to_lowercase());
         if is_taken || !is_tag_key(&key) || !is_tag_text(&value, limits::TAG_VALUE) {
             return None;

@@ -112,6 +112,12 @@ pub struct StatusArgs {
     /// Follow an operation that goes on to its end first
     #[arg(long)]
     pub watch: bool,
+    /// Have the function put back what somebody changed by hand, after showing it and asking
+    #[arg(long)]
+    pub repair: bool,
+    /// Do not ask before a repair
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
     /// Form of the result; with json everything else goes to standard error
     #[arg(long, value_enum, default_value = "text")]
     pub output: OutputForm,

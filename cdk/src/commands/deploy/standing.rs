@@ -1,8 +1,9 @@
 //! The stack under the name that `deploy` is given, and what makes way for the operation.
 
-use super::{Deploy, DeployError, Phase};
+use super::{Deploy, DeployError};
 use crate::cli::exit::Failure;
 use crate::commands::stack::{RegionClients, StackProblem, outlook};
+use crate::commands::stack_change::Phase;
 use crate::deploy::change_set::Purpose;
 use crate::deploy::follow::{KnownEvents, first_cause};
 use crate::deploy::standing::{Kind, Stack, Way};

@@ -1,0 +1,115 @@
+//! Printing what an inspection found, and repairing what the function can put right. Shared by `deploy` and `status`.
+
+use super::stack::RegionClients;
+use super::stack_change::StackChange;
+use crate::cli::exit::{Exit, Failure};
+use crate::console::{Console, Tone};
+use crate::deploy::change_set::{Proposal, Purpose, TemplateAt};
+use crate::deploy::inspection::difference::Remedy;
+use crate::deploy::inspection::{Inspection, inspect};
+use crate::deploy::standing::{Kind, ParameterValue, Stack};
+
+/// Parameter whose change makes the function look at role and policy again.
+const REPAIR: &str = "Repair";
+
+/// Why a repair is no success.
+#[derive(Debug, thiserror::Error)]
+enum RepairError {
+    /// The stack's template is older than the parameter.
+    #[error("the stack's template has no parameter Repair, as releases before it: update the stack with `{0}` first")]
+    NoParameter(String),
+    /// IAM differs from the stack after the repair.
+    #[error("AWS still differs from what the stack asks for: {0}")]
+    NotRepaired(String),
+}
+
+/// Prints what was compared, what differs with its remedy, and what was not seen.
+pub(super) fn print(inspection: &Inspection, clients: &RegionClients, stack_name: &str, console: &Console) {
+    console.part("As the stack asks?");
+    let repair = ["status", "--repair", "--stack-name", stack_name];
+    let repair = clients.account.invocation.command(&repair, Some(clients.region));
+    for section in &inspection.sections {
+        if section.differences.is_empty() && section.unseen.is_empty() {
+            console.holds(&format!("{}: {}", section.subject, section.compared));
+        }
+        for difference in &section.differences {
+            console.row(Tone::Bad, "differs", "", "", &difference.text);
+            let remedy = match &difference.remedy {
+                Remedy::Repair => &repair,
+                Remedy::Command(command) => command,
+            };
+            console.say(&format!("  to put it right: {remedy}"));
+        }
+        section.unseen.iter().for_each(|what| console.row(Tone::Bad, "not seen", "", "", what));
+    }
+    for step in &inspection.repairs {
+        console.row(Tone::Bad, "repair", "", "", &format!("an update would begin with {step}"));
+    }
+    if let Some(refusal) = &inspection.refusal {
+        console.row(Tone::Bad, "refused", "", "", &format!("the function would refuse an update: {refusal}"));
+    }
+    for finding in &inspection.findings {
+        console.row(Tone::Bad, "finding", "", "", finding);
+    }
+    inspection.notes.iter().for_each(|note| console.say(&format!("Note: {note}")));
+}
+
+/// Exit code of an inspection: a difference weighs more than what was not seen.
+pub(super) fn exit_of(inspection: &Inspection) -> Exit {
+    let differs = inspection.differences().next().is_some()
+        || inspection.refusal.is_some()
+        || !inspection.repairs.is_empty()
+        || !inspection.findings.is_empty();
+    match (differs, inspection.unseen().next().is_some()) {
+        (true, _) => Exit::Different,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Done,
+    }
+}
+
+/// Inspects a stack, prints the result, and repairs what the function can put right, if the user agrees.
+///
+/// Returns the exit code and the stack as it is afterwards.
+pub(super) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack) -> Result<(Exit, Stack), Failure> {
+    let StackChange { clients, console, stack_name, .. } = *change;
+    let look = async |stack: &Stack| {
+        console.wait("looking at what AWS holds for the stack");
+        let inspection = inspect(&clients.account, &clients.stacks, stack, kind).await;
+        console.rest();
+        inspection
+    };
+    let inspection = look(&stack).await?;
+    print(&inspection, clients, stack_name, console);
+    if inspection.repairs.is_empty() {
+        return Ok((exit_of(&inspection), stack));
+    }
+    if !stack.parameters.contains_key(REPAIR) {
+        let deploy = clients.account.invocation.command(&["deploy", "--stack-name", stack_name], Some(clients.region));
+        return Err(RepairError::NoParameter(deploy).into());
+    }
+    let token = ParameterValue::Given(format!("{:08x}", getrandom::u32()?));
+    let others = stack.parameters.keys().filter(|name| *name != REPAIR);
+    let others = others.map(|name| (name.clone(), ParameterValue::Previous));
+    let proposal = Proposal {
+        stack_name: stack_name.to_owned(),
+        purpose: Purpose::Update,
+        template: TemplateAt::Previous,
+        parameters: others.chain([(REPAIR.to_owned(), token)]).collect(),
+        names_iam: kind == Kind::Native,
+    };
+    let Some(change_set) = change.proposed(&proposal).await? else { return Ok((Exit::Different, stack)) };
+    let consequence = "The update has the function put back what the rows marked \"repair\" say.";
+    if !change.agreed(&change_set, Some(consequence)).await? {
+        return Ok((if change.dry_run { Exit::Different } else { Exit::Failed }, stack));
+    }
+    let stack = change.execute(change_set, None, Some(&stack)).await?;
+    let inspection = look(&stack).await?;
+    if !inspection.repairs.is_empty() {
+        return Err(RepairError::NotRepaired(inspection.repairs.join("; ")).into());
+    }
+    console.holds(&"repaired: the function would change nothing in IAM now");
+    if !inspection.is_as_requested() {
+        print(&inspection, clients, stack_name, console);
+    }
+    Ok((exit_of(&inspection), stack))
+}
