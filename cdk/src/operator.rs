@@ -128,6 +128,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "lambda:DeleteFunction",
             "lambda:GetFunction",
             "lambda:GetFunctionConfiguration",
+            "lambda:GetPolicy",
             "lambda:UpdateFunctionCode",
             "lambda:UpdateFunctionConfiguration",
             "lambda:InvokeFunction",
@@ -169,6 +170,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         On::Volume,
         &[
             "iam:GetRole",
+            "iam:GetRolePolicy",
             "iam:ListRolePolicies",
             "iam:ListAttachedRolePolicies",
             "iam:ListInstanceProfilesForRole",

@@ -4,12 +4,14 @@
 //! and leaves its code as it was. So the settings are compared too.
 
 pub mod deployed;
+pub mod template;
 
 use cavatica_access::request::CAVATICA_PRINCIPAL;
 
 use self::deployed::{Deployed, Function, Target};
 use crate::publish::versions::{Published, Versions, VersionsError};
 use crate::release::package::{Content, Package};
+use crate::template::files;
 use crate::template::provided::{HANDLER, PRINCIPAL_VARIABLE, RUNTIME, STACK_VARIABLE};
 
 /// A release to compare with.
@@ -21,8 +23,21 @@ pub struct Expected {
     pub commit: Option<String>,
     /// The SHA-256 of the Lambda's zip, 64 hexadecimal digits in lower case.
     pub code_sha256: String,
-    /// The name of each template with its digest.
-    pub templates: Vec<(String, String)>,
+    /// The templates.
+    pub templates: Vec<Released>,
+}
+
+/// A template of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// Its name in the package.
+    pub name: String,
+    /// SHA-256, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// Key of the object; empty for one of a package.
+    pub key: String,
+    /// Its text, if it has been read.
+    pub text: Option<String>,
 }
 
 /// The result of one comparison.
@@ -49,19 +64,33 @@ impl From<&Published> for Expected {
             version: release.version.clone(),
             commit: release.commit.clone(),
             code_sha256: release.code_sha256.clone(),
-            templates: templates.map(|file| (file.name.clone(), file.content.sha256.clone())).collect(),
+            templates: templates
+                .map(|file| Released {
+                    name: file.name.clone(),
+                    sha256: file.content.sha256.clone(),
+                    key: file.key.clone(),
+                    text: None,
+                })
+                .collect(),
         }
     }
 }
 
 impl From<&Package> for Expected {
     fn from(package: &Package) -> Self {
-        let templates = package.manifest.files.iter().filter(|file| file.name.contains(".template."));
+        let templates = package.files.iter().filter(|file| file.name.contains(".template."));
         Self {
             version: package.manifest.version.clone(),
             commit: package.manifest.commit.clone(),
             code_sha256: package.zip.sha256.clone(),
-            templates: templates.map(|file| (file.name.clone(), file.content.sha256.clone())).collect(),
+            templates: templates
+                .map(|file| Released {
+                    name: file.name.clone(),
+                    sha256: Content::of(&file.bytes).sha256,
+                    key: String::new(),
+                    text: Some(String::from_utf8_lossy(&file.bytes).into_owned()),
+                })
+                .collect(),
         }
     }
 }
@@ -94,12 +123,38 @@ impl Expected {
             verdicts.push(settings(target, function));
         }
         if let Some(text) = &deployed.template {
-            verdicts.push(match template_name(self, text) {
-                Some(name) => Verdict::new(true, "template", format!("{name} of release {}", self.version)),
-                None => Verdict::new(false, "template", format!("the stack's is none of release {}", self.version)),
-            });
+            verdicts.push(self.template(text));
         }
         verdicts
+    }
+
+    /// The template to compare a stack's with, unless the digest alone shows that they are equal.
+    pub fn counterpart(&mut self, text: &str) -> Option<&mut Released> {
+        if template_name(self, text).is_some() {
+            return None;
+        }
+        let is_native = text.contains("VolumeRole");
+        let name = if is_native { files::NATIVE } else { files::PROVIDED };
+        self.templates.iter_mut().find(|template| template.name == name)
+    }
+
+    fn template(&self, text: &str) -> Verdict {
+        let version = &self.version;
+        if let Some(name) = template_name(self, text) {
+            return Verdict::new(true, "template", format!("{name} of release {version}"));
+        }
+        let counterpart = self.clone().counterpart(text).cloned();
+        let places = counterpart.as_ref().and_then(|it| template::differences(text, it.text.as_deref()?));
+        match (counterpart, places) {
+            (Some(Released { name, .. }), Some(places)) if places.is_empty() => {
+                Verdict::new(true, "template", format!("{name} of release {version}, with another place for the code"))
+            }
+            (Some(Released { name, .. }), Some(places)) => {
+                let places = template::listed(&places);
+                Verdict::new(false, "template", format!("not {name} of release {version}: it differs at {places}"))
+            }
+            _ => Verdict::new(false, "template", format!("the stack's is none of release {version}")),
+        }
     }
 
     fn code(&self, function: &Function) -> Verdict {
@@ -129,7 +184,7 @@ impl Expected {
 /// The template of a release that a stack has. CloudFormation may leave out what follows the last line.
 fn template_name<'e>(expected: &'e Expected, text: &str) -> Option<&'e str> {
     let digest = Content::of(format!("{}\n", text.trim_end()).as_bytes()).sha256;
-    expected.templates.iter().find(|(_, sha256)| *sha256 == digest).map(|(name, _)| name.as_str())
+    expected.templates.iter().find(|template| template.sha256 == digest).map(|template| template.name.as_str())
 }
 
 /// Compares the settings that decide beside the code what a function does.

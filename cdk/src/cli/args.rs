@@ -14,9 +14,17 @@ pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, Verif
 pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
 use crate::wording::excerpt;
 
+/// Exit codes, in the words of [`crate::cli::exit::Exit`].
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  as requested
+  1  an error, something that could not be seen, or \"no\" to the question
+  2  wrong arguments
+  3  a difference, a finding, a change that --dry-run shows, or a stack in a failed state";
+
 /// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
 #[derive(Debug, Parser)]
-#[command(name = "cavatica-connect", version, max_term_width = 100)]
+#[command(name = "cavatica-connect", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -2,10 +2,11 @@
 
 use cavatica_local::children;
 use cavatica_local::workspace::Workspace;
+use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use crate::account::{Account, AwsConnection};
-use crate::cli::args::VerifyArgs;
+use crate::account::{Account, AwsConnection, read_published};
+use crate::cli::args::{OutputForm, VerifyArgs};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
@@ -28,15 +29,24 @@ enum VerifyError {
 }
 
 pub(super) fn run(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
-    let result = run_until_signal(verify(args, connection, console), async || {
-        console.rest();
+    let progress = match args.output {
+        OutputForm::Text => console.clone(),
+        OutputForm::Json => console.aside(),
+    };
+    let result = run_until_signal(verify(args, connection, &progress, console), async || {
+        progress.rest();
         children::end_all().to_owned()
     });
-    console.rest();
+    progress.rest();
     result
 }
 
-async fn verify(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+async fn verify(
+    args: VerifyArgs,
+    connection: &AwsConnection,
+    console: &Console,
+    results: &Console,
+) -> Result<Exit, Failure> {
     console.wait("looking at what is deployed");
     let account = Account::of_caller(connection).await?;
     let region = args.target.region().or(args.region).or(account.region());
@@ -48,11 +58,22 @@ async fn verify(args: VerifyArgs, connection: &AwsConnection, console: &Console)
     if deployed.function.is_none() && verdicts.iter().all(|verdict| !verdict.is_equal) {
         return Err(VerifyError::NotOurs(args.target.to_string()).into());
     }
-    verdicts.iter().for_each(|verdict| tell(verdict, console));
+    if args.output == OutputForm::Text {
+        verdicts.iter().for_each(|verdict| tell(verdict, console));
+    }
     if args.rebuild {
         let verdict = rebuild(&expected, console).await?;
-        tell(&verdict, console);
+        if args.output == OutputForm::Text {
+            tell(&verdict, console);
+        }
         verdicts.push(verdict);
+    }
+    if args.output == OutputForm::Json {
+        let all: Vec<_> = verdicts
+            .iter()
+            .map(|verdict| json!({"Compared": verdict.what, "Equal": verdict.is_equal, "Found": verdict.found}))
+            .collect();
+        results.print(&format!("{:#}", json!({"Release": expected.version, "Comparisons": all})))?;
     }
     Ok(if verdicts.iter().all(|verdict| verdict.is_equal) { Exit::Done } else { Exit::Different })
 }
@@ -64,7 +85,13 @@ async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Depl
     };
     let list = source::read(connection, at).await?;
     let release = Expected::in_list(&list, args.release_version.as_deref(), deployed);
-    Ok(release.map_err(|source| SourceError::Versions { at: at.to_string(), source })?)
+    let mut release = release.map_err(|source| SourceError::Versions { at: at.to_string(), source })?;
+    if let Some(template) = deployed.template.as_deref().and_then(|text| release.counterpart(text)) {
+        let place = list.place();
+        let text = read_published(connection, &place.object(&template.key)).await?;
+        template.text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+    }
+    Ok(release)
 }
 
 async fn rebuild(expected: &Expected, console: &Console) -> Result<Verdict, Failure> {

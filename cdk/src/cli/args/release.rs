@@ -6,7 +6,7 @@ use cavatica_access::owner::StackId;
 use cavatica_access::volume::BucketName;
 use clap::Args;
 
-use super::{pair, ruled};
+use super::{OutputForm, pair, ruled};
 use crate::launch::form::Form;
 use crate::launch::source::ListAt;
 use crate::publish::Place;
@@ -124,6 +124,9 @@ pub struct VerifyArgs {
     /// Build the source tree too and compare the code; takes minutes
     #[arg(long)]
     pub rebuild: bool,
+    /// Form of the result; with json everything else goes to standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: OutputForm,
 }
 
 /// Why the buckets cannot be named.
