@@ -54,7 +54,7 @@ impl Step {
         (Self::Create, "Create: read-only, the whole bucket"),
         (Self::Again, "Deploy the same again: nothing to change"),
         (Self::Update, "Update: read-write, one folder"),
-        (Self::Drift, "Detach the policy by hand, and be told of it"),
+        (Self::Drift, "Change eleven things by hand: each is shown, and put back"),
         (Self::Rename, "Give the role another name"),
         (Self::FailedUpdate, "Update to a bucket that does not exist: rolled back, with the reason"),
         (Self::WrongBucket, "Create for a bucket that does not exist: refused, nothing left"),

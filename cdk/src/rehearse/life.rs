@@ -1,5 +1,7 @@
-//! The steps of a rehearsal, each with its checks. `operations` has what several of them do.
+//! The steps of a rehearsal, each with its checks. `operations` has what several of them do, `hands` the changes
+//! by hand.
 
+mod hands;
 mod operations;
 
 use std::collections::BTreeMap;
@@ -87,7 +89,7 @@ impl<'r> Life<'r> {
             Step::Create => self.create().await,
             Step::Again => self.again().await,
             Step::Update => self.update().await,
-            Step::Drift => self.drift().await,
+            Step::Drift => self.changed_by_hand().await,
             Step::Rename => self.rename().await,
             Step::FailedUpdate => self.failed_update().await,
             Step::WrongBucket => self.wrong_bucket().await,
@@ -150,28 +152,6 @@ impl<'r> Life<'r> {
         let is_same = stack.outputs.get("RoleArn") == before.outputs.get("RoleArn");
         check("the role's ARN after the update", is_same, &stack.outputs)?;
         Ok("the role is the same one: nothing to change in Cavatica".to_owned())
-    }
-
-    async fn drift(&mut self) -> Result<String, StepError> {
-        let stack = self.stack().await?;
-        let (role, policy) = (name_of(&stack.outputs), stack.outputs.get("PolicyArn").cloned().unwrap_or_default());
-        let detach = self.stage.iam.detach_role_policy().role_name(&role).policy_arn(&policy);
-        detach.send().await.map_err(refused("detach the policy"))?;
-        let told = self.shown("that a policy is detached", async |life| {
-            let drift = life.looked(&stack).await?.drift;
-            Ok((!drift.is_empty()).then_some(drift))
-        });
-        let drift = told.await?;
-        // Put back, whatever was told of it.
-        let attach = self.stage.iam.attach_role_policy().role_name(&role).policy_arn(&policy);
-        attach.send().await.map_err(refused("attach the policy"))?;
-        let policy = policy.rsplit('/').next().unwrap_or_default();
-        check("the drift", drift == [format!("attaching policy {policy} to role {role}")], &drift)?;
-        let again = self.shown("that a policy is attached", async |life| {
-            Ok(life.looked(&stack).await?.drift.is_empty().then_some(()))
-        });
-        again.await?;
-        Ok(format!("told: an update would begin with {}", drift.concat()))
     }
 
     async fn rename(&mut self) -> Result<String, StepError> {

@@ -74,7 +74,7 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
     assert!(output.status.success(), "{text}");
     for part in [
         "123456789012",
-        "told: an update would begin with attaching policy",
+        "11 changes shown, 5 put back by an update and 6 by hand",
         "lab-renamed; cavatica-volume-",
         "Bucket lab-not-there does not exist",
         "Role lab-of-somebody-else already exists",

@@ -1,0 +1,256 @@
+//! Changes that somebody makes by hand: each has to be shown by the inspection, and put back.
+
+use aws_sdk_iam::types::Tag;
+use serde_json::{Value, json};
+
+use super::super::{StepError, refused};
+use super::{Life, check, mismatch};
+use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
+use crate::deploy::client::new_token;
+use crate::deploy::inspection::{Inspection, inspect};
+use crate::deploy::standing::{Kind, ParameterValue, Stack};
+
+/// A change by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hand {
+    Detach,
+    Trust,
+    Session,
+    NoBoundary,
+    WiderPolicy,
+    Untag,
+    Inline,
+    Attach,
+    WiderBoundary,
+    ProviderInline,
+    Timeout,
+}
+
+impl Hand {
+    /// Those that an update puts back.
+    const REPAIRED: [Self; 5] = [Self::Detach, Self::Trust, Self::Session, Self::NoBoundary, Self::WiderPolicy];
+
+    /// Those that only their author puts back, or CloudFormation's administrator.
+    const UNDONE: [Self; 6] =
+        [Self::Untag, Self::Inline, Self::Attach, Self::WiderBoundary, Self::ProviderInline, Self::Timeout];
+
+    /// Part of the difference that has to be shown.
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Detach => "is not attached to role",
+            Self::Trust => "the trust policy of role",
+            Self::Session => "the longest session in seconds of role",
+            Self::NoBoundary => "the permissions boundary of role",
+            Self::WiderPolicy | Self::WiderBoundary => "has a statement that should not be there",
+            Self::Untag => "tag cavatica-connect:resource of role",
+            Self::Inline | Self::ProviderInline => "has inline policy by-hand and should not",
+            Self::Attach => "is attached to role",
+            Self::Timeout => "the timeout in seconds of function",
+        }
+    }
+}
+
+/// Name of inline policies of a rehearsal.
+const INLINE: &str = "by-hand";
+
+/// The parts of the main stack that are changed.
+struct Parts {
+    role: String,
+    policy: String,
+    boundary: String,
+    provider: String,
+    function: String,
+    /// The boundary's own document.
+    cap: Value,
+}
+
+impl Life<'_> {
+    /// Changes things by hand one after the other, sees each shown, and has them put back; returns a remark.
+    pub(super) async fn changed_by_hand(&mut self) -> Result<String, StepError> {
+        let stack = self.stack().await?;
+        let parts = self.parts(&stack).await?;
+        let fine = self.inspected(&stack).await?;
+        check("the stack before anything is changed by hand", fine.is_as_requested(), &texts(&fine))?;
+        for hand in Hand::REPAIRED {
+            self.change_by_hand(&stack, &parts, hand).await?;
+        }
+        let repaired = self.repair(&stack).await?;
+        self.shown("that everything is put back", async |life| {
+            let inspection = life.inspected(&repaired).await?;
+            Ok(inspection.is_as_requested().then_some(()))
+        })
+        .await?;
+        for hand in Hand::UNDONE {
+            self.change_by_hand(&repaired, &parts, hand).await?;
+            self.undo(&repaired, &parts, hand).await?;
+            self.shown("that a change is undone", async |life| {
+                let inspection = life.inspected(&repaired).await?;
+                Ok(inspection.is_as_requested().then_some(()))
+            })
+            .await?;
+        }
+        let (by_update, by_hand) = (Hand::REPAIRED.len(), Hand::UNDONE.len());
+        Ok(format!("{} changes shown, {by_update} put back by an update and {by_hand} by hand", by_update + by_hand))
+    }
+
+    async fn inspected(&self, stack: &Stack) -> Result<Inspection, StepError> {
+        Ok(inspect(&self.stage.account, &self.stage.stacks, stack, Kind::ByFunction).await?)
+    }
+
+    async fn parts(&self, stack: &Stack) -> Result<Parts, StepError> {
+        let resources = self.stage.stacks.resources(&stack.id).await?;
+        let resource = |name: &str| resources.get(name).cloned().unwrap_or_default();
+        let output = |name: &str| stack.outputs.get(name).cloned().unwrap_or_default();
+        let boundary = resource("Boundary");
+        let policy = self.stage.iam.get_policy().policy_arn(&boundary).send().await;
+        let policy = policy.map_err(refused("read the boundary"))?.policy;
+        let version = policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
+        let held = self.stage.iam.get_policy_version().policy_arn(&boundary).version_id(version).send().await;
+        let held = held.map_err(refused("read the boundary"))?.policy_version.and_then(|version| version.document);
+        let text = held.unwrap_or_default();
+        let text = percent_encoding::percent_decode_str(&text).decode_utf8_lossy();
+        let cap = serde_json::from_str(&text).map_err(|error| mismatch("the boundary", &error.to_string()))?;
+        Ok(Parts {
+            role: output("RoleName"),
+            policy: output("PolicyArn"),
+            provider: resource("ProviderRole"),
+            function: resource("ProviderFunction"),
+            boundary,
+            cap,
+        })
+    }
+
+    /// Makes one change, and waits until the inspection shows it and nothing else that is new.
+    async fn change_by_hand(&mut self, stack: &Stack, parts: &Parts, hand: Hand) -> Result<(), StepError> {
+        let before = texts(&self.inspected(stack).await?);
+        self.act(parts, hand).await?;
+        let new = self.shown("a change by hand", async |life| {
+            let after = texts(&life.inspected(stack).await?);
+            let new: Vec<_> = after.into_iter().filter(|text| !before.contains(text)).collect();
+            Ok((!new.is_empty()).then_some(new))
+        });
+        let new = new.await?;
+        // A policy of the stack that is attached where it should not be is a difference of role and policy.
+        check("what the inspection shows", new.iter().any(|text| text.contains(hand.shown())), &new)?;
+        new.iter().for_each(|text| self.tell.say(text));
+        Ok(())
+    }
+
+    async fn act(&self, parts: &Parts, hand: Hand) -> Result<(), StepError> {
+        let iam = &self.stage.iam;
+        let open = json!({"Version": "2012-10-17", "Statement": [{
+            "Sid": "ByHand", "Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]});
+        let own = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": {"AWS": format!("arn:aws:iam::{}:root", self.stage.account.id)}}]});
+        let widened = |arn: &str| {
+            let version = iam.create_policy_version().policy_arn(arn).policy_document(open.to_string());
+            version.set_as_default(true)
+        };
+        let inline =
+            |role: &str| iam.put_role_policy().role_name(role).policy_name(INLINE).policy_document(open.to_string());
+        let doing = "change something by hand";
+        let Parts { role, policy, boundary, provider, function, .. } = parts;
+        match hand {
+            Hand::Detach => {
+                let call = iam.detach_role_policy().role_name(role).policy_arn(policy);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Trust => {
+                let call = iam.update_assume_role_policy().role_name(role).policy_document(own.to_string());
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Session => {
+                let call = iam.update_role().role_name(role).max_session_duration(43_200);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::NoBoundary => {
+                let call = iam.delete_role_permissions_boundary().role_name(role);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::WiderPolicy => widened(policy).send().await.map(drop).map_err(refused(doing)),
+            Hand::WiderBoundary => widened(boundary).send().await.map(drop).map_err(refused(doing)),
+            Hand::Untag => {
+                let call = iam.untag_role().role_name(role).tag_keys(cavatica_access::owner::RESOURCE);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Inline => inline(role).send().await.map(drop).map_err(refused(doing)),
+            Hand::ProviderInline => inline(provider).send().await.map(drop).map_err(refused(doing)),
+            Hand::Attach => {
+                let call = iam.attach_role_policy().role_name(role).policy_arn(boundary);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Timeout => {
+                let lambda = self.stage.account.lambda(self.stage.region);
+                let call = lambda.update_function_configuration().function_name(function).timeout(60);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+        }
+    }
+
+    async fn undo(&self, stack: &Stack, parts: &Parts, hand: Hand) -> Result<(), StepError> {
+        let iam = &self.stage.iam;
+        let doing = "undo a change by hand";
+        let Parts { role, boundary, provider, function, cap, .. } = parts;
+        match hand {
+            Hand::Untag => {
+                let tag = Tag::builder().key(cavatica_access::owner::RESOURCE).value("VolumeAccess").build().ok();
+                let call = iam.tag_role().role_name(role).set_tags(tag.map(|tag| vec![tag]));
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Inline => {
+                let call = iam.delete_role_policy().role_name(role).policy_name(INLINE);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::ProviderInline => {
+                let call = iam.delete_role_policy().role_name(provider).policy_name(INLINE);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Attach => {
+                let call = iam.detach_role_policy().role_name(role).policy_arn(boundary);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::WiderBoundary => {
+                let version = iam.create_policy_version().policy_arn(boundary).policy_document(cap.to_string());
+                version.set_as_default(true).send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Timeout => {
+                let lambda = self.stage.account.lambda(self.stage.region);
+                let call = lambda.update_function_configuration().function_name(function).timeout(180);
+                call.send().await.map(drop).map_err(refused(doing))
+            }
+            Hand::Detach | Hand::Trust | Hand::Session | Hand::NoBoundary | Hand::WiderPolicy => {
+                self.inspected(stack).await.map(drop)
+            }
+        }
+    }
+
+    /// Has the function put everything back, by an update that changes nothing else.
+    async fn repair(&mut self, stack: &Stack) -> Result<Stack, StepError> {
+        let others = stack.parameters.keys().filter(|name| *name != "Repair");
+        let others = others.map(|name| (name.clone(), ParameterValue::Previous));
+        let token = ParameterValue::Given(format!("{:08x}", getrandom::u32().unwrap_or_default()));
+        let proposal = Proposal {
+            stack_name: self.stage.name.to_string(),
+            purpose: Purpose::Update,
+            template: TemplateAt::Previous,
+            parameters: others.chain([("Repair".to_owned(), token)]).collect(),
+            names_iam: false,
+        };
+        let change_set = ChangeSet::new(&proposal);
+        let Some(change_set) = self.stage.stacks.propose(&proposal, &change_set).await? else {
+            return Err(mismatch("the repair", "nothing would change"));
+        };
+        let mut known = std::mem::take(&mut self.known);
+        self.stage.stacks.catch_up(&change_set.stack_id, &mut known).await?;
+        let operation = self.stage.stacks.execute(&change_set, &new_token()).await?;
+        let outcome = self.follow(&operation, &mut known).await;
+        self.known = known;
+        outcome?.is("UPDATE_COMPLETE")?;
+        self.stack().await
+    }
+}
+
+fn texts(inspection: &Inspection) -> Vec<String> {
+    let unseen = inspection.unseen().map(|what| format!("not seen: {what}"));
+    inspection.differences().map(|difference| difference.text.clone()).chain(unseen).collect()
+}
