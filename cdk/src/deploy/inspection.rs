@@ -11,6 +11,7 @@
 //! One failed read hides nothing else: it is reported as not seen. A section without differences and without anything unseen
 //! was read whole.
 
+mod cap;
 pub mod difference;
 mod function;
 mod role;
@@ -271,7 +272,18 @@ impl Inspector<'_> {
         inspection.documents.permissions = Document { held, wanted: policy.document.clone() };
     }
 
-    /// Compares the stack's own boundary; an organisation's is only named.
+    /// Notes where an organisation's boundary allows less than Cavatica needs, or more than the volume.
+    async fn foreign_boundary(&self, arn: &str, inspection: &mut Inspection) {
+        match role::document_in_force(self.account, self.region, arn).await {
+            Ok(document) => {
+                inspection.notes.push(format!("the role is capped by {arn}, a boundary of your organisation"));
+                inspection.notes.extend(cap::notes(&document, &inspection.documents.permissions.wanted));
+            }
+            Err(why) => inspection.sections.push(unseen("your organisation's boundary", &why)),
+        }
+    }
+
+    /// Compares the stack's own boundary; an organisation's is only read.
     async fn boundary(&self, evaluator: &Evaluator, inspection: &mut Inspection) {
         let carrier = self.stack.outputs.get("RoleName").cloned().unwrap_or_default();
         let section = match (evaluator.properties("Boundary"), self.resources.get("Boundary")) {
@@ -290,9 +302,7 @@ impl Inspector<'_> {
             (Ok(Some(_)), None) => unseen("the boundary", &"CloudFormation lists none"),
             (Ok(None), _) => {
                 let arn = self.stack.parameters.get("PermissionsBoundaryArn").cloned().unwrap_or_default();
-                inspection.notes.push(format!(
-                    "the role is capped by {arn}, a boundary of your organisation: its document was not compared with the volume"
-                ));
+                self.foreign_boundary(&arn, inspection).await;
                 return;
             }
             (Err(why), _) => unseen("the boundary", &why),

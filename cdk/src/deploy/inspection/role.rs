@@ -171,6 +171,21 @@ pub struct ExpectedPolicy {
     pub is_repaired: bool,
 }
 
+/// Reads the document of a managed policy that is in force.
+///
+/// # Errors
+///
+/// The first read that AWS refuses, as a sentence.
+pub async fn document_in_force(account: &Account, region: &str, text: &str) -> Result<Value, String> {
+    let port = account.port(region);
+    let arn: PolicyArn = text.parse().map_err(|rule| format!("policy {text}: its ARN must be {rule}"))?;
+    let unseen = |what: &'static str| move |failure| format!("{what} of policy {text} (AWS answered {failure})");
+    let versions = port.policy_versions(&arn).await.map_err(unseen("the versions"))?;
+    let version = versions.iter().find(|version| version.is_default).map(|version| version.id.clone());
+    let version = version.ok_or_else(|| format!("the version of policy {text} that is in force"))?;
+    port.policy_document(&arn, &version).await.map_err(unseen("the document"))
+}
+
 /// Reads a managed policy and compares it; returns the differences and the document that is in force.
 ///
 /// # Errors
@@ -190,10 +205,7 @@ pub async fn inspect_policy(
         let remedy = by_command(account.invocation.command(&["deploy"], None));
         return Ok((vec![Difference { text: format!("policy {text} does not exist"), remedy }], Value::Null));
     }
-    let versions = port.policy_versions(&arn).await.map_err(unseen("the versions"))?;
-    let version = versions.iter().find(|version| version.is_default).map(|version| version.id.clone());
-    let version = version.ok_or_else(|| format!("the version of policy {text} that is in force"))?;
-    let held = port.policy_document(&arn, &version).await.map_err(unseen("the document"))?;
+    let held = document_in_force(account, region, text).await?;
     let wanted = expected.document.to_string();
     let create = ["create-policy-version", "--set-as-default", "--policy-arn", text, "--policy-document", &wanted];
     let mut differences: Vec<_> = difference::document(&format!("policy {}", arn.name()), &held, &expected.document)
