@@ -32,8 +32,12 @@ pub(super) fn print(inspection: &Inspection, clients: &RegionClients, stack_name
         if section.differences.is_empty() && section.unseen.is_empty() {
             console.holds(&format!("{}: {}", section.subject, section.compared));
         }
-        for difference in &section.differences {
+        for (i, difference) in section.differences.iter().enumerate() {
             console.row(Tone::Bad, "differs", "", "", &difference.text);
+            // Several differences that one command puts right are followed by it once.
+            if section.differences.get(i + 1).is_some_and(|next| next.remedy == difference.remedy) {
+                continue;
+            }
             let remedy = match &difference.remedy {
                 Remedy::Repair => &repair,
                 Remedy::Command(command) => command,

@@ -278,6 +278,13 @@ async fn native_stacks_and_foreign_boundaries_are_looked_at_like_any_other() -> 
     expect(&operator.run(&status).await?, 0, &["the volume role: ", "the volume policy: ", "the boundary: "])?;
     iam.put_role_policy().role_name(&role).policy_name("more").policy_document(OPEN).send().await?;
     expect(&operator.run(&status).await?, 3, &["has inline policy more", "aws iam delete-role-policy"])?;
+    let trust = OPEN.replace("\"Action\": \"*\"", "\"Action\": \"sts:AssumeRole\"");
+    let trust = trust.replace("\"Resource\": \"*\"", "\"Principal\": {\"AWS\": \"210987654321\"}");
+    iam.update_assume_role_policy().role_name(&role).policy_document(trust).send().await?;
+    let foreign = operator.run(&status).await?;
+    expect(&foreign, 3, &["210987654321", "aws iam update-assume-role-policy", "EXTERNAL-ID"])?;
+    let external_id = operator.outputs("native").await?["ExternalId"].clone();
+    assert!(!in_one_line(&foreign).contains(&external_id), "a pipe may be a log: {}", in_one_line(&foreign));
 
     let cap = iam.create_policy().policy_name("cap").policy_document(OPEN).send().await?;
     let cap = cap.policy.and_then(|policy| policy.arn).ok_or("no ARN")?;
