@@ -1,5 +1,7 @@
 //! Printing what an inspection found, and repairing what the function can put right. Shared by `deploy` and `status`.
 
+use std::time::Duration;
+
 use super::stack::RegionClients;
 use super::stack_change::StackChange;
 use crate::cli::exit::{Exit, Failure};
@@ -11,6 +13,10 @@ use crate::deploy::standing::{Kind, ParameterValue, Stack};
 
 /// Parameter whose change makes the function look at role and policy again.
 const REPAIR: &str = "Repair";
+
+/// Looks at IAM after a repair until it shows, and the wait between two of them.
+const LOOKS: u32 = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
 
 /// Why a repair is no success.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +113,15 @@ pub(super) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack)
         return Ok((if change.dry_run { Exit::Different } else { Exit::Failed }, stack));
     }
     let stack = change.execute(change_set, None, Some(&stack)).await?;
-    let inspection = look(&stack).await?;
+    let mut inspection = look(&stack).await?;
+    // Reads of IAM are behind by seconds.
+    for _ in 1..LOOKS {
+        if inspection.repairs.is_empty() {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+        inspection = look(&stack).await?;
+    }
     if !inspection.repairs.is_empty() {
         return Err(RepairError::NotRepaired(inspection.repairs.join("; ")).into());
     }

@@ -572,8 +572,16 @@ async fn a_repair_that_does_not_show_is_no_success() -> Outcome {
     let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
     aws.spoil("ListAttachedRolePolicies", 0, 1, Fault::Stale(Duration::from_secs(60)));
     let output = operator.run_through(&aws, &["deploy", "--zip", &operator.zip, "--yes"]).await?;
+    let late = Fault::Stale(Duration::from_secs(10));
+    let detach = operator.iam().detach_role_policy().role_name(&outputs["RoleName"]);
     expect(&output, 1, &["UPDATE_COMPLETE", "AWS still differs from what the stack asks for: attaching policy"])?;
     assert!(!in_one_line(&output).contains("repaired"), "{}", said(&output));
+    // A read that is only some seconds behind is waited for.
+    detach.policy_arn(&outputs["PolicyArn"]).send().await?;
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    aws.spoil("ListAttachedRolePolicies", 0, 1, late);
+    let output = operator.run_through(&aws, &["deploy", "--zip", &operator.zip, "--yes"]).await?;
+    expect(&output, 0, &["repaired"])?;
     operator.publisher.engine.stop().await?;
     Ok(())
 }
