@@ -231,8 +231,12 @@ impl Deploy<'_> {
                 Observation::Fine(text) => console.holds(&text),
                 Observation::Note(text) => console.say(&format!("Note: {text}")),
                 Observation::Unseen(text) => console.say(&format!("Not seen: {text}")),
-                Observation::Wrong(text) if is_enforced => wrong.push(text),
-                Observation::Wrong(text) => console.say(&format!("Note, since Checks is not Enforce: {text}")),
+                Observation::Absent(text) if is_enforced => wrong.push(text),
+                // The native template has no checks that could be switched off.
+                Observation::Wrong(text) if is_enforced && !args.native => wrong.push(text),
+                Observation::Wrong(text) | Observation::Absent(text) => {
+                    console.say(&format!("Note, since nothing checks that: {text}"));
+                }
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(DeployError::Bucket(wrong.join("; ")).into()) }

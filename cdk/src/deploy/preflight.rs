@@ -15,6 +15,8 @@ use crate::account::Account;
 pub enum Observation {
     /// The read shows that this is as it has to be.
     Fine(String),
+    /// The read shows that there is no such bucket, or that it is somebody else's.
+    Absent(String),
     /// The read shows that Cavatica could not use the bucket.
     Wrong(String),
     /// Worth knowing, and no reason to stop.
@@ -104,11 +106,11 @@ async fn unreached(
     failure: &Failure,
 ) -> Observation {
     match (failure.kind, other_owner) {
-        (FailureKind::NotFound, _) => Observation::Wrong(format!(
+        (FailureKind::NotFound, _) => Observation::Absent(format!(
             "bucket {name} does not exist: check --bucket letter by letter against the list of buckets in the S3 console"
         )),
         (FailureKind::Denied, None) => match owns(account, region, name).await {
-            Some(false) => Observation::Wrong(format!(
+            Some(false) => Observation::Absent(format!(
                 "bucket {name} belongs to another account than {}: check --bucket, or give --param BucketOwnerAccountId=ACCOUNT if \
                  that account shares it with you",
                 account.id
@@ -136,6 +138,7 @@ mod tests {
         let given: KmsKeyArn = arn.parse()?;
         let kind = |found: Option<&str>, given: Option<&KmsKeyArn>| match judge_key(&bucket, found, given) {
             Observation::Fine(_) => "fine",
+            Observation::Absent(_) => "absent",
             Observation::Wrong(_) => "wrong",
             Observation::Note(_) => "note",
             Observation::Unseen(_) => "unseen",

@@ -548,7 +548,13 @@ async fn what_is_said_of_a_bucket_follows_the_bucket() -> Outcome {
     expect(&preview(&[]).await?, 1, &["encrypts new objects with KMS key", key, "--param KmsKeyArn=ARN"])?;
     let given = format!("KmsKeyArn={key}");
     expect(&preview(&["--param", &given]).await?, 3, &["encrypts with the KMS key that is given"])?;
-    expect(&preview(&["--param", "Checks=Report"]).await?, 3, &["Note, since Checks is not Enforce"])?;
+    expect(&preview(&["--param", "Checks=Report"]).await?, 3, &["Note, since nothing checks that"])?;
+    let native = ["deploy", "--native", "--bucket", BUCKET, "--dry-run"];
+    expect(
+        &operator.run(&native).await?,
+        3,
+        &["Note, since nothing checks that", "encrypts new objects with KMS key"],
+    )?;
     let other = given.replace("1234567890ab", "ffffffffffff").replace("123456789012", "210987654321");
     let other = preview(&["--param", &other, "--param", "Checks=Report"]).await?;
     expect(&other, 3, &["belongs to account 210987654321"])?;
