@@ -118,7 +118,8 @@ async fn without_credentials_one_line_has_the_remedy() -> Outcome {
         expect(&output, 1, &["error: there are no AWS credentials: sign in, for example with `aws sso login`"])?;
         let text = in_one_line(&output).to_lowercase();
         assert!(!text.contains("metadata") && !text.contains("imds"), "{text}");
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // The metadata service is asked four times on a machine where it does not answer at all.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     }
     publisher.engine.stop().await?;
     Ok(())
