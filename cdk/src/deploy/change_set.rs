@@ -316,23 +316,49 @@ impl Stacks {
     }
 
     /// Deletes a change set, and the stack that was made for it if nothing else is in it.
+    ///
+    /// # Guarantees
+    ///
+    /// The stack stays unless its only change set was this one, before and after, and nothing has been executed. Of two first
+    /// deployments at once the one that loses finds its change set gone or another beside it: the stack is the other's.
     pub async fn withdraw(&self, change_set: &ChangeSet) -> Result<(), StackError> {
         let (name, stack) = (&change_set.name, &change_set.stack_name);
+        let mut listed = self.every_change_set(stack).await;
+        if listed.as_ref().is_ok_and(Vec::is_empty) {
+            // Reads are eventually consistent: it may be too new to be listed.
+            tokio::time::sleep(self.pace.first).await;
+            listed = self.every_change_set(stack).await;
+        }
+        let is_alone = match listed {
+            Ok(names) => names == [name.clone()],
+            Err(error) if error.says("does not exist") => false,
+            Err(error) => return Err(error),
+        };
         let deleted = self.client.delete_change_set().change_set_name(name).stack_name(stack).send().await;
         match deleted.map_err(self.failed("delete the change set of", "cloudformation:DeleteChangeSet", stack)) {
             Ok(_) => {}
             Err(error) if error.has_code("ChangeSetNotFound") || error.says("does not exist") => {}
             Err(error) => return Err(error),
         }
-        // An operation that has started meanwhile stays, and so do the change sets of others.
-        match (change_set.purpose, self.find(stack).await?) {
-            (Purpose::NewStack, Some(found)) if found.status == "REVIEW_IN_PROGRESS" => {
-                let others = self.change_sets(stack).await?;
-                let is_empty = others.foreign.is_empty() && others.own.iter().all(|other| other == name);
-                if is_empty { self.delete(&found.id).await.map(drop) } else { Ok(()) }
+        if change_set.purpose != Purpose::NewStack || !is_alone {
+            return Ok(());
+        }
+        let others = self.every_change_set(stack).await?;
+        // Last, since an operation that starts meanwhile shows here.
+        match self.find(stack).await? {
+            Some(found) if found.status == "REVIEW_IN_PROGRESS" && others.iter().all(|other| other == name) => {
+                self.delete(&found.id).await.map(drop)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Lists the names of all change sets of a stack, also of those that were executed or failed.
+    async fn every_change_set(&self, stack: &str) -> Result<Vec<String>, StackError> {
+        let pages = self.client.list_change_sets().stack_name(stack).into_paginator().items().send();
+        let all = pages.try_collect().await;
+        let all = all.map_err(self.failed("list the change sets of", "cloudformation:ListChangeSets", stack))?;
+        Ok(all.into_iter().filter_map(|it| it.change_set_name).collect())
     }
 }
 

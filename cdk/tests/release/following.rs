@@ -215,6 +215,26 @@ async fn of_two_first_deploys_one_wins_and_the_other_says_so() -> Outcome {
     Ok(())
 }
 
+/// The loser may still see the stack as empty, since reads are behind: what another deployment has proposed or begun stays.
+#[tokio::test]
+async fn a_deploy_that_loses_does_not_delete_the_winners_stack() -> Outcome {
+    let operator = Operator::start().await?;
+    let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
+    let both = "<ListChangeSetsResponse><ListChangeSetsResult><Summaries>\
+                <member><ChangeSetName>cavatica-connect-winner</ChangeSetName><Status>CREATE_COMPLETE</Status>\
+                <ExecutionStatus>EXECUTE_IN_PROGRESS</ExecutionStatus></member></Summaries>\
+                </ListChangeSetsResult></ListChangeSetsResponse>";
+    aws.spoil("ExecuteChangeSet", 0, 99, Fault::Refused("InvalidChangeSetStatus", "it is OBSOLETE"));
+    aws.spoil("ListChangeSets", 0, 99, Fault::Answer(both.to_owned()));
+    let arguments = ["deploy", "--zip", &operator.zip, "--bucket", BUCKET, "--yes"];
+    let output = operator.run_through(&aws, &arguments).await?;
+    expect(&output, 1, &["the changes were not carried out", "it is OBSOLETE", "The change set was withdrawn"])?;
+    assert!(!aws.calls().iter().any(|call| call == "DeleteStack"), "{:?}", aws.calls());
+    assert_eq!(operator.status(STACK).await?.as_deref(), Some("REVIEW_IN_PROGRESS"));
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_stack_that_somebody_deletes_meanwhile_is_reported_as_that() -> Outcome {
     let operator = Operator::start().await?;
