@@ -6,13 +6,10 @@ use super::stack::RegionClients;
 use super::stack_change::StackChange;
 use crate::cli::exit::{Exit, Failure};
 use crate::console::{Console, Tone};
-use crate::deploy::change_set::{Proposal, Purpose, TemplateAt};
+use crate::deploy::change_set::Proposal;
 use crate::deploy::inspection::difference::Remedy;
 use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::standing::{Kind, ParameterValue, Stack};
-
-/// Parameter whose change makes the function look at role and policy again.
-const REPAIR: &str = "Repair";
+use crate::deploy::standing::{Kind, Stack};
 
 /// Looks at IAM after a repair until it shows, and the wait between two of them.
 const LOOKS: u32 = 6;
@@ -93,19 +90,9 @@ pub(super) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack)
     if inspection.repairs.is_empty() {
         return Ok((exit_of(&inspection), stack));
     }
-    if !stack.parameters.contains_key(REPAIR) {
+    let Some(proposal) = Proposal::repair(stack_name, &stack) else {
         let deploy = clients.account.invocation.command(&["deploy", "--stack-name", stack_name], Some(clients.region));
         return Err(RepairError::NoParameter(deploy).into());
-    }
-    let token = ParameterValue::Given(format!("{:08x}", getrandom::u32()?));
-    let others = stack.parameters.keys().filter(|name| *name != REPAIR);
-    let others = others.map(|name| (name.clone(), ParameterValue::Previous));
-    let proposal = Proposal {
-        stack_name: stack_name.to_owned(),
-        purpose: Purpose::Update,
-        template: TemplateAt::Previous,
-        parameters: others.chain([(REPAIR.to_owned(), token)]).collect(),
-        names_iam: kind == Kind::Native,
     };
     let Some(change_set) = change.proposed(&proposal).await? else { return Ok((Exit::Different, stack)) };
     let consequence = "The update has the function put back what the rows marked \"repair\" say.";

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::client::{StackError, Stacks};
 use super::follow::{KnownEvents, Operation, OperationKind, backoff};
-use super::standing::ParameterValue;
+use super::standing::{ParameterValue, Stack};
 
 /// Wait between two reads of a change set that is being computed.
 const POLL: Duration = Duration::from_millis(300);
@@ -49,6 +49,30 @@ pub struct Proposal {
     pub parameters: Vec<(String, ParameterValue)>,
     /// True if the template or a parameter names roles or policies, which has to be acknowledged.
     pub names_iam: bool,
+}
+
+/// Parameter whose change makes the function look at role and policy again.
+const REPAIR: &str = "Repair";
+
+impl Proposal {
+    /// An update that changes nothing but has the function put back what differs; `None` for a template without the parameter
+    /// for it, as releases before it have.
+    #[must_use]
+    pub fn repair(stack_name: &str, stack: &Stack) -> Option<Self> {
+        stack.parameters.contains_key(REPAIR).then(|| {
+            let value = |name: &String| match name == REPAIR {
+                true => ParameterValue::Given(format!("{:08x}", getrandom::u32().unwrap_or_default())),
+                false => ParameterValue::Previous,
+            };
+            Self {
+                stack_name: stack_name.to_owned(),
+                purpose: Purpose::Update,
+                template: TemplateAt::Previous,
+                parameters: stack.parameters.keys().map(|name| (name.clone(), value(name))).collect(),
+                names_iam: false,
+            }
+        })
+    }
 }
 
 /// The purpose of a proposal.

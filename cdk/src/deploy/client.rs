@@ -332,11 +332,6 @@ impl Stacks {
         Ok(answer.description.unwrap_or_default())
     }
 
-    /// Returns a stack's status.
-    pub async fn status(&self, id: &str) -> Result<String, StackError> {
-        self.existing(id).await.map(|stack| stack.status)
-    }
-
     /// Returns a stack's outputs by name.
     pub async fn outputs(&self, id: &str) -> Result<BTreeMap<String, String>, StackError> {
         self.existing(id).await.map(|stack| stack.outputs)

@@ -22,10 +22,10 @@ use aws_sdk_cloudformation::types::TemplateStage;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{Owner, StackId};
 use cavatica_access::port::Usage;
-use cavatica_access::request::Request;
+use cavatica_access::request::{CAVATICA_PRINCIPAL, Request};
 use serde_json::Value;
 
-use self::difference::Difference;
+use self::difference::{Difference, Remedy};
 use self::function::inspect_function;
 use self::role::{ExpectedPolicy, ExpectedRole, HeldRole, compare_role, inspect_policy, read_role};
 use super::client::{StackError, Stacks};
@@ -258,6 +258,20 @@ impl Inspector<'_> {
             },
             Err(why) => unseen("the volume role", why),
         });
+        // What the template asks for may itself have been changed.
+        let trusted = &role.trust["Statement"][0]["Principal"]["AWS"];
+        if trusted != CAVATICA_PRINCIPAL {
+            let verify = self.account.invocation.command(&["verify", &self.stack.id, "--release", "LIST"], None);
+            inspection.sections.push(Section {
+                subject: "the trusted principal",
+                compared: "",
+                differences: vec![Difference {
+                    text: format!("the stack's template trusts {trusted} in place of Cavatica's {CAVATICA_PRINCIPAL}"),
+                    remedy: Remedy::Command(verify),
+                }],
+                unseen: Vec::new(),
+            });
+        }
         let trust = held.ok().flatten().map(|held| held.role.trust).unwrap_or_default();
         inspection.documents.trust = Document { held: trust, wanted: role.trust.clone() };
         let inspected = inspect_policy(self.account, self.region, policy).await;

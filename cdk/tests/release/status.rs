@@ -303,6 +303,27 @@ async fn native_stacks_and_foreign_boundaries_are_looked_at_like_any_other() -> 
     Ok(())
 }
 
+#[tokio::test]
+async fn a_template_that_trusts_somebody_else_is_no_success() -> Outcome {
+    let operator = Operator::start().await?;
+    expect(&operator.run(&["deploy", "--native", "--bucket", BUCKET, "--yes"]).await?, 0, &[])?;
+    let client = operator.cloudformation();
+    let template = client.get_template().stack_name(STACK).send().await?.template_body.unwrap_or_default();
+    let foreign =
+        template.replace("arn:aws:iam::151136852077:role/volume-connection", "arn:aws:iam::210987654321:root");
+    assert_ne!(foreign, template);
+    let parameter = |name: &str| aws_sdk_cloudformation::types::Parameter::builder().parameter_key(name);
+    let update = client.update_stack().stack_name(STACK).template_body(foreign);
+    let update = update.parameters(parameter("BucketName").parameter_value(BUCKET).build());
+    let update = update.parameters(parameter("ExternalId").use_previous_value(true).build());
+    update.capabilities(aws_sdk_cloudformation::types::Capability::CapabilityNamedIam).send().await?;
+    let output = operator.run(&["status", "--watch"]).await?;
+    let trusted = "the stack's template trusts \"arn:aws:iam::210987654321:root\" in place of Cavatica's";
+    expect(&output, 3, &[trusted, "verify arn:aws:cloudformation"])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
 /// Random valid parameters of a template.
 fn random_parameters(random: &mut fastrand::Rng, is_native: bool) -> Vec<String> {
     let mut parameters = Vec::new();

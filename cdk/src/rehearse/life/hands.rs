@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::super::{StepError, refused};
 use super::{Life, check, mismatch};
-use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
+use crate::deploy::change_set::{ChangeSet, Proposal};
 use crate::deploy::client::new_token;
 use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::standing::{Kind, ParameterValue, Stack};
+use crate::deploy::standing::{Kind, Stack};
 
 /// A change by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Life<'_> {
         .await?;
         for hand in Hand::UNDONE {
             self.change_by_hand(&repaired, &parts, hand).await?;
-            self.undo(&repaired, &parts, hand).await?;
+            self.undo(&parts, hand).await?;
             self.shown("that a change is undone", async |life| {
                 let inspection = life.inspected(&repaired).await?;
                 Ok(inspection.is_as_requested().then_some(()))
@@ -187,7 +187,7 @@ impl Life<'_> {
         }
     }
 
-    async fn undo(&self, stack: &Stack, parts: &Parts, hand: Hand) -> Result<(), StepError> {
+    async fn undo(&self, parts: &Parts, hand: Hand) -> Result<(), StepError> {
         let iam = &self.stage.iam;
         let doing = "undo a change by hand";
         let Parts { role, boundary, provider, function, cap, .. } = parts;
@@ -218,24 +218,15 @@ impl Life<'_> {
                 let call = lambda.update_function_configuration().function_name(function).timeout(180);
                 call.send().await.map(drop).map_err(refused(doing))
             }
-            Hand::Detach | Hand::Trust | Hand::Session | Hand::NoBoundary | Hand::WiderPolicy => {
-                self.inspected(stack).await.map(drop)
-            }
+            // An update has put these back.
+            Hand::Detach | Hand::Trust | Hand::Session | Hand::NoBoundary | Hand::WiderPolicy => Ok(()),
         }
     }
 
     /// Has the function put everything back, by an update that changes nothing else.
     async fn repair(&mut self, stack: &Stack) -> Result<Stack, StepError> {
-        let others = stack.parameters.keys().filter(|name| *name != "Repair");
-        let others = others.map(|name| (name.clone(), ParameterValue::Previous));
-        let token = ParameterValue::Given(format!("{:08x}", getrandom::u32().unwrap_or_default()));
-        let proposal = Proposal {
-            stack_name: self.stage.name.to_string(),
-            purpose: Purpose::Update,
-            template: TemplateAt::Previous,
-            parameters: others.chain([("Repair".to_owned(), token)]).collect(),
-            names_iam: false,
-        };
+        let proposal = Proposal::repair(&self.stage.name.to_string(), stack);
+        let proposal = proposal.ok_or_else(|| mismatch("the repair", "the template has no parameter for it"))?;
         let change_set = ChangeSet::new(&proposal);
         let Some(change_set) = self.stage.stacks.propose(&proposal, &change_set).await? else {
             return Err(mismatch("the repair", "nothing would change"));
