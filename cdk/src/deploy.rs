@@ -13,6 +13,5 @@ pub mod preflight;
 pub mod preview;
 pub mod remains;
 pub mod remedy;
-pub mod request;
 pub mod standing;
 pub mod watch;

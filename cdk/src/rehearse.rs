@@ -22,7 +22,6 @@ use crate::console::{Console, Tone};
 use crate::deploy::change_set::TemplateAt;
 use crate::deploy::client::StackError;
 use crate::deploy::code::{CodeError, template_of, upload};
-use crate::deploy::drift::LookError;
 use crate::documents::DocumentsError;
 use crate::release::zip::Asset;
 
@@ -95,9 +94,6 @@ pub enum StepError {
     /// The code could not be uploaded.
     #[error(transparent)]
     Upload(#[from] CodeError),
-    /// The stack could not be looked at.
-    #[error(transparent)]
-    Look(#[from] LookError),
     /// The documents could not be computed.
     #[error(transparent)]
     Documents(#[from] DocumentsError),

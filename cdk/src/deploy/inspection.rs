@@ -29,7 +29,7 @@ use self::difference::{Difference, Remedy};
 use self::function::inspect_function;
 use self::role::{ExpectedPolicy, ExpectedRole, HeldRole, compare_role, inspect_policy, read_role};
 use super::client::{StackError, Stacks};
-use super::drift::{self, Document, Documents, RESOURCE};
+use super::drift::{self, RESOURCE};
 use super::standing::{Kind, Stack};
 use crate::account::Account;
 use crate::cfn::{self, Evaluator};
@@ -49,6 +49,24 @@ pub struct Inspection {
     pub notes: Vec<String>,
     /// The documents of the volume role.
     pub documents: Documents,
+}
+
+/// A document as IAM holds it, and as it should be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    /// The document in IAM; null if there is none.
+    pub held: Value,
+    /// The document that the stack asks for.
+    pub wanted: Value,
+}
+
+/// The documents of a role.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Documents {
+    /// The policy.
+    pub permissions: Document,
+    /// The trust policy, which has the external ID.
+    pub trust: Document,
 }
 
 /// A part of the stack, and the result of its comparison.
@@ -88,10 +106,21 @@ impl Inspection {
 
 /// Inspects a stack with the caller's rights.
 ///
+/// What differs is looked at again after some seconds: reads of IAM are behind, most of all right after a deployment.
+///
 /// # Errors
 ///
 /// A stack whose resources CloudFormation does not list.
 pub async fn inspect(account: &Account, stacks: &Stacks, stack: &Stack, kind: Kind) -> Result<Inspection, StackError> {
+    let inspection = inspect_once(account, stacks, stack, kind).await?;
+    if inspection.is_as_requested() {
+        return Ok(inspection);
+    }
+    tokio::time::sleep(stacks.pace.first * 2).await;
+    inspect_once(account, stacks, stack, kind).await
+}
+
+async fn inspect_once(account: &Account, stacks: &Stacks, stack: &Stack, kind: Kind) -> Result<Inspection, StackError> {
     let resources = stacks.resources(&stack.id).await?;
     let region = stacks.region.as_str();
     let mut inspection = Inspection::default();
@@ -163,24 +192,21 @@ const OF_THE_ROLE: &str = "trust, boundary, description, session, tags, attached
 const OF_THE_POLICY: &str = "the document in force, and who carries it";
 
 impl Inspector<'_> {
-    async fn by_function(&self, mut evaluator: Evaluator, inspection: &mut Inspection) {
-        // The external ID is given by the output, whatever made it.
+    async fn by_function(&self, evaluator: Evaluator, inspection: &mut Inspection) {
         let provider = self.resources.get("ProviderRole").cloned().unwrap_or_default();
         let held_provider = read_role(self.account, self.region, &provider).await;
-        if let Ok(Some(held)) = &held_provider {
-            evaluator.attributes.insert("ProviderRole.RoleId".to_owned(), held.role.id.clone());
-        }
-        let boundary = self.resources.get("Boundary").cloned();
-        match drift::look(self.account, self.region, self.stack, boundary.as_deref().unwrap_or_default()).await {
-            Ok(looked) => {
-                inspection.repairs = looked.drift;
-                inspection.refusal = looked.refusal;
-                inspection.findings = looked.findings;
+        match self.request(&evaluator) {
+            Ok((blueprint, properties)) => {
+                match drift::look(self.account, self.region, blueprint.clone(), &properties).await {
+                    Ok(looked) => {
+                        inspection.repairs = looked.drift;
+                        inspection.refusal = looked.refusal;
+                        inspection.findings = looked.findings;
+                    }
+                    Err(error) => inspection.sections.push(unseen("the function's plan and the checks", &error)),
+                }
+                self.volume(&expected_by_function(&blueprint), inspection).await;
             }
-            Err(error) => inspection.sections.push(unseen("the function's plan and the checks", &error)),
-        }
-        match self.blueprint(&evaluator) {
-            Ok(blueprint) => self.volume(&expected_by_function(&blueprint), inspection).await,
             Err(why) => inspection.sections.push(unseen("the volume role", &why)),
         }
         self.boundary(&evaluator, inspection).await;
@@ -229,14 +255,15 @@ impl Inspector<'_> {
         self.boundary(evaluator, inspection).await;
     }
 
-    /// The request that the template makes of the parameters, as the function draws it.
-    fn blueprint(&self, evaluator: &Evaluator) -> Result<Blueprint, String> {
+    /// The request that the template makes of the parameters: as the function draws it, and as CloudFormation sends it.
+    fn request(&self, evaluator: &Evaluator) -> Result<(Blueprint, Value), String> {
         let properties = evaluator.properties(RESOURCE).map_err(|error| error.to_string())?;
         let properties = properties.ok_or("the template has no VolumeAccess")?;
         let request = Request::parse(&properties).map_err(|invalid| invalid.to_string())?;
         let stack = self.stack.id.parse().map_err(|_| "its stack's ID is not understood")?;
         let owner = Owner { stack, resource: RESOURCE.to_owned() };
-        Blueprint::draw(request, owner).map_err(|invalid| invalid.to_string())
+        let blueprint = Blueprint::draw(request, owner).map_err(|invalid| invalid.to_string())?;
+        Ok((blueprint, properties))
     }
 
     /// Compares the volume role and its policy.

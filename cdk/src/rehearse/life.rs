@@ -14,8 +14,8 @@ use super::stage::{OBJECTS, Stage};
 use super::{Code, Step, StepError, Telling, refused, surprises, template};
 use crate::console::Console;
 use crate::deploy::change_set::{ChangeSet, Purpose, TemplateAt};
-use crate::deploy::drift::Documents;
 use crate::deploy::follow::KnownEvents;
+use crate::deploy::inspection::Documents;
 use crate::deploy::outputs;
 use crate::deploy::remains::{State, parts, states};
 use crate::documents::read_volume;
@@ -179,10 +179,10 @@ impl<'r> Life<'r> {
         let missing = self.stage.missing_bucket();
         let outcome = self.change(&[("BucketName", &missing)]).await?.is("UPDATE_ROLLBACK_COMPLETE")?;
         let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
-        let looked = self.looked(&self.stack().await?).await?;
-        check("IAM after the rollback", looked.drift.is_empty(), &looked.drift)?;
-        let is_same = looked.documents.as_ref() == Some(&self.documents);
-        check("the documents after the rollback", is_same, &looked.documents)?;
+        let inspection = self.inspected(&self.stack().await?).await?;
+        check("AWS after the rollback", inspection.is_as_requested(), &inspection)?;
+        let is_same = inspection.documents == self.documents;
+        check("the documents after the rollback", is_same, &inspection.documents)?;
         self.tell.holds(&"IAM holds what it held before");
         Ok(cause)
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use cavatica_access::request::{Checks, Request};
+use cavatica_connect::cfn::Evaluator;
 use cavatica_connect::cfn::Template;
-use cavatica_connect::deploy::request::{Made, properties};
 use cavatica_connect::operator;
 use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
 use cavatica_connect::template::files;
@@ -14,7 +14,6 @@ use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
 use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::{self, Evaluation};
-use cavatica_simulation::events;
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
@@ -212,7 +211,7 @@ fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
     Ok(())
 }
 
-/// `status` cannot ask CloudFormation which properties it sent, and makes them of the parameters.
+/// `status` cannot ask CloudFormation which properties it sent, and evaluates the template itself.
 #[test]
 fn what_status_takes_for_the_request_is_what_the_template_sends() -> Outcome {
     let template = provided::template(&evaluation::published());
@@ -246,14 +245,22 @@ fn what_status_takes_for_the_request_is_what_the_template_sends() -> Outcome {
     for given in tables {
         let evaluation = Evaluation::of(&template, given);
         let sent = evaluation.custom_resource()?;
-        let made = Made {
-            stack: events::STACK.parse()?,
-            external_id: sent["ExternalId"].as_str().map(str::to_owned),
-            boundary: evaluation.reference("Boundary")?.as_str().unwrap_or_default().to_owned(),
-            release: sent["Release"].as_str().unwrap_or_default().to_owned(),
+        let set = |name: &str, value: &Value| (name.to_owned(), value.as_str().unwrap_or_default().to_owned());
+        let mut parameters: BTreeMap<_, _> =
+            given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        // As the stack's output has it.
+        let id = sent["ExternalId"].as_str().unwrap_or("none");
+        parameters.insert("ExternalId".to_owned(), id.to_owned());
+        let known = ["AWS::Partition", "AWS::Region", "AWS::StackId", "Boundary"];
+        let known = known.iter().map(|name| Ok(set(name, &evaluation.reference(name)?)));
+        let evaluator = Evaluator {
+            template: template.to_value(),
+            parameters,
+            references: known.collect::<Result<_, Error>>()?,
+            attributes: [set("ProviderFunction.Arn", &sent["ServiceToken"])].into(),
         };
-        let parameters = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        assert_eq!(Request::parse(&properties(&parameters, &made))?, Request::parse(&sent)?, "{given:?}");
+        let evaluated = evaluator.properties("VolumeAccess")?.ok_or("no VolumeAccess")?;
+        assert_eq!(Request::parse(&evaluated)?, Request::parse(&sent)?, "{given:?}");
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use super::super::{StepError, refused};
 use super::{Life, check, mismatch};
 use crate::deploy::change_set::{ChangeSet, Proposal};
 use crate::deploy::client::new_token;
-use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::standing::{Kind, Stack};
+use crate::deploy::inspection::Inspection;
+use crate::deploy::standing::Stack;
 
 /// A change by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +91,6 @@ impl Life<'_> {
         }
         let (by_update, by_hand) = (Hand::REPAIRED.len(), Hand::UNDONE.len());
         Ok(format!("{} changes shown, {by_update} put back by an update and {by_hand} by hand", by_update + by_hand))
-    }
-
-    async fn inspected(&self, stack: &Stack) -> Result<Inspection, StepError> {
-        Ok(inspect(&self.stage.account, &self.stage.stacks, stack, Kind::ByFunction).await?)
     }
 
     async fn parts(&self, stack: &Stack) -> Result<Parts, StepError> {

@@ -12,9 +12,9 @@ use super::super::{StepError, refused, surprises};
 use super::{BETWEEN_LOOKS, Life, Outcome, Stage, UNTIL_SHOWN, check, mismatch};
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
 use crate::deploy::client::new_token;
-use crate::deploy::drift::{Documents, Looked, look};
 use crate::deploy::follow::{KnownEvents, Operation, Progress, first_cause};
-use crate::deploy::standing::{Stack, parameters};
+use crate::deploy::inspection::{Documents, Inspection, inspect};
+use crate::deploy::standing::{Kind, Stack, parameters};
 use crate::deploy::watch;
 use crate::documents::{Subject, documents};
 use crate::template::{Config, provided};
@@ -26,10 +26,8 @@ impl Life<'_> {
         self.stage.stacks.find(id).await?.ok_or(StepError::NoStack)
     }
 
-    pub(super) async fn looked(&self, stack: &Stack) -> Result<Looked, StepError> {
-        let resources = self.stage.stacks.resources(&stack.id).await?;
-        let boundary = resources.get("Boundary").map(String::as_str).unwrap_or_default();
-        Ok(look(&self.stage.account, self.stage.region, stack, boundary).await?)
+    pub(super) async fn inspected(&self, stack: &Stack) -> Result<Inspection, StepError> {
+        Ok(inspect(&self.stage.account, &self.stage.stacks, stack, Kind::ByFunction).await?)
     }
 
     pub(super) async fn proposal(
@@ -141,11 +139,12 @@ impl Life<'_> {
     }
 
     /// Sees that IAM holds what the function would make, and that this is what `documents` prints.
-    pub(super) async fn as_asked(&self, stack: &Stack, volume: &Volume) -> Result<Documents, StepError> {
-        let looked = self.looked(stack).await?;
-        check("IAM", looked.drift.is_empty(), &looked.drift)?;
-        check("the bucket", looked.findings.is_empty(), &looked.findings)?;
-        let held = looked.documents.unwrap_or_default();
+    pub(super) async fn as_asked(&mut self, stack: &Stack, volume: &Volume) -> Result<Documents, StepError> {
+        let inspection = self.shown("what the stack asks for", async |life| {
+            let inspection = life.inspected(stack).await?;
+            Ok(inspection.is_as_requested().then_some(inspection))
+        });
+        let held = inspection.await?.documents;
         let promised = documents(Subject {
             volumes: vec![volume.clone()],
             locations: Vec::new(),
