@@ -42,17 +42,45 @@ pub fn rule(stack: &StackId, role: &RoleName) -> CorsRule {
     }
 }
 
-/// The rules as they should be: ours is there or not, older ones of ours are not, and others' stay as and where they are.
+/// The rules as they should be: the wanted one in force, no older ones of ours, and others' unchanged in their order.
+///
+/// A rule that goes in goes first. S3 answers by the first rule that matches a request, and ours matches only the
+/// platform's origin, so it takes no request from another rule that is meant for other origins.
+/// Source: S3, "Elements of a CORS configuration".
 pub fn merged(there: &[CorsRule], wanted: Option<&CorsRule>, ours: &[String]) -> Result<Vec<CorsRule>, Full> {
     let is_ours = |rule: &&CorsRule| rule.id.as_ref().is_some_and(|id| ours.contains(id));
     if let Some(wanted) = wanted
         && there.iter().filter(is_ours).eq([wanted])
+        && is_in_force(wanted, there)
     {
         return Ok(there.to_vec());
     }
     let others = there.iter().filter(|rule| !is_ours(rule));
-    let rules: Vec<_> = others.chain(wanted).cloned().collect();
+    let rules: Vec<_> = wanted.into_iter().chain(others).cloned().collect();
     if rules.len() > limits::CORS_RULES { Err(Full) } else { Ok(rules) }
+}
+
+/// True if S3 answers a rule's requests by that rule, or by an earlier one that differs only in its ID, such as the rule
+/// of another stack.
+#[must_use]
+pub fn is_in_force(wanted: &CorsRule, rules: &[CorsRule]) -> bool {
+    let anonymous = |rule: &CorsRule| CorsRule { id: None, ..rule.clone() };
+    let takes_requests = |rule: &&CorsRule| {
+        wanted.allowed_methods.iter().any(|method| rule.allowed_methods.contains(method))
+            && wanted.allowed_origins.iter().any(|origin| rule.allowed_origins.iter().any(|it| matches(it, origin)))
+    };
+    let first = rules.iter().find(takes_requests);
+    first.is_some_and(|first| anonymous(first) == anonymous(wanted)) && rules.contains(wanted)
+}
+
+/// True if an allowed origin, which may have one `*`, admits an origin. S3 compares the scheme and host as they are written.
+fn matches(allowed: &str, origin: &str) -> bool {
+    match allowed.split_once('*') {
+        None => allowed == origin,
+        Some((head, tail)) => {
+            origin.len() >= head.len() + tail.len() && origin.starts_with(head) && origin.ends_with(tail)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +105,7 @@ mod tests {
     fn others_rules_stay_as_and_where_they_are() {
         let others = [theirs(None), theirs(Some("web"))];
         let with = merged(&others, Some(&ours("role")), &ids());
-        assert_eq!(with, Ok(vec![theirs(None), theirs(Some("web")), ours("role")]));
+        assert_eq!(with, Ok(vec![ours("role"), theirs(None), theirs(Some("web"))]));
         assert_eq!(merged(&with.unwrap_or_default(), None, &ids()), Ok(others.to_vec()));
     }
 
@@ -86,7 +114,7 @@ mod tests {
         let mut changed = ours("role");
         changed.max_age_seconds = Some(1);
         for old in [changed, ours("older")] {
-            assert_eq!(merged(&[old, theirs(None)], Some(&ours("role")), &ids()), Ok(vec![theirs(None), ours("role")]));
+            assert_eq!(merged(&[theirs(None), old], Some(&ours("role")), &ids()), Ok(vec![ours("role"), theirs(None)]));
         }
     }
 
@@ -94,6 +122,44 @@ mod tests {
     fn what_is_as_wanted_stays_in_its_place() {
         let rules = [ours("role"), theirs(None)];
         assert_eq!(merged(&rules, Some(&ours("role")), &ids()), Ok(rules.to_vec()));
+    }
+
+    /// Genome browsers recommend such a rule. It exposes no header, so that Cavatica could not read a range.
+    #[test]
+    fn our_rule_moves_before_one_that_takes_its_requests() {
+        let wide = |origin: &str, methods: &[&str]| CorsRule {
+            id: None,
+            allowed_origins: vec!["https://lab.example".to_owned(), origin.to_owned()],
+            allowed_methods: methods.iter().map(|method| (*method).to_owned()).collect(),
+            allowed_headers: vec!["Authorization".to_owned()],
+            expose_headers: Vec::new(),
+            max_age_seconds: None,
+        };
+        let table = [
+            ("*", &["GET", "HEAD"][..], true),
+            ("https://*.sbgenomics.com", &["GET"], true),
+            ("https://cavatica.sbgenomics.com", &["PUT", "GET"], true),
+            ("https://cavatica*", &["GET"], true),
+            ("*", &["PUT", "POST", "DELETE", "HEAD"], false),
+            ("https://*.example.org", &["GET"], false),
+            ("http://cavatica.sbgenomics.com", &["GET"], false),
+            ("https://cavatica.sbgenomics.com.evil.example", &["GET"], false),
+            ("https://cavatica.sbgenomics.com*://cavatica.sbgenomics.com", &["GET"], false),
+        ];
+        for (origin, methods, moves) in table {
+            let there = [wide(origin, methods), ours("role")];
+            assert_eq!(is_in_force(&ours("role"), &there), !moves, "{origin} {methods:?}");
+            let expected = if moves { vec![ours("role"), wide(origin, methods)] } else { there.to_vec() };
+            assert_eq!(merged(&there, Some(&ours("role")), &ids()), Ok(expected.clone()), "{origin} {methods:?}");
+            assert_eq!(merged(&expected, None, &ids()), Ok(vec![wide(origin, methods)]), "{origin} {methods:?}");
+        }
+    }
+
+    /// Two stacks with the same bucket must not move each other's rules in turn.
+    #[test]
+    fn the_rule_of_another_stack_may_stand_before_ours() {
+        let there = [ours("another"), ours("role")];
+        assert_eq!(merged(&there, Some(&ours("role")), &ids()), Ok(there.to_vec()));
     }
 
     #[test]

@@ -37,7 +37,7 @@ async fn a_rule_goes_in_beside_others_and_out_alone() -> Outcome {
         let bench = bench(others)?;
         let before = bench.account.snapshot();
         bench.establish(&create(&cors("vol"))?).await?;
-        assert_eq!(ids(&bench).last().map(String::as_str), Some("vol"));
+        assert_eq!(ids(&bench).first().map(String::as_str), Some("vol"));
         bench.remove(&delete("vol")?).await?;
         assert_eq!(bench.account.snapshot(), before);
     }
@@ -50,7 +50,7 @@ async fn rules_that_somebody_writes_at_the_same_time_are_merged_again() -> Outco
     bench.account.overwrite_next_cors(2);
     bench.establish(&create(&cors("vol"))?).await?;
     let ids = ids(&bench);
-    assert!(ids.len() == 4 && ids[0] == "web" && ids[3] == "vol", "{ids:?}");
+    assert!(ids.len() == 4 && ids[0] == "vol" && ids.contains(&"web".to_owned()), "{ids:?}");
     bench.account.overwrite_next_cors(1);
     bench.remove(&delete("vol")?).await?;
     assert!(!self::ids(&bench).contains(&"vol".to_owned()));
