@@ -4,7 +4,10 @@
 
 use std::fmt;
 
+use cavatica_access::volume::BucketName;
 use url::{Host, Url};
+
+use crate::regions::COMMERCIAL;
 
 /// Longest address of a template, in characters. Source: `CreateStack`, parameter `TemplateURL`.
 pub const LONGEST: usize = 1_024;
@@ -21,25 +24,32 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads an https address; nothing if it is not one of an object in S3.
+    /// Reads an https address; `None` unless it names an object in a general purpose bucket, through an endpoint of S3 itself
+    /// and in a region that exists. Acceleration, websites, access points and FIPS have hosts of their own.
     #[must_use]
     pub fn read(address: &str) -> Option<Self> {
         let url = Url::parse(address).ok().filter(|url| url.scheme() == "https")?;
-        let Host::Domain(host) = url.host()? else { return None };
-        let parts: Vec<&str> = host.strip_suffix(".amazonaws.com")?.split('.').collect();
-        // [BUCKET.]s3[.dualstack][.REGION], or the older s3-REGION.
-        let at = parts.iter().rposition(|part| *part == "s3" || part.starts_with("s3-"))?;
-        let rest = || parts[at + 1..].iter().filter(|part| **part != "dualstack");
-        if !rest().all(|part| is_region_shaped(part)) {
+        if url.port().is_some() || !url.username().is_empty() || url.password().is_some() {
             return None;
         }
-        let region = parts[at].strip_prefix("s3-").or(rest().next().copied()).map(str::to_owned);
-        let path = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
-        let (bucket, key) = match at {
-            0 => path.split_once('/').map(|(bucket, key)| (bucket.to_owned(), key.to_owned()))?,
-            _ => (parts[..at].join("."), path.into_owned()),
+        let Host::Domain(host) = url.host()? else { return None };
+        let labels: Vec<&str> = host.strip_suffix(".amazonaws.com")?.split('.').collect();
+        let (by_host, region) = match labels.as_slice() {
+            [bucket @ .., "s3"] => (bucket, None),
+            [bucket @ .., "s3", "dualstack", region] | [bucket @ .., "s3", region] => (bucket, Some(*region)),
+            [bucket @ .., older] => (bucket, Some(older.strip_prefix("s3-")?)),
+            [] => return None,
         };
-        (!bucket.is_empty() && !key.is_empty()).then_some(Self { bucket, region, key })
+        if region.is_some_and(|region| !COMMERCIAL.contains(&region)) {
+            return None;
+        }
+        let path = percent_encoding::percent_decode_str(url.path().strip_prefix('/')?).decode_utf8().ok()?;
+        let (bucket, key) = match by_host {
+            [] => path.split_once('/').map(|(bucket, key)| (bucket.to_owned(), key.to_owned()))?,
+            by_host => (by_host.join("."), path.into_owned()),
+        };
+        let is_object = bucket.parse::<BucketName>().is_ok() && !key.is_empty();
+        is_object.then(|| Self { bucket, region: region.map(str::to_owned), key })
     }
 }
 
@@ -63,42 +73,59 @@ impl fmt::Display for Address {
     }
 }
 
-fn is_region_shaped(text: &str) -> bool {
-    let parts: Vec<_> = text.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    match parts.split_last() {
-        Some((number, words)) => words.len() >= 2 && words.iter().all(is_word) && is_number(number),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_found_in_every_form_and_what_is_none_in_no() {
+    fn parses_every_url_form_of_an_object_and_rejects_others() {
+        let object = |bucket: &str, region: Option<&str>, key: &str| {
+            Some(Address { bucket: bucket.to_owned(), region: region.map(str::to_owned), key: key.to_owned() })
+        };
         for (address, expected) in [
-            ("https://b.s3.amazonaws.com/k.yaml", Some(("b", None, "k.yaml"))),
-            ("https://b.c.s3.eu-central-1.amazonaws.com/v1/k.yaml", Some(("b.c", Some("eu-central-1"), "v1/k.yaml"))),
-            ("https://s3.us-west-2.amazonaws.com/b/k.yaml", Some(("b", Some("us-west-2"), "k.yaml"))),
-            ("https://s3-us-west-2.amazonaws.com/b/k.yaml", Some(("b", Some("us-west-2"), "k.yaml"))),
-            ("https://b.s3.dualstack.us-east-1.amazonaws.com/a%20b.yaml", Some(("b", Some("us-east-1"), "a b.yaml"))),
-            ("http://b.s3.amazonaws.com/k.yaml", None),
-            ("https://s3.amazonaws.com/k.yaml", None),
-            ("https://b.s3.amazonaws.com/", None),
-            ("https://example.org/k.yaml", None),
-            ("https://b.s3.amazonaws.com.example.org/k.yaml", None),
-            ("https://ec2.us-east-1.amazonaws.com/k.yaml", None),
-            ("s3://b/k.yaml", None),
+            ("https://bkt.s3.amazonaws.com/k.yaml", object("bkt", None, "k.yaml")),
+            ("https://bkt.s3.amazonaws.com//k", object("bkt", None, "/k")),
+            ("https://b.c.s3.eu-central-1.amazonaws.com/v1/k.yaml", object("b.c", Some("eu-central-1"), "v1/k.yaml")),
+            ("https://s3.us-west-2.amazonaws.com/bkt/k.yaml", object("bkt", Some("us-west-2"), "k.yaml")),
+            ("https://s3-us-west-2.amazonaws.com/bkt/k.yaml", object("bkt", Some("us-west-2"), "k.yaml")),
+            ("https://bkt.s3-us-west-2.amazonaws.com/k", object("bkt", Some("us-west-2"), "k")),
+            (
+                "https://bkt.s3.dualstack.us-east-1.amazonaws.com/a%20b.yaml",
+                object("bkt", Some("us-east-1"), "a b.yaml"),
+            ),
+            ("HTTPS://BKT.S3.AMAZONAWS.COM/K", object("bkt", None, "K")),
         ] {
-            let expected = expected.map(|(bucket, region, key)| Address {
-                bucket: bucket.to_owned(),
-                region: region.map(str::to_owned),
-                key: key.to_owned(),
-            });
             assert_eq!(Address::read(address), expected, "{address}");
+        }
+        for address in [
+            "http://bkt.s3.amazonaws.com/k.yaml",
+            "https://s3.amazonaws.com/k.yaml",
+            "https://bkt.s3.amazonaws.com/",
+            "https://bkt.s3.amazonaws.com:8443/k",
+            "https://me:secret@bkt.s3.amazonaws.com/k",
+            "https://example.org/k.yaml",
+            "https://bkt.s3.amazonaws.com.example.org/k.yaml",
+            "https://ec2.us-east-1.amazonaws.com/k.yaml",
+            "s3://bkt/k.yaml",
+            // Hosts of S3 that serve something else, or objects in another way.
+            "https://bkt.s3-accelerate.amazonaws.com/k",
+            "https://bkt.s3-accelerate.dualstack.amazonaws.com/k",
+            "https://bkt.s3-website-us-east-1.amazonaws.com/k",
+            "https://bkt.s3-website.eu-central-1.amazonaws.com/k",
+            "https://s3-fips.us-east-1.amazonaws.com/bkt/k",
+            "https://bkt.s3-fips.dualstack.us-east-1.amazonaws.com/k",
+            "https://point-123456789012.s3-accesspoint.us-east-1.amazonaws.com/k",
+            "https://point-123456789012.s3-object-lambda.us-east-1.amazonaws.com/k",
+            "https://123456789012.s3-control.us-east-1.amazonaws.com/v20180820/k",
+            "https://bkt--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com/k",
+            "https://point-abcdef-s3alias.s3.us-east-1.amazonaws.com/k",
+            "https://bkt.s3.us-east-9.amazonaws.com/k",
+            "https://bkt.s3.cn-north-1.amazonaws.com/k",
+            "https://bkt.s3.us-gov-west-1.amazonaws.com/k",
+            "https://bkt.s3.dualstack.amazonaws.com/k",
+            "https://bkt.s3-external-1.amazonaws.com/k",
+        ] {
+            assert_eq!(Address::read(address), None, "{address}");
         }
     }
 }

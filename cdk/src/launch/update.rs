@@ -28,7 +28,7 @@ pub fn update_url(template_url: &str, stack: &StackId) -> Result<String, LaunchE
 mod tests {
     use super::*;
 
-    const TEMPLATE: &str = "https://b.s3.eu-west-1.amazonaws.com/k.yaml";
+    const TEMPLATE: &str = "https://bkt.s3.eu-west-1.amazonaws.com/k.yaml";
 
     fn link(stack: &str) -> Result<String, Box<dyn std::error::Error>> {
         Ok(update_url(TEMPLATE, &stack.parse()?)?)
