@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::page;
 use crate::publish::carry_out::{self, News};
 use crate::publish::plan::{Obstacle, Plan};
-use crate::publish::{Publication, versions};
+use crate::publish::{Place, Publication, versions};
 use crate::release::package::{FOLDER, Package};
 
 /// Why a release is not published everywhere.
@@ -29,9 +29,7 @@ enum PublishError {
     #[error("no release was written, since its templates name all buckets and not all of them are ready: {0}")]
     Buckets(Obstacles),
     /// Some places have it, and others do not.
-    #[error(
-        "{done} of {all} regions have the release, and a link can be made for each of these: {obstacles}. The same command goes on with the others"
-    )]
+    #[error("{}: {obstacles}. The same command {}", progress(*.done, *.all), if *.all == 1 { "tries again" } else { "goes on with the rest" })]
     Places {
         /// The number that have it.
         done: usize,
@@ -40,6 +38,16 @@ enum PublishError {
         /// The obstacles in the others.
         obstacles: Obstacles,
     },
+}
+
+/// How many of the regions have the release. Links need a region that has it.
+fn progress(done: usize, all: usize) -> String {
+    match (done, all) {
+        (0, 1) => "the region does not have the release".to_owned(),
+        (0, _) => format!("none of the {all} regions has the release"),
+        (1, _) => format!("1 of {all} regions has the release, and links work there"),
+        _ => format!("{done} of {all} regions have the release, and links work there"),
+    }
 }
 
 /// Obstacles, each with its region.
@@ -114,6 +122,7 @@ async fn publish(
     let tell = |i: usize, news: News<'_>| match news {
         News::Doing(doing) => board.goes_on(i, doing),
         News::Published { written: 0 } => board.holds(i, "published; all of it was there"),
+        News::Published { written: 1 } => board.holds(i, "published; 1 object written"),
         News::Published { written } => board.holds(i, &format!("published; {written} objects written")),
         News::Failed => board.fails(i, "failed; see the error below"),
     };
@@ -123,20 +132,8 @@ async fn publish(
     }
     let written = carry_out::write(&account, publication, &plans, &tell).await;
     drop(board);
-    console.part("Where links begin");
-    for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
-        console.step(&place.region, &place.object(versions::KEY).to_string());
-    }
-    console.part("The page that makes links");
-    let page = publication.entry.file(page::FILE).map(|file| file.key.as_str()).unwrap_or_default();
-    for (place, _) in publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok()) {
-        console.step(&place.region, &place.object(page).to_string());
-    }
-    let fetch = account.invocation.aws(&["s3", "cp", "s3://BUCKET/KEY", "launch.html"], None);
-    console.say(&format!("A browser opens it where the audience is public. Others fetch it, with `{fetch}`."));
-    console.part("To go on");
-    let link = ["launch-url", "--release", "ADDRESS", "--param", "BucketName=NAME"];
-    console.step("a link", &account.invocation.command(&link, None));
+    let places = publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok());
+    print_links(publication, &account, &places.map(|(place, _)| place).collect::<Vec<_>>(), console);
     match Obstacles::of(publication, &written) {
         Some(obstacles) => {
             let all = written.len();
@@ -144,6 +141,27 @@ async fn publish(
         }
         None => Ok(Exit::Done),
     }
+}
+
+/// Prints where links begin, and the page that makes them, of each place that has the release.
+fn print_links(publication: &Publication, account: &Account, places: &[&Place], console: &Console) {
+    if places.is_empty() {
+        return;
+    }
+    console.part("Where links begin");
+    for place in places {
+        console.step(&place.region, &place.object(versions::KEY).to_string());
+    }
+    console.part("The page that makes links");
+    let page = publication.entry.file(page::FILE).map(|file| file.key.as_str()).unwrap_or_default();
+    for place in places {
+        console.step(&place.region, &place.object(page).to_string());
+    }
+    let fetch = account.invocation.aws(&["s3", "cp", "s3://BUCKET/KEY", "launch.html"], None);
+    console.say(&format!("A browser opens it where the audience is public. Others fetch it, with `{fetch}`."));
+    console.part("To go on");
+    let link = ["launch-url", "--release", "ADDRESS", "--param", "BucketName=NAME"];
+    console.step("a link", &account.invocation.command(&link, None));
 }
 
 fn tell_plan(publication: &Publication, account: &Account, surveyed: &[Result<Plan, Obstacle>], console: &Console) {
@@ -156,6 +174,31 @@ fn tell_plan(publication: &Publication, account: &Account, surveyed: &[Result<Pl
         match result {
             Ok(plan) => plan.steps(publication).iter().for_each(|(verb, what)| console.step(verb, what)),
             Err(_) => console.step("stopped", "see the error below"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Obstacles in the first of some regions.
+    fn obstacles(count: usize) -> Obstacles {
+        let regions = ["eu-west-1", "us-east-1", "us-west-2"].into_iter().take(count);
+        Obstacles(regions.map(|region| (region.to_owned(), Obstacle::Taken("bucket".to_owned()))).collect())
+    }
+
+    #[test]
+    fn every_result_reads_as_a_sentence_with_no_one_and_several_regions() {
+        for (done, all, begins, ends) in [
+            (0, 1, "the region does not have the release: eu-west-1: ", "tries again"),
+            (0, 3, "none of the 3 regions has the release: \n  eu-west-1: ", "goes on with the rest"),
+            (1, 2, "1 of 2 regions has the release, and links work there: eu-west-1: ", "goes on with the rest"),
+            (1, 3, "1 of 3 regions has the release, and links work there: \n  eu-west-1: ", "goes on with the rest"),
+            (2, 3, "2 of 3 regions have the release, and links work there: eu-west-1: ", "goes on with the rest"),
+        ] {
+            let said = PublishError::Places { done, all, obstacles: obstacles(all - done) }.to_string();
+            assert!(said.starts_with(begins) && said.ends_with(ends), "{said}");
         }
     }
 }
