@@ -2,6 +2,10 @@
 //!
 //! Whoever steals the provider's credentials cannot make more than a volume role of it. An organisation's own boundary
 //! takes its place when one is given.
+//!
+//! The bucket's owner is part of the cap. The name of a deleted bucket is free for every AWS account; without the owner,
+//! Cavatica would write to the bucket of whoever takes the name and admits the role in a bucket policy.
+//! Source: IAM, "AWS global condition context keys", `aws:ResourceAccount`.
 
 use cavatica_access::document::Statement;
 use cavatica_access::permissions;
@@ -13,7 +17,8 @@ use crate::cfn::{Expr as E, Resource};
 /// Frozen: a change of it would replace the boundary under every role that carries it.
 const DESCRIPTION: &str = "Caps the role that Cavatica assumes: only S3 and KMS, only this stack's bucket and key.";
 
-pub(super) fn resource() -> Resource {
+/// `owner`: the account that has to own the bucket.
+pub(super) fn resource(owner: &E) -> Resource {
     Resource {
         logical_id: "Boundary",
         kind: "AWS::IAM::ManagedPolicy",
@@ -21,19 +26,34 @@ pub(super) fn resource() -> Resource {
         depends_on: Vec::new(),
         goes_with_stack: false,
         // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
-        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", at_most())],
+        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", at_most(owner))],
     }
 }
 
-fn at_most() -> E {
-    let through_s3 =
-        |statement: Statement<E>| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com"));
-    let buckets = E::json(&permissions::read_buckets(vec![bucket()]));
-    document([vec![buckets], on_objects(&s3_arn("${BucketName}/*"), through_s3)].concat())
+fn at_most(owner: &E) -> E {
+    let limits = Limits {
+        bucket: &|statement| statement.only_if("StringEquals", "aws:ResourceAccount", owner.clone()),
+        keys: &|statement| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com")),
+    };
+    let buckets = E::json(&(limits.bucket)(permissions::read_buckets(vec![bucket()])));
+    document([vec![buckets], on_objects(&s3_arn("${BucketName}/*"), &limits)].concat())
 }
 
+type Limit<'l> = &'l dyn Fn(Statement<E>) -> Statement<E>;
+
+/// The conditions that the boundary has beyond the role's own policy.
+pub(super) struct Limits<'l> {
+    /// On the stack's bucket and its objects, not on the vendor's copy buckets.
+    pub(super) bucket: Limit<'l>,
+    /// On the bucket's key.
+    pub(super) keys: Limit<'l>,
+}
+
+/// No limits.
+pub(super) const UNLIMITED: Limits<'static> = Limits { bucket: &|statement| statement, keys: &|statement| statement };
+
 /// The statements about objects and keys, which the role's own policy in the native template has too.
-pub(super) fn on_objects(objects: &E, limit_keys: impl Fn(Statement<E>) -> Statement<E>) -> Vec<E> {
+pub(super) fn on_objects(objects: &E, limits: &Limits<'_>) -> Vec<E> {
     let objects = || vec![objects.clone()];
     let key = || vec![E::reference("KmsKeyArn")];
     let copies_from = |location| match location {
@@ -45,13 +65,13 @@ pub(super) fn on_objects(objects: &E, limit_keys: impl Fn(Statement<E>) -> State
     let copy_sources = permissions::read_copy_sources(ProjectLocation::ALL.map(copy_source).to_vec());
     let keys = E::when(
         Condition::IsReadWrite,
-        E::json(&limit_keys(permissions::use_keys(key()))),
-        E::json(&limit_keys(permissions::decrypt_with_keys(key(), false))),
+        E::json(&(limits.keys)(permissions::use_keys(key()))),
+        E::json(&(limits.keys)(permissions::decrypt_with_keys(key(), false))),
     );
-    let write = |omit_acls| E::json(&permissions::write_objects(objects(), omit_acls));
+    let write = |omit_acls| E::json(&(limits.bucket)(permissions::write_objects(objects(), omit_acls)));
     let writes = E::when(Condition::OmitsObjectAcls, write(true), write(false));
     vec![
-        E::json(&permissions::read_objects(objects())),
+        E::json(&(limits.bucket)(permissions::read_objects(objects()))),
         E::when(Condition::IsReadWrite, writes, E::no_value()),
         E::when(Condition::IsReadWrite, E::json(&copy_sources), E::no_value()),
         E::when(Condition::HasKmsKey, keys, E::no_value()),

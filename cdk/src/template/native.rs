@@ -30,7 +30,7 @@ pub fn template(config: &Config) -> Template {
         rules: vec![rules::commercial_partition(), rules::prefix_without_bucket()],
         mappings: Vec::new(),
         conditions: conditions(&[Condition::HasDescription, Condition::RestrictsListing]),
-        resources: vec![boundary::resource(), policy(), role(config)],
+        resources: vec![boundary::resource(&E::reference("AWS::AccountId")), policy(), role(config)],
         outputs: made.outputs(),
     }
 }
@@ -90,5 +90,5 @@ fn permission_document() -> E {
             E::no_value(),
         ),
     ];
-    values::document([listing, boundary::on_objects(&objects, |statement| statement)].concat())
+    values::document([listing, boundary::on_objects(&objects, &boundary::UNLIMITED)].concat())
 }

@@ -70,7 +70,7 @@ pub fn template(config: &Config) -> Template {
             provider_role::resource(),
             invoke_config(),
             log_group(),
-            boundary::resource(),
+            boundary::resource(&bucket_owner()),
         ],
         outputs: Made::by_function(code_key(config)).outputs(),
     }
@@ -199,4 +199,9 @@ fn log_group() -> Resource {
         goes_with_stack: true,
         properties: vec![("RetentionInDays", E::reference("LogRetentionDays"))],
     }
+}
+
+/// The account that owns the bucket.
+fn bucket_owner() -> E {
+    E::when(Condition::HasBucketOwner, E::reference("BucketOwnerAccountId"), E::reference("AWS::AccountId"))
 }

@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::checks::told;
+use cavatica_access::names::Rule;
 use cavatica_access::port::{Action, Change, FailureKind};
 use cavatica_access::volume::BucketName;
 use cavatica_access::wanted::Present;
@@ -197,5 +198,45 @@ async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome 
     assert!(refused.is_some_and(|said| said.contains("does not allow role vol")));
     let done = bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
     assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
+    Ok(())
+}
+
+/// The boundary of a release that demands the bucket's owner.
+fn demands_owner(account: &str) -> Result<Change, Rule> {
+    let document = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceAccount": account}},
+    }]});
+    Ok(Change::CreatePolicyVersion { arn: BOUNDARY.parse()?, document: document.to_string() })
+}
+
+#[tokio::test]
+async fn the_simulator_is_told_who_owns_the_bucket() -> Outcome {
+    for (owner, volumes, passes) in [
+        ("123456789012", json!([{"BucketName": "my-bucket"}]), true),
+        ("999999999999", json!([{"BucketName": "my-bucket"}]), false),
+        ("210987654321", json!([{"BucketName": "my-bucket", "BucketOwnerAccountId": "210987654321"}]), true),
+    ] {
+        let bench = Bench::new()?;
+        bench.account.by_hand(&demands_owner(owner)?)?;
+        let refused = bench.establish(&create(&with(properties("vol"), "Volumes", volumes))?).await.err();
+        let refused = refused.map(|refusal| refusal.to_string());
+        assert_eq!(refused.is_none(), passes, "{owner}: {refused:?}");
+        assert!(passes || refused.is_some_and(|it| it.contains("does not allow role vol s3:ListBucket")), "{owner}");
+    }
+    Ok(())
+}
+
+/// An update to a release whose boundary demands the owner fails later on, and the function of the release before, which
+/// does not tell the simulator, takes it back while the boundary is still the new one.
+#[tokio::test]
+async fn a_rollback_passes_under_a_boundary_that_the_simulator_finds_too_narrow() -> Outcome {
+    let bench = Bench::new()?;
+    let (old, new) = (properties("vol"), with(properties("vol"), "Description", json!("for the lab")));
+    bench.establish(&create(&old)?).await?;
+    bench.account.by_hand(&demands_owner("999999999999")?)?;
+    for (from, to) in [(&old, &new), (&new, &old)] {
+        let done = bench.establish(&update(&role_arn("vol"), from, to)?).await?;
+        assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
+    }
     Ok(())
 }

@@ -23,6 +23,8 @@ use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "arn:aws:iam::123456789012";
+/// The account that owns the bucket.
+const OWNER: &str = "123456789012";
 const ROLE: &str = "arn:aws:iam::123456789012:role/vol";
 const POLICY: &str = "arn:aws:iam::123456789012:policy/vol";
 const PROVIDER: &str = "arn:aws:iam::123456789012:role/my-volume-ProviderRole-1A2B3C";
@@ -347,10 +349,14 @@ fn wishes() -> Vec<Request> {
         "PutObjectRetention",
     ];
     let mut wishes = Vec::new();
-    for bucket in buckets {
+    // Each bucket as the account's own, and as that of whoever took its name after it was deleted.
+    for (bucket, owner) in buckets.iter().flat_map(|bucket| [(bucket, OWNER), (bucket, "210987654321")]) {
         let arn = format!("arn:aws:s3:::{bucket}");
-        wishes.extend(on_bucket.map(|action| Request::new(&format!("s3:{action}"), &arn)));
-        wishes.extend(on_object.map(|action| Request::new(&format!("s3:{action}"), &format!("{arn}/raw/x"))));
+        let wish = |action: &str, resource: &str| {
+            Request::new(&format!("s3:{action}"), resource).with("aws:ResourceAccount", owner)
+        };
+        wishes.extend(on_bucket.map(|action| wish(action, &arn)));
+        wishes.extend(on_object.map(|action| wish(action, &format!("{arn}/raw/x"))));
     }
     for key in [KEY, "arn:aws:kms:us-east-1:123456789012:key/other"] {
         for action in ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "CreateGrant", "PutKeyPolicy"] {
@@ -379,14 +385,43 @@ fn wishes() -> Vec<Request> {
     wishes
 }
 
+/// A request about a bucket that the stack's account owns.
+fn ours(action: &str, resource: &str) -> Request {
+    Request::new(action, resource).with("aws:ResourceAccount", OWNER)
+}
+
+/// Another account's bucket is named with its owner, and is then admitted as that account's alone.
+#[test]
+fn the_boundary_admits_the_bucket_of_the_named_owner_alone() -> Outcome {
+    const OTHER: &str = "210987654321";
+    let everything =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let of_other = stack("").with([("BucketOwnerAccountId", OTHER)]).property("Boundary", "/PolicyDocument")?;
+    let native = Evaluation::of(&native::template(&Config::default()), &[("BucketName", "my-bucket")]);
+    let native = native.property("Boundary", "/PolicyDocument")?;
+    for (boundary, owner) in [(of_other, OTHER), (native, OWNER)] {
+        let role = Identity::new(&everything, Some(&boundary))?;
+        for account in [OWNER, OTHER, "333333333333"] {
+            for (action, resource) in
+                [("s3:ListBucket", "arn:aws:s3:::my-bucket"), ("s3:GetObject", "arn:aws:s3:::my-bucket/raw/x")]
+            {
+                let request = Request::new(action, resource).with("aws:ResourceAccount", account);
+                assert_eq!(role.may(&request)?, account == owner, "{request:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether a wish is one of a read-write volume on the stack's bucket, whatever the prefix.
 fn is_the_volumes(wish: &Request) -> bool {
     let through_s3 = wish.context.get("kms:ViaService").is_some_and(|via| via[0].starts_with("s3."));
+    let is_ours = wish.context.get("aws:ResourceAccount").is_some_and(|owner| owner[0] == OWNER);
     let action = wish.action.as_str();
     match wish.resource.as_str() {
-        "arn:aws:s3:::my-bucket" => permissions::READ_BUCKETS.contains(&action),
+        "arn:aws:s3:::my-bucket" => is_ours && permissions::READ_BUCKETS.contains(&action),
         "arn:aws:s3:::my-bucket/raw/x" => {
-            permissions::READ_OBJECTS.contains(&action) || permissions::WRITE_OBJECTS.contains(&action)
+            is_ours && (permissions::READ_OBJECTS.contains(&action) || permissions::WRITE_OBJECTS.contains(&action))
         }
         "arn:aws:s3:::sbg-main/raw/x" | "arn:aws:s3:::sbg-main-us-west-2/raw/x" => {
             permissions::READ_OBJECTS.contains(&action)
@@ -440,8 +475,7 @@ fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Ou
         let policy = native.property("VolumePolicy", "/PolicyDocument")?;
         let native = Identity::new(&policy, Some(&native.property("Boundary", "/PolicyDocument")?))?;
         let prefixes = ["", "raw", "raw/", "raw/2026", "rawer"];
-        let listings =
-            prefixes.map(|prefix| Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix));
+        let listings = prefixes.map(|prefix| ours("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix));
         let mut allowed = 0;
         for wish in wishes().into_iter().chain(listings) {
             let answer = made.may(&wish)?;
@@ -462,17 +496,15 @@ fn by_choice_nothing_beside_the_folder_is_listed_and_no_acl_is_touched() -> Outc
         let blueprint = Blueprint::draw(request::Request::parse(&stack.custom_resource()?)?, owner)?;
         let boundary = stack.property("Boundary", "/PolicyDocument")?;
         let role = Identity::new(&blueprint.permissions.to_value(), Some(&boundary))?;
-        let list = |prefix: &str| Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix);
+        let list = |prefix: &str| ours("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix);
         for prefix in ["raw", "raw/", "raw/2026/"] {
             assert!(role.may(&list(prefix))?, "{prefix}");
         }
-        for request in
-            [list(""), list("rawest/"), list("other/"), Request::new("s3:ListBucket", "arn:aws:s3:::my-bucket")]
-        {
+        for request in [list(""), list("rawest/"), list("other/"), ours("s3:ListBucket", "arn:aws:s3:::my-bucket")] {
             assert_eq!(role.may(&request)?, !is_tight, "{request:?}");
         }
-        assert!(role.may(&Request::new("s3:GetBucketLocation", "arn:aws:s3:::my-bucket"))?);
-        let on_object = |action: &str| Request::new(action, "arn:aws:s3:::my-bucket/raw/x");
+        assert!(role.may(&ours("s3:GetBucketLocation", "arn:aws:s3:::my-bucket"))?);
+        let on_object = |action: &str| ours(action, "arn:aws:s3:::my-bucket/raw/x");
         assert!(role.may(&on_object("s3:PutObject"))?);
         for action in permissions::OBJECT_ACLS {
             assert_eq!(role.may(&on_object(action))?, !is_tight, "{action}");

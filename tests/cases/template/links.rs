@@ -20,7 +20,7 @@ const HOSTILE: [&[(&str, &str)]; 6] = [
     &[("ExternalId", "none")],
     &[("ExternalId", "known-to-the-sender")],
     &[("AssetBucket", "senders-bucket"), ("AssetKey", "cavatica-connect/theirs.zip")],
-    &[("PermissionsBoundaryArn", "arn:aws:iam::aws:policy/AdministratorAccess"), ("ExternalId", "none")],
+    &[("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/wide"), ("ExternalId", "none")],
     &[
         ("TrustedPrincipalArn", SENDERS_ROLE),
         ("ExternalId", "none"),
@@ -61,6 +61,25 @@ fn no_link_to_the_published_template_lets_its_sender_in() -> Outcome {
         assert_eq!(code(&evaluation)?, plain, "{link:?}");
         let request = Request::parse(&evaluation.custom_resource()?)?;
         lets_in_cavatica_alone(&blueprint::trust(&request).to_value(), PROVIDER_ROLE_ID);
+    }
+    Ok(())
+}
+
+/// A policy of AWS is in every account, so a sender could name it in place of the stack's own boundary.
+#[test]
+fn no_template_takes_a_policy_of_aws_as_boundary() -> Outcome {
+    let templates = [provided::template(&evaluation::published()), native::template(&Config::default())];
+    for template in templates {
+        let boundary = template.parameters().find(|parameter| parameter.name == "PermissionsBoundaryArn");
+        let boundary = boundary.ok_or("no PermissionsBoundaryArn")?;
+        for policy in ["AdministratorAccess", "job-function/SystemAdministrator", "aws-service-role/x"] {
+            for partition in ["aws", "aws-us-gov"] {
+                let said =
+                    boundary.check(&format!("arn:{partition}:iam::aws:policy/{policy}")).err().unwrap_or_default();
+                assert!(said.contains("is no cap"), "{policy}: {said}");
+            }
+        }
+        assert_eq!(boundary.check("arn:aws:iam::123456789012:policy/lab/Boundary"), Ok(()));
     }
     Ok(())
 }

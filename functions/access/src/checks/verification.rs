@@ -3,24 +3,37 @@
 //! The simulator does not evaluate an organisation's policies that have conditions, and is known to err there: what it
 //! blames on the organisation is only reported. Source: "IAM policy testing with the IAM policy simulator".
 
+use std::collections::BTreeMap;
+
 use crate::blueprint::Blueprint;
 use crate::checks::Finding;
 use crate::document::Statement;
+use crate::names::AccountId;
 use crate::port::{Layer, Question, Verdict};
 
 /// The object that is asked about where a statement is about all objects under a prefix. It need not exist.
 const SOME_OBJECT: &str = "cavatica-connect";
 
-/// The questions: one for each statement of the role's policy.
+/// The questions: one for each statement of the role's policy and each owner of its buckets.
 #[must_use]
 pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
     // The simulator sees no key policy, and without one it denies what is another account's.
     let is_seen = |arn: &&String| !is_key(arn) || account(arn) == Some(blueprint.role.account.as_str());
-    let statements = blueprint.permissions.statements().iter();
-    let seen = statements.map(|statement| (statement, statement.resource.iter().filter(is_seen).collect::<Vec<_>>()));
-    seen.filter(|(_, resources)| !resources.is_empty())
-        .map(|(statement, resources)| question(statement, &resources))
-        .collect()
+    let of_statement = |statement: &Statement| {
+        let mut by_owner: BTreeMap<Option<&AccountId>, Vec<&String>> = BTreeMap::new();
+        for arn in statement.resource.iter().filter(is_seen) {
+            by_owner.entry(owner(blueprint, arn)).or_default().push(arn);
+        }
+        by_owner.into_iter().map(|(owner, resources)| question(statement, owner, &resources)).collect::<Vec<_>>()
+    };
+    blueprint.permissions.statements().iter().flat_map(of_statement).collect()
+}
+
+/// The owner of a volume's bucket; nothing for a key, and for a copy bucket of the vendor.
+fn owner<'b>(blueprint: &'b Blueprint, arn: &str) -> Option<&'b AccountId> {
+    let bucket = arn.split(":::").nth(1)?.split('/').next()?;
+    let volume = blueprint.request.volumes.iter().find(|volume| volume.bucket.as_str() == bucket)?;
+    Some(volume.bucket_owner.as_ref().unwrap_or(&blueprint.role.account))
 }
 
 fn is_key(arn: &str) -> bool {
@@ -31,12 +44,14 @@ fn account(arn: &str) -> Option<&str> {
     arn.split(':').nth(4)
 }
 
-fn question(statement: &Statement, resources: &[&String]) -> Question {
+fn question(statement: &Statement, owner: Option<&AccountId>, resources: &[&String]) -> Question {
     let mut context: Vec<_> = statement
         .condition
         .iter()
         .filter_map(|condition| Some((condition.key, condition.values.first()?.clone())))
         .collect();
+    // The boundary demands the bucket's owner. The simulator knows no owners of the buckets that it is asked about.
+    context.extend(owner.map(|owner| ("aws:ResourceAccount", owner.to_string())));
     // The boundary lets a key be used through S3 only.
     let regions = resources.iter().filter_map(|arn| arn.split(':').nth(3).filter(|_| is_key(arn)));
     context.extend(regions.take(1).map(|region| ("kms:ViaService", format!("s3.{region}.amazonaws.com"))));
@@ -74,19 +89,19 @@ fn finding(blueprint: &Blueprint, layer: Layer, forbidden: &str) -> Finding {
     match layer {
         Layer::Statement => Finding::fails(format!(
             "Role {role} is not allowed {forbidden}: its policy lacks it, which is a mistake of this release or of whoever changed the \
-             policy since. Update the stack again; if it stays, report it"
+             policy since. Update the stack again; if it stays, report it."
         )),
         Layer::Boundary => Finding::fails(format!(
             "The boundary {boundary} does not allow role {role} {forbidden}. Have it allow that, or leave PermissionsBoundaryArn empty \
-             for the stack's own"
+             for the stack's own."
         )),
         Layer::Deny => Finding::fails(format!(
             "A policy denies role {role} {forbidden}. Look at what else is attached to the role, and at its boundary {boundary}, for \
-             a statement with the effect Deny"
+             a statement with the effect Deny."
         )),
         Layer::Organisation => Finding::reported(format!(
             "IAM's simulator says that a service control policy of your organisation forbids role {role} {forbidden}. It does not know \
-             conditions and may err: ask whoever keeps the organisation's policies"
+             conditions and may err: ask whoever keeps the organisation's policies."
         )),
     }
 }
@@ -113,7 +128,9 @@ mod tests {
         let questions = questions(&blueprint()?);
         let about = |action| questions.iter().find(|question| question.actions.contains(&action)).ok_or(action);
         assert_eq!(about("s3:GetObject")?.resources, ["arn:aws:s3:::my-bucket/raw/cavatica-connect"]);
-        assert_eq!(about("s3:ListBucket")?.context, [("s3:prefix", "raw".to_owned())]);
+        let account = ("aws:ResourceAccount", "123456789012".to_owned());
+        assert_eq!(about("s3:ListBucket")?.context, [("s3:prefix", "raw".to_owned()), account.clone()]);
+        assert_eq!(about("s3:PutObject")?.context, [account]);
         assert_eq!(about("kms:Decrypt")?.context, [("kms:ViaService", "s3.eu-west-1.amazonaws.com".to_owned())]);
         let actions: Vec<_> = questions.iter().flat_map(|question| &question.actions).collect();
         assert_eq!(actions.len(), 12, "{actions:?}");
