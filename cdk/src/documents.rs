@@ -74,7 +74,7 @@ pub enum DocumentsError {
         /// As it was given.
         prefix: Prefix,
         /// The rule that it breaks.
-        rule: &'static str,
+        rule: String,
     },
     /// The system gives no random numbers.
     #[error("this system gives no random numbers ({0}): make an external ID elsewhere and pass it with --external-id")]
@@ -191,8 +191,9 @@ fn key_policy_statement(volume: &Volume) -> Option<Value> {
 
 /// Reads `BUCKET[/PREFIX][:ro|:rw]`.
 pub fn read_volume(text: &str) -> Result<Volume, String> {
-    if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("s3:/")) {
-        return Err("leave out s3://, such as my-bucket/raw:rw".to_owned());
+    let text = text.trim();
+    if text.contains("://") || text.get(..4).is_some_and(|start| ["s3:/", "arn:"].contains(&&*start.to_lowercase())) {
+        return Err("must be BUCKET/PREFIX without an address or ARN, such as my-bucket/raw:rw".to_owned());
     }
     let (place, access) = match text.rsplit_once(':') {
         None => (text, AccessMode::ReadOnly),

@@ -135,13 +135,13 @@ fn the_operators_policy_is_a_document_ready_to_attach() -> Outcome {
 
 #[test]
 fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Outcome {
-    let url = "https://b.s3.amazonaws.com/k";
+    let url = "https://bkt.s3.amazonaws.com/k";
     let table: [(&[&str], &str); 27] = [
         (&[], "Usage"),
         (&["documents"], "--bucket"),
         (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
         (&["documents", "--bucket", "my-bucket", "--prefix", "a*"], "IAM would read them as patterns"),
-        (&["documents", "--bucket", "my-bucket", "--prefix", "s3://my-bucket/raw"], "leave out s3://"),
+        (&["documents", "--bucket", "my-bucket", "--prefix", "s3://my-bucket/raw"], "give raw"),
         (&["documents", "--volume", "my-bucket/arn:aws:s3:::my-bucket/a"], "leave out the ARN"),
         (&["documents", "--operator", "--bucket", "my-bucket"], "cannot be used with"),
         (&["documents", "--bucket", "my-bucket", "--access", "readonly"], "read-only, read-write"),
@@ -150,8 +150,8 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
         (&["documents", "--bucket", "my-bucket", "--kms-key-arn", "alias/x"], "an alias is not enough"),
         (&["documents", "--bucket", "my-bucket", "--volume", "my-bucket"], "cannot be used with"),
         (&["documents", "--volume", "my-bucket:rx"], "\"rx\" after the colon is unknown: write :ro or :rw"),
-        (&["documents", "--bucket", "s3://my-bucket/raw"], "leave out s3://"),
-        (&["documents", "--volume", "s3://my-bucket/raw:rw"], "leave out s3://"),
+        (&["documents", "--bucket", "s3://my-bucket/raw"], "the bucket is my-bucket; give raw as Prefix"),
+        (&["documents", "--volume", "s3://my-bucket/raw:rw"], "without an address"),
         (&["launch-url", "--template-url", url, "--region", "us-east-1", "--param", "BucketName"], "NAME=VALUE"),
         (&["launch-url", "--region", "us-east-1"], "--release <FILE|URL>|--template-url <URL>"),
         (&["launch-url", "--template-url", url, "--region", "us-east1"], "did you mean us-east-1?"),
@@ -182,7 +182,7 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
     let launch = |url: &'static str, parameter: &'static str| {
         vec!["launch-url", "--template-url", url, "--region", "us-east-1", "--param", parameter]
     };
-    let in_s3 = "https://b.s3.amazonaws.com/k";
+    let in_s3 = "https://bkt.s3.amazonaws.com/k";
     let drifted = run(&["synth", "--check", "--out", &missing])?;
     assert!(drifted.status.code() == Some(3) && stderr(&drifted).contains("cargo connect synth --out"));
     for (arguments, said) in [
@@ -235,7 +235,7 @@ fn synth_writes_all_templates_and_the_page_and_then_finds_them_as_they_should_be
 
 #[test]
 fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
-    let arguments = ["launch-url", "--template-url", "https://b.s3.amazonaws.com/k.yaml", "--region", "eu-central-1"];
+    let arguments = ["launch-url", "--template-url", "https://bkt.s3.amazonaws.com/k.yaml", "--region", "eu-central-1"];
     let output = run(&[&arguments[..], &["--param", "BucketName=my-bucket", "--param", "Prefix=raw data"]].concat())?;
     let link = stdout(&output);
     let (before, after) = link.split_once("&stackName=cavatica-volume-").ok_or("no stack's name")?;
@@ -251,7 +251,7 @@ fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
 
 #[test]
 fn an_update_link_names_the_stack_and_says_that_aws_does_not_document_it() -> Outcome {
-    let output = run(&["launch-url", "--template-url", "https://b.s3.amazonaws.com/k.yaml", "--update", STACK])?;
+    let output = run(&["launch-url", "--template-url", "https://bkt.s3.amazonaws.com/k.yaml", "--update", STACK])?;
     let link = stdout(&output);
     assert!(link.starts_with("https://eu-central-1.console.aws.amazon.com/") && link.lines().count() == 1, "{link}");
     assert!(link.contains("#/stacks/update/template?stackId=arn%3Aaws%3A") && !link.contains("param_"), "{link}");
@@ -261,8 +261,13 @@ fn an_update_link_names_the_stack_and_says_that_aws_does_not_document_it() -> Ou
 
 #[test]
 fn every_form_of_a_link_goes_to_standard_output_alone() -> Outcome {
-    let arguments =
-        ["launch-url", "--template-url", "https://b.s3.eu-central-1.amazonaws.com/k.yaml", "--region", "eu-central-1"];
+    let arguments = [
+        "launch-url",
+        "--template-url",
+        "https://bkt.s3.eu-central-1.amazonaws.com/k.yaml",
+        "--region",
+        "eu-central-1",
+    ];
     let of = |form: &str| run(&[&arguments[..], &["--param", "BucketName=my-bucket", "--format", form]].concat());
     let json: Value = serde_json::from_slice(&of("json")?.stdout)?;
     assert_eq!(json["parameters"], json!({"BucketName": "my-bucket"}));

@@ -6,6 +6,7 @@ mod stack;
 
 use std::path::PathBuf;
 
+use cavatica_access::copied;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -166,7 +167,17 @@ fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, Stri
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, such as BucketName=my-bucket")?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name.to_owned(), if name == "Prefix" { typed_prefix(value) } else { typed(value) }?))
+}
+
+/// A value without the blanks that were copied with it.
+fn typed(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
+}
+
+/// A prefix without the blanks and slashes that were copied with it.
+fn typed_prefix(text: &str) -> Result<String, String> {
+    Ok(copied::tidied(text).to_owned())
 }
 
 #[cfg(test)]

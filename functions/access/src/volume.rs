@@ -1,10 +1,12 @@
 //! A volume: the part of one bucket that Cavatica gets to see, and how.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::copied;
 use crate::limits;
 use crate::names::{AccountId, Partition, Rule, text};
 
@@ -60,28 +62,21 @@ impl BucketName {
     /// The part of the rule that a pattern can see, for CloudFormation, without anchors.
     pub const PATTERN: &str = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]";
 
-    /// The rule that a URI copied from the console breaks.
-    pub const NOT_A_URI: Rule = "the bucket's name alone: leave out s3:// and what follows the name";
-    /// The rule that an ARN breaks.
-    pub const NOT_AN_ARN: Rule = "the bucket's name alone: leave out arn:aws:s3::: and what follows the name";
-
     /// Beginnings that S3 keeps for itself.
     pub const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
     /// Endings of access point aliases, object Lambda aliases, multi-region access points, directory and table buckets.
     pub const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+
+    /// Reads a bucket's name; says of one that was copied with something else what to give instead.
+    pub fn read(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse().map_err(|rule| copied::instead_of_bucket(text).map_or(Cow::Borrowed(rule), Cow::Owned))
+    }
 }
 
 impl FromStr for BucketName {
     type Err = Rule;
 
     fn from_str(text: &str) -> Result<Self, Rule> {
-        let begins_with = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-        if begins_with("s3:/") {
-            return Err(Self::NOT_A_URI);
-        }
-        if begins_with("arn:") {
-            return Err(Self::NOT_AN_ARN);
-        }
         let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         let fits = (3..=63).contains(&text.len())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-')
@@ -154,34 +149,29 @@ impl Prefix {
     /// The rule in words. IAM would read `*`, `?` and `${` in a resource as patterns and open more than one folder.
     pub const RULE: Rule = "a prefix in the bucket without *, ? and ${ (IAM would read them as patterns) \
          and without control characters, at most 1,024 bytes";
-    /// The rule that a URI copied from the console breaks.
-    pub const NOT_A_URI: Rule = "the prefix alone: leave out s3:// and the bucket's name";
-    /// The rule that an ARN breaks.
-    pub const NOT_AN_ARN: Rule = "the prefix alone: leave out the ARN up to and with the bucket's name";
-    /// The rule that a path with the bucket in front breaks.
-    pub const NOT_WITH_BUCKET: Rule = "the prefix alone: leave out the bucket's name";
-
-    /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket.
-    pub fn read(text: &str) -> Result<Option<Self>, Rule> {
+    /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket. Says of one
+    /// that was copied with something else what to give instead.
+    pub fn read(text: &str) -> Result<Option<Self>, Cow<'static, str>> {
+        if let Some(instead) = copied::instead_of_prefix(text) {
+            return Err(Cow::Owned(instead));
+        }
         let trimmed = text.trim_matches('/');
-        let is_pattern = trimmed.contains(['*', '?']) || trimmed.contains("${");
-        if is_pattern || trimmed.len() > limits::PREFIX || trimmed.chars().any(char::is_control) {
-            return Err(Self::RULE);
-        }
-        let begun = text.trim_start_matches('/');
-        let begins_with = |start: &str| begun.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-        if begins_with("s3:/") {
-            return Err(Self::NOT_A_URI);
-        }
-        if begins_with("arn:") {
-            return Err(Self::NOT_AN_ARN);
+        if !Self::fits(trimmed) {
+            return Err(Cow::Borrowed(Self::RULE));
         }
         Ok((!trimmed.is_empty()).then(|| Self(trimmed.to_owned())))
     }
 
+    /// True if a text follows [`Self::RULE`].
+    #[must_use]
+    pub fn fits(text: &str) -> bool {
+        let is_pattern = text.contains(['*', '?']) || text.contains("${");
+        !is_pattern && text.len() <= limits::PREFIX && !text.chars().any(char::is_control)
+    }
+
     /// Refuses a prefix that begins with its bucket's own name, as one does that was copied with it.
-    pub fn check_beside(&self, bucket: &BucketName) -> Result<(), Rule> {
-        if self.0.split('/').next() == Some(bucket.as_str()) { Err(Self::NOT_WITH_BUCKET) } else { Ok(()) }
+    pub fn check_beside(&self, bucket: &BucketName) -> Result<(), String> {
+        copied::instead_of_prefix_in(bucket, self).map_or(Ok(()), Err)
     }
 }
 
@@ -293,12 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_was_copied_with_what_is_around_it_is_told_what_to_leave_out() {
-        assert_eq!("s3://my-bucket/raw".parse::<BucketName>(), Err(BucketName::NOT_A_URI));
-        assert_eq!("arn:aws:s3:::my-bucket".parse::<BucketName>(), Err(BucketName::NOT_AN_ARN));
-    }
-
-    #[test]
     fn slashes_at_the_ends_of_a_prefix_do_not_count() {
         for (text, meant) in [("", None), ("/", None), ("raw", Some("raw")), ("/raw/2026/", Some("raw/2026"))] {
             assert_eq!(Prefix::read(text).map(|p| p.map(|p| p.to_string())), Ok(meant.map(str::to_owned)));
@@ -308,32 +292,9 @@ mod tests {
     #[test]
     fn a_prefix_that_iam_would_read_as_a_pattern_is_refused() {
         for text in ["*", "raw/*", "r?w", "home/${aws:username}", "a\nb"] {
-            assert_eq!(Prefix::read(text), Err(Prefix::RULE), "{text}");
+            assert_eq!(Prefix::read(text), Err(Cow::Borrowed(Prefix::RULE)), "{text}");
         }
         assert!(Prefix::read("cost$/2026").is_ok());
-    }
-
-    #[test]
-    fn what_was_copied_with_the_bucket_is_told_what_to_leave_out() -> Result<(), Rule> {
-        for (text, rule) in [
-            ("s3://my-bucket/raw", Prefix::NOT_A_URI),
-            ("S3://my-bucket", Prefix::NOT_A_URI),
-            ("s3:/raw", Prefix::NOT_A_URI),
-            ("arn:aws:s3:::my-bucket/raw", Prefix::NOT_AN_ARN),
-            ("ARN:aws:s3:::my-bucket", Prefix::NOT_AN_ARN),
-        ] {
-            assert_eq!(Prefix::read(text), Err(rule), "{text}");
-        }
-        let bucket = "my-bucket".parse()?;
-        for (text, rule) in [
-            ("my-bucket", Err(Prefix::NOT_WITH_BUCKET)),
-            ("/my-bucket/raw/", Err(Prefix::NOT_WITH_BUCKET)),
-            ("my-bucket-2/raw", Ok(())),
-            ("raw/my-bucket", Ok(())),
-        ] {
-            assert_eq!(Prefix::read(text)?.map(|prefix| prefix.check_beside(&bucket)), Some(rule), "{text}");
-        }
-        Ok(())
     }
 
     #[test]

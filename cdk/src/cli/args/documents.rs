@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cavatica_access::copied;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::request::ExternalId;
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
@@ -29,7 +30,7 @@ pub struct SynthArgs {
 #[derive(Debug, Args)]
 pub struct DocumentsArgs {
     /// Name of the S3 bucket
-    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, required_unless_present_any = ["volume", "operator"])]
+    #[arg(long, value_name = "BUCKET", value_parser = bucket, required_unless_present_any = ["volume", "operator"])]
     bucket: Option<BucketName>,
     /// Prefix (folder) of the objects that Cavatica may use; the names of all objects in the bucket stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
@@ -114,8 +115,12 @@ fn commercial_role(text: &str) -> Result<RoleArn, String> {
     }
 }
 
+fn bucket(text: &str) -> Result<BucketName, String> {
+    BucketName::read(text.trim()).map_err(|rule| format!("must be {rule}"))
+}
+
 fn prefix(text: &str) -> Result<OptionalPrefix, String> {
-    Prefix::read(text).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
+    Prefix::read(copied::tidied(text)).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
 }
 
 fn external_id(text: &str) -> Result<GivenExternalId, String> {

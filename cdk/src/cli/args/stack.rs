@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Mode, pair, ruled};
+use super::{Mode, pair, ruled, typed, typed_prefix};
 use crate::launch::source::ListAt;
 use crate::regions;
 use crate::rehearse::stage::Name;
@@ -28,11 +28,11 @@ pub struct CodeArgs {
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// Name of the S3 bucket that Cavatica may use
-    #[arg(long, value_name = "BUCKET")]
+    #[arg(long, value_name = "BUCKET", value_parser = typed)]
     bucket: Option<String>,
     /// Prefix (folder) of the objects that Cavatica may use, such as raw/2026; the names of all objects in the bucket stay
     /// visible to it
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = typed_prefix)]
     prefix: Option<String>,
     /// What Cavatica may do with the objects
     #[arg(long, value_enum)]
