@@ -7,13 +7,13 @@
 use std::collections::BTreeMap;
 
 use aws_smithy_types::base64;
-use cavatica_access::limits;
+use cavatica_access::{copied, limits, owner, request};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::cfn::{Group, Kind, Parameter, Template};
 use crate::regions::COMMERCIAL;
-use crate::template::{Config, Release, STACK_NAME, check_prefix_beside, files, native, provided};
+use crate::template::{Config, Release, STACK_NAME, files, native, provided};
 
 /// The file.
 pub const FILE: &str = "launch.html";
@@ -23,8 +23,9 @@ const STYLE: &str = include_str!("page/page.css");
 const TEXTS: &str = include_str!("page/en.json");
 
 /// The scripts, in the order in which each needs those before it.
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("page/documents.js"),
+    include_str!("page/copied.js"),
     include_str!("page/check.js"),
     include_str!("page/state.js"),
     include_str!("page/actions.js"),
@@ -135,7 +136,7 @@ fn data(version: &str, at: Option<&At>, texts: &Map<String, Value>) -> Value {
         "version": version,
         "stack": STACK_NAME,
         "limit": limits::MANAGED_POLICY,
-        "beside": check_prefix_beside("b", "b").err(),
+        "copied": copied::SENTENCES.iter().map(|(name, text)| (*name, format!("it must be {text}"))).collect::<BTreeMap<_, _>>(),
         "buckets": at.map(|at| at.release.buckets.iter().cloned().collect::<BTreeMap<_, _>>()),
         "list": at.map(|at| &at.list),
         "conditions": value["Conditions"],
@@ -179,7 +180,13 @@ fn field(parameter: &Parameter) -> Value {
         Kind::OneOf(values) => field["choices"] = json!(values),
         Kind::NumberOneOf(values) => field["choices"] = values.iter().map(ToString::to_string).collect(),
         Kind::Number(range) => field["range"] = json!([range.start(), range.end()]),
-        Kind::Texts => {}
+        Kind::Texts => {
+            field["tags"] = json!({
+                "text": request::TAG_TEXT, "key": limits::TAG_KEY, "value": limits::TAG_VALUE,
+                "most": limits::TAGS - owner::OUR_TAGS, "reserved": request::RESERVED_TAG_KEYS,
+                "rule": format!("it must be {}", request::TAGS_RULE),
+            });
+        }
     }
     field
 }

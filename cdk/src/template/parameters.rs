@@ -2,24 +2,28 @@
 //! as it is last. The rules are the domain's, as far as a pattern can see them.
 
 use cavatica_access::limits;
-use cavatica_access::names::{IamPath, PolicyArn, PolicyName, RoleName};
-use cavatica_access::request::{self, BOUNDARY_RULE, Checks, ExternalId};
+use cavatica_access::names::{IamPath, PolicyName, RoleName};
+use cavatica_access::request::{self, BOUNDARY_PATTERN, BOUNDARY_RULE, Checks, ExternalId};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation};
 
 use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
 
 /// A prefix as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
-/// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is.
-const PREFIX: &str = r#"|(?![sS]3:/|[aA][rR][nN]:)[^/*?$"\\\x00-\x1f\x7f-\x9f]([^*?$"\\\x00-\x1f\x7f-\x9f]*[^/*?$"\\\x00-\x1f\x7f-\x9f])?"#;
+/// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is. Neither address nor ARN, and no
+/// blank of Unicode at either end.
+const PREFIX: &str = concat!(
+    r"|(?![A-Za-z][A-Za-z0-9+.-]*://|[sS]3[aAnN]?:/|[aA][rR][nN]:)",
+    r#"[^/*?$"\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"#,
+    r#"([^*?$"\\\x00-\x1f\x7f-\x9f]*[^/*?$"\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?"#
+);
 
 /// The same of printable ASCII characters. IAM takes no others in a document as they are; the function escapes them,
 /// CloudFormation does not. Source: `CreatePolicy`, parameter `PolicyDocument`.
-const ASCII_PREFIX: &str =
-    r"|(?![sS]3:/|[aA][rR][nN]:)[ !#%-)+-.0->@-\[\]-~]([ !#%-)+->@-\[\]-~]*[ !#%-)+-.0->@-\[\]-~])?";
+const ASCII_PREFIX: &str = r"|(?![A-Za-z][A-Za-z0-9+.-]*://|[sS]3[aAnN]?:/|[aA][rR][nN]:)[!#%-)+-.0->@-\[\]-~]([ !#%-)+->@-\[\]-~]*[!#%-)+-.0->@-\[\]-~])?";
 
 /// The rule in words.
-const PREFIX_RULE: &str = r#"a prefix such as raw/2026, the path of a folder in the bucket: without s3://, ARN or bucket in front, without a slash at either end, and without * ? $ " and \"#;
+const PREFIX_RULE: &str = r#"a prefix such as raw/2026, the path of a folder in the bucket: without address, ARN or bucket in front, without a slash or blank at either end, and without * ? $ " and \"#;
 
 /// Days that CloudWatch Logs keeps events. Source: `PutRetentionPolicy`, parameter `retentionInDays`.
 const RETENTION_DAYS: [u32; 22] =
@@ -74,19 +78,15 @@ fn bucket(prefix: &str, further_rule: &str) -> Vec<Parameter> {
         text("BucketName", "Bucket name", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
-            .read_by(|value| value.parse::<BucketName>().map(|_| ()).map_err(must_be))
-            .refuses("^[sS]3:/", BucketName::NOT_A_URI)
-            .refuses("^[aA][rR][nN]:", BucketName::NOT_AN_ARN)
+            .read_by(|value| BucketName::read(value).map(|_| ()).map_err(|rule| must_be(&rule)))
             .refuses(&no_bucket(), BucketName::RULE)
             .required(),
         text("Prefix", "Prefix", "Prefix (folder) of the objects that Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
              visible to Cavatica.", prefix)
             .longest(limits::PREFIX)
             .must_be(&format!("{PREFIX_RULE}{further_rule}"))
-            .read_by(|value| Prefix::read(value).map(|_| ()).map_err(must_be))
-            .refuses(r"[*?\x00-\x1f\x7f-\x9f]|\$\{", Prefix::RULE)
-            .refuses("^/*[sS]3:/", Prefix::NOT_A_URI)
-            .refuses("^/*[aA][rR][nN]:", Prefix::NOT_AN_ARN),
+            .read_by(|value| Prefix::read(value).map(|_| ()).map_err(|rule| must_be(&rule)))
+            .refuses(r"[*?\x00-\x1f\x7f-\x9f]|\$\{", Prefix::RULE),
         text("AccessMode", "Access mode", "ReadOnly lists and reads. ReadWrite also writes results to the bucket.", "")
             .one_of(AccessMode::ALL.map(|(_, name)| name.to_owned()).to_vec())
             .by_default("ReadOnly"),
@@ -149,6 +149,7 @@ fn names() -> Vec<Parameter> {
 }
 
 fn tags() -> Parameter {
+    // Without an AllowedPattern: AWS does not document whether one may name classes such as \p{L}. The function refuses tags.
     Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") }.read_by(
         |value| match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
             Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),
@@ -213,7 +214,7 @@ fn entry(external_id: Parameter) -> Vec<Parameter> {
             "Permissions boundary",
             "Leave empty for the stack's own, which caps Cavatica's role at this bucket. If your organisation demands a \
              boundary, its ARN: it is then set on every role of the stack, in place of the stack's own.",
-            &optional(PolicyArn::PATTERN),
+            &optional(BOUNDARY_PATTERN),
         )
         .longest(limits::BOUNDARY_ARN)
         .must_be(BOUNDARY_RULE),

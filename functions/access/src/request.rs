@@ -5,6 +5,8 @@
 
 mod fields;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 use serde_json::Value;
 
 use fields::{Fields, scalar};
@@ -111,8 +113,12 @@ impl std::str::FromStr for ExternalId {
 
 /// The rule for `MaxSessionDuration` in words. Source: `CreateRole`.
 const SESSION_RULE: Rule = "a whole number of seconds from 3600 to 43200";
-/// The rule for a boundary's ARN in words, beside [`PolicyArn::RULE`]. Ours, see [`limits::BOUNDARY_ARN`].
-pub const BOUNDARY_RULE: Rule = "the ARN of a managed policy of at most 250 characters";
+/// The rule for a boundary's ARN in words. Ours: see [`limits::BOUNDARY_ARN`], and a policy that AWS maintains, such as
+/// `AdministratorAccess`, caps a role at nothing that this stack chose.
+pub const BOUNDARY_RULE: Rule = "the ARN of a managed policy of your own account, such as \
+     arn:aws:iam::123456789012:policy/NAME, of at most 250 characters; a policy of AWS, arn:aws:iam::aws:policy/NAME, is no cap";
+/// The rule as a pattern for CloudFormation, without anchors and length.
+pub const BOUNDARY_PATTERN: &str = r"arn:aws[a-z-]*:iam::\d{12}:policy/([\w+=,.@-]+/)*[\w+=,.@-]{1,128}";
 /// The rule for switches in words.
 const FLAG_RULE: Rule = "true or false";
 /// Only its owner can change a bucket's configuration.
@@ -120,7 +126,7 @@ const CORS_RULE: Rule = "false for a bucket of another account: its owner has to
 /// The rule for `Description` in words. Source: `CreateRole`.
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
 /// The rule for `Tags` in words. Source: IAM, "Tags for IAM resources", less the keys that are ours.
-const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, digits, spaces and _.:/=+-@, \
+pub const TAGS_RULE: Rule = "Key=Value pairs: keys of 1 to 128 and values of up to 256 letters, numbers, spaces and _.:/=+-@, \
      keys distinct ignoring case and not under aws: or cavatica-connect:, at most 45 of them";
 
 impl Request {
@@ -200,7 +206,7 @@ impl Request {
 /// Reads one volume; `place` is how its properties are named in a problem, such as `Volumes[0].`.
 fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Problem>> {
     let mut fields = Fields::of(item, place);
-    let bucket: Option<BucketName> = fields.required("BucketName", BucketName::RULE, str::parse);
+    let bucket: Option<BucketName> = fields.required("BucketName", BucketName::RULE, BucketName::read);
     let prefix = fields.optional("Prefix", Prefix::read).flatten();
     let access = fields.optional("AccessMode", str::parse).unwrap_or(AccessMode::ReadOnly);
     let kms_key = fields.optional("KmsKeyArn", str::parse::<KmsKeyArn>);
@@ -217,8 +223,9 @@ fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Problem>> {
 }
 
 fn permissions_boundary(text: &str) -> Result<PolicyArn, Rule> {
-    let arn: PolicyArn = text.parse()?;
-    if text.len() > limits::BOUNDARY_ARN { Err(BOUNDARY_RULE) } else { Ok(arn) }
+    let arn: PolicyArn = text.parse().map_err(|_| BOUNDARY_RULE)?;
+    let is_of_account = arn.account().parse::<AccountId>().is_ok();
+    if is_of_account && text.len() <= limits::BOUNDARY_ARN { Ok(arn) } else { Err(BOUNDARY_RULE) }
 }
 
 fn session_duration(text: &str) -> Result<u32, Rule> {
@@ -274,13 +281,25 @@ fn is_tag_key(key: &str) -> bool {
     let lower = key.to_lowercase();
     !key.is_empty()
         && is_tag_text(key, limits::TAG_KEY)
-        && !lower.starts_with("aws:")
-        && !lower.starts_with(owner::RESERVED)
+        && !RESERVED_TAG_KEYS.iter().any(|reserved| lower.starts_with(reserved))
 }
 
+/// Beginnings of tag keys that nobody may ask for.
+pub const RESERVED_TAG_KEYS: [&str; 2] = ["aws:", owner::RESERVED];
+
+/// Characters of tag keys and values as a pattern, without anchors. Source: `TagRole`, `Tag`, pattern of `Key` and `Value`.
+pub const TAG_TEXT: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*";
+
 fn is_tag_text(text: &str, longest: usize) -> bool {
-    text.chars().count() <= longest
-        && text.chars().all(|c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c))
+    text.chars().count() <= longest && text.chars().all(is_tag_character)
+}
+
+/// The same as [`TAG_TEXT`]. `char::is_alphanumeric` is wider: it takes combining marks and circled letters too.
+fn is_tag_character(character: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    let classes =
+        GeneralCategoryGroup::Letter.union(GeneralCategoryGroup::Separator).union(GeneralCategoryGroup::Number);
+    classes.contains(category) || "_.:/=+-@".contains(character)
 }
 
 impl Request {
@@ -304,6 +323,8 @@ pub struct OldProperties {
     pub path: IamPath,
     /// The principal that could assume the role; Cavatica when none was named.
     pub trusted_principal: Option<RoleArn>,
+    /// The external ID in the role's trust policy.
+    pub external_id: Option<ExternalId>,
     /// The role's permissions boundary.
     pub permissions_boundary: Option<PolicyArn>,
     /// The keys of the tags they asked for.
@@ -327,6 +348,7 @@ impl OldProperties {
                 Some(_) => get(properties, "TrustedPrincipalArn"),
                 None => CAVATICA_PRINCIPAL.parse().ok(),
             },
+            external_id: get(properties, "ExternalId"),
             permissions_boundary: get(properties, "PermissionsBoundaryArn"),
             tag_keys: properties.get("Tags").and_then(tags).unwrap_or_default().into_keys().collect(),
             cors_buckets: match get(properties, "ConfigureCors") {

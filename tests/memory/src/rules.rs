@@ -1,7 +1,9 @@
 //! What IAM takes and what it does not: documents, tags, descriptions.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::failure;
@@ -79,14 +81,13 @@ pub(super) fn check_tag_count(tags: &Tags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// AWS: `TagRole`, `Tag`, pattern of `Key` and `Value`.
+static TAG_TEXT: LazyLock<Result<Regex, regex::Error>> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"));
+
 /// Sets tags.
 pub(super) fn merge_tags(of: TagKeys, there: &mut Tags, new: &Tags) -> Result<(), Failure> {
-    let is_text = |text: &str, longest: usize| {
-        text.chars().count() <= longest
-            && text
-                .chars()
-                .all(|c| c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c))
-    };
+    let pattern = TAG_TEXT.as_ref().map_err(|error| failure(FailureKind::Other, &error.to_string()))?;
+    let is_text = |text: &str, longest: usize| text.chars().count() <= longest && pattern.is_match(text);
     let is_tag = |key: &str, value: &str| {
         !key.is_empty()
             && is_text(key, limits::TAG_KEY)

@@ -1,5 +1,6 @@
 //! Reading named values out of a JSON object while collecting everything that is wrong with them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -32,7 +33,7 @@ pub enum Problem {
         /// As it was given, cut when long.
         value: String,
         /// Completes "must be …".
-        rule: Rule,
+        rule: Cow<'static, str>,
     },
     /// There is no such property.
     Unknown {
@@ -58,7 +59,7 @@ impl fmt::Display for Problem {
             Self::TooLarge { what, size, limit } => {
                 write!(
                     f,
-                    "{what} would have {size} characters but AWS takes at most {limit}: spread the volumes over several stacks"
+                    "The {what} would have {size} characters but AWS takes at most {limit}: spread the volumes over several stacks"
                 )
             }
         }
@@ -80,7 +81,11 @@ impl<'a> Fields<'a> {
             Self { object: value.as_object(), place: place.to_owned(), known: Vec::new(), problems: Vec::new() };
         if fields.object.is_none() {
             let property = place.strip_suffix('.').filter(|p| !p.is_empty()).unwrap_or("ResourceProperties").to_owned();
-            fields.problems.push(Problem::Breaks { property, value: shown(value), rule: "an object of properties" });
+            fields.problems.push(Problem::Breaks {
+                property,
+                value: shown(value),
+                rule: "an object of properties".into(),
+            });
         }
         fields
     }
@@ -91,7 +96,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A value that may be absent.
-    pub(super) fn optional<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, Rule>) -> Option<T> {
+    pub(super) fn optional<T, E: Into<Cow<'static, str>>>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let value = self.take(name)?;
         let text = scalar(value);
         match text.as_deref().map(read) {
@@ -102,11 +111,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A value that has to be there.
-    pub(super) fn required<T>(
+    pub(super) fn required<T, E: Into<Cow<'static, str>>>(
         &mut self,
         name: &'static str,
         rule: Rule,
-        read: impl Fn(&str) -> Result<T, Rule>,
+        read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
         if self.object.is_some_and(|object| !object.contains_key(name)) {
             self.refuse(name, "nothing", rule);
@@ -157,15 +166,15 @@ impl<'a> Fields<'a> {
         self.list(name, rule, |item, place| {
             scalar(item).ok_or(rule).and_then(|text| read(&text)).map_err(|rule| {
                 let property = place.trim_end_matches('.').to_owned();
-                vec![Problem::Breaks { property, value: shown(item), rule }]
+                vec![Problem::Breaks { property, value: shown(item), rule: rule.into() }]
             })
         })
     }
 
     /// Reports a value that breaks a rule only seen from outside.
-    pub(super) fn refuse(&mut self, name: &str, value: &str, rule: Rule) {
+    pub(super) fn refuse(&mut self, name: &str, value: &str, rule: impl Into<Cow<'static, str>>) {
         let property = format!("{}{name}", self.place);
-        self.problems.push(Problem::Breaks { property, value: value.to_owned(), rule });
+        self.problems.push(Problem::Breaks { property, value: value.to_owned(), rule: rule.into() });
     }
 
     /// True while there is no problem.
@@ -194,7 +203,7 @@ impl<'a> Fields<'a> {
         self.object?.get(name)
     }
 
-    fn broken<T>(&mut self, name: &str, value: &Value, rule: Rule) -> Option<T> {
+    fn broken<T>(&mut self, name: &str, value: &Value, rule: impl Into<Cow<'static, str>>) -> Option<T> {
         self.refuse(name, &shown(value), rule);
         None
     }

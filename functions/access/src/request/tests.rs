@@ -5,6 +5,10 @@ use serde_json::json;
 
 use super::*;
 
+/// Policies of AWS, which cap nothing that the stack chose.
+const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+const JOB: &str = "arn:aws:iam::aws:policy/job-function/SystemAdministrator";
+
 fn minimal() -> Value {
     json!({"RoleName": "cavatica", "Volumes": [{"BucketName": "my-bucket"}]})
 }
@@ -89,7 +93,9 @@ fn bad_input_is_refused_with_the_property_the_value_and_the_rule() {
         (with("Description", json!("日本")), "Description", "日本", DESCRIPTION_RULE),
         (with("ProjectLocations", json!(["eu-west-1"])), "ProjectLocations[0]", "eu-west-1", ProjectLocation::RULE),
         (with("TrustedPrincipalArn", json!("*")), "TrustedPrincipalArn", "*", RoleArn::RULE),
-        (with("PermissionsBoundaryArn", json!("cap")), "PermissionsBoundaryArn", "cap", PolicyArn::RULE),
+        (with("PermissionsBoundaryArn", json!("cap")), "PermissionsBoundaryArn", "cap", BOUNDARY_RULE),
+        (with("PermissionsBoundaryArn", json!(ADMINISTRATOR)), "PermissionsBoundaryArn", ADMINISTRATOR, BOUNDARY_RULE),
+        (with("PermissionsBoundaryArn", json!(JOB)), "PermissionsBoundaryArn", JOB, BOUNDARY_RULE),
         (with("Tags", json!(["novalue"])), "Tags", "novalue", TAGS_RULE),
         (with("Tags", json!(["a=1", "A=2"])), "Tags", "A=2", TAGS_RULE),
         (with("Tags", json!(["Cavatica-Connect:stack=x"])), "Tags", "Cavatica-Connect:stack=x", TAGS_RULE),
@@ -174,4 +180,23 @@ proptest! {
         let _ = Request::parse(&properties);
         let _ = OldProperties::read(&properties);
     }
+}
+
+/// A character that only one side takes would fail a stack half-way, at `CreateRole`.
+#[test]
+fn tags_take_exactly_the_characters_that_iam_takes() -> Result<(), regex::Error> {
+    let iam = regex::Regex::new(&format!("^{TAG_TEXT}$"))?;
+    // The two libraries know different versions of Unicode.
+    let unassigned = regex::Regex::new(r"\p{Cn}")?;
+    let characters = (0..=0x10_ffff).filter_map(char::from_u32).map(|character| (character, character.to_string()));
+    for (character, text) in characters.filter(|(_, text)| !unassigned.is_match(text)) {
+        assert_eq!(is_tag_character(character), iam.is_match(&text), "U+{:04X}", u32::from(character));
+    }
+    for (text, fits) in
+        [("\u{24d0}", false), ("e\u{301}", false), ("\u{bd}", true), ("a\u{2028}b", true), ("\u{200b}", false)]
+    {
+        let tags = json!([format!("key={text}"), format!("{text}=value")]);
+        assert_eq!(super::tags(&tags).is_some(), fits, "{text:?}");
+    }
+    Ok(())
 }
