@@ -38,8 +38,8 @@ impl Blueprint {
         let permissions = permissions(&request, &role.partition);
         let trust = trust(&request);
         let sizes = [
-            ("the permission policy", permissions.to_json().len(), limits::MANAGED_POLICY),
-            ("the trust policy", trust.to_json().len(), limits::TRUST_POLICY),
+            ("permission policy", permissions.to_json().len(), limits::MANAGED_POLICY),
+            ("trust policy", trust.to_json().len(), limits::TRUST_POLICY),
         ];
         let problems: Vec<_> = sizes
             .into_iter()

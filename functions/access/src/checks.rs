@@ -19,7 +19,7 @@ use crate::wanted::Present;
 pub struct Finding {
     /// Its consequence where checks are enforced.
     pub weight: Weight,
-    /// The finding and the remedy.
+    /// The finding and the remedy, as whole sentences.
     pub sentence: String,
 }
 
@@ -82,9 +82,9 @@ pub fn reported(checks: Checks, findings: &[Finding]) -> String {
 pub fn told(findings: &[Finding]) -> String {
     match findings {
         [] => "none".to_owned(),
-        [single] => format!("{}.", single.sentence),
+        [single] => single.sentence.clone(),
         several => {
-            let numbered = several.iter().enumerate().map(|(i, finding)| format!("{}) {}.", i + 1, finding.sentence));
+            let numbered = several.iter().enumerate().map(|(i, finding)| format!("{}) {}", i + 1, finding.sentence));
             numbered.collect::<Vec<_>>().join(" ")
         }
     }

@@ -7,6 +7,7 @@ use crate::limits;
 use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
 use crate::port::{Action, Carrier, Change, Failure, FailureKind, Look};
+use crate::recognition::Sign;
 use crate::volume::BucketName;
 
 /// The two kinds of things that a request names.
@@ -33,7 +34,7 @@ pub enum Refusal {
     /// The function runs in another account than its stack.
     #[error(
         "The function runs in account {caller} but its stack is in account {stack}: a custom resource must be served \
-         from its own account. Nothing was changed. Deploy the function in account {stack}"
+         from its own account. Nothing was changed. Deploy the function in account {stack}."
     )]
     WrongAccount {
         /// The function's account.
@@ -43,7 +44,7 @@ pub enum Refusal {
     },
 
     /// Something of that name is somebody else's.
-    #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}")]
+    #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}.")]
     Taken {
         /// Of what.
         kind: Kind,
@@ -58,7 +59,7 @@ pub enum Refusal {
     /// Only the letter case of a name was changed.
     #[error(
         "{kind} {old} was asked to become {new}: IAM ignores letter case in names, so the clean-up of one would delete \
-         the other. Nothing was changed. Choose a name that differs in more than case"
+         the other. Nothing was changed. Choose a name that differs in more than case."
     )]
     LetterCase {
         /// Of what.
@@ -72,7 +73,7 @@ pub enum Refusal {
     /// The policy's name was changed alone.
     #[error(
         "PolicyName was changed from {old} to {new} alone: it may change only together with RoleName, because a rollback \
-         could not restore it. Nothing was changed. Change both names, or keep {old}"
+         could not restore it. Nothing was changed. Change both names, or keep {old}."
     )]
     PolicyRenamedAlone {
         /// As it is.
@@ -84,7 +85,7 @@ pub enum Refusal {
     /// The path was changed without both names.
     #[error(
         "{kind} {name} lives under another path than asked for: names are unique across paths, so Path may change only \
-         when RoleName and PolicyName both change. Nothing was changed. Change both names too, or keep the path"
+         when RoleName and PolicyName both change. Nothing was changed. Change both names too, or keep the path."
     )]
     PathChanged {
         /// Of what.
@@ -96,7 +97,7 @@ pub enum Refusal {
     /// The trusted principal was changed alone.
     #[error(
         "TrustedPrincipalArn was changed from {old} to {new} alone: it may change only together with RoleName, because a \
-         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}"
+         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}."
     )]
     PrincipalChangedAlone {
         /// As it is.
@@ -108,7 +109,7 @@ pub enum Refusal {
     /// The function may not trust this principal.
     #[error(
         "TrustedPrincipalArn is {asked}, but this function was deployed to trust {pinned} and nobody else. Nothing was \
-         changed. Update the stack so that both name the same principal"
+         changed. Update the stack so that both name the same principal."
     )]
     PrincipalNotPinned {
         /// The principal of the properties.
@@ -120,7 +121,7 @@ pub enum Refusal {
     /// The boundary was changed alone.
     #[error(
         "PermissionsBoundaryArn was changed from {old} to {new} alone: it may change only together with RoleName, because a \
-         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}"
+         rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}."
     )]
     BoundaryChangedAlone {
         /// As it is.
@@ -131,18 +132,21 @@ pub enum Refusal {
 
     /// Something lost the tags that make it ours, but hangs on what is.
     #[error(
-        "{what} but lost the tags that say it is this stack's, so it was left as it is, and the stack cannot go on. If it is \
-         the stack's, tag it again and try again: {command}"
+        "{what}, but lost the tags that say it is this stack's, so it was left as it is and Cavatica keeps the access that it \
+         gives. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
+         retain {resource}."
     )]
     LostTags {
         /// The role or policy, and why it seems to be ours all the same.
         what: String,
         /// The command that tags it again.
         command: String,
+        /// The logical ID of the custom resource.
+        resource: String,
     },
 
     /// Something that somebody did stands in the way of a deletion.
-    #[error("{what}, so it cannot be deleted. Nothing was removed. Run this and delete the stack again: {command}")]
+    #[error("{what}, so it cannot be deleted. Nothing was removed. Run `{command}` and delete the stack again.")]
     InTheWay {
         /// The obstacle.
         what: String,
@@ -151,7 +155,9 @@ pub enum Refusal {
     },
 
     /// Cavatica could not use what was asked for.
-    #[error("{found} Checks is Enforce, so nothing was left like this. Mend it and try again, or set Checks to Report")]
+    #[error(
+        "{found} Checks is Enforce, so nothing was left like this. Mend it and try again, or set Checks to Report."
+    )]
     Unusable {
         /// The findings, as sentences.
         found: String,
@@ -160,7 +166,7 @@ pub enum Refusal {
     /// A bucket has as many CORS rules as S3 takes.
     #[error(
         "Bucket {bucket} already has {most} CORS rules, as many as S3 takes, so Cavatica's does not fit. They were left as they are. \
-         Remove one that is not needed, or set ConfigureCors to false",
+         Remove one that is not needed, or set ConfigureCors to false.",
         most = limits::CORS_RULES
     )]
     CorsIsFull {
@@ -171,7 +177,7 @@ pub enum Refusal {
     /// Somebody else changes a bucket's CORS configuration all the time.
     #[error(
         "Somebody else keeps changing the CORS rules of bucket {bucket} at the same time: S3 replaces all of them at once and offers \
-         no way to lock them, so each overwrites the other. Let the other side finish, then try again"
+         no way to lock them, so each overwrites the other. Let the other side finish, then try again."
     )]
     CorsIsContested {
         /// The bucket.
@@ -181,7 +187,7 @@ pub enum Refusal {
     /// S3 was too slow, or did not answer.
     #[error(
         "S3 did not finish with the CORS rules of bucket {bucket} in the {} s that there are for them. Try again: S3's health is at \
-         https://health.aws.amazon.com",
+         https://health.aws.amazon.com.",
         limit.as_secs()
     )]
     CorsTookTooLong {
@@ -193,9 +199,9 @@ pub enum Refusal {
 
     /// A bucket's CORS rule of ours could not be taken out.
     #[error(
-        "{cause}. The role and its policy are gone, but the CORS rule {id} of bucket {bucket} may be left. Remove it in the S3 console \
+        "{cause} The role and its policy are gone, but the CORS rule {id} of bucket {bucket} may be left. Remove it in the S3 console \
          (the bucket's Permissions, Cross-origin resource sharing), then delete the stack again; if that fails too, choose to retain \
-         {resource}: nothing else of it is left"
+         {resource}: nothing else of it is left."
     )]
     CorsRuleStays {
         /// Why.
@@ -209,7 +215,7 @@ pub enum Refusal {
     },
 
     /// AWS refused or did not answer.
-    #[error("While {doing}, AWS answered {failure}. {advice}")]
+    #[error("While {doing}, AWS answered {failure}. {advice}.")]
     Aws {
         /// The call, as part of a sentence.
         doing: String,
@@ -236,12 +242,19 @@ impl Refusal {
         Self::Taken { kind, name: name.to_owned(), holder, remedy }
     }
 
-    /// A role that lost its tags; nobody else's carries this stack's boundary.
+    /// True if the role's name is taken by a role that is not the stack's.
     #[must_use]
-    pub fn role_lost_tags(role: &RoleName, owner: &Owner) -> Self {
+    pub fn is_foreign_role(&self) -> bool {
+        matches!(self, Self::Taken { kind: Kind::Role, .. })
+    }
+
+    /// A role that lost its tags; the sign says that it is the stack's.
+    #[must_use]
+    pub fn role_lost_tags(role: &RoleName, sign: Sign, owner: &Owner) -> Self {
         Self::LostTags {
-            what: format!("Role {role} carries this stack's boundary"),
+            what: format!("Role {role} {sign}"),
             command: format!("aws iam tag-role --role-name {role} --tags {}", tags_to_set(owner.tags())),
+            resource: owner.resource.clone(),
         }
     }
 
@@ -253,6 +266,7 @@ impl Refusal {
         Self::LostTags {
             what: format!("Policy {} serves this stack's role {role}", policy.name()),
             command: format!("aws iam tag-policy --policy-arn {policy} --tags {}", tags_to_set(tags)),
+            resource: owner.resource.clone(),
         }
     }
 
@@ -322,8 +336,8 @@ fn by_hand(change: &Change) -> String {
     let (kind, name) = carrier.split_once(' ').unwrap_or((&carrier, ""));
     format!(
         "Either another policy, such as an organisation's, forbids {} here, or it is an older policy that somebody attached \
-         or detached, which the stack's own role may not undo. In the second case run this, then try again: aws iam {verb}-{kind}-policy {name} \
-         --policy-arn {arn}",
+         or detached, which the stack's own role may not undo. In the second case run `aws iam {verb}-{kind}-policy {name} \
+         --policy-arn {arn}` and try again",
         change.action().name()
     )
 }
@@ -366,3 +380,6 @@ fn advice(action: Option<Action>, failure: &Failure) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

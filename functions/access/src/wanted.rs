@@ -5,6 +5,7 @@ use crate::lineage::Replaced;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::owner::Owner;
 use crate::port::Role;
+use crate::recognition::Evidence;
 use crate::request::OldProperties;
 use crate::volume::{BucketName, Volume};
 
@@ -36,6 +37,12 @@ impl Present {
         }
     }
 
+    /// True for an update that keeps the role.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        !self.is_new && self.from.is_none()
+    }
+
     /// True if the bucket was asked for before too, as the same account's.
     #[must_use]
     pub fn knows_bucket(&self, volume: &Volume) -> bool {
@@ -59,14 +66,9 @@ pub struct Absent {
     pub target: Option<Target>,
     /// The buckets whose CORS configuration may have a rule for it.
     pub cors_buckets: Vec<BucketName>,
-}
-
-impl Absent {
-    /// True if CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled.
-    #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.target.as_ref().is_some_and(|target| target.arn.is_none())
-    }
+    /// True if CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled: that Create
+    /// may still run.
+    pub is_abandoned: bool,
 }
 
 /// A role that should go, by what is known of it.
@@ -83,8 +85,8 @@ pub struct Target {
     pub path: IamPath,
     /// Names its policy may have, beside the one that its tags say.
     pub policies: Vec<PolicyName>,
-    /// Its permissions boundary.
-    pub boundary: Option<PolicyArn>,
+    /// The properties that tell it from others' roles without its tags.
+    pub evidence: Evidence,
 }
 
 impl Target {
@@ -93,7 +95,14 @@ impl Target {
     pub fn leftover(replaced: Replaced) -> Self {
         let mut policies = vec![replaced.policy, PolicyName::from(&replaced.role)];
         policies.dedup();
-        Self { name: replaced.role, arn: None, beside: None, path: replaced.path, policies, boundary: None }
+        Self {
+            name: replaced.role,
+            arn: None,
+            beside: None,
+            path: replaced.path,
+            policies,
+            evidence: Evidence::default(),
+        }
     }
 
     /// True if the role that was found under the name is the one meant.

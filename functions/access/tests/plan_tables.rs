@@ -266,13 +266,129 @@ async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept
     Ok(())
 }
 
-#[tokio::test]
-async fn a_role_that_lost_its_tags_but_carries_the_stacks_boundary_says_how_to_tag_it() -> Outcome {
+/// A boundary of the organisation, not of the stack.
+const ORGANISATION: &str = "arn:aws:iam::123456789012:policy/OrganisationBoundary";
+
+/// A bench with a role under each kind of boundary, and the properties that made it.
+async fn under_boundary(boundary: &str) -> Result<(Bench, serde_json::Value), Box<dyn std::error::Error>> {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    if boundary != BOUNDARY {
+        bench.account.by_hand(&cavatica_memory::wide_boundary(boundary.parse()?))?;
+    }
+    let properties = with(properties("vol"), "PermissionsBoundaryArn", json!(boundary));
+    bench.establish(&create(&properties)?).await?;
+    Ok((bench, properties))
+}
+
+/// A Delete that took the role for a foreign one would answer SUCCESS while Cavatica keeps its access.
+#[tokio::test]
+async fn delete_and_update_refuse_a_role_of_ours_without_tags() -> Outcome {
+    let owner_tags = owner()?.tags();
+    let only =
+        |key: &str| owner_tags.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect();
+    for boundary in [BOUNDARY, ORGANISATION] {
+        for left in [Tags::new(), only(owner::STACK), only(owner::RESOURCE)] {
+            for is_policy_stripped in [false, true] {
+                let (bench, properties) = under_boundary(boundary).await?;
+                bench.account.set_role_tags_by_hand(&"vol".parse()?, left.clone());
+                if is_policy_stripped {
+                    bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
+                }
+                let before = bench.account.snapshot();
+                let same = update(&role_arn("vol"), &properties, &properties)?;
+                let refused = [bench.remove(&delete_of(&properties)?).await.err(), bench.establish(&same).await.err()];
+                for said in refused.map(|refusal| refusal.map(|it| it.to_string()).unwrap_or_default()) {
+                    let command = format!("`aws iam tag-role --role-name vol --tags Key={}", owner::RESOURCE);
+                    assert!(
+                        said.contains(&command) && said.contains("retain VolumeAccess"),
+                        "{boundary} {left:?}: {said}"
+                    );
+                    assert!(!said.contains("lab-1234"), "the external ID is a secret: {said}");
+                }
+                assert_eq!(bench.account.snapshot(), before, "{boundary} {left:?}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
+    let other_stack = STACK.replace("5e1b8ce0-1111", "5e1b8ce0-2222");
+    type Change = fn(&mut serde_json::Value);
+    let properties_of_others: [(&str, Change); 3] = [
+        ("another external ID", |it| it["ExternalId"] = json!("lab-9999")),
+        ("no external ID", |it| it["ExternalId"] = serde_json::Value::Null),
+        ("another boundary", |it| it["PermissionsBoundaryArn"] = json!("arn:aws:iam::123456789012:policy/Other")),
+    ];
+    for (difference, change) in properties_of_others {
+        let (bench, mut properties) = under_boundary(ORGANISATION).await?;
+        bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
+        change(&mut properties);
+        if properties["ExternalId"].is_null() {
+            properties.as_object_mut().map(|it| it.remove("ExternalId"));
+        }
+        assert_eq!(bench.remove(&delete_of(&properties)?).await?.notes.len(), 1, "{difference}");
+        assert!(bench.account.read(|state| state.role_named("vol").is_some()), "{difference}");
+    }
+    for (key, value) in [(owner::STACK, other_stack.as_str()), (owner::RESOURCE, "OtherVolume")] {
+        let (bench, properties) = under_boundary(ORGANISATION).await?;
+        let mut tags = owner()?.tags();
+        tags.insert(key.to_owned(), value.to_owned());
+        bench.account.set_role_tags_by_hand(&"vol".parse()?, tags);
+        assert_eq!(bench.remove(&delete_of(&properties)?).await?.notes.len(), 1, "{key}");
+    }
+    Ok(())
+}
+
+/// An administrator who followed the manual first may have used the same names and the same external ID.
+#[tokio::test]
+async fn create_refuses_a_role_that_was_made_by_hand_as_foreign() -> Outcome {
+    let (bench, properties) = under_boundary(ORGANISATION).await?;
     bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
-    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
-    assert!(said.contains("aws iam tag-role --role-name vol") && said.contains(owner::STACK), "{said}");
+    let refused = bench.establish(&create(&properties)?).await.err();
+    assert!(refused.as_ref().is_some_and(cavatica_access::refusal::Refusal::is_foreign_role), "{refused:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn delete_refuses_a_policy_without_tags_on_a_role_of_ours() -> Outcome {
+    for boundary in [BOUNDARY, ORGANISATION] {
+        for policy_name in ["vol", "vol-policy"] {
+            let (bench, mut properties) = under_boundary(boundary).await?;
+            bench.remove(&delete_of(&properties)?).await?;
+            properties["PolicyName"] = json!(policy_name);
+            bench.establish(&create(&properties)?).await?;
+            bench.account.set_policy_tags_by_hand(&policy_arn(policy_name)?, Tags::new());
+            let before = bench.account.snapshot();
+            let said =
+                bench.remove(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+            let command = format!("`aws iam tag-policy --policy-arn {}", policy_arn(policy_name)?);
+            assert!(said.contains(&command) && said.contains(owner::ROLE), "{said}");
+            assert_eq!(bench.account.snapshot(), before);
+            bench
+                .account
+                .set_policy_tags_by_hand(&policy_arn(policy_name)?, create(&properties)?.blueprint.policy_tags());
+            bench.remove(&delete_of(&properties)?).await?;
+            assert!(
+                bench
+                    .account
+                    .read(|state| state.policy_tags(&policy_arn(policy_name).ok()?).is_none().then_some(()))
+                    .is_some()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A policy that another side made under the wanted name while the role was created: the role's Delete leaves it.
+#[tokio::test]
+async fn delete_keeps_a_policy_that_is_not_attached() -> Outcome {
+    let (bench, properties) = under_boundary(ORGANISATION).await?;
+    bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
+    bench.account.by_hand(&Change::Detach { from: Carrier::Role("vol".to_owned()), arn: policy_arn("vol")? })?;
+    bench.remove(&delete_of(&properties)?).await?;
+    assert!(bench.account.read(|state| state.role_named("vol").is_none()));
     Ok(())
 }
 
@@ -333,17 +449,6 @@ async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
     let done = bench.remove(&delete("vol")?).await?;
     assert!(done.notes.iter().any(|note| note.contains("role vol") && note.contains("left alone")), "{done:?}");
     assert!(!done.applied.contains(&"deleting role vol".to_owned()), "{done:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_role_whose_tags_somebody_took_is_not_called_somebody_elses_in_an_update() -> Outcome {
-    let bench = Bench::new()?;
-    let old = properties("vol");
-    bench.establish(&create(&old)?).await?;
-    bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
-    let said = bench.establish(&update(&role_arn("vol"), &old, &old)?).await.map_err(|e| e.to_string()).err();
-    assert!(said.as_ref().is_some_and(|said| said.contains("aws iam tag-role --role-name vol")), "{said:?}");
     Ok(())
 }
 

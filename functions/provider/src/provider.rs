@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use crate::answer::{Answer, Attributes, FINDINGS, Outcome};
 use crate::delivery::{Post, Undeliverable, deliver};
 use crate::envelope::Envelope;
-use crate::task::{NOTHING_MADE, Pins, Rejected, Task};
+use crate::task::{NOTHING_MADE, Pins, ROLE_IS_FOREIGN, Rejected, Task};
 
 /// The way on after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
 const AFTER_CREATE: &str =
@@ -85,7 +85,11 @@ impl<I: Account, P: Post> Provider<I, P> {
         let mut work = pin!(AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind());
         match tokio::time::timeout_at(stop.instant(), &mut work).await {
             Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
-            Ok(Ok(Err(refusal))) => failed(format!("{refusal}."), failed_id),
+            Ok(Ok(Err(refusal))) => {
+                let is_foreign = envelope.request_type == "Create" && refusal.is_foreign_role();
+                let id = if is_foreign { ROLE_IS_FOREIGN.to_owned() } else { failed_id };
+                failed(refusal.to_string(), id)
+            }
             Ok(Err(_panic)) => failed(
                 format!(
                     "The function failed by a mistake of its own while {activities}. Try again; if it stays, report it \

@@ -3,6 +3,7 @@
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::names::{PolicyName, RoleArn};
 use cavatica_access::owner::{Owner, StackId};
+use cavatica_access::recognition::Evidence;
 use cavatica_access::request::{Invalid, OldProperties, RESOURCE_TYPE, Request};
 use cavatica_access::wanted::{Absent, Present, Target};
 
@@ -10,6 +11,10 @@ use crate::envelope::Envelope;
 
 /// The physical ID of a Create that was refused before anything was made; its Delete has nothing to look for.
 pub const NOTHING_MADE: &str = "cavatica-connect-nothing-was-made";
+
+/// The physical ID of a Create that found a foreign role under its name. Its Delete removes what an earlier try of the
+/// Create made, by the names in the properties, and does not take the foreign role for one that lost its tags.
+pub const ROLE_IS_FOREIGN: &str = "cavatica-connect-role-belongs-to-another";
 
 /// The pins of the function's environment, set by the template.
 #[derive(Debug, Clone)]
@@ -33,10 +38,10 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// It is not JSON.
-    #[error("The event could not be read: {0}. Nothing was done")]
+    #[error("The event could not be read: {0}. Nothing was done.")]
     Malformed(String),
     /// It is not from our stack.
-    #[error("The event is of stack {event}, but this function serves only {pinned}. Nothing was done")]
+    #[error("The event is of stack {event}, but this function serves only {pinned}. Nothing was done.")]
     ForeignStack {
         /// Whose event it is.
         event: String,
@@ -44,19 +49,19 @@ pub enum Rejected {
         pinned: String,
     },
     /// It is about something else.
-    #[error("The resource type {0} is not {RESOURCE_TYPE}, the only one this function serves. Nothing was done")]
+    #[error("The resource type {0} is not {RESOURCE_TYPE}, the only one this function serves. Nothing was done.")]
     ResourceType(String),
     /// It wants something else.
-    #[error("The request type {0} is none of Create, Update and Delete. Nothing was done")]
+    #[error("The request type {0} is none of Create, Update and Delete. Nothing was done.")]
     RequestType(String),
     /// It does not say which resource it is about, and so not whose what is made would be.
-    #[error("The event has no LogicalResourceId, which says whose the role is. Nothing was done")]
+    #[error("The event has no LogicalResourceId, which says whose the role is. Nothing was done.")]
     NoLogicalId,
     /// The properties are not valid.
-    #[error("{0} Nothing was done")]
+    #[error("{0} Nothing was done.")]
     Invalid(#[from] Invalid),
     /// The function's environment is not what the template sets.
-    #[error("{0}. Nothing was done. Deploy the function with the template of cavatica-connect")]
+    #[error("{0}. Nothing was done. Deploy the function with the template of cavatica-connect.")]
     Environment(String),
 }
 
@@ -74,14 +79,13 @@ impl Task {
         match envelope.request_type.as_str() {
             // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
             // One that does not say whose it is means nothing that can have been made.
-            "Delete" if owner.resource.is_empty() => {
-                Ok(Self::Remove(Box::new(Absent { target: None, cors_buckets: Vec::new(), owner })))
-            }
-            "Delete" => Ok(Self::Remove(Box::new(Absent {
-                target: target(envelope, &owner),
-                cors_buckets: OldProperties::read(&envelope.properties).cors_buckets,
+            "Delete" if owner.resource.is_empty() => Ok(Self::Remove(Box::new(Absent {
+                target: None,
+                cors_buckets: Vec::new(),
+                is_abandoned: false,
                 owner,
             }))),
+            "Delete" => Ok(Self::Remove(Box::new(absent(envelope, owner)))),
             "Create" | "Update" if owner.resource.is_empty() => Err(Rejected::NoLogicalId),
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
                 Err(Rejected::ResourceType(envelope.resource_type.clone()))
@@ -109,20 +113,32 @@ fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, In
     })
 }
 
+fn absent(envelope: &Envelope, owner: Owner) -> Absent {
+    let target = target(envelope, &owner);
+    let is_made_up = target.as_ref().is_some_and(|target| target.arn.is_none());
+    Absent {
+        is_abandoned: is_made_up && envelope.physical_id.as_deref() != Some(ROLE_IS_FOREIGN),
+        cors_buckets: OldProperties::read(&envelope.properties).cors_buckets,
+        target,
+        owner,
+    }
+}
+
 /// The role that a Delete means: at the physical ID, or under the name in the properties when the ID is
 /// one that CloudFormation made up for a Create that never answered.
 fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
     if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {
         return None;
     }
-    let former = OldProperties::read(&envelope.properties);
+    let mut former = OldProperties::read(&envelope.properties);
     let arn = physical_role(envelope, owner);
     let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name.clone())?;
     let beside = former.replaced().filter(|other| !other.role.is_same(&name));
-    let mut policies: Vec<PolicyName> = former.policy_name.into_iter().collect();
+    let mut policies: Vec<PolicyName> = former.policy_name.take().into_iter().collect();
     policies.push(PolicyName::from(&name));
+    let evidence = Evidence::from(&former);
     let path = arn.as_ref().map_or(former.path, |arn| arn.path.clone());
-    Some(Target { path, name, arn, beside, policies, boundary: former.permissions_boundary })
+    Some(Target { path, name, arn, beside, policies, evidence })
 }
 
 /// The role that the physical ID names, if it is one of the stack's account.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cavatica_access::owner::Tags;
 use cavatica_access::port::Action;
 use cavatica_access::request::CAVATICA_PRINCIPAL;
 use cavatica_memory::MemoryAccount;
@@ -118,6 +119,60 @@ async fn a_change_of_letter_case_keeps_its_id_whatever_goes_wrong() -> Outcome {
         let answer = only(&provider)?;
         // With the new ID CloudFormation would send a Delete for it, and IAM would take that for the role in use.
         assert_eq!(answer["PhysicalResourceId"], format!("arn:aws:iam::123456789012:role/{ROLE}"), "{answer}");
+    }
+    Ok(())
+}
+
+/// The rollback of such a Create must not fail for a role that its administrator made by the manual.
+#[tokio::test(start_paused = true)]
+async fn create_over_a_role_made_by_hand_fails_and_its_delete_succeeds() -> Outcome {
+    let provider = provider(Box::new(|_| Box::pin(async {})))?;
+    let time = Duration::from_secs(180);
+    let mut create = event("create", URL)?;
+    create["ResourceProperties"]["PermissionsBoundaryArn"] = "arn:aws:iam::123456789012:policy/Organisation".into();
+    create["ResourceProperties"]["ExternalId"] = "lab-1234".into();
+    let account = &provider.account.account;
+    account.by_hand(&cavatica_memory::wide_boundary("arn:aws:iam::123456789012:policy/Organisation".parse()?))?;
+    provider.serve(&create.to_string(), time).await?;
+    account.set_role_tags_by_hand(&ROLE.parse()?, Tags::new());
+    account.set_policy_tags_by_hand(&format!("arn:aws:iam::123456789012:policy/{ROLE}").parse()?, Tags::new());
+    let made_by_hand = account.snapshot();
+
+    provider.serve(&create.to_string(), time).await?;
+    let refused = provider.post.bodies().pop().unwrap_or_default();
+    assert!(refused["Reason"].as_str().is_some_and(|reason| reason.contains("already exists")), "{refused}");
+    let mut delete = create;
+    delete["RequestType"] = "Delete".into();
+    delete["PhysicalResourceId"] = refused["PhysicalResourceId"].clone();
+    let begun = tokio::time::Instant::now();
+    provider.serve(&delete.to_string(), time).await?;
+    let answer = provider.post.bodies().pop().unwrap_or_default();
+    assert_eq!(answer["Status"], "SUCCESS", "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "no Create is waited for that has answered");
+    assert_eq!(account.snapshot(), made_by_hand);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_rejected_event_is_answered_in_whole_sentences() -> Outcome {
+    type Change = fn(&mut Value);
+    let changes: [Change; 6] = [
+        |event| event["StackId"] = "another".into(),
+        |event| event["ResourceType"] = "Custom::Other".into(),
+        |event| event["RequestType"] = "Read".into(),
+        |event| event["LogicalResourceId"] = "".into(),
+        |event| event["ResourceProperties"]["Path"] = "no slash".into(),
+        |event| event["ResourceProperties"]["Unknown"] = "1".into(),
+    ];
+    for change in changes {
+        let provider = provider(Box::new(|_| Box::pin(async {})))?;
+        let mut event = event("create", URL)?;
+        change(&mut event);
+        provider.serve(&event.to_string(), Duration::from_secs(180)).await?;
+        let answer = only(&provider)?;
+        let reason = answer["Reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("Nothing was done.") && reason.ends_with('.') && !reason.contains(".."), "{reason}");
+        assert!(!reason.contains("done If"), "{reason}");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
+use cavatica_provider::task::ROLE_IS_FOREIGN;
 use cavatica_simulation::events::{EXTERNAL_ID, ROLE, event, text, with};
 use cavatica_tests::function::{End, Environment, Function};
 use cavatica_tests::mailbox::Mailbox;
@@ -121,9 +122,13 @@ async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_an
             Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
         let failed = answer_to(&mut function, "create").await?;
         assert!(reason(&failed).contains(&format!("{kind} {ROLE} already exists and is not this stack's")), "{failed}");
-        assert_eq!(failed["PhysicalResourceId"], arn(ROLE));
+        let id = if kind == "Role" { ROLE_IS_FOREIGN.to_owned() } else { arn(ROLE) };
+        assert_eq!(failed["PhysicalResourceId"], id);
         // CloudFormation follows a failed Create with a Delete of the ID that was answered.
-        let deleted = answer_to(&mut function, "delete").await?;
+        let mailbox = Mailbox::start().await?;
+        let mut delete = event("delete", &mailbox.response_url())?;
+        delete["PhysicalResourceId"] = json!(id);
+        let deleted = answer_in(&mut function, &mailbox, &delete).await?;
         assert_eq!(deleted["Status"], "SUCCESS", "{deleted}");
         assert_eq!(system.account().await?, before, "{role:?} {policy:?}");
         system.engine.stop().await?;
@@ -185,8 +190,8 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
     for (pointer, value, property, rule) in [
         ("/Volumes/0/BucketName", "Genomics-Lab", "Volumes[0].BucketName", "lower case letters"),
         ("/Volumes/0/Prefix", "raw/*", "Volumes[0].Prefix", "IAM would read them as patterns"),
-        ("/Volumes/0/Prefix", "s3://genomics-lab-data/raw", "Volumes[0].Prefix", "leave out s3://"),
-        ("/Volumes/0/Prefix", "genomics-lab-data/raw", "Volumes[0].Prefix", "leave out the bucket's name"),
+        ("/Volumes/0/Prefix", "s3://genomics-lab-data/raw", "Volumes[0].Prefix", "give raw"),
+        ("/Volumes/0/Prefix", "genomics-lab-data/raw", "Volumes[0].Prefix", "the prefix alone: give raw"),
         ("/PermissionsBoundaryArn", long_boundary.as_str(), "PermissionsBoundaryArn", "at most 250 characters"),
         ("/Buckets", "genomics-lab-data", "Buckets", "is not a property of Custom::CavaticaVolumeAccess"),
         ("/Volumes/0/AccessMode", "read-only", "Volumes[0].AccessMode", "ReadOnly or ReadWrite"),

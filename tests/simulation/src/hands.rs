@@ -18,9 +18,9 @@ use crate::Error;
 
 impl Player<'_> {
     /// Does what the Reason says: tags the role again.
-    pub(super) fn tag_again(&mut self) -> Result<(), Error> {
-        let arn: RoleArn = self.stack.physical_id().parse()?;
-        self.by_hand(&Change::TagRole { role: arn.name, tags: owner()?.tags() })
+    pub(super) fn tag_again(&mut self, reason: &str) -> Result<(), Error> {
+        let role: RoleName = option(reason, "--role-name").unwrap_or_default().parse()?;
+        self.by_hand(&Change::TagRole { role, tags: owner()?.tags() })
     }
 
     /// Does what the Reason says: tags the policy again.
@@ -30,10 +30,8 @@ impl Player<'_> {
             let (key, value) = pair.strip_prefix("Key=")?.split_once(",Value=")?;
             Some((key.to_owned(), value.to_owned()))
         };
-        self.by_hand(&Change::TagPolicy {
-            arn,
-            tags: reason.trim_end_matches('.').split(' ').filter_map(tag).collect(),
-        })
+        let command = reason.split('`').find(|part| part.starts_with("aws iam tag-policy")).unwrap_or_default();
+        self.by_hand(&Change::TagPolicy { arn, tags: command.split(' ').filter_map(tag).collect() })
     }
 
     /// Does what the Reason says: detaches an older policy from where somebody attached it.
@@ -203,7 +201,7 @@ impl Player<'_> {
 
 /// The value of an option in a Reason's command.
 fn option<'r>(reason: &'r str, name: &str) -> Option<&'r str> {
-    let mut words = reason.trim_end_matches('.').split(' ');
+    let mut words = reason.split([' ', '`']);
     words.find(|word| *word == name).and_then(|_| words.next())
 }
 

@@ -349,7 +349,7 @@ impl Player<'_> {
         for _ in 0..8 {
             match self.operate(operation(), &[]).await? {
                 None => return Ok(()),
-                Some(reason) if reason.contains("aws iam tag-role") => self.tag_again()?,
+                Some(reason) if reason.contains("aws iam tag-role") => self.tag_again(&reason)?,
                 Some(reason) if reason.contains("aws iam tag-policy") => self.tag_policy_again(&reason)?,
                 Some(reason) if reason.contains("aws iam detach-") => self.detach_by_hand(&reason)?,
                 Some(reason) if reason.contains("aws iam attach-") => self.attach_by_hand(&reason)?,

@@ -2,13 +2,14 @@
 //!
 //! The letters are those of the table in ARCHITECTURE.md, "Under faults".
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::cors;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Owner, TagKeys, Tags};
-use cavatica_access::port::{Carrier, Change, CorsRule};
+use cavatica_access::port::{Carrier, Change, CorsRule, Role};
 use cavatica_memory::State;
 use serde_json::Value;
 
@@ -31,6 +32,8 @@ pub struct Watch {
     expected: Expected,
     /// True if it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
     is_blind: bool,
+    /// The unique IDs of the roles that the function created, whatever tags they have now.
+    created: BTreeSet<String>,
     violations: Vec<String>,
 }
 
@@ -61,6 +64,7 @@ impl Watch {
             event: Value::Null,
             expected: Expected::Nothing,
             is_blind: false,
+            created: BTreeSet::new(),
             violations: Vec::new(),
         }
     }
@@ -88,18 +92,23 @@ impl Watch {
     pub fn foreign_hand(&mut self, state: &State) {
         self.foreign = self.others(state);
         self.kept = None;
+        self.accept_documents(state);
+    }
+
+    /// From now on a role or policy of ours may keep the document that it has: an earlier operation that failed may have
+    /// left it, or a person has tagged it again.
+    fn accept_documents(&mut self, state: &State) {
+        let ours = |tags: &Tags| self.owner.owns(tags);
+        let policies = state.policies().filter(|(_, tags, _)| ours(tags));
+        self.permissions.extend(policies.map(|(_, _, document)| document.clone()));
+        self.trusts.extend(state.roles().filter(|role| ours(&role.tags)).map(|role| role.trust.clone()));
     }
 
     /// An operation begins that goes from one request to another.
     pub fn operation(&mut self, state: &State, asked: &[&Arc<Blueprint>]) {
-        let owner = &self.owner;
-        let ours = |tags: &Tags| owner.owns(tags);
         self.permissions = asked.iter().map(|blueprint| blueprint.permissions.to_value()).collect();
         self.trusts = asked.iter().map(|blueprint| blueprint.trust.to_value()).collect();
-        // An earlier operation that failed may have left something else.
-        self.permissions
-            .extend(state.policies().filter(|(_, tags, _)| ours(tags)).map(|(_, _, document)| document.clone()));
-        self.trusts.extend(state.roles().filter(|role| ours(&role.tags)).map(|role| role.trust.clone()));
+        self.accept_documents(state);
         self.kept = match asked {
             [old, new] if old.role.is_same(&new.role) && old.policy.is_same(&new.policy) => {
                 let kept = (new.role.name.clone(), new.policy.clone());
@@ -143,7 +152,8 @@ impl Watch {
             }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
-                self.owner.owns(&role.tags).then(|| format!("(b, f) role {} is still there", role.arn.name))
+                let is_ours = self.owner.owns(&role.tags) || self.created.contains(&role.id);
+                is_ours.then(|| format!("(b, f) role {} is still there", role.arn.name))
             }),
             Expected::AllGone => self.left(state).map(|what| format!("(b, f) {what}")),
         };
@@ -165,7 +175,8 @@ impl Watch {
     /// What is left of ours, or changed of others.
     fn left(&self, state: &State) -> Option<String> {
         let rest = self.others(state);
-        let role = state.roles().find(|role| self.owner.owns(&role.tags)).map(|role| role.arn.to_string());
+        let is_ours = |role: &&Role| self.owner.owns(&role.tags) || self.created.contains(&role.id);
+        let role = state.roles().find(is_ours).map(|role| role.arn.to_string());
         let policy = || state.policies().find(|(_, tags, _)| self.owner.owns(tags)).map(|(arn, ..)| arn.to_string());
         let rule = || {
             let bucket = state.buckets().find(|(_, held)| held.cors.iter().any(|rule| self.is_our_rule(rule)))?;
@@ -185,6 +196,9 @@ impl Watch {
 
     /// A change took effect.
     pub fn saw(&mut self, change: &Change, before: &State, after: &State) {
+        if let Change::CreateRole(new) = change {
+            self.created.extend(after.role_named(new.arn.name.as_str()).map(|role| role.id.clone()));
+        }
         let broken = self
             .foreign_change(change, before)
             .or_else(|| self.too_much(after))
@@ -286,7 +300,8 @@ fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
     let rule = cors::rule(&blueprint.owner.stack, &blueprint.role.name);
     state.buckets().all(|(name, held)| {
         let is_asked = blueprint.request.volumes.iter().any(|volume| volume.bucket == *name);
-        held.cors.contains(&rule) == (is_asked && blueprint.request.configure_cors)
+        let is_wanted = is_asked && blueprint.request.configure_cors;
+        if is_wanted { cors::is_in_force(&rule, &held.cors) } else { !held.cors.contains(&rule) }
     })
 }
 

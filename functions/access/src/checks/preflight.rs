@@ -67,7 +67,7 @@ fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
         let statement = permissions::key_policy(blueprint.role.to_string(), through, access);
         Finding::reported(format!(
             "KMS key {key} is account {}'s, and only there can be seen whether its key policy lets the role in. It has to have this \
-             statement: {}",
+             statement: {}.",
             key.account(),
             serde_json::to_string(&statement).unwrap_or_default()
         ))
@@ -84,24 +84,24 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
         (Ok(_), None) => None,
         (Ok(_), Some(owner)) => Some(Finding::reported(format!(
             "Bucket {bucket} belongs to account {owner}, whose bucket policy has to allow {role} what the role's policy does; it \
-             cannot be seen from here whether it does"
+             cannot be seen from here whether it does."
         ))),
         (Err(failure), _) if failure.kind == FailureKind::NotFound => Some(Finding::fails(format!(
-            "Bucket {bucket} does not exist. Check BucketName letter by letter against the list of buckets in the S3 console"
+            "Bucket {bucket} does not exist. Check BucketName letter by letter against the list of buckets in the S3 console."
         ))),
         (Err(failure), Some(owner)) if failure.kind == FailureKind::Denied => Some(Finding::reported(format!(
             "Bucket {bucket} could not be looked at from here: if account {owner} owns it, its bucket policy has to allow {role} what \
-             the role's policy does; if not, correct BucketOwnerAccountId"
+             the role's policy does; if not, correct BucketOwnerAccountId."
         ))),
         (Err(failure), None) if failure.kind == FailureKind::Denied && !facts.is_known => {
             Some(Finding::fails(format!(
                 "Bucket {bucket} is not one that this account may use (s3:GetBucketLocation was answered with {failure}): most likely it \
              belongs to another account. Check BucketName; if another account shares it with you, set BucketOwnerAccountId to that \
              account's ID and have its owner allow {role} in the bucket policy; if it is yours, a bucket policy or your organisation \
-             forbids the function that look"
+             forbids the function that look."
             )))
         }
-        (Err(failure), _) => Some(Finding::reported(format!("Bucket {bucket} could not be checked: {failure}"))),
+        (Err(failure), _) => Some(Finding::reported(format!("Bucket {bucket} could not be checked: {failure}."))),
     }
 }
 
@@ -112,7 +112,7 @@ fn place(facts: &Facts, region: &Region) -> Option<Finding> {
         Finding::fails(format!(
             "Bucket {bucket} is in {region}, a region that accounts have to opt in to: S3's global endpoint, which Cavatica's volumes \
              use, does not serve it. Use a bucket in another region; or, if Cavatica's support confirms that it works, set Checks \
-             to Report and give the volume the endpoint s3.{region}.amazonaws.com"
+             to Report and give the volume the endpoint s3.{region}.amazonaws.com."
         ))
     })
 }
@@ -127,7 +127,7 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
         .map(|key| {
             Finding::fails(format!(
                 "KmsKeyArn {key} is in {}, but bucket {bucket} is in {region}, and S3 uses only keys of a bucket's own region: set \
-                 KmsKeyArn to the key there",
+                 KmsKeyArn to the key there.",
                 key.region()
             ))
         })
@@ -140,13 +140,13 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
         }
         Ok(None) => named.first().map(|key| {
             Finding::reported(format!(
-                "Bucket {bucket} does not encrypt new objects with {key}: that is right only if the key is named for each object"
+                "Bucket {bucket} does not encrypt new objects with {key}: that is right only if the key is named for each object."
             ))
         }),
         // Another account's is not shown.
         Err(_) if volumes.iter().any(|volume| volume.bucket_owner.is_some()) => None,
         Err(failure) => Some(Finding::reported(format!(
-            "How bucket {bucket} encrypts could not be found out ({failure}): if it is with a KMS key, KmsKeyArn has to be its ARN"
+            "How bucket {bucket} encrypts could not be found out ({failure}): if it is with a KMS key, KmsKeyArn has to be its ARN."
         ))),
     });
     findings
@@ -158,13 +158,13 @@ fn unnamed(role: &RoleArn, bucket: &BucketName, region: &Region, key: &str) -> F
     let says = format!("Bucket {bucket} encrypts new objects with the KMS key {key}, which Cavatica may not use");
     Finding::fails(if key.contains("alias/") {
         format!(
-            "{says}. It is an alias: set KmsKeyArn to what this prints: aws kms describe-key --region {region} --key-id {key} --query \
-             KeyMetadata.Arn --output text"
+            "{says}. It is an alias: set KmsKeyArn to what `aws kms describe-key --region {region} --key-id {key} --query \
+             KeyMetadata.Arn --output text` prints."
         )
     } else if key.starts_with("arn:") {
-        format!("{says}: set KmsKeyArn to {key}")
+        format!("{says}: set KmsKeyArn to {key}.")
     } else {
-        format!("{says}: set KmsKeyArn to arn:{partition}:kms:{region}:{account}:key/{key}")
+        format!("{says}: set KmsKeyArn to arn:{partition}:kms:{region}:{account}:key/{key}.")
     })
 }
 

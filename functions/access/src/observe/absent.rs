@@ -9,6 +9,7 @@ use crate::lineage::{self, Later, Lead, Lineage};
 use crate::names::{PolicyArn, PolicyName, RoleName};
 use crate::owner::{self, Owner};
 use crate::port::{Carrier, Clock, Look, Policy, ReadAccount, Role, Usage, Version};
+use crate::recognition::is_policy_without_owner;
 use crate::refusal::Refusal;
 use crate::wanted::{Absent, Present, Target};
 
@@ -27,12 +28,22 @@ pub struct Leftover {
     pub profiles: Vec<String>,
     /// The policies that serve it and are ours.
     pub policies: Vec<LeftoverPolicy>,
+    /// The policies under a name that the stack gives them that are attached to it and have no owner, if it is ours.
+    pub without_owner: Vec<PolicyArn>,
 }
 
 impl Leftover {
     /// Nothing of a role but its name.
     pub(super) fn nothing(name: RoleName) -> Self {
-        Self { name, role: None, attached: Vec::new(), inline: Vec::new(), profiles: Vec::new(), policies: Vec::new() }
+        Self {
+            name,
+            role: None,
+            attached: Vec::new(),
+            inline: Vec::new(),
+            profiles: Vec::new(),
+            policies: Vec::new(),
+            without_owner: Vec::new(),
+        }
     }
 
     /// True if there is nothing of ours to remove.
@@ -78,6 +89,8 @@ struct Found {
     is_ours: bool,
     /// The policies that serve it and are ours, of those that the target names.
     policies: Vec<Policy>,
+    /// The others that the target names, whoever made them.
+    others: Vec<Policy>,
 }
 
 /// The lists that hang on a role.
@@ -188,13 +201,14 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
                 None => self.role(&target.name).await,
             }
         };
-        let (role, mut policies) = try_join(role, self.our_policies(&candidates)).await?;
+        let (role, mut policies) = try_join(role, self.policies(&candidates)).await?;
         let known = wanted.and_then(|wanted| wanted.policy).filter(|_| !known.is_empty());
-        policies.extend(known.filter(|policy| self.owner.owns(&policy.tags)).cloned());
-        policies.retain(|policy| owner::serves(&policy.tags, &target.name));
+        policies.extend(known.cloned());
+        let serves = |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &target.name);
+        let (policies, others) = policies.into_iter().partition(serves);
         let role = role.filter(|role| target.is(role));
         let is_ours = role.as_ref().is_some_and(|role| self.owner.owns(&role.tags));
-        Ok(Found { target, role, is_ours, policies })
+        Ok(Found { target, role, is_ours, policies, others })
     }
 
     async fn orphans(&self, found: Found) -> Result<Vec<Leftover>, Refusal> {
@@ -208,11 +222,16 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// Everything about one role that should go: two further round trips at most.
     async fn leftover(&self, found: Found) -> Result<Leftover, Refusal> {
         let name = found.role.as_ref().map_or(&found.target.name, |role| &role.arn.name);
-        let serves = |policy: &Policy| owner::serves(&policy.tags, &found.target.name);
+        let serves = |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &found.target.name);
         let others = found.other_candidates(self.owner);
         let (contents, first, others) =
-            try_join3(self.contents(found.ours()), self.leftover_policies(&found.policies), self.our_policies(&others))
+            try_join3(self.contents(found.ours()), self.leftover_policies(&found.policies), self.policies(&others))
                 .await?;
+        let candidates = found.others.iter().chain(&others);
+        let without_owner = candidates
+            .filter(|policy| is_policy_without_owner(policy, &contents.attached, self.owner))
+            .map(|policy| policy.arn.clone())
+            .collect();
 
         let account = self.owner.stack.account.as_str();
         let is_seen = |arn: &PolicyArn| found.policies.iter().chain(&others).any(|policy| policy.arn.is_same(arn));
@@ -220,14 +239,22 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
             contents.attached.iter().filter(|arn| arn.account() == account && !is_seen(arn)).cloned().collect();
         let serving: Vec<_> = others.iter().filter(|policy| serves(policy)).cloned().collect();
         let late = async {
-            let mut late = self.our_policies(&unseen).await?;
+            let mut late = self.policies(&unseen).await?;
             late.retain(serves);
             self.leftover_policies(&late).await
         };
         let (second, late) = try_join(self.leftover_policies(&serving), late).await?;
         let Contents { attached, inline, profiles } = contents;
         let policies = [first, second, late].concat();
-        Ok(Leftover { name: name.clone(), role: found.role.clone(), attached, inline, profiles, policies })
+        Ok(Leftover {
+            name: name.clone(),
+            role: found.role.clone(),
+            attached,
+            inline,
+            profiles,
+            policies,
+            without_owner,
+        })
     }
 
     async fn contents(&self, ours: Option<&Role>) -> Result<Contents, Refusal> {
@@ -254,10 +281,9 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         Ok(LeftoverPolicy { policy: policy.clone(), versions, carriers, capped })
     }
 
-    /// Those of the policies that are there and ours.
-    async fn our_policies(&self, arns: &[PolicyArn]) -> Result<Vec<Policy>, Refusal> {
-        let found = try_join_all(arns.iter().map(|arn| self.policy(arn))).await?;
-        Ok(found.into_iter().flatten().filter(|policy| self.owner.owns(&policy.tags)).collect())
+    /// Those of the policies that are there.
+    async fn policies(&self, arns: &[PolicyArn]) -> Result<Vec<Policy>, Refusal> {
+        Ok(try_join_all(arns.iter().map(|arn| self.policy(arn))).await?.into_iter().flatten().collect())
     }
 }
 

@@ -1,18 +1,18 @@
 //! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where the role's
 //! name leads to the policy; elsewhere the role goes last, since only its tags do. What is not ours is left alone.
 
-use crate::names::{PolicyArn, PolicyName};
+use crate::names::PolicyName;
 use crate::observe::{Leftover, LeftoverPolicy};
-use crate::owner::{self, Owner};
+use crate::owner::Owner;
 use crate::plan::Plan;
-use crate::port::{Carrier, Change, Role};
+use crate::port::{Carrier, Change};
 use crate::refusal::Refusal;
 use crate::wanted::Absent;
 
 pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
-    let target = absent.target.as_ref().zip(leftovers.last());
-    let known = target.map(|(target, _)| target.candidates(&absent.owner)).unwrap_or_default();
+    let target = absent.target.as_ref();
+    let known = target.map(|target| target.candidates(&absent.owner)).unwrap_or_default();
     for (i, leftover) in leftovers.iter().enumerate() {
         plan.notes.extend(left_alone(&absent.owner, leftover));
         // The last one is the event's own. Its policy is found without it by a retry, which says the same names again; and
@@ -24,24 +24,22 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
             arn.name() == name.as_str() && known.iter().any(|known| known.is_same(arn))
         };
         let order = if is_own && leftover.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
+        if let (Some(role), Some(target)) = (&leftover.role, target) {
+            let evidence = &target.evidence;
+            let sign = match (is_own, &target.arn) {
+                (true, None) => None,
+                (true, Some(_)) => evidence.sign_of(role, &absent.owner),
+                (false, _) => evidence.sign_of_replaced(role, &absent.owner),
+            };
+            if let Some(sign) = sign {
+                return Err(Refusal::role_lost_tags(&role.arn.name, sign, &absent.owner));
+            }
+        }
         for stage in removal(&absent.owner, leftover, order)? {
             plan.then(stage);
         }
     }
-    if let Some((target, role)) = target.and_then(|(target, leftover)| Some((target, leftover.role.as_ref()?)))
-        && target.arn.is_some()
-        && lost_tags(role, target.boundary.as_ref(), &absent.owner)
-    {
-        return Err(Refusal::role_lost_tags(&role.arn.name, &absent.owner));
-    }
     Ok(plan)
-}
-
-/// True if a role without any owner's tag carries the very boundary that CloudFormation made for this stack: nobody
-/// else's role does.
-pub(super) fn lost_tags(role: &Role, boundary: Option<&PolicyArn>, owner: &Owner) -> bool {
-    let ours = boundary.filter(|boundary| owner.stack.names_boundary(boundary.name()));
-    !role.tags.contains_key(owner::STACK) && ours.is_some() && role.boundary.as_ref() == ours
 }
 
 /// The note about a role that is not ours.
@@ -64,6 +62,9 @@ pub(super) fn removal(owner: &Owner, leftover: &Leftover, order: Order) -> Resul
     let ours = leftover.role.as_ref().filter(|role| owner.owns(&role.tags));
     if let (Some(role), Some(profile)) = (ours, leftover.profiles.first()) {
         return Err(Refusal::in_instance_profile(&role.arn.name, profile));
+    }
+    if let (Some(role), Some(policy)) = (ours, leftover.without_owner.first()) {
+        return Err(Refusal::policy_lost_tags(policy, &role.arn.name, owner));
     }
     for policy in &leftover.policies {
         if let Some(carrier) = policy.capped.first() {

@@ -12,6 +12,7 @@ use crate::observe::ObservedState;
 use crate::owner::{self, TagKeys, Tags};
 use crate::plan::{Plan, absent};
 use crate::port::{Change, NewRole, Policy, Role};
+use crate::recognition::{Evidence, is_policy_without_owner};
 use crate::refusal::{Kind, Refusal};
 use crate::wanted::Present;
 
@@ -59,11 +60,17 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
 /// An obstacle is noted and does not stop the update; whoever remembers the leftover stays with it.
 fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
     let mut is_whole = true;
+    let evidence = [Evidence::from(&present.blueprint.request), Evidence::from(&present.former)];
     for leftover in &observed.leftovers {
         let mut leftover = leftover.clone();
         // A policy that kept its name serves the wanted role again, whatever its tag still says.
         leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
-        match absent::removal(&present.blueprint.owner, &leftover, absent::Order::RoleLast) {
+        let owner = &present.blueprint.owner;
+        let without_tags = leftover.role.as_ref().and_then(|role| {
+            let sign = evidence.iter().find_map(|evidence| evidence.sign_of_replaced(role, owner))?;
+            Some(Refusal::role_lost_tags(&role.arn.name, sign, owner))
+        });
+        match without_tags.map_or_else(|| absent::removal(owner, &leftover, absent::Order::RoleLast), Err) {
             Ok(stages) => plan.clean_up.extend(stages),
             Err(obstacle) => {
                 is_whole = false;
@@ -103,9 +110,11 @@ fn check_role_name(present: &Present, observed: &ObservedState) -> Result<(), Re
     let blueprint = &present.blueprint;
     let (wanted, request) = (&blueprint.role, &blueprint.request);
     let Some(role) = &observed.role else { return Ok(()) };
-    let boundaries = [&request.permissions_boundary, &present.former.permissions_boundary];
-    if boundaries.iter().any(|boundary| absent::lost_tags(role, boundary.as_ref(), &blueprint.owner)) {
-        return Err(Refusal::role_lost_tags(&role.arn.name, &blueprint.owner));
+    // A role that was there before its stack may have been made by the manual, with the same external ID.
+    let is_known = |evidence: &Evidence| present.is_in_place() || evidence.has_stacks_boundary(&blueprint.owner);
+    let mut evidence = [Evidence::from(request), Evidence::from(&present.former)].into_iter().filter(is_known);
+    if let Some(sign) = evidence.find_map(|evidence| evidence.sign_of(role, &blueprint.owner)) {
+        return Err(Refusal::role_lost_tags(&role.arn.name, sign, &blueprint.owner));
     }
     if !blueprint.owner.owns(&role.tags) {
         return Err(Refusal::taken(Kind::Role, role.arn.name.as_str(), &role.tags, &blueprint.owner));
@@ -131,8 +140,7 @@ fn check_policy_name(present: &Present, observed: &ObservedState) -> Result<(), 
         return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: wanted.to_string() });
     }
     let Some(policy) = &observed.policy else { return Ok(()) };
-    let is_attached = observed.attached.iter().any(|arn| arn.is_same(&policy.arn));
-    if is_attached && !policy.tags.contains_key(owner::STACK) {
+    if is_policy_without_owner(policy, &observed.attached, &blueprint.owner) {
         return Err(Refusal::policy_lost_tags(&policy.arn, &blueprint.role.name, &blueprint.owner));
     }
     if !blueprint.owner.owns(&policy.tags) {

@@ -186,8 +186,8 @@ async fn settle_all<I: Account, C: Clock>(
             (Err(Trouble::Hidden(cause) | Trouble::Passing(cause)), AtStake::Deletion | AtStake::Update) => {
                 let should = if wish.wanted.is_some() { "be there" } else { "be gone" };
                 findings.push(Finding::reported(format!(
-                    "{cause}. Look after the CORS rule {id} of bucket {bucket} by hand: it should {should} (aws s3api get-bucket-cors \
-                     --bucket {bucket} shows all of them, aws s3api put-bucket-cors replaces all of them)"
+                    "{cause} Look after the CORS rule {id} of bucket {bucket} by hand: it should {should}. `aws s3api \
+                     get-bucket-cors --bucket {bucket}` shows all rules, `aws s3api put-bucket-cors` replaces all of them."
                 )));
             }
         }

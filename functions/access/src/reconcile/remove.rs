@@ -18,7 +18,7 @@ pub async fn remove<I: Account, C: Clock>(context: &Context<'_, I, C>, absent: &
     let mut done = remove_now(context, absent).await?;
     let mut quiet = Duration::ZERO;
     let reserve = if absent.cors_buckets.is_empty() { FOR_ONE_LOOK } else { FOR_ONE_LOOK + FOR_CORS_RULES };
-    while absent.is_abandoned() && quiet < UNTIL_QUIET && context.clock.remaining() > reserve {
+    while absent.is_abandoned && quiet < UNTIL_QUIET && context.clock.remaining() > reserve {
         let before = context.clock.remaining();
         context.clock.sleep(BETWEEN_LOOKS).await;
         let more = remove_now(context, absent).await?;

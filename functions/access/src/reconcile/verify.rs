@@ -34,7 +34,7 @@ pub(super) async fn verify<I: ReadAccount, C: Clock>(
         return match answers {
             Ok(verdicts) => verification::judge(blueprint, &verdicts.concat()),
             Err(failure) => vec![Finding::reported(format!(
-                "What role {} may do could not be asked of IAM's simulator: {failure}",
+                "What role {} may do could not be asked of IAM's simulator: {failure}.",
                 blueprint.role.name
             ))],
         };

@@ -8,6 +8,7 @@ use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
 use cavatica_access::plan::Plan;
+use cavatica_access::recognition::Evidence;
 use cavatica_access::reconcile::{self, Context, Done};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties, Request};
@@ -115,14 +116,21 @@ pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<d
 
 /// What a Delete of a role wants.
 pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
-    let name: RoleName = role.parse()?;
-    let arn: RoleArn = role_arn(role).parse()?;
-    let policies = vec![(&name).into()];
-    let boundary = Some(BOUNDARY.parse()?);
+    delete_of(&properties(role))
+}
+
+/// What a Delete with these properties wants.
+pub fn delete_of(properties: &Value) -> Result<Absent, Box<dyn std::error::Error>> {
+    let old = OldProperties::read(properties);
+    let evidence = Evidence::from(&old);
+    let name: RoleName = old.role_name.ok_or("no RoleName")?;
+    let arn: RoleArn = role_arn(name.as_str()).parse()?;
+    let policies = old.policy_name.into_iter().chain([(&name).into()]).collect();
     Ok(Absent {
         owner: owner()?,
-        target: Some(Target { name, arn: Some(arn), beside: None, path: Default::default(), policies, boundary }),
+        target: Some(Target { name, arn: Some(arn), beside: None, path: Default::default(), policies, evidence }),
         cors_buckets: vec!["my-bucket".parse()?],
+        is_abandoned: false,
     })
 }
 

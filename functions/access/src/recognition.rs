@@ -1,0 +1,136 @@
+//! Recognizes a role or policy of this stack after somebody removed its owner tags.
+//!
+//! Nothing is changed on this evidence: the event fails, and its Reason names the command that tags the role or policy
+//! again. Without it a Delete would answer `SUCCESS` while Cavatica keeps its access.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::names::{PolicyArn, RoleArn};
+use crate::owner::{self, Owner, Tags};
+use crate::port::{Policy, Role};
+use crate::request::{ExternalId, OldProperties, Request};
+
+/// Properties that nobody else's role has together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The permissions boundary.
+    pub boundary: Option<PolicyArn>,
+    /// The trusted principal.
+    pub principal: Option<RoleArn>,
+    /// The external ID in the trust policy.
+    pub external_id: Option<ExternalId>,
+}
+
+impl Evidence {
+    /// The sign by which a role without an owner, at the physical ID of the stack, is the stack's.
+    #[must_use]
+    pub fn sign_of(&self, role: &Role, owner: &Owner) -> Option<Sign> {
+        if !has_no_other_owner(&role.tags, owner) || role.boundary != self.boundary {
+            None
+        } else if self.has_stacks_boundary(owner) {
+            Some(Sign::Boundary)
+        } else {
+            self.is_trusted(role, |principal, external_id| principal && external_id).then_some(Sign::ExternalId)
+        }
+    }
+
+    /// The same for a role that the tags of the stack's role note as replaced: an older request may have had another
+    /// boundary, and another principal or external ID.
+    #[must_use]
+    pub fn sign_of_replaced(&self, role: &Role, owner: &Owner) -> Option<Sign> {
+        let is_noted = || {
+            has_no_other_owner(&role.tags, owner)
+                && (role.boundary.as_ref().is_some_and(|boundary| owner.stack.names_boundary(boundary.name()))
+                    || self.is_trusted(role, |principal, external_id| principal || external_id))
+        };
+        self.sign_of(role, owner).or_else(|| is_noted().then_some(Sign::Replaced))
+    }
+
+    /// True if the boundary is the one that CloudFormation made for the stack.
+    #[must_use]
+    pub fn has_stacks_boundary(&self, owner: &Owner) -> bool {
+        self.boundary.as_ref().is_some_and(|boundary| owner.stack.names_boundary(boundary.name()))
+    }
+
+    /// True if a statement of the role's trust policy passes: it is asked whether the statement names the principal and
+    /// the external ID.
+    fn is_trusted(&self, role: &Role, passes: impl Fn(bool, bool) -> bool) -> bool {
+        let statements = match &role.trust["Statement"] {
+            Value::Array(statements) => statements.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        statements.iter().filter(|statement| statement["Effect"] == "Allow").any(|statement| {
+            let principal =
+                self.principal.as_ref().is_some_and(|it| contains(&statement["Principal"], &it.to_string()));
+            let external_id =
+                self.external_id.as_ref().is_some_and(|it| contains(&statement["Condition"], it.as_str()));
+            passes(principal, external_id)
+        })
+    }
+}
+
+/// The reason why a role without an owner is taken for the stack's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It has the boundary that CloudFormation made for the stack.
+    Boundary,
+    /// It has the requested boundary, and trusts Cavatica with the stack's external ID.
+    ExternalId,
+    /// The stack's role replaced it, and its boundary or its trust policy is one of the stack's.
+    Replaced,
+}
+
+impl fmt::Display for Sign {
+    /// As the end of a sentence about the role.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boundary => "has this stack's permissions boundary",
+            Self::ExternalId => "trusts Cavatica with this stack's external ID",
+            Self::Replaced => "was replaced by this stack's role and has its boundary or trust policy",
+        })
+    }
+}
+
+impl From<&Request> for Evidence {
+    fn from(request: &Request) -> Self {
+        Self {
+            boundary: request.permissions_boundary.clone(),
+            principal: Some(request.trusted_principal.clone()),
+            external_id: request.external_id.clone(),
+        }
+    }
+}
+
+impl From<&OldProperties> for Evidence {
+    fn from(properties: &OldProperties) -> Self {
+        Self {
+            boundary: properties.permissions_boundary.clone(),
+            principal: properties.trusted_principal.clone(),
+            external_id: properties.external_id.clone(),
+        }
+    }
+}
+
+/// True if a policy that is attached to a role of ours, under the name that the stack gives it, has no owner.
+#[must_use]
+pub fn is_policy_without_owner(policy: &Policy, attached: &[PolicyArn], owner: &Owner) -> bool {
+    has_no_other_owner(&policy.tags, owner) && attached.iter().any(|arn| arn.is_same(&policy.arn))
+}
+
+/// True if an owner tag is missing, and those that are left name nobody else.
+fn has_no_other_owner(tags: &Tags, owner: &Owner) -> bool {
+    let is_ours = |key: &str, ours: &str| tags.get(key).is_none_or(|value| value == ours);
+    !owner.owns(tags) && is_ours(owner::STACK, owner.stack.as_str()) && is_ours(owner::RESOURCE, &owner.resource)
+}
+
+/// True if a text is one of the values within a JSON value.
+fn contains(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(value) => value == text,
+        Value::Array(values) => values.iter().any(|value| contains(value, text)),
+        Value::Object(values) => values.values().any(|value| contains(value, text)),
+        _ => false,
+    }
+}
