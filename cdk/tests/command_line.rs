@@ -142,7 +142,7 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
         (&["documents", "--bucket", "My-Bucket"], "lower case letters"),
         (&["documents", "--bucket", "my-bucket", "--prefix", "a*"], "IAM would read them as patterns"),
         (&["documents", "--bucket", "my-bucket", "--prefix", "s3://my-bucket/raw"], "give raw"),
-        (&["documents", "--volume", "my-bucket/arn:aws:s3:::my-bucket/a"], "leave out the ARN"),
+        (&["documents", "--volume", "my-bucket/arn:aws:s3:::my-bucket/a"], "give a"),
         (&["documents", "--operator", "--bucket", "my-bucket"], "cannot be used with"),
         (&["documents", "--bucket", "my-bucket", "--access", "readonly"], "read-only, read-write"),
         (&["documents", "--bucket", "my-bucket", "--external-id", "12345"], "6 to 1224 characters"),
@@ -187,14 +187,17 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
     assert!(drifted.status.code() == Some(3) && stderr(&drifted).contains("cargo connect synth --out"));
     for (arguments, said) in [
         (many, "fewer volumes at once"),
-        (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "leave out the bucket's name"),
+        (vec!["documents", "--bucket", "my-bucket", "--prefix", "my-bucket/raw"], "the prefix alone: give raw"),
         (vec!["documents", "--operator", "--stack-name", "*"], "cannot be a stack's name"),
         (launch("https://example.org/k", "BucketName=my-bucket"), "not the https address of an object in S3"),
         (
             vec!["publish", "--bucket", "releases", "--regions", "us-east-1,eu-west-1"],
             "--bucket is for a single region",
         ),
-        (vec!["publish", "--bucket-prefix", "Releases", "--regions", "us-east-1"], "\"Releases-us-east-1\" cannot be"),
+        (
+            vec!["publish", "--bucket-prefix", "Releases", "--regions", "us-east-1"],
+            "\"Releases-ACCOUNT-us-east-1-an\" cannot be",
+        ),
         (vec!["publish", "--bucket-prefix", "our.org", "--regions", "us-east-1"], "without dots"),
         (
             vec![
@@ -242,7 +245,7 @@ fn a_launch_url_is_one_line_that_opens_the_consoles_form() -> Outcome {
     assert_eq!(
         before,
         "https://eu-central-1.console.aws.amazon.com/cloudformation/home?region=eu-central-1#/stacks/create/review\
-         ?templateURL=https%3A%2F%2Fb.s3.amazonaws.com%2Fk.yaml"
+         ?templateURL=https%3A%2F%2Fbkt.s3.amazonaws.com%2Fk.yaml"
     );
     assert_eq!(&after[6..], "&param_BucketName=my-bucket&param_Prefix=raw%20data\n");
     assert_ne!(stdout(&run(&arguments)?), stdout(&run(&arguments)?), "a second launch makes another stack");

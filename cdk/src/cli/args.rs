@@ -76,8 +76,8 @@ pub enum Command {
     /// Create or update a stack, after showing what would change
     ///
     /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket of
-    /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION. What is not given on an update
-    /// stays as the stack has it.
+    /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the account
+    /// can own. What is not given on an update stays as the stack has it.
     Deploy(DeployArgs),
     /// Delete a stack, and prove that nothing of it is left
     Destroy(DestroyArgs),

@@ -188,7 +188,8 @@ impl Deploy<'_> {
             Some(zip) => zip,
             None => built(self.console).await?,
         };
-        let place = assets::place(&clients.account, clients.region);
+        let naming = assets::naming(&clients.account, clients.region, self.args.assets_bucket.as_ref());
+        let place = naming.choose(&clients.account).await?;
         let template = code::template_of(&asset, &place);
         let at = TemplateAt::Body(template.to_yaml());
         Ok(Source { template, at, code: Some((asset, place)) })

@@ -16,6 +16,7 @@ use crate::deploy::follow::KnownEvents;
 use crate::deploy::remains::{Part, State, deletion_without_function, parts, states};
 use crate::deploy::remedy::remedy;
 use crate::deploy::standing::{Stack, Way};
+use crate::publish::Place;
 
 /// The step that comes first, or files stay behind that nobody can read.
 const BEFORE: &str = "In Cavatica, deactivate the volume first, delete the files imported from it, and delete the volume: afterwards \
@@ -150,10 +151,15 @@ impl Destroy<'_> {
         let parts = |count: usize| if count == 1 { "1 part".to_owned() } else { format!("{count} parts") };
         match (left, unseen) {
             (0, 0) => Ok(Exit::Done),
-            (left, 0) => Err(DestroyError::NotAllGone(format!("{} of it still exist", parts(left))).into()),
+            (left, 0) => Err(DestroyError::NotAllGone(format!(
+                "{} of it still {}",
+                parts(left),
+                if left == 1 { "exists" } else { "exist" }
+            ))
+            .into()),
             (0, unseen) => Err(DestroyError::NotAllGone(format!("{} could not be looked for", parts(unseen))).into()),
             (left, unseen) => Err(DestroyError::NotAllGone(format!(
-                "{} of it still exist and {} could not be looked for",
+                "still there of it: {}; not looked for: {}",
                 parts(left),
                 parts(unseen)
             ))
@@ -244,13 +250,28 @@ impl Destroy<'_> {
         Ok(())
     }
 
-    /// Removes the bucket for the function's code if the user wants that, and nothing else may use it.
+    /// Removes the buckets for the function's code if the user wants that, and nothing else may use them.
     async fn offer_assets(&self, clients: &RegionClients) -> Result<(), Failure> {
+        let naming = assets::naming(&clients.account, clients.region, self.args.assets_bucket.as_ref());
+        for place in naming.candidates(&clients.account.id) {
+            self.offer_bucket(clients, &place).await?;
+        }
+        Ok(())
+    }
+
+    async fn offer_bucket(&self, clients: &RegionClients, place: &Place) -> Result<(), Failure> {
         let Self { args, console, .. } = *self;
-        let place = assets::place(&clients.account, clients.region);
         let bucket = &place.bucket;
-        match assets::state(&clients.account, &place).await? {
+        match assets::state(&clients.account, place).await? {
             BucketState::Absent => return Ok(()),
+            BucketState::Closed => {
+                if args.assets {
+                    console.say(&format!(
+                        "Bucket {bucket} stays: it belongs to another account, or these credentials may not look at it."
+                    ));
+                }
+                return Ok(());
+            }
             BucketState::Shared(key) => {
                 console.say(&format!(
                     "Bucket {bucket} stays: it has {key}, or an earlier version of it, which is none of cavatica-connect's."
@@ -266,7 +287,7 @@ impl Destroy<'_> {
         }
         let question = format!("Remove bucket {bucket} too? It has the function's code, and no stack here uses it.");
         if args.assets || !args.yes && console.ask(&question).await? {
-            assets::remove(&clients.account, &place).await?;
+            assets::remove(&clients.account, place).await?;
             console.holds(&format!("bucket {bucket} is gone"));
         } else {
             let command = clients.account.invocation.command(&["destroy", "--assets"], Some(clients.region));

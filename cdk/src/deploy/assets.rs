@@ -2,16 +2,29 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersion};
+use cavatica_access::volume::BucketName;
 
 use super::client::{StackError, Stacks};
 use super::standing::Kind;
 use crate::account::{Account, AwsError, Call};
+use crate::publish::naming::BucketNaming;
 use crate::publish::{FOLDER, Place};
 
-/// The bucket's place.
+/// Beginning of the bucket's name.
+const PREFIX: &str = "cavatica-connect-assets";
+
+/// Returns the bucket's naming: the name that the user chose, or the account's own.
 #[must_use]
-pub fn place(account: &Account, region: &str) -> Place {
-    Place { bucket: format!("cavatica-connect-assets-{}-{region}", account.id), region: region.to_owned() }
+pub fn naming(account: &Account, region: &str, chosen: Option<&BucketName>) -> BucketNaming {
+    let region = region.to_owned();
+    match chosen {
+        Some(bucket) => BucketNaming::Chosen(Place { region, bucket: bucket.to_string() }),
+        None => {
+            // Earlier releases made this one.
+            let global = format!("{PREFIX}-{}-{region}", account.id);
+            BucketNaming::Prefixed { region, prefix: PREFIX.to_owned(), global }
+        }
+    }
 }
 
 /// The state of the bucket.
@@ -19,6 +32,8 @@ pub fn place(account: &Account, region: &str) -> Place {
 pub enum State {
     /// There is none.
     Absent,
+    /// It belongs to another account, or the credentials may not look at it.
+    Closed,
     /// Something else is in it, or was and can still be restored, such as this key.
     Shared(String),
     /// Only code and templates are in it.
@@ -32,6 +47,7 @@ pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> 
     if let Err(error) = s3.head_bucket().bucket(bucket).expected_bucket_owner(owner).send().await {
         return match error.raw_response().map(|response| response.status().as_u16()) {
             Some(404) => Ok(State::Absent),
+            Some(403) => Ok(State::Closed),
             _ => Err(call(account, place, "look at", "s3:ListBucket").failed(error)),
         };
     }

@@ -270,7 +270,7 @@ async fn a_destroyed_stack_is_shown_to_be_gone_and_what_is_left_is_named() -> Ou
 
 #[tokio::test]
 async fn the_bucket_for_the_code_goes_with_the_last_stack_if_that_is_wanted_and_only_then() -> Outcome {
-    const ASSETS: &str = "cavatica-connect-assets-123456789012-us-east-1";
+    const ASSETS: &str = "cavatica-connect-assets-123456789012-us-east-1-an";
     let operator = Operator::start().await?;
     let s3 = operator.publisher.s3("us-east-1");
     let is_there = async || s3.head_bucket().bucket(ASSETS).send().await.is_ok();
@@ -646,7 +646,7 @@ async fn a_signal_at_each_phase_says_what_is_so() -> Outcome {
     let create = ["deploy", "--zip", &operator.zip, "--bucket", BUCKET, "--yes"];
     let zip_key = {
         let digest = cavatica_connect::release::zip::Asset::from_zip(std::fs::read(&operator.zip)?);
-        format!("PUT /cavatica-connect-assets-123456789012-us-east-1/{}", digest.key)
+        format!("PUT /cavatica-connect-assets-123456789012-us-east-1-an/{}", digest.key)
     };
     let withdrawn = "The change set was withdrawn; nothing was changed.";
     for (call, expected) in [
@@ -671,6 +671,30 @@ async fn a_signal_at_each_phase_says_what_is_so() -> Outcome {
         expect(&output, 130, &[expected]).map_err(|error| format!("{call}: {error}"))?;
         assert_eq!(operator.status(STACK).await?.as_deref(), Some("CREATE_COMPLETE"), "{call}");
     }
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_code_goes_into_the_bucket_that_is_chosen_or_that_an_earlier_release_created() -> Outcome {
+    const OWN: &str = "cavatica-connect-assets-123456789012-us-east-1-an";
+    const EARLIER: &str = "cavatica-connect-assets-123456789012-us-east-1";
+    let operator = Operator::start().await?;
+    let s3 = operator.publisher.s3("us-east-1");
+    let is_there = async |bucket: &str| s3.head_bucket().bucket(bucket).send().await.is_ok();
+    operator.deployed(&["--bucket", BUCKET, "--stack-name", "chosen", "--assets-bucket", "code-of-the-lab"]).await?;
+    assert!(is_there("code-of-the-lab").await && !is_there(OWN).await);
+    operator.publisher.make_bucket(EARLIER, "us-east-1").await?;
+    operator.deployed(&["--bucket", BUCKET, "--stack-name", "earlier"]).await?;
+    assert!(!is_there(OWN).await, "the bucket of before holds the code");
+
+    for stack in ["chosen", "earlier"] {
+        expect(&operator.run(&["destroy", "--yes", "--stack-name", stack]).await?, 0, &[])?;
+    }
+    expect(&operator.run(&["destroy", "--yes", "--assets"]).await?, 0, &[EARLIER, "is gone"])?;
+    assert!(!is_there(EARLIER).await && is_there("code-of-the-lab").await);
+    let chosen = ["destroy", "--yes", "--assets", "--assets-bucket", "code-of-the-lab"];
+    expect(&operator.run(&chosen).await?, 0, &["bucket code-of-the-lab is gone"])?;
     operator.publisher.engine.stop().await?;
     Ok(())
 }

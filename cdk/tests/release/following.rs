@@ -73,7 +73,7 @@ async fn a_lost_answer_starts_no_second_operation() -> Outcome {
         let left = operator.cloudformation().list_change_sets().stack_name(STACK).send().await?;
         assert!(left.summaries().len() <= 1, "{action} {times}: {left:?}");
         let aws = FaultyAws::start(operator.publisher.engine.url()).await?;
-        aws.spoil("DeleteStack", 0, 4, Fault::AnswerLost);
+        aws.spoil("DeleteStack", 0, 1, Fault::AnswerLost);
         let output = operator.run_through(&aws, &["destroy", "--yes"]).await?;
         expect(&output, 0, &["DELETE_COMPLETE"]).map_err(|error| format!("DeleteStack: {error}"))?;
     }

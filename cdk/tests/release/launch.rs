@@ -6,13 +6,13 @@ use std::process::Output;
 use cavatica_connect::publish::versions;
 use cavatica_local::workspace::Workspace;
 
-use crate::publisher::{Outcome, Publisher, REGIONS, said};
+use crate::publisher::{Outcome, Publisher, REGIONS, bucket, said};
 
 #[tokio::test]
 async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome {
     let publisher = Publisher::start().await?;
     assert!(publisher.publish(&["--create-buckets"]).await?.status.success());
-    let list = |region: &str| format!("https://releases-{region}.s3.{region}.amazonaws.com/{}", versions::KEY);
+    let list = |region: &str| format!("https://{}.s3.{region}.amazonaws.com/{}", bucket(region), versions::KEY);
     let file = publisher.folder.path().join("versions.json");
     std::fs::write(&file, publisher.versions("us-east-1").await?.to_json())?;
     let (list_here, file) = (list("us-east-1"), file.display().to_string());
@@ -29,7 +29,7 @@ async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome 
         let output = launch(arguments).await?;
         let link = String::from_utf8(output.stdout.clone())?;
         let template =
-            format!("templateURL=https%3A%2F%2Freleases-{region}.s3.{region}.amazonaws.com%2Fcavatica-connect%2F");
+            format!("templateURL=https%3A%2F%2F{}.s3.{region}.amazonaws.com%2Fcavatica-connect%2F", bucket(region));
         assert!(
             link.starts_with(&format!("https://{region}.console")) && link.contains(&template),
             "{}",
@@ -47,7 +47,7 @@ async fn a_link_is_made_from_the_list_of_the_region_that_it_is_for() -> Outcome 
             "is not published in eu-west-2: take ap-southeast-2 or".to_owned(),
         ),
         (&["--release", &list_here, "--version", "0.2.0"], "there is no release 0.2.0 in it: it has 0.1.0".to_owned()),
-        (&["--release", &list("us-west-2")], "there is no object at https://releases-us-west-2.s3".to_owned()),
+        (&["--release", &list("us-west-2")], format!("there is no object at https://{}.s3", bucket("us-west-2"))),
         (&["--release", "nowhere/versions.json"], "cannot read nowhere/versions.json".to_owned()),
     ] {
         let output = launch(arguments).await?;
@@ -74,10 +74,9 @@ async fn a_list_that_differs_from_the_given_one_is_not_followed() -> Outcome {
         release.buckets.insert("eu-west-1".to_owned(), "their-bucket".to_owned());
     }
     let s3 = publisher.s3("eu-west-1");
-    let put =
-        s3.put_object().bucket("releases-eu-west-1").key(versions::KEY).body(theirs.to_json().into_bytes().into());
+    let put = s3.put_object().bucket(bucket("eu-west-1")).key(versions::KEY).body(theirs.to_json().into_bytes().into());
     put.send().await?;
-    let list = format!("https://releases-us-east-1.s3.us-east-1.amazonaws.com/{}", versions::KEY);
+    let list = format!("https://{}.s3.us-east-1.amazonaws.com/{}", bucket("us-east-1"), versions::KEY);
     let output = publisher.connect(&["launch-url", "--release", &list, "--region", "eu-west-1"]).output().await?;
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     assert!(said(&output).contains("does not have release 0.1.0 as the given list has it"), "{}", said(&output));
@@ -138,7 +137,7 @@ async fn the_page_of_a_release_is_the_one_that_is_published_beside_its_templates
     for region in REGIONS {
         let listed = publisher.versions(region).await?;
         let file = listed.releases[0].file("launch.html").ok_or("no page in the list")?;
-        let call = publisher.s3(region).get_object().bucket(format!("releases-{region}")).key(&file.key);
+        let call = publisher.s3(region).get_object().bucket(bucket(region)).key(&file.key);
         let object = call.send().await?;
         assert_eq!(object.content_type(), Some("text/html; charset=utf-8"));
         assert_eq!(object.body.collect().await?.to_vec(), page, "{region}");

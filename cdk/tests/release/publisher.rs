@@ -100,17 +100,21 @@ impl Publisher {
 
     /// The places in which the command publishes it.
     pub fn places(&self) -> Vec<Place> {
-        let place = |region: &&str| Place { region: (*region).to_owned(), bucket: format!("releases-{region}") };
+        let place = |region: &&str| Place { region: (*region).to_owned(), bucket: bucket(region) };
         let mut places: Vec<_> = REGIONS.iter().map(place).collect();
         places.sort_by(|one, other| one.region.cmp(&other.region));
         places
     }
 
     pub async fn versions(&self, region: &str) -> Result<Versions, Box<dyn Error>> {
-        let bucket = format!("releases-{region}");
-        let object = self.s3(region).get_object().bucket(bucket).key(versions::KEY).send().await?;
+        let object = self.s3(region).get_object().bucket(bucket(region)).key(versions::KEY).send().await?;
         Ok(Versions::read(&object.body.collect().await?.to_vec())?)
     }
+}
+
+/// The bucket that `publish --bucket-prefix releases` creates for the engine's account.
+pub fn bucket(region: &str) -> String {
+    format!("releases-123456789012-{region}-an")
 }
 
 pub fn said(output: &Output) -> String {

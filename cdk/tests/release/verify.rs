@@ -15,7 +15,7 @@ use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
 use serde_json::Value;
 
-use crate::publisher::{Outcome, Publisher, lambda, said};
+use crate::publisher::{Outcome, Publisher, bucket, lambda, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
@@ -32,7 +32,7 @@ async fn published() -> Result<Publisher, Box<dyn Error>> {
 }
 
 fn list() -> String {
-    format!("https://releases-us-east-1.s3.us-east-1.amazonaws.com/{}", versions::KEY)
+    format!("https://{}.s3.us-east-1.amazonaws.com/{}", bucket("us-east-1"), versions::KEY)
 }
 
 /// Creates the stack that a link opens, as an administrator who changes nothing would; returns its ID.

@@ -11,6 +11,7 @@ use crate::launch::form::Form;
 use crate::launch::source::ListAt;
 use crate::publish::Place;
 use crate::publish::audience::Audience;
+use crate::publish::naming::BucketNaming;
 use crate::publish::plan::Wish;
 use crate::regions;
 use crate::verify::deployed::Target;
@@ -34,7 +35,8 @@ pub struct PublishArgs {
     /// Folder that `package` wrote [default: package in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     pub package: Option<PathBuf>,
-    /// Beginning of the buckets' names: that of a region is PREFIX-REGION
+    /// Beginning of the buckets' names: a new bucket is PREFIX-ACCOUNT-REGION-an, which only your account can own; where your
+    /// account has none of that name but has PREFIX-REGION, that one is used
     #[arg(long, value_name = "PREFIX")]
     bucket_prefix: Option<String>,
     /// Name of the bucket, for a single region
@@ -148,30 +150,36 @@ pub enum PlacesError {
 }
 
 impl PublishArgs {
-    /// The bucket of each region, every region once.
-    pub fn places(&self) -> Result<Vec<Place>, PlacesError> {
+    /// The naming of the bucket of each region, every region once.
+    pub fn buckets(&self) -> Result<Vec<BucketNaming>, PlacesError> {
         let mut regions: Vec<_> = self.regions.clone();
         regions.sort_unstable();
         regions.dedup();
         if self.bucket.is_some() && regions.len() > 1 {
             return Err(PlacesError::OneBucket(regions.len()));
         }
-        let prefix = self.bucket_prefix.as_deref().unwrap_or_default();
-        let name = |region: &str| self.bucket.clone().unwrap_or_else(|| format!("{prefix}-{region}"));
-        let place = |region: &&str| {
-            let name = name(region);
-            let rule = match name.parse::<BucketName>() {
-                Err(rule) => Some(rule),
-                // The certificate of S3 covers no further dot.
-                Ok(_) if name.contains('.') => Some("without dots, so that its address can be read over https"),
-                Ok(_) => None,
-            };
-            match rule {
-                Some(rule) => Err(PlacesError::Name { name, rule }),
-                None => Ok(Place { region: (*region).to_owned(), bucket: name }),
+        let naming = |region: &&str| match (&self.bucket, &self.bucket_prefix) {
+            (Some(bucket), _) => BucketNaming::Chosen(Place { region: (*region).to_owned(), bucket: bucket.clone() }),
+            (None, prefix) => {
+                let prefix = prefix.clone().unwrap_or_default();
+                let global = format!("{prefix}-{region}");
+                BucketNaming::Prefixed { region: (*region).to_owned(), prefix, global }
             }
         };
-        regions.iter().map(place).collect()
+        let namings: Vec<_> = regions.iter().map(naming).collect();
+        // The names of every account are as long.
+        const SOME_ACCOUNT: &str = "123456789012";
+        for place in namings.iter().flat_map(|naming| naming.candidates(SOME_ACCOUNT)) {
+            let name = place.bucket;
+            let rule = match name.parse::<BucketName>() {
+                Err(rule) => rule,
+                // The certificate of S3 covers no further dot.
+                Ok(_) if name.contains('.') => "without dots, so that its address can be read over https",
+                Ok(_) => continue,
+            };
+            return Err(PlacesError::Name { name: name.replace(SOME_ACCOUNT, "ACCOUNT"), rule });
+        }
+        Ok(namings)
     }
 
     /// The wishes for the buckets.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use cavatica_access::volume::BucketName;
 use clap::{Args, ValueEnum};
 
 use super::{Mode, pair, ruled, typed, typed_prefix};
@@ -49,6 +50,9 @@ pub struct DeployArgs {
     /// The code.
     #[command(flatten)]
     pub code: CodeArgs,
+    /// Bucket for the function's code, in place of the account's own; it is created if there is none of this name
+    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, conflicts_with_all = ["release", "native"])]
+    pub assets_bucket: Option<BucketName>,
     /// Deploy the template without a function
     #[arg(long, conflicts_with = "zip")]
     pub native: bool,
@@ -78,6 +82,9 @@ pub struct DestroyArgs {
     /// Remove the bucket too that `deploy` made for the function's code, if no other stack here may use it
     #[arg(long)]
     pub assets: bool,
+    /// Name of that bucket, if `deploy` was given one
+    #[arg(long, value_name = "BUCKET", value_parser = ruled::<BucketName>, requires = "assets")]
+    pub assets_bucket: Option<BucketName>,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,
