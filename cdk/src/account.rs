@@ -10,6 +10,7 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use cavatica_aws::AwsAccount;
 
 pub use self::connection::AwsConnection;
@@ -121,6 +122,28 @@ impl Account {
         aws_sdk_s3::Client::new(&self.within(region))
     }
 
+    /// Client of S3 Control in a region.
+    #[must_use]
+    pub fn s3_control(&self, region: &str) -> aws_sdk_s3control::Client {
+        let config = aws_sdk_s3control::config::Builder::from(&self.within(region));
+        let config = match self.config.endpoint_url() {
+            Some(url) => config.endpoint_resolver(GivenEndpoint(url.to_owned())),
+            None => config,
+        };
+        aws_sdk_s3control::Client::from_conf(config.build())
+    }
+
+    /// Returns the bytes of an object, if there is one, as anybody reads it: without credentials.
+    ///
+    /// # Errors
+    ///
+    /// No answer and a denial.
+    pub async fn read_without_credentials(&self, address: &Address) -> Result<Option<Vec<u8>>, AwsError> {
+        let mut config = self.config.to_builder();
+        config.set_credentials_provider(None);
+        read(config.build(), address, &self.invocation.sign_in()).await
+    }
+
     /// Client of CloudFormation in a region.
     #[must_use]
     pub fn cloudformation(&self, region: &str) -> aws_sdk_cloudformation::Client {
@@ -153,6 +176,16 @@ impl Account {
 
     fn within(&self, region: &str) -> SdkConfig {
         self.config.to_builder().region(Region::new(region.to_owned())).build()
+    }
+}
+
+/// An endpoint as it is. The SDK of S3 Control would put the account's ID before the host, which an IP address cannot have.
+#[derive(Debug)]
+struct GivenEndpoint(String);
+
+impl ResolveEndpoint for GivenEndpoint {
+    fn resolve_endpoint<'a>(&'a self, _: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
     }
 }
 

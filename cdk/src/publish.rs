@@ -15,6 +15,7 @@
 pub mod audience;
 pub mod bucket;
 pub mod carry_out;
+pub mod naming;
 pub mod plan;
 pub mod versions;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cavatica_local::workspace::{Workspace, WorkspaceError};
+use futures_util::future::try_join_all;
 
 use super::stack::print_caller;
 use crate::account::{Account, AwsConnection};
@@ -12,6 +13,7 @@ use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::page;
 use crate::publish::carry_out::{self, News};
+use crate::publish::naming::BucketNaming;
 use crate::publish::plan::{Obstacle, Plan};
 use crate::publish::{Place, Publication, versions};
 use crate::release::package::{FOLDER, Package};
@@ -25,6 +27,9 @@ enum PublishError {
     /// Something stands in the way.
     #[error("nothing was written: {0}")]
     Obstacles(Obstacles),
+    /// The account stands in the way.
+    #[error("nothing was written: {0}")]
+    Account(Obstacle),
     /// Buckets could not be made or opened.
     #[error("no release was written, since its templates name all buckets and not all of them are ready: {0}")]
     Buckets(Obstacles),
@@ -50,12 +55,29 @@ fn progress(done: usize, all: usize) -> String {
     }
 }
 
+/// What was done in a region. It is called published after it was read as anybody reads it.
+fn written_sentence(count: usize, is_public: bool) -> String {
+    let written = match count {
+        0 => "all objects were there".to_owned(),
+        1 => "1 object written".to_owned(),
+        count => format!("{count} objects written"),
+    };
+    if is_public { format!("published: {written}, and read without credentials") } else { written }
+}
+
 /// Obstacles, each with its region.
 #[derive(Debug)]
 struct Obstacles(Vec<(String, Obstacle)>);
 
 impl std::fmt::Display for Obstacles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What stands in the way everywhere is said once.
+        if let [(_, first), rest @ ..] = self.0.as_slice()
+            && !rest.is_empty()
+            && rest.iter().all(|(_, obstacle)| obstacle == first)
+        {
+            return write!(f, "{first}");
+        }
         let all: Vec<_> = self.0.iter().map(|(region, obstacle)| format!("{region}: {obstacle}")).collect();
         match all.as_slice() {
             [one] => f.write_str(one),
@@ -74,13 +96,12 @@ impl Obstacles {
 }
 
 pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
-    let places = args.places().map_err(|error| Failure::new(Exit::Usage, error))?;
+    let buckets = args.buckets().map_err(|error| Failure::new(Exit::Usage, error))?;
     let package = Package::read(&folder(args.package.clone())?)?;
-    let publication = Publication::of(&package, places);
-    if publication.entry.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
+    if package.manifest.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
-    run_until_signal(publish(&publication, &args, connection, console), async || {
+    run_until_signal(publish(&package, &buckets, &args, connection, console), async || {
         console.rest();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
             .to_owned()
@@ -95,7 +116,8 @@ fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 async fn publish(
-    publication: &Publication,
+    package: &Package,
+    buckets: &[BucketNaming],
     args: &PublishArgs,
     connection: &AwsConnection,
     console: &Console,
@@ -103,10 +125,16 @@ async fn publish(
     let wish = &args.wish();
     console.wait("looking at the buckets");
     let account = Account::of_caller(connection).await?;
+    let places = try_join_all(buckets.iter().map(|naming| naming.choose(&account))).await?;
+    let publication = &Publication::of(package, places);
+    let unseen = carry_out::check_account(&account, publication, wish).await.map_err(PublishError::Account)?;
     let surveyed = carry_out::survey(&account, publication, wish).await;
     console.rest();
     let regions: Vec<_> = publication.places.iter().map(|place| place.region.as_str()).collect();
     print_caller(&account, &regions, console).await;
+    if let Some(why) = unseen {
+        console.note(&format!("whether the account or its organization blocks public buckets was not seen: {why}"));
+    }
     tell_plan(publication, &account, &surveyed, console);
     if let Some(obstacles) = Obstacles::of(publication, &surveyed) {
         return Err(PublishError::Obstacles(obstacles).into());
@@ -121,9 +149,7 @@ async fn publish(
     let board = console.board(publication.places.iter().map(|place| place.region.clone()));
     let tell = |i: usize, news: News<'_>| match news {
         News::Doing(doing) => board.goes_on(i, doing),
-        News::Published { written: 0 } => board.holds(i, "published; all of it was there"),
-        News::Published { written: 1 } => board.holds(i, "published; 1 object written"),
-        News::Published { written } => board.holds(i, &format!("published; {written} objects written")),
+        News::Written { count, is_public } => board.holds(i, &written_sentence(count, is_public)),
         News::Failed => board.fails(i, "failed; see the error below"),
     };
     let prepared = carry_out::prepare(&account, &plans, &tell).await;
@@ -185,7 +211,14 @@ mod tests {
     /// Obstacles in the first of some regions.
     fn obstacles(count: usize) -> Obstacles {
         let regions = ["eu-west-1", "us-east-1", "us-west-2"].into_iter().take(count);
-        Obstacles(regions.map(|region| (region.to_owned(), Obstacle::Taken("bucket".to_owned()))).collect())
+        Obstacles(regions.map(|region| (region.to_owned(), Obstacle::Taken(format!("lab-{region}")))).collect())
+    }
+
+    #[test]
+    fn an_obstacle_of_every_region_is_said_once() {
+        let obstacle = || Obstacle::AccountBlocksPublic("123456789012".to_owned());
+        let all = Obstacles(["eu-west-1", "us-east-1"].map(|region| (region.to_owned(), obstacle())).to_vec());
+        assert_eq!(all.to_string(), obstacle().to_string());
     }
 
     #[test]

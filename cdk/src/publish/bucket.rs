@@ -10,13 +10,14 @@ use aws_sdk_s3::client::Waiters as _;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::operation::head_bucket::HeadBucketError;
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, BucketVersioningStatus, ChecksumMode, CreateBucketConfiguration, ObjectOwnership,
-    PublicAccessBlockConfiguration, ServerSideEncryption, VersioningConfiguration,
+    BucketLocationConstraint, BucketNamespace, BucketVersioningStatus, ChecksumMode, CreateBucketConfiguration,
+    ObjectOwnership, PublicAccessBlockConfiguration, ServerSideEncryption, VersioningConfiguration,
 };
 use aws_smithy_types::base64;
 use sha2::{Digest as _, Sha256};
 
 use super::audience::Audience;
+use super::naming::is_account_regional;
 use super::plan::{Obstacle, Own, Standing, Wish};
 use super::versions::{self, Published, Versions};
 use super::{Object, Place};
@@ -134,6 +135,7 @@ impl Bucket {
         }
     }
 
+    /// True if Block Public Access of the bucket keeps it from being public.
     async fn blocks_public(&self) -> Result<bool, AwsError> {
         let call = self.client.get_public_access_block().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
         match call.send().await {
@@ -192,7 +194,9 @@ impl Bucket {
         let elsewhere = (region != "us-east-1").then(|| {
             CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build()
         });
+        let namespace = is_account_regional(&self.place, &self.owner).then_some(BucketNamespace::AccountRegional);
         let call = self.client.create_bucket().bucket(&self.place.bucket).set_create_bucket_configuration(elsewhere);
+        let call = call.set_bucket_namespace(namespace);
         match call.object_ownership(ObjectOwnership::BucketOwnerEnforced).send().await {
             Ok(_) => {}
             Err(error) if error.code() == Some("BucketAlreadyOwnedByYou") => {}
@@ -214,7 +218,11 @@ impl Bucket {
         let request = self.client.put_bucket_versioning().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
         let sent = request.versioning_configuration(versioning).send().await;
         sent.map_err(|error| self.call("keep versions in", "s3:PutBucketVersioning", "").failed(error))?;
+        Ok(self.block_public_access(is_public).await?)
+    }
 
+    /// Sets the Block Public Access of the bucket: all of it, or all but what keeps a public policy out.
+    pub async fn block_public_access(&self, is_public: bool) -> Result<(), AwsError> {
         let block = PublicAccessBlockConfiguration::builder()
             .block_public_acls(true)
             .ignore_public_acls(true)
@@ -227,6 +235,33 @@ impl Bucket {
         let call = || self.call("set", "s3:PutBucketPublicAccessBlock", "the Block Public Access of ");
         sent.map_err(|error| call().failed(error))?;
         Ok(())
+    }
+
+    /// Reads `versions.json` as anybody does, and finds the release in it. S3 takes seconds to notice a new policy.
+    pub async fn check_public(&self, account: &Account, release: &Published) -> Result<(), Obstacle> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let read = account.read_without_credentials(&self.place.object(versions::KEY)).await;
+            let why = match read {
+                Ok(Some(bytes)) => match Versions::read(&bytes) {
+                    Ok(list) if list.releases.iter().any(|it| it.version == release.version) => return Ok(()),
+                    Ok(_) => format!("it does not list release {}", release.version),
+                    Err(error) => error.to_string(),
+                },
+                Ok(None) => "S3 answered that it does not exist".to_owned(),
+                Err(AwsError::Denied { .. }) => {
+                    "S3 denied it, as it does where Block Public Access of the account or its \
+                                                 organization forbids a public bucket"
+                        .to_owned()
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if tries == POLICY_TRIES {
+                return Err(Obstacle::NotPublic { bucket: self.place.bucket.clone(), why });
+            }
+            tokio::time::sleep(BETWEEN_POLICY_TRIES).await;
+        }
     }
 
     /// Writes the policy that lets an audience in.
@@ -320,6 +355,21 @@ impl Bucket {
             // The bucket's own default may be a key of KMS, which readers in other accounts could not use.
             .server_side_encryption(ServerSideEncryption::Aes256)
             .body(bytes.to_vec().into())
+    }
+}
+
+/// True if Block Public Access of the account keeps every bucket in it from being public. S3 returns what is in force, which
+/// the organization may have decided. Source: S3 Control, `GetPublicAccessBlock`.
+pub async fn account_blocks_public(account: &Account, region: &str) -> Result<bool, AwsError> {
+    match account.s3_control(region).get_public_access_block().account_id(&account.id).send().await {
+        Ok(answer) => Ok(answer.public_access_block_configuration.is_some_and(|block| {
+            block.block_public_policy == Some(true) || block.restrict_public_buckets == Some(true)
+        })),
+        Err(error) if error.code() == Some("NoSuchPublicAccessBlockConfiguration") => Ok(false),
+        Err(error) => {
+            let (action, on) = ("s3:GetAccountPublicAccessBlock", "the account's Block Public Access");
+            Err(account.call("read", action, on.to_owned(), region).failed(error))
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 use futures_util::future::join_all;
 
 use super::Publication;
-use super::bucket::{Bucket, Written};
-use super::plan::{Making, Obstacle, Plan, Wish};
+use super::audience::Audience;
+use super::bucket::{self, Bucket, Written};
+use super::plan::{LettingIn, Making, Obstacle, Plan, Wish};
 use crate::account::Account;
 
 /// News of a place while it is worked on.
@@ -12,13 +13,30 @@ use crate::account::Account;
 pub enum News<'a> {
     /// This is being done.
     Doing(&'a str),
-    /// The release can be reached there.
-    Published {
+    /// The release is in the bucket.
+    Written {
         /// Objects that were written now.
-        written: usize,
+        count: usize,
+        /// True if `versions.json` was read without credentials.
+        is_public: bool,
     },
     /// It cannot.
     Failed,
+}
+
+/// Refuses a public audience where Block Public Access of the account keeps every bucket from being public. Where that may
+/// not be read, returns the sentence that says so: at the end the release is read as anybody reads it.
+pub async fn check_account(
+    account: &Account,
+    publication: &Publication,
+    wish: &Wish,
+) -> Result<Option<String>, Obstacle> {
+    let (Some(Audience::Public), Some(place)) = (&wish.audience, publication.places.first()) else { return Ok(None) };
+    match bucket::account_blocks_public(account, &place.region).await {
+        Ok(false) => Ok(None),
+        Ok(true) => Err(Obstacle::AccountBlocksPublic(account.id.clone())),
+        Err(error) => Ok(Some(error.to_string())),
+    }
 }
 
 /// Makes the plan of every place, in their order.
@@ -61,6 +79,10 @@ async fn prepare_one(bucket: &Bucket, plan: &Plan, tell: &impl Fn(&str)) -> Resu
     if plan.making.is_some() {
         bucket.set_up(audience.is_some_and(|audience| audience.is_public())).await?;
     }
+    if plan.letting_in.as_ref().is_some_and(LettingIn::restores_block) {
+        // First: if the policy is not written, it is still that of a public bucket, and the next run finds both to do.
+        bucket.block_public_access(false).await?;
+    }
     if let Some(audience) = audience {
         bucket.let_in(audience).await?;
     }
@@ -76,9 +98,10 @@ pub async fn write(
 ) -> Vec<Result<(), Obstacle>> {
     let all = plans.iter().enumerate().map(|(i, plan)| async move {
         let bucket = Bucket::new(account, &plan.place);
-        let result = write_one(&bucket, publication, plan, &|doing| tell(i, News::Doing(doing))).await;
+        let tell_doing = |doing: &str| tell(i, News::Doing(doing));
+        let result = write_one(account, &bucket, publication, plan, &tell_doing).await;
         match &result {
-            Ok(written) => tell(i, News::Published { written: *written }),
+            Ok(count) => tell(i, News::Written { count: *count, is_public: plan.is_public }),
             Err(_) => tell(i, News::Failed),
         }
         result.map(|_| ())
@@ -87,6 +110,7 @@ pub async fn write(
 }
 
 async fn write_one(
+    account: &Account,
     bucket: &Bucket,
     publication: &Publication,
     plan: &Plan,
@@ -101,6 +125,10 @@ async fn write_one(
     }
     if plan.listing {
         bucket.list(&publication.entry).await?;
+    }
+    if plan.is_public {
+        tell("reading it without credentials");
+        bucket.check_public(account, &publication.entry).await?;
     }
     Ok(written)
 }

@@ -66,6 +66,8 @@ pub struct Plan {
     pub writing: Vec<bool>,
     /// True if `versions.json` does not list the release yet.
     pub listing: bool,
+    /// True if everyone is to read the release: it is read as anybody does before it is called published.
+    pub is_public: bool,
 }
 
 /// A change of a bucket's audience.
@@ -116,10 +118,28 @@ pub enum Obstacle {
     },
     /// Nobody would get in.
     #[error(
-        "Block Public Access keeps bucket {0} from being public: see that nothing in it is secret, switch off \
+        "Block Public Access of bucket {0} keeps it from being public: see that nothing in it is secret, switch off \
          BlockPublicPolicy and RestrictPublicBuckets there, or choose another --audience"
     )]
     BlocksPublic(String),
+    /// The same, for every bucket.
+    #[error(
+        "Block Public Access of account {0}, set there or by an S3 policy of its organization, keeps every bucket from being \
+         public: publish from another account, have BlockPublicPolicy and RestrictPublicBuckets switched off at that level, \
+         or choose another --audience"
+    )]
+    AccountBlocksPublic(String),
+    /// It is written, and nobody can read it.
+    #[error(
+        "the release is written, but {key} in bucket {bucket} could not be read without credentials: {why}",
+        key = versions::KEY
+    )]
+    NotPublic {
+        /// The bucket.
+        bucket: String,
+        /// Why not.
+        why: String,
+    },
     /// A key has other bytes than it says.
     #[error(
         "{key} in bucket {bucket} has the SHA-256 {found}, and should have {expected}: find out who overwrote it, and \
@@ -193,7 +213,8 @@ impl Plan {
         };
         let longer = list.and_then(|list| list.with(&publication.entry));
         let listing = longer.map_err(|source| Obstacle::Versions { bucket, source })?.is_some();
-        Ok(Self { place: place.clone(), making, letting_in, writing, listing })
+        let is_public = wish.audience.as_ref().is_some_and(Audience::is_public);
+        Ok(Self { place: place.clone(), making, letting_in, writing, listing, is_public })
     }
 
     /// The steps, each as a verb and what it is about.
@@ -214,6 +235,9 @@ impl Plan {
             let before = before.as_ref().map(|before| format!(" (until now {before})")).unwrap_or_default();
             steps.push(("let in", format!("{after}, to read {FOLDER}{before}")));
         }
+        if self.letting_in.as_ref().is_some_and(LettingIn::restores_block) {
+            steps.push(("block", format!("public access to bucket {bucket}")));
+        }
         let missing = self.writing.iter().filter(|is_missing| **is_missing).count();
         for (verb, count) in [("keep", self.writing.len() - missing), ("write", missing)] {
             if count > 0 {
@@ -223,6 +247,14 @@ impl Plan {
         let verb = if self.listing { "list" } else { "keep" };
         steps.push((verb, format!("release {} in {}", publication.entry.version, versions::KEY)));
         steps
+    }
+}
+
+impl LettingIn {
+    /// True if the bucket was public and is not to be any more.
+    #[must_use]
+    pub fn restores_block(&self) -> bool {
+        self.before.as_ref().is_some_and(Audience::is_public) && !self.after.is_public()
     }
 }
 
@@ -290,7 +322,9 @@ mod tests {
         assert_eq!(letting_in(None, foreign), Ok(None), "nobody asked for an audience");
         assert_eq!(letting_in(Some("public"), Some(ours("public"))), Ok(None));
         let changed = letting_in(Some("public"), Some(ours("org:o-a1b2c3d4e5"))).unwrap().unwrap();
-        assert!(changed.before.is_some() && changed.after.is_public());
+        assert!(changed.before.is_some() && changed.after.is_public() && !changed.restores_block());
+        let narrowed = letting_in(Some("org:o-a1b2c3d4e5"), Some(ours("public"))).unwrap().unwrap();
+        assert!(narrowed.restores_block());
     }
 
     #[test]
@@ -308,7 +342,7 @@ mod tests {
             (found(0), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
             (found(1), "cavatica-volume.template"),
             (versions("{}"), "versions.json of bucket releases-us-east-1 cannot be continued: it is no list"),
-            (blocked, "BlockPublicPolicy and RestrictPublicBuckets"),
+            (blocked, "Block Public Access of bucket releases-us-east-1"),
         ] {
             let said = plan(&wish(true, Some("public")), standing).unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");

@@ -150,7 +150,11 @@ async fn serve(
                     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>\
                      <RequestId>0</RequestId></ErrorResponse>"
                 );
-                client.get_mut().write_all(&answer(400, &body)).await?;
+                // S3 has no list of errors, and tells a denial by its status.
+                let error = format!("<Error><Code>{code}</Code><Message>{words}</Message></Error>");
+                let is_rest = action.contains(' ') && !action.contains(" /v20180820/");
+                let status = if *code == "AccessDenied" { 403 } else { 400 };
+                client.get_mut().write_all(&answer(status, if is_rest { &error } else { &body })).await?;
                 continue;
             }
             Some(Fault::Answer(body)) => {

@@ -17,12 +17,14 @@ use cavatica_connect::publish::audience::Audience;
 use cavatica_connect::publish::bucket::Bucket;
 use cavatica_connect::publish::carry_out;
 use cavatica_connect::publish::plan::{Obstacle, Wish};
-use cavatica_connect::publish::versions::{self, Published};
-use cavatica_connect::release::package::Content;
+use cavatica_connect::publish::versions::{self, Published, Versions};
+use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::release::package::{Content, Package};
 use cavatica_local::engine::Engine;
 use futures_util::future::join_all;
 
-use crate::publisher::{Outcome, Publisher, REGIONS, said};
+use crate::faulty_aws::{Fault, FaultyAws};
+use crate::publisher::{Outcome, Publisher, REGIONS, bucket, said};
 
 #[tokio::test]
 async fn three_regions_have_the_same_release_and_a_second_run_changes_nothing() -> Outcome {
@@ -35,7 +37,7 @@ async fn three_regions_have_the_same_release_and_a_second_run_changes_nothing() 
     assert!(first.status.success(), "{}", said(&first));
     for region in REGIONS {
         let (s3, versions) = (publisher.s3(region), publisher.versions(region).await?);
-        let bucket = format!("releases-{region}");
+        let bucket = bucket(region);
         assert_eq!((versions.releases.len(), &versions.bucket), (1, &bucket));
         for file in &versions.find(None)?.files {
             let object = s3.get_object().bucket(&bucket).key(&file.key).send().await?;
@@ -74,7 +76,7 @@ async fn whatever_a_list_of_releases_names_is_there_wherever_publishing_was_kill
     assert_eq!(completed, 1);
     for region in REGIONS {
         assert_eq!(publisher.versions(region).await?.releases.len(), 1, "{region}");
-        let policy = publisher.s3(region).get_bucket_policy().bucket(format!("releases-{region}")).send().await?;
+        let policy = publisher.s3(region).get_bucket_policy().bucket(bucket(region)).send().await?;
         assert!(policy.policy().is_some_and(|text| text.contains("EncryptedConnectionsOnly")));
     }
     publisher.engine.stop().await?;
@@ -85,11 +87,11 @@ async fn whatever_a_list_of_releases_names_is_there_wherever_publishing_was_kill
 async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() -> Outcome {
     let publisher = Publisher::start().await?;
     for region in REGIONS {
-        publisher.make_bucket(&format!("releases-{region}"), region).await?;
+        publisher.make_bucket(&bucket(region), region).await?;
     }
     let publication = publisher.publication()?;
     let code = &publication.objects[0];
-    let theirs = publisher.s3("eu-west-1").put_object().bucket("releases-eu-west-1").key(&code.key);
+    let theirs = publisher.s3("eu-west-1").put_object().bucket(bucket("eu-west-1")).key(&code.key);
     theirs.body(b"theirs".to_vec().into()).send().await?;
     let output = publisher.publish(&[]).await?;
     let said = said(&output);
@@ -98,7 +100,7 @@ async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() ->
         assert!(said.contains(part), "{said}");
     }
     for region in ["us-east-1", "ap-southeast-2"] {
-        let listed = publisher.s3(region).list_objects_v2().bucket(format!("releases-{region}")).send().await?;
+        let listed = publisher.s3(region).list_objects_v2().bucket(bucket(region)).send().await?;
         assert!(listed.contents().is_empty(), "{region}");
     }
     publisher.engine.stop().await?;
@@ -116,14 +118,14 @@ async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_go
     // After the plans were made, somebody writes something else.
     let template = publication.objects.last().ok_or("no objects")?;
     let s3 = publisher.s3("eu-west-1");
-    s3.put_object().bucket("releases-eu-west-1").key(&template.key).body(b"x".to_vec().into()).send().await?;
+    s3.put_object().bucket(bucket("eu-west-1")).key(&template.key).body(b"x".to_vec().into()).send().await?;
     let written = carry_out::write(&account, &publication, &plans, &|_, _| {}).await;
     let failed: Vec<_> = publication.places.iter().zip(&written).filter(|(_, result)| result.is_err()).collect();
     assert!(matches!(&failed[..], [(place, Err(Obstacle::OtherBytes { .. }))] if place.region == "eu-west-1"));
     assert!(publisher.versions("eu-west-1").await.is_err(), "no link can begin there");
     assert_eq!(publisher.versions("us-east-1").await?.releases, std::slice::from_ref(&publication.entry));
 
-    s3.delete_object().bucket("releases-eu-west-1").key(&template.key).send().await?;
+    s3.delete_object().bucket(bucket("eu-west-1")).key(&template.key).send().await?;
     let again = publisher.publish(&[]).await?;
     assert!(again.status.success(), "{}", said(&again));
     assert_eq!(publisher.versions("eu-west-1").await?.releases, [publication.entry]);
@@ -134,7 +136,7 @@ async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_go
 #[tokio::test]
 async fn releases_that_are_listed_at_the_same_time_are_all_listed() -> Outcome {
     let publisher = Publisher::start().await?;
-    publisher.make_bucket("releases-us-east-1", "us-east-1").await?;
+    publisher.make_bucket(&bucket("us-east-1"), "us-east-1").await?;
     let account = Account::of(publisher.engine.sdk_config()).await?;
     let place = publisher.publication()?.places.into_iter().find(|place| place.region == "us-east-1");
     let bucket = Bucket::new(&account, &place.ok_or("no such place")?);
@@ -189,8 +191,10 @@ async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
     let shared = SharedHttpConnector::new(recorder.clone());
     let config = publisher.engine.sdk_config().to_builder().http_client(http_client_fn(move |_, _| shared.clone()));
     let account = Account::of(config.build()).await?;
-    let (publication, wish) =
-        (publisher.publication()?, Wish { create_buckets: true, audience: Some(Audience::Public) });
+    let name = |region: &str| format!("releases-{}-{region}-an", Engine::ACCOUNT);
+    let places = REGIONS.map(|region| Place { region: region.to_owned(), bucket: name(region) });
+    let publication = Publication::of(&Package::read(publisher.folder.path())?, places.to_vec());
+    let wish = Wish { create_buckets: true, audience: Some(Audience::Public) };
     // Once to make everything, and once to look at what there is then.
     for _ in 0..2 {
         let plans = carry_out::survey(&account, &publication, &wish).await;
@@ -205,11 +209,19 @@ async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
     publisher.engine.stop().await?;
     let seen = recorder.seen.lock().map_err(|_| "poisoned")?;
     assert!(seen.len() > 60, "{} calls", seen.len());
-    // Only the call that makes a bucket cannot say whose it is.
-    let without: Vec<_> = seen.iter().filter(|(_, owner)| owner.as_deref() != Some(Engine::ACCOUNT)).collect();
+    // Only the call that creates a bucket cannot say whose it is; in the account's namespace it can be nobody else's.
+    let of_account = |request: &str| request == ACCOUNT_BLOCK || request.starts_with("GET /v20180820/");
+    let is_without = |(request, owner): &&Noted| owner.as_deref() != Some(Engine::ACCOUNT) && !of_account(request);
+    // Nor does the read that everybody can do, without credentials.
+    let without: Vec<_> = seen.iter().filter(is_without).collect();
     let makes_bucket =
-        |request: &str| REGIONS.iter().any(|region| request.trim_end_matches('/') == format!("PUT /releases-{region}"));
-    assert!(without.len() == REGIONS.len() && without.iter().all(|(request, _)| makes_bucket(request)), "{without:?}");
+        |request: &str| REGIONS.iter().any(|region| request.trim_end_matches('/') == format!("PUT /{}", name(region)));
+    let is_regional = |namespace: &Option<String>| namespace.as_deref() == Some("account-regional");
+    assert!(
+        without.len() == REGIONS.len()
+            && without.iter().all(|(request, namespace)| makes_bucket(request) && is_regional(namespace)),
+        "{without:?}"
+    );
     Ok(())
 }
 
@@ -277,7 +289,10 @@ impl HttpConnector for Recorder {
         let is_s3 = request.headers().get("authorization").is_some_and(|text| text.contains("/s3/"));
         if let (true, Ok(mut seen)) = (is_s3, self.seen.lock()) {
             let path = path.unwrap_or_default();
-            seen.push((format!("{} {}", request.method(), path.trim_end_matches("?x-id=CreateBucket")), owner));
+            // The call that creates a bucket names a namespace in place of the owner.
+            let namespace = request.headers().get("x-amz-bucket-namespace").map(str::to_owned);
+            let request = format!("{} {}", request.method(), path.trim_end_matches("?x-id=CreateBucket"));
+            seen.push((request, owner.or(namespace)));
         }
         self.within.call(request)
     }
@@ -286,4 +301,100 @@ impl HttpConnector for Recorder {
 fn connector() -> SharedHttpConnector {
     let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build();
     SharedHttpConnector::new(connector)
+}
+
+/// Links and templates of earlier releases name those buckets.
+#[tokio::test]
+async fn a_bucket_that_an_earlier_release_created_goes_on_to_be_used() -> Outcome {
+    let publisher = Publisher::start().await?;
+    publisher.make_bucket("releases-eu-west-1", "eu-west-1").await?;
+    let output = publisher.publish(&["--create-buckets"]).await?;
+    assert!(output.status.success(), "{}", said(&output));
+    let has = async |name: &str, region: &str| publisher.s3(region).head_bucket().bucket(name).send().await.is_ok();
+    assert!(!has(&bucket("eu-west-1"), "eu-west-1").await, "no second bucket in the region that has one");
+    for region in ["us-east-1", "ap-southeast-2"] {
+        assert!(has(&bucket(region), region).await && !has(&format!("releases-{region}"), region).await, "{region}");
+    }
+    let list = publisher.s3("eu-west-1").get_object().bucket("releases-eu-west-1").key(versions::KEY).send().await?;
+    let list = Versions::read(&list.body.collect().await?.to_vec())?;
+    assert_eq!(list.releases.len(), 1);
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// What S3 Control answers about Block Public Access of an account.
+const ACCOUNT_BLOCK: &str = "GET /v20180820/configuration/publicAccessBlock";
+
+#[tokio::test]
+async fn a_block_of_account_or_organization_is_named_before_anything_is_created() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let block = |policy: bool, buckets: bool| {
+        format!(
+            "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls>\
+             <BlockPublicPolicy>{policy}</BlockPublicPolicy><RestrictPublicBuckets>{buckets}</RestrictPublicBuckets>\
+             </PublicAccessBlockConfiguration>"
+        )
+    };
+    for (policy, buckets) in [(true, true), (true, false), (false, true)] {
+        let aws = FaultyAws::start(publisher.engine.url()).await?;
+        aws.spoil(ACCOUNT_BLOCK, 0, 9, Fault::Answer(block(policy, buckets)));
+        let command = &mut publisher.command(&["--create-buckets", "--audience=public"]);
+        let output = command.env("AWS_ENDPOINT_URL", &aws.url).output().await?;
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("Block Public Access of account 123456789012"), "{}", said(&output));
+        assert!(publisher.s3("us-east-1").list_buckets().send().await?.buckets().is_empty(), "{}", said(&output));
+    }
+    let aws = FaultyAws::start(publisher.engine.url()).await?;
+    aws.spoil(ACCOUNT_BLOCK, 0, 9, Fault::Refused("AccessDenied", "not for you"));
+    let command = &mut publisher.command(&["--create-buckets", "--audience=public"]);
+    let output = command.env("AWS_ENDPOINT_URL", &aws.url).output().await?;
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(
+        said(&output).contains("was not seen") && said(&output).contains("s3:GetAccountPublicAccessBlock"),
+        "{}",
+        said(&output)
+    );
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_is_published_once_it_is_read_without_credentials() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let private = publisher.publish(&["--create-buckets", "--audience=org:o-a1b2c3d4e5"]).await?;
+    assert!(private.status.success() && !said(&private).contains("published:"), "{}", said(&private));
+
+    let publisher = Publisher::start().await?;
+    let aws = FaultyAws::start(publisher.engine.url()).await?;
+    // With credentials it is read when the bucket is looked at and before it is written.
+    let list = format!("GET /{}/{}", bucket("us-east-1"), versions::KEY);
+    aws.spoil(&list, 1, 99, Fault::Refused("AccessDenied", "Access Denied"));
+    let command = &mut publisher.command(&["--create-buckets", "--audience=public"]);
+    let output = command.env("AWS_ENDPOINT_URL", &aws.url).output().await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for part in ["could not be read without credentials", "2 of 3 regions have the release", "published: "] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_narrower_audience_gets_the_block_of_the_bucket_back() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let is_blocked = async || -> Result<bool, Box<dyn Error>> {
+        let answer = publisher.s3("us-east-1").get_public_access_block().bucket(bucket("us-east-1")).send().await?;
+        let block = answer.public_access_block_configuration.ok_or("no block")?;
+        Ok(block.block_public_policy() == Some(true) && block.restrict_public_buckets() == Some(true))
+    };
+    let public = publisher.publish(&["--create-buckets", "--audience=public"]).await?;
+    assert!(public.status.success() && !is_blocked().await?, "{}", said(&public));
+    let narrower = publisher.publish(&["--audience=accounts:111122223333"]).await?;
+    assert!(narrower.status.success() && is_blocked().await?, "{}", said(&narrower));
+    assert!(said(&narrower).contains("public access to bucket"), "{}", said(&narrower));
+    let again = publisher.publish(&["--audience=public"]).await?;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("Block Public Access of bucket"), "{}", said(&again));
+    publisher.engine.stop().await?;
+    Ok(())
 }
