@@ -84,3 +84,23 @@ fn the_changelog_has_the_release_that_is_next_and_the_workflow_finds_its_notes()
     assert!(!notes.contains("## ") && notes.contains("connects an S3 bucket to Cavatica"), "{notes}");
     Ok(())
 }
+
+/// Whoever has the name of a deleted repository, or a branch of ours, is not let in.
+#[test]
+fn the_trust_policy_in_the_documents_pins_repository_and_environment_of_the_workflow() -> Outcome {
+    let root = Workspace::locate()?.root;
+    let security = std::fs::read_to_string(root.join("SECURITY.md"))?;
+    let block = security.split("```json").nth(1).and_then(|rest| rest.split("```").next()).ok_or("no policy")?;
+    let policy: serde_json::Value = serde_json::from_str(block)?;
+    let statements = policy["Statement"].as_array().ok_or("no statements")?;
+    assert_eq!(statements.len(), 1);
+    let claims = statements[0]["Condition"]["StringEquals"].as_object().ok_or("no conditions")?;
+    let claim =
+        |name: &str| claims[&format!("token.actions.githubusercontent.com:{name}")].as_str().unwrap_or_default();
+    let workflow = std::fs::read_to_string(root.join(".github/workflows/release.yml"))?;
+    let environment = workflow.lines().find_map(|line| line.trim().strip_prefix("environment: ")).ok_or("none")?;
+    assert_eq!((claim("aud"), claim("environment")), ("sts.amazonaws.com", environment));
+    assert!(claim("sub").ends_with(&format!(":environment:{environment}")) && !claim("sub").contains('*'));
+    assert!(!claim("repository_id").is_empty() && claim("repository_id").bytes().all(|b| b.is_ascii_digit()));
+    Ok(())
+}
