@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::owner::Tags;
 use cavatica_access::port::{
     Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage,
     Verdict, Version,
@@ -44,6 +45,11 @@ impl ReadAccount for Staged {
     async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
         (self.stage)(Some(Action::GetRole)).await;
         self.account.role(name).await
+    }
+
+    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
+        (self.stage)(Some(Action::ListRoleTags)).await;
+        self.account.role_tags(name).await
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {

@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Columns of a line.
-const WIDTH: usize = 140;
+const WIDTH: usize = 160;
 
 pub(super) fn render(template: &Value) -> String {
     let mut text = String::new();

@@ -46,9 +46,13 @@ const partsOf = (text) => {
   const match = /^([A-Za-z][A-Za-z0-9+.-]*):(.*)$/su.exec(text);
   if (match === null) return undefined;
   const [scheme, rest] = [match[1].toLowerCase(), match[2]];
-  if (scheme === "arn") return bucketAndFolder(rest.split(":").slice(4).join(":"));
+  if (scheme === "arn") {
+    const [, service, , , ...resource] = rest.split(":");
+    return service === "s3" && resource.length > 0 ? bucketAndFolder(resource.join(":")) : {};
+  }
   if (!rest.startsWith("//") && !(["s3", "s3a", "s3n"].includes(scheme) && rest.startsWith("/"))) return undefined;
   const place = rest.replace(/^\/+/, "");
+  if (scheme === "file") return {};
   return ["http", "https"].includes(scheme) ? ofWebAddress(place) : bucketAndFolder(place);
 };
 

@@ -15,8 +15,13 @@ use crate::cfn::{Expr as E, Resource};
 /// What an action may be done on, and only if.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grant {
-    /// Any role or policy: whether something exists has to be found out before its tags can be known.
-    Look,
+    /// The role of the wanted name under whatever path, and any policy: whether something exists has to be found out before
+    /// its tags can be known. The name alone is asked about where there is none.
+    LookAtRole,
+    LookAtPolicies,
+    /// Any role's tags: of an older role's name, which no statement has, they tell whether it exists and whose it is. They
+    /// show no trust policy, and so no external ID of others.
+    LookAtTags,
     /// What carries our tag.
     LookIntoOurs,
     /// The exact role, with our tag and the boundary from the first moment.
@@ -48,8 +53,10 @@ enum Grant {
 }
 
 /// Every grant with the ID of its statement, in the order of the document.
-const GRANTS: [(Grant, &str); 14] = [
-    (Grant::Look, "LookAtNames"),
+const GRANTS: [(Grant, &str); 16] = [
+    (Grant::LookAtRole, "LookAtTheRole"),
+    (Grant::LookAtPolicies, "LookAtPolicies"),
+    (Grant::LookAtTags, "LookAtTagsOfRoles"),
     (Grant::LookIntoOurs, "LookIntoOurs"),
     (Grant::CreateRole, "CreateTheRole"),
     (Grant::CreatePolicy, "CreateThePolicy"),
@@ -69,7 +76,9 @@ const GRANTS: [(Grant, &str); 14] = [
 fn grants(action: Action) -> &'static [Grant] {
     use Action as A;
     match action {
-        A::GetRole | A::GetPolicy => &[Grant::Look],
+        A::GetRole => &[Grant::LookAtRole, Grant::LookIntoOurs],
+        A::ListRoleTags => &[Grant::LookAtTags],
+        A::GetPolicy => &[Grant::LookAtPolicies],
         A::ListAttachedRolePolicies
         | A::ListRolePolicies
         | A::ListInstanceProfilesForRole
@@ -142,7 +151,10 @@ fn document() -> Document<E> {
 fn resources(grant: Grant) -> Vec<E> {
     let any = |kind: &str| E::sub(format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{kind}/*"));
     match grant {
-        Grant::Look | Grant::LookIntoOurs | Grant::Remove => vec![any("role"), any("policy")],
+        Grant::LookAtRole => vec![role_under("role/${Name}"), role_under("role/*/${Name}")],
+        Grant::LookAtPolicies => vec![any("policy")],
+        Grant::LookAtTags => vec![any("role")],
+        Grant::LookIntoOurs | Grant::Remove => vec![any("role"), any("policy")],
         Grant::CreateRole => vec![role_arn()],
         Grant::CreatePolicy | Grant::ChangePolicy => vec![policy_arn()],
         Grant::Tag | Grant::Untag => vec![role_arn(), policy_arn()],
@@ -167,7 +179,7 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
     let capped = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PermissionsBoundary", boundary_arn());
     let our_policy = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PolicyARN", policy_arn());
     match grant {
-        Grant::Look | Grant::LookAtBucket => statement,
+        Grant::LookAtRole | Grant::LookAtPolicies | Grant::LookAtTags | Grant::LookAtBucket => statement,
         Grant::LookIntoOurs | Grant::ChangePolicy | Grant::Remove => only(statement, OURS),
         Grant::CreateRole => exactly(capped(only(statement, ASKED_AS_OURS))),
         Grant::CreatePolicy => exactly(only(statement, ASKED_AS_OURS)),
@@ -189,8 +201,13 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
 }
 
 fn role_arn() -> E {
-    let arn = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role${IamPath}${Name}";
-    E::Sub(arn.to_owned(), vec![("Name", role_name())])
+    role_under("role${IamPath}${Name}")
+}
+
+/// The ARN of a resource of the account with the role's name in it.
+fn role_under(resource: &str) -> E {
+    let arn = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{resource}");
+    E::Sub(arn, vec![("Name", role_name())])
 }
 
 fn policy_arn() -> E {
@@ -216,7 +233,8 @@ mod tests {
 
     #[test]
     fn every_statement_that_writes_is_bound_to_our_tag_our_policy_or_our_account() {
-        const READ_OR_LOG: [&str; 3] = ["LookAtNames", "LookAtTheBucket", "WriteItsLog"];
+        const READ_OR_LOG: [&str; 5] =
+            ["LookAtTheRole", "LookAtPolicies", "LookAtTagsOfRoles", "LookAtTheBucket", "WriteItsLog"];
         const BINDING: [&str; 2] = ["iam:PolicyARN", "aws:ResourceAccount"];
         let writes = |statement: &&Statement<E>| !statement.sid.is_some_and(|sid| READ_OR_LOG.contains(&sid));
         for statement in document().statements().iter().filter(writes) {

@@ -42,8 +42,11 @@ fn parts(text: &str) -> Option<Parts<'_>> {
     let scheme = scheme.to_ascii_lowercase();
     if scheme == "arn" {
         // arn:PARTITION:s3:::BUCKET/FOLDER
-        let resource = rest.splitn(5, ':').nth(4).unwrap_or_default();
-        return Some(bucket_and_folder(resource));
+        let parts: Vec<_> = rest.splitn(5, ':').collect();
+        return Some(match parts.as_slice() {
+            [_, "s3", _, _, resource] => bucket_and_folder(resource),
+            _ => Parts::default(),
+        });
     }
     let is_s3 = ["s3", "s3a", "s3n"].contains(&scheme.as_str()) && rest.starts_with('/');
     if !is_scheme || !(is_s3 || rest.starts_with("//")) {
@@ -52,6 +55,7 @@ fn parts(text: &str) -> Option<Parts<'_>> {
     let place = rest.trim_start_matches('/');
     Some(match scheme.as_str() {
         "http" | "https" => of_web_address(place),
+        "file" => Parts::default(),
         _ => bucket_and_folder(place),
     })
 }

@@ -10,9 +10,9 @@ mod present;
 pub use self::absent::{Leftover, LeftoverPolicy};
 pub use self::present::ObservedState;
 use crate::activity::Activities;
-use crate::names::{AccountId, PolicyArn, RoleName};
+use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use crate::owner::Owner;
-use crate::port::{Clock, Failure, Look, Policy, ReadAccount, Role, Version};
+use crate::port::{Clock, Failure, FailureKind, Look, Policy, ReadAccount, Role, Version};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, persist};
 
@@ -34,8 +34,25 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         self.look(Look::Caller, || self.account.caller_account()).await
     }
 
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Refusal> {
-        self.look(Look::Role(name.clone()), || self.account.role(name)).await
+    /// The role under a name. The provider role may read the role of the wanted name, and others with our tag; where a read
+    /// is denied, the role's tags tell whether there is one and whose it is.
+    async fn role(&self, expected: &RoleArn) -> Result<Option<Role>, Refusal> {
+        let name = &expected.name;
+        let look = Look::Role(name.clone());
+        let read = |attempt| persist(self.clock, self.activities, attempt, &look, || self.account.role(name));
+        let denied = match read(Attempt::LookUnlessDenied).await {
+            Err(failure) if failure.kind == FailureKind::Denied => failure,
+            answer => return answer.map_err(|failure| Refusal::while_looking(&look, failure)),
+        };
+        let tags = self.look(Look::RoleTags(name.clone()), || self.account.role_tags(name)).await?;
+        let Some(tags) = tags else { return Ok(None) };
+        let is_ours = self.owner.owns(&tags);
+        match read(if is_ours { Attempt::Look } else { Attempt::LookUnlessDenied }).await {
+            Err(failure) if failure.kind == denied.kind && !is_ours => {
+                Ok(Some(Role::unreadable(expected.clone(), tags)))
+            }
+            answer => answer.map_err(|failure| Refusal::while_looking(&look, failure)),
+        }
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Refusal> {
@@ -56,7 +73,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         F: Future<Output = Result<T, Failure>> + Send,
     {
         let attempt = match look {
-            Look::Caller | Look::Role(_) | Look::Policy(_) => Attempt::Look,
+            Look::Caller | Look::Role(_) | Look::RoleTags(_) | Look::Policy(_) => Attempt::Look,
             _ => Attempt::LookInto,
         };
         let answer = persist(self.clock, self.activities, attempt, &look, call).await;

@@ -25,6 +25,8 @@ pub trait ReadAccount: Sync {
     fn caller_account(&self) -> impl Future<Output = Result<AccountId, Failure>> + Send;
     /// A role by its name, under whatever path.
     fn role(&self, name: &RoleName) -> impl Future<Output = Result<Option<Role>, Failure>> + Send;
+    /// The tags of a role by its name, under whatever path.
+    fn role_tags(&self, name: &RoleName) -> impl Future<Output = Result<Option<Tags>, Failure>> + Send;
     /// A managed policy.
     fn policy(&self, arn: &PolicyArn) -> impl Future<Output = Result<Option<Policy>, Failure>> + Send;
     /// The managed policies attached to a role.
@@ -104,7 +106,7 @@ macro_rules! actions {
 
 actions! {
     "iam": [
-        GetRole, GetPolicy,
+        GetRole, ListRoleTags, GetPolicy,
         ListAttachedRolePolicies, ListRolePolicies, ListInstanceProfilesForRole,
         GetPolicyVersion, ListPolicyVersions, ListEntitiesForPolicy, SimulatePrincipalPolicy,
         CreateRole, TagRole, UntagRole, UpdateRole, UpdateAssumeRolePolicy, PutRolePermissionsBoundary,
@@ -132,6 +134,28 @@ pub struct Role {
     pub max_session_duration: u32,
     /// Its permissions boundary.
     pub boundary: Option<PolicyArn>,
+}
+
+impl Role {
+    /// A role that the function may not read: nothing of it is known but its tags.
+    #[must_use]
+    pub fn unreadable(arn: RoleArn, tags: Tags) -> Self {
+        Self {
+            arn,
+            id: String::new(),
+            tags,
+            trust: Value::Null,
+            description: String::new(),
+            max_session_duration: 0,
+            boundary: None,
+        }
+    }
+
+    /// True if the function may read it.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        !self.trust.is_null()
+    }
 }
 
 /// A managed policy as IAM shows it.

@@ -27,7 +27,7 @@ impl Evidence {
     /// The sign by which a role without an owner, at the physical ID of the stack, is the stack's.
     #[must_use]
     pub fn sign_of(&self, role: &Role, owner: &Owner) -> Option<Sign> {
-        if !has_no_other_owner(&role.tags, owner) || role.boundary != self.boundary {
+        if !has_no_other_owner(&role.tags, owner) || !role.is_readable() || role.boundary != self.boundary {
             None
         } else if self.has_stacks_boundary(owner) {
             Some(Sign::Boundary)
@@ -40,6 +40,9 @@ impl Evidence {
     /// boundary, and another principal or external ID.
     #[must_use]
     pub fn sign_of_replaced(&self, role: &Role, owner: &Owner) -> Option<Sign> {
+        if !role.is_readable() {
+            return None;
+        }
         let is_noted = || {
             has_no_other_owner(&role.tags, owner)
                 && (role.boundary.as_ref().is_some_and(|boundary| owner.stack.names_boundary(boundary.name()))
@@ -80,6 +83,8 @@ pub enum Sign {
     ExternalId,
     /// The stack's role replaced it, and its boundary or its trust policy is one of the stack's.
     Replaced,
+    /// A policy of the stack that serves it is attached to it. Of a role that may not be read nothing else tells.
+    Policy,
 }
 
 impl fmt::Display for Sign {
@@ -88,6 +93,7 @@ impl fmt::Display for Sign {
         f.write_str(match self {
             Self::Boundary => "has this stack's permissions boundary",
             Self::ExternalId => "trusts Cavatica with this stack's external ID",
+            Self::Policy => "carries the policy that this stack made for it",
             Self::Replaced => "was replaced by this stack's role and has its boundary or trust policy",
         })
     }
@@ -120,7 +126,8 @@ pub fn is_policy_without_owner(policy: &Policy, attached: &[PolicyArn], owner: &
 }
 
 /// True if an owner tag is missing, and those that are left name nobody else.
-fn has_no_other_owner(tags: &Tags, owner: &Owner) -> bool {
+#[must_use]
+pub fn has_no_other_owner(tags: &Tags, owner: &Owner) -> bool {
     let is_ours = |key: &str, ours: &str| tags.get(key).is_none_or(|value| value == ours);
     !owner.owns(tags) && is_ours(owner::STACK, owner.stack.as_str()) && is_ours(owner::RESOURCE, &owner.resource)
 }

@@ -17,6 +17,8 @@ use crate::port::{Clock, Failure, FailureKind};
 pub enum Attempt {
     /// A read of whether something is there.
     Look,
+    /// The same of what the provider role may never be allowed to read.
+    LookUnlessDenied,
     /// A read of what is in something that was just seen to be there: denied, it is gone or its tags do not show yet.
     LookInto,
     /// A change that needs what it changes to be there.
@@ -49,7 +51,7 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
     use FailureKind as F;
     match (attempt, kind) {
         // It must not cost the event its time.
-        (Attempt::CleanUp, F::Denied | F::NotFound) => None,
+        (Attempt::CleanUp, F::Denied | F::NotFound) | (Attempt::LookUnlessDenied, F::Denied) => None,
         (
             Attempt::CleanUp,
             F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
@@ -69,7 +71,9 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
         }
         (_, F::Denied) => Some(until_allowed(elapsed)),
         // Right after our own create.
-        (Attempt::Look | Attempt::LookInto | Attempt::Change, F::NotFound) => Some(UNTIL_REPLICATED),
+        (Attempt::Look | Attempt::LookUnlessDenied | Attempt::LookInto | Attempt::Change, F::NotFound) => {
+            Some(UNTIL_REPLICATED)
+        }
         // Right after our own detach. One that stays is a reason to look again.
         (Attempt::Removal, F::DeleteConflict) => Some(UNTIL_DETACHED),
         (

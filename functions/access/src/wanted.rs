@@ -111,15 +111,21 @@ impl Target {
         self.arn.as_ref().is_none_or(|arn| arn.is_same(&role.arn))
     }
 
-    /// The ARNs its policy may have, each once.
+    /// The ARN of the role, as far as it is known.
     #[must_use]
-    pub fn candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
-        let role = self.arn.clone().unwrap_or_else(|| RoleArn {
+    pub fn role(&self, owner: &Owner) -> RoleArn {
+        self.arn.clone().unwrap_or_else(|| RoleArn {
             partition: owner.stack.partition.clone(),
             account: owner.stack.account.clone(),
             path: self.path.clone(),
             name: self.name.clone(),
-        });
+        })
+    }
+
+    /// The ARNs its policy may have, each once.
+    #[must_use]
+    pub fn candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
+        let role = self.role(owner);
         let mut arns: Vec<PolicyArn> = Vec::new();
         for arn in self.policies.iter().map(|policy| role.beside(policy)) {
             if !arns.iter().any(|known| known.is_same(&arn)) {

@@ -16,6 +16,12 @@ use super::failure;
 pub(super) struct Iam(pub(super) aws_sdk_iam::Client);
 
 impl Iam {
+    /// All of them on one page: a role has at most 50, and IAM answers 100.
+    pub(super) async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
+        let answer = self.0.list_role_tags().role_name(name.as_str()).max_items(100).send().await.map_err(failure::of);
+        Ok(unless_absent(answer)?.map(|answer| tags(Some(answer.tags))))
+    }
+
     pub(super) async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
         let answer = self.0.get_role().role_name(name.as_str()).send().await.map_err(failure::of);
         let Some(role) = unless_absent(answer)?.and_then(|answer| answer.role) else { return Ok(None) };

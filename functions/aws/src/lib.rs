@@ -21,6 +21,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region as SdkRegion;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::owner::Tags;
 use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
 use cavatica_access::port::{
     Account, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage, Verdict,
@@ -106,6 +107,10 @@ impl ReadAccount for AwsAccount {
 
     async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
         self.iam.role(name).await
+    }
+
+    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
+        self.iam.role_tags(name).await
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {

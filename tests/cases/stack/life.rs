@@ -263,10 +263,7 @@ async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outc
             vec![("BucketName", "far-away")],
             "Bucket far-away is in me-south-1, a region that accounts have to opt in to",
         ),
-        (
-            vec![BUCKET, ("Prefix", "genomics-lab-data/raw")],
-            "but must be the prefix alone: leave out the bucket's name",
-        ),
+        (vec![BUCKET, ("Prefix", "genomics-lab-data/raw")], "but must be the prefix alone: give raw"),
         (vec![("BucketName", "encrypted")], "set KmsKeyArn to arn:aws:kms:us-east-1:123456789012:key/1234abcd"),
     ] {
         let failed = system.create(&asked).await?;

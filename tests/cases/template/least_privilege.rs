@@ -133,7 +133,13 @@ fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken
     for (policy, request, _) in &asked {
         for boundary in [None, Some(&organisations())] {
             let provider = Identity::new(&serde_json::from_str(policy)?, boundary)?;
-            assert!(provider.may(request)?, "{request:?} under {policy}");
+            // A role of another name that is not the stack's, or not there, is not read: its tags tell which.
+            let is_other = request.action == "iam:GetRole" && !request.context.contains_key(STACK_KEY);
+            let allowed = match is_other {
+                true => provider.may(&Request::new("iam:ListRoleTags", &request.resource))?,
+                false => provider.may(request)?,
+            };
+            assert!(allowed, "{request:?} under {policy}");
         }
     }
     assert!(actions.len() >= 24, "{actions:?}");
@@ -509,6 +515,30 @@ fn by_choice_nothing_beside_the_folder_is_listed_and_no_acl_is_touched() -> Outc
         for action in permissions::OBJECT_ACLS {
             assert_eq!(role.may(&on_object(action))?, !is_tight, "{action}");
         }
+    }
+    Ok(())
+}
+
+/// A trust policy shows the external ID of whoever's role it is.
+#[test]
+fn the_provider_reads_no_role_of_another_name_but_its_own() -> Outcome {
+    let evaluation = stack("").with([("RoleName", "vol"), ("IamPath", "/lab/")]);
+    let provider = Identity::new(&evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?, None)?;
+    for (role, tag, may) in [
+        ("role/vol", None, true),
+        ("role/lab/vol", None, true),
+        ("role/another/path/vol", None, true),
+        ("role/vendor", None, false),
+        ("role/vol-2", None, false),
+        ("role/my-vol", None, false),
+        ("role/vol/vendor", None, false),
+        ("role/vendor", Some("arn:aws:cloudformation:us-east-1:123456789012:stack/other/1"), false),
+        ("role/former", Some(events::STACK), true),
+    ] {
+        let get = Request::new("iam:GetRole", &format!("{ACCOUNT}:{role}"));
+        let get = tag.map_or(get.clone(), |tag| get.with(STACK_KEY, tag));
+        assert_eq!(provider.may(&get)?, may, "{get:?}");
+        assert!(provider.may(&Request::new("iam:ListRoleTags", &format!("{ACCOUNT}:{role}")))?, "{role}");
     }
     Ok(())
 }

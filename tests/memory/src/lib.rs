@@ -244,6 +244,11 @@ impl ReadAccount for MemoryAccount {
         self.look(Action::GetRole, |state| Ok(state.roles.get(&key(name.as_str())).map(|held| held.role.clone())))
     }
 
+    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
+        let tags = |state: &State| state.roles.get(&key(name.as_str())).map(|held| held.role.tags.clone());
+        self.look(Action::ListRoleTags, |state| Ok(tags(state)))
+    }
+
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
         self.look(Action::GetPolicy, |state| {
             // IAM takes the ARN's path into account here, unlike a name's uniqueness.

@@ -152,14 +152,33 @@ impl Watch {
             }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
-                let is_ours = self.owner.owns(&role.tags) || self.created.contains(&role.id);
-                is_ours.then(|| format!("(b, f) role {} is still there", role.arn.name))
+                self.is_left(state, role).then(|| format!("(b, f) role {} is still there", role.arn.name))
             }),
             Expected::AllGone => self.left(state).map(|what| format!("(b, f) {what}")),
         };
         if let Some(broken) = broken {
             self.violation(broken);
         }
+    }
+
+    /// True if a role is ours, or was before somebody removed its tags, still allows something, and can be recognized: by
+    /// the wanted name, under which the function may read it, or by its policy.
+    fn is_left(&self, state: &State, role: &Role) -> bool {
+        let name = role.arn.name.as_str();
+        let is_wanted = match &self.in_use {
+            Some(in_use) => in_use.as_str() == name,
+            None => self.event["ResourceProperties"]["RoleName"] == name,
+        };
+        let properties = &self.event["ResourceProperties"];
+        // While the stack goes on, the clean-up knows the names in its event, and the last Delete all of them.
+        let is_named = |arn: &PolicyArn| ["RoleName", "PolicyName"].iter().any(|name| properties[*name] == arn.name());
+        let tells = |arn: &PolicyArn| {
+            let tags = state.policy_tags(arn).filter(|_| self.in_use.is_none() || is_named(arn));
+            is_wanted || tags.is_some_and(|tags| self.owner.owns(tags) && owner::serves(tags, &role.arn.name))
+        };
+        let is_on_it = |carrier: &Carrier| matches!(carrier, Carrier::Role(carrier) if carrier == name);
+        let carried = || state.attachments().any(|(carrier, arn)| is_on_it(carrier) && tells(arn));
+        self.owner.owns(&role.tags) || (self.created.contains(&role.id) && carried())
     }
 
     /// The account less what is ours.
@@ -175,8 +194,7 @@ impl Watch {
     /// What is left of ours, or changed of others.
     fn left(&self, state: &State) -> Option<String> {
         let rest = self.others(state);
-        let is_ours = |role: &&Role| self.owner.owns(&role.tags) || self.created.contains(&role.id);
-        let role = state.roles().find(is_ours).map(|role| role.arn.to_string());
+        let role = state.roles().find(|role| self.is_left(state, role)).map(|role| role.arn.to_string());
         let policy = || state.policies().find(|(_, tags, _)| self.owner.owns(tags)).map(|(arn, ..)| arn.to_string());
         let rule = || {
             let bucket = state.buckets().find(|(_, held)| held.cors.iter().any(|rule| self.is_our_rule(rule)))?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::owner::Tags;
 use cavatica_access::port::{
     Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, ReadAccount,
     Receipt, Role, Usage, Verdict, Version,
@@ -343,6 +344,11 @@ impl ReadAccount for Account<'_> {
     async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
         let read = || at_once(self.0.account.role(name));
         self.read(Action::GetRole, Subject::Role(name), read).await
+    }
+
+    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
+        let read = || at_once(self.0.account.role_tags(name));
+        self.read(Action::ListRoleTags, Subject::Role(name), read).await
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {

@@ -198,7 +198,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let role = async {
             match wanted.filter(|wanted| *wanted.name == target.name) {
                 Some(wanted) => Ok(wanted.role.cloned()),
-                None => self.role(&target.name).await,
+                None => self.role(&target.role(self.owner)).await,
             }
         };
         let (role, mut policies) = try_join(role, self.policies(&candidates)).await?;

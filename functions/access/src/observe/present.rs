@@ -63,7 +63,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     pub async fn observed(&self, present: &Present) -> Result<ObservedState, Refusal> {
         let blueprint = &present.blueprint;
         let (role, policy, from) =
-            try_join3(self.role(&blueprint.role.name), self.policy(&blueprint.policy), self.from(present)).await?;
+            try_join3(self.role(&blueprint.role), self.policy(&blueprint.policy), self.from(present)).await?;
         let our_role = role.as_ref().filter(|role| self.owner.owns(&role.tags));
         let our_policy = policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
         let wanted = Wanted {
@@ -80,7 +80,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// The role that is being replaced.
     async fn from(&self, present: &Present) -> Result<Option<Role>, Refusal> {
         match &present.from {
-            Some(arn) => Ok(self.role(&arn.name).await?.filter(|role| role.arn.is_same(arn))),
+            Some(arn) => Ok(self.role(arn).await?.filter(|role| role.arn.is_same(arn))),
             None => Ok(None),
         }
     }

@@ -5,7 +5,8 @@ use crate::names::PolicyName;
 use crate::observe::{Leftover, LeftoverPolicy};
 use crate::owner::Owner;
 use crate::plan::Plan;
-use crate::port::{Carrier, Change};
+use crate::port::{Carrier, Change, Role};
+use crate::recognition::{Sign, has_no_other_owner};
 use crate::refusal::Refusal;
 use crate::wanted::Absent;
 
@@ -31,7 +32,7 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
                 (true, Some(_)) => evidence.sign_of(role, &absent.owner),
                 (false, _) => evidence.sign_of_replaced(role, &absent.owner),
             };
-            if let Some(sign) = sign {
+            if let Some(sign) = sign.or_else(|| sign_by_policy(&absent.owner, role, leftover)) {
                 return Err(Refusal::role_lost_tags(&role.arn.name, sign, &absent.owner));
             }
         }
@@ -40,6 +41,14 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
         }
     }
     Ok(plan)
+}
+
+/// The sign of a role that may not be read.
+pub(super) fn sign_by_policy(owner: &Owner, role: &Role, leftover: &Leftover) -> Option<Sign> {
+    let is_it =
+        |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if leftover.name.as_str().eq_ignore_ascii_case(name));
+    let is_on_it = leftover.policies.iter().any(|held| held.carriers.iter().any(is_it));
+    (is_on_it && has_no_other_owner(&role.tags, owner) && !role.is_readable()).then_some(Sign::Policy)
 }
 
 /// The note about a role that is not ours.

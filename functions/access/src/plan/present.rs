@@ -67,7 +67,8 @@ fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
         leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
         let owner = &present.blueprint.owner;
         let without_tags = leftover.role.as_ref().and_then(|role| {
-            let sign = evidence.iter().find_map(|evidence| evidence.sign_of_replaced(role, owner))?;
+            let sign = evidence.iter().find_map(|evidence| evidence.sign_of_replaced(role, owner));
+            let sign = sign.or_else(|| absent::sign_by_policy(owner, role, &leftover))?;
             Some(Refusal::role_lost_tags(&role.arn.name, sign, owner))
         });
         match without_tags.map_or_else(|| absent::removal(owner, &leftover, absent::Order::RoleLast), Err) {

@@ -12,6 +12,7 @@ use crate::volume::BucketName;
 pub enum Look {
     Caller,
     Role(RoleName),
+    RoleTags(RoleName),
     Policy(PolicyArn),
     Attached(RoleName),
     Inline(RoleName),
@@ -32,6 +33,7 @@ impl Look {
         Some(match self {
             Self::Caller => return None,
             Self::Role(_) => Action::GetRole,
+            Self::RoleTags(_) => Action::ListRoleTags,
             Self::Policy(_) => Action::GetPolicy,
             Self::Attached(_) => Action::ListAttachedRolePolicies,
             Self::Inline(_) => Action::ListRolePolicies,
@@ -52,6 +54,7 @@ impl fmt::Display for Look {
         match self {
             Self::Caller => f.write_str("asking which account the function runs in"),
             Self::Role(name) => write!(f, "looking at role {name}"),
+            Self::RoleTags(name) => write!(f, "reading the tags of role {name}"),
             Self::Policy(arn) => write!(f, "looking at policy {}", arn.name()),
             Self::Attached(role) => write!(f, "listing the policies attached to role {role}"),
             Self::Inline(role) => write!(f, "listing the inline policies of role {role}"),
