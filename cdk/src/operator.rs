@@ -18,6 +18,8 @@ enum On {
     Stack,
     Everything,
     PublishedObjects,
+    /// Where CloudFormation's console keeps the templates that somebody uploads.
+    UploadedTemplates,
     Role,
     Policy,
     Function,
@@ -34,12 +36,25 @@ enum For {
     Native,
 }
 
-/// Every statement: its ID, which template it is for, what it is about, and the actions.
-const RIGHTS: &[(&str, For, On, &[&str])] = &[
+/// Who may make the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// The operator too.
+    Anyone,
+    /// CloudFormation alone, for a stack operation of the operator. Source: IAM, "AWS global condition context keys",
+    /// `aws:CalledVia`.
+    CloudFormation,
+    /// Whoever passes the role to Lambda.
+    Passing,
+}
+
+/// Every statement: its ID, which template it is for, what it is about, who may make the calls, and the actions.
+const RIGHTS: &[(&str, For, On, By, &[&str])] = &[
     (
         "RunTheStack",
         For::Both,
         On::Stack,
+        By::Anyone,
         &[
             "cloudformation:CreateStack",
             "cloudformation:UpdateStack",
@@ -53,7 +68,11 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "cloudformation:ListChangeSets",
             "cloudformation:DescribeStacks",
             "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStackResource",
             "cloudformation:DescribeStackResources",
+            "cloudformation:DetectStackDrift",
+            "cloudformation:DetectStackResourceDrift",
+            "cloudformation:DescribeStackResourceDrifts",
             "cloudformation:ListStackResources",
             "cloudformation:GetTemplate",
         ],
@@ -62,13 +81,21 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         "ReadTemplatesBeforeThereIsAStack",
         For::Both,
         On::Everything,
-        &["cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate"],
+        By::Anyone,
+        &[
+            "cloudformation:GetTemplateSummary",
+            "cloudformation:ValidateTemplate",
+            "cloudformation:CreateUploadBucket",
+            "cloudformation:DescribeStackDriftDetectionStatus",
+        ],
     ),
+    ("UploadTemplatesInTheConsole", For::Both, On::UploadedTemplates, By::Anyone, &["s3:PutObject", "s3:GetObject"]),
     // For the command line: findings of hooks and validations, other stacks, the account's alias, and whose a bucket is.
     (
         "ReadFindingsAndOtherStacks",
         For::Both,
         On::Everything,
+        By::Anyone,
         &[
             "cloudformation:GetHookResult",
             "cloudformation:DescribeEvents",
@@ -77,52 +104,61 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
             "s3:ListAllMyBuckets",
         ],
     ),
-    ("FetchTemplateAndCode", For::Both, On::PublishedObjects, &["s3:GetObject", "s3:GetObjectVersion"]),
+    ("FetchTemplateAndCode", For::Both, On::PublishedObjects, By::Anyone, &["s3:GetObject", "s3:GetObjectVersion"]),
     (
         "MakeTheRole",
         For::Both,
         On::Role,
+        By::CloudFormation,
         &[
             "iam:CreateRole",
             "iam:DeleteRole",
-            "iam:GetRole",
             "iam:UpdateRole",
             "iam:UpdateRoleDescription",
             "iam:UpdateAssumeRolePolicy",
             "iam:PutRolePolicy",
-            "iam:GetRolePolicy",
             "iam:DeleteRolePolicy",
-            "iam:ListRolePolicies",
-            "iam:ListAttachedRolePolicies",
             "iam:DetachRolePolicy",
             "iam:PutRolePermissionsBoundary",
             "iam:DeleteRolePermissionsBoundary",
             "iam:TagRole",
             "iam:UntagRole",
+        ],
+    ),
+    (
+        "LookAtTheRole",
+        For::Both,
+        On::Role,
+        By::Anyone,
+        &[
+            "iam:GetRole",
+            "iam:GetRolePolicy",
+            "iam:ListRolePolicies",
+            "iam:ListAttachedRolePolicies",
             "iam:ListRoleTags",
         ],
     ),
-    ("AttachThePolicy", For::Native, On::Role, &["iam:AttachRolePolicy"]),
+    ("AttachThePolicy", For::Native, On::Role, By::CloudFormation, &["iam:AttachRolePolicy"]),
     (
         "MakeThePolicy",
         For::Both,
         On::Policy,
-        &[
-            "iam:CreatePolicy",
-            "iam:DeletePolicy",
-            "iam:GetPolicy",
-            "iam:GetPolicyVersion",
-            "iam:ListPolicyVersions",
-            "iam:ListEntitiesForPolicy",
-            "iam:CreatePolicyVersion",
-            "iam:DeletePolicyVersion",
-        ],
+        By::CloudFormation,
+        &["iam:CreatePolicy", "iam:DeletePolicy", "iam:CreatePolicyVersion", "iam:DeletePolicyVersion"],
     ),
-    ("GiveTheFunctionItsRole", For::ByFunction, On::Role, &["iam:PassRole"]),
+    (
+        "LookAtThePolicy",
+        For::Both,
+        On::Policy,
+        By::Anyone,
+        &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"],
+    ),
+    ("GiveTheFunctionItsRole", For::ByFunction, On::Role, By::Passing, &["iam:PassRole"]),
     (
         "MakeAndInvokeTheFunction",
         For::ByFunction,
         On::Function,
+        By::Anyone,
         &[
             "lambda:CreateFunction",
             "lambda:DeleteFunction",
@@ -149,6 +185,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         "MakeAndReadItsLog",
         For::ByFunction,
         On::LogGroup,
+        By::Anyone,
         &[
             "logs:CreateLogGroup",
             "logs:DeleteLogGroup",
@@ -168,6 +205,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         "LookAtTheVolumeRole",
         For::ByFunction,
         On::Volume,
+        By::Anyone,
         &[
             "iam:GetRole",
             "iam:GetRolePolicy",
@@ -185,6 +223,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         "LookAtBuckets",
         For::Both,
         On::Buckets,
+        By::Anyone,
         &["s3:GetBucketLocation", "s3:GetEncryptionConfiguration", "s3:GetBucketCORS", "s3:ListBucket"],
     ),
     // CloudWatch Logs takes no single log group for these.
@@ -192,6 +231,7 @@ const RIGHTS: &[(&str, For, On, &[&str])] = &[
         "FindTheLogGroup",
         For::ByFunction,
         On::Everything,
+        By::Anyone,
         &["logs:DescribeLogGroups", "logs:DescribeResourcePolicies", "logs:DescribeIndexPolicies"],
     ),
 ];
@@ -205,13 +245,15 @@ pub fn policy(stack_name: &str, is_native: bool) -> Document {
         For::Native => is_native,
     };
     let rights = RIGHTS.iter().filter(|(_, which, ..)| is_for(*which));
-    let statement = |(sid, _, on, actions): &(&'static str, For, On, &[&'static str])| {
+    let statement = |(sid, _, on, by, actions): &(&'static str, For, On, By, &[&'static str])| {
         let statement = Statement::allow(sid, actions, resources(*on, stack_name, is_native));
-        match *actions {
-            ["iam:PassRole"] => {
-                statement.only_if("StringEquals", "iam:PassedToService", "lambda.amazonaws.com".to_owned())
+        match by {
+            By::Anyone => statement,
+            By::CloudFormation => {
+                let service = "cloudformation.amazonaws.com".to_owned();
+                statement.only_if("ForAnyValue:StringEquals", "aws:CalledVia", service)
             }
-            _ => statement,
+            By::Passing => statement.only_if("StringEquals", "iam:PassedToService", "lambda.amazonaws.com".to_owned()),
         }
     };
     Document::new(rights.map(statement).collect())
@@ -219,10 +261,16 @@ pub fn policy(stack_name: &str, is_native: bool) -> Document {
 
 fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
     let kept: String = stack_name.chars().take(KEPT).collect();
-    let in_iam = |kind: &str| {
+    // With the function, CloudFormation makes one role and one policy, and both have their logical ID in the name: the
+    // volume role, whose name may begin like the stack's, is not among them.
+    let in_iam = |kind: &str, logical_id: &str| {
         let of_stack = format!("arn:aws:iam::*:{kind}/{kept}*");
         let of_volume = format!("arn:aws:iam::*:{kind}/{VOLUME}*");
-        if is_native && !VOLUME.starts_with(&kept) { vec![of_stack, of_volume] } else { vec![of_stack] }
+        match is_native {
+            false => vec![format!("{of_stack}-{logical_id}-*")],
+            true if VOLUME.starts_with(&kept) => vec![of_stack],
+            true => vec![of_stack, of_volume],
+        }
     };
     match on {
         On::Stack => vec![format!("arn:aws:cloudformation:*:*:stack/{stack_name}*/*")],
@@ -232,10 +280,11 @@ fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
             let code = "arn:aws:s3:::*/cavatica-connect/*".to_owned();
             if is_native { vec![template] } else { vec![template, code] }
         }
+        On::UploadedTemplates => vec!["arn:aws:s3:::cf-templates-*/*".to_owned()],
         On::Volume => ["role", "policy"].map(|kind| format!("arn:aws:iam::*:{kind}/{VOLUME}*")).to_vec(),
         On::Buckets => vec!["arn:aws:s3:::*".to_owned()],
-        On::Role => in_iam("role"),
-        On::Policy => in_iam("policy"),
+        On::Role => in_iam("role", "ProviderRole"),
+        On::Policy => in_iam("policy", "Boundary"),
         On::Function => vec![format!("arn:aws:lambda:*:*:function:{kept}*")],
         On::LogGroup => vec![format!("arn:aws:logs:*:*:log-group:{kept}*")],
     }
@@ -261,6 +310,27 @@ mod tests {
         let text = policy("lab", true).to_json();
         assert!(text.contains("role/lab*") && text.contains("policy/cavatica-volume-*"), "{text}");
         assert!(!policy("cavatica-volume", true).to_json().contains("cavatica-volume-*"));
+    }
+
+    /// By these an operator could open the bucket to somebody else: by another trust policy of the volume role.
+    #[test]
+    fn no_operator_changes_the_functions_role_or_calls_iam_alone() {
+        for (stack, is_native) in [("cavatica-volume", false), ("lab", false), ("cavatica-volume", true)] {
+            let document = policy(stack, is_native);
+            let is_write = |action: &&str| {
+                action.starts_with("iam:")
+                    && *action != "iam:PassRole"
+                    && !["Get", "List", "Simulate"].iter().any(|verb| action[4..].starts_with(verb))
+            };
+            let writes = document.statements().iter().filter(|it| it.action.iter().any(is_write));
+            for statement in writes {
+                let keys: Vec<_> = statement.condition.iter().map(|condition| condition.key).collect();
+                assert_eq!(keys, ["aws:CalledVia"], "{:?}", statement.sid);
+                let names = ["-ProviderRole-*", "-Boundary-*"];
+                let is_narrow = |resource: &String| names.iter().any(|name| resource.ends_with(name));
+                assert!(is_native || statement.resource.iter().all(is_narrow), "{:?}", statement.resource);
+            }
+        }
     }
 
     #[test]

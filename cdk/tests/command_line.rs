@@ -120,7 +120,7 @@ fn a_template_for_a_sibling_platform_trusts_its_role_and_none_elsewhere() -> Out
 #[test]
 fn the_operators_policy_is_a_document_ready_to_attach() -> Outcome {
     for (arguments, role) in [
-        (vec!["documents", "--operator"], "arn:aws:iam::*:role/cavatica-volume*"),
+        (vec!["documents", "--operator"], "arn:aws:iam::*:role/cavatica-volume*-ProviderRole-*"),
         (vec!["documents", "--operator", "--native", "--stack-name", "lab"], "arn:aws:iam::*:role/lab*"),
     ] {
         let output = run(&arguments)?;

@@ -43,6 +43,19 @@ struct State {
     rules: Vec<Rule>,
     answers: HashMap<String, Vec<u8>>,
     calls: Vec<String>,
+    requests: Vec<Request>,
+}
+
+/// A request as AWS sees it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The service that it is signed for, such as `iam`.
+    pub service: String,
+    /// The action of services that name it in the request; empty for those with paths.
+    pub action: String,
+    pub method: String,
+    /// With its query.
+    pub path: String,
 }
 
 /// A running one; it ends with the runtime of its test.
@@ -77,6 +90,11 @@ impl FaultyAws {
     /// The actions that were called, in order.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
+    }
+
+    /// The requests, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.clone()
     }
 
     /// The number of requests in a proxy's form.
@@ -134,7 +152,17 @@ async fn serve(
             None => target,
         };
         let form = String::from_utf8_lossy(&body);
-        let action = form.split('&').find_map(|pair| pair.strip_prefix("Action=")).map_or_else(
+        let named = form.split('&').find_map(|pair| pair.strip_prefix("Action="));
+        let target_action = header("x-amz-target").and_then(|(_, target)| target.split('.').nth(1));
+        // Credential=KEY/DATE/REGION/SERVICE/aws4_request
+        let service = header("authorization").and_then(|(_, signed)| signed.split('/').nth(3)).unwrap_or_default();
+        state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).requests.push(Request {
+            service: service.to_owned(),
+            action: named.or(target_action).unwrap_or_default().to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+        });
+        let action = named.map_or_else(
             || format!("{method} /{}", path.split('?').next().unwrap_or_default().trim_matches('/')),
             str::to_owned,
         );

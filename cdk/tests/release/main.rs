@@ -12,5 +12,6 @@ mod launch;
 mod operator;
 mod publish;
 mod publisher;
+mod rights;
 mod status;
 mod verify;
