@@ -150,12 +150,6 @@ impl Role {
             boundary: None,
         }
     }
-
-    /// True if the function may read it.
-    #[must_use]
-    pub fn is_readable(&self) -> bool {
-        !self.trust.is_null()
-    }
 }
 
 /// A managed policy as IAM shows it.

@@ -27,28 +27,13 @@ impl Evidence {
     /// The sign by which a role without an owner, at the physical ID of the stack, is the stack's.
     #[must_use]
     pub fn sign_of(&self, role: &Role, owner: &Owner) -> Option<Sign> {
-        if !has_no_other_owner(&role.tags, owner) || !role.is_readable() || role.boundary != self.boundary {
+        if !has_no_other_owner(&role.tags, owner) || role.boundary != self.boundary {
             None
         } else if self.has_stacks_boundary(owner) {
             Some(Sign::Boundary)
         } else {
-            self.is_trusted(role, |principal, external_id| principal && external_id).then_some(Sign::ExternalId)
+            self.is_trusted_by(role).then_some(Sign::ExternalId)
         }
-    }
-
-    /// The same for a role that the tags of the stack's role note as replaced: an older request may have had another
-    /// boundary, and another principal or external ID.
-    #[must_use]
-    pub fn sign_of_replaced(&self, role: &Role, owner: &Owner) -> Option<Sign> {
-        if !role.is_readable() {
-            return None;
-        }
-        let is_noted = || {
-            has_no_other_owner(&role.tags, owner)
-                && (role.boundary.as_ref().is_some_and(|boundary| owner.stack.names_boundary(boundary.name()))
-                    || self.is_trusted(role, |principal, external_id| principal || external_id))
-        };
-        self.sign_of(role, owner).or_else(|| is_noted().then_some(Sign::Replaced))
     }
 
     /// True if the boundary is the one that CloudFormation made for the stack.
@@ -57,19 +42,17 @@ impl Evidence {
         self.boundary.as_ref().is_some_and(|boundary| owner.stack.names_boundary(boundary.name()))
     }
 
-    /// True if a statement of the role's trust policy passes: it is asked whether the statement names the principal and
-    /// the external ID.
-    fn is_trusted(&self, role: &Role, passes: impl Fn(bool, bool) -> bool) -> bool {
+    /// True if a statement of the role's trust policy lets the principal in with the external ID.
+    fn is_trusted_by(&self, role: &Role) -> bool {
+        let (Some(principal), Some(external_id)) = (&self.principal, &self.external_id) else { return false };
         let statements = match &role.trust["Statement"] {
             Value::Array(statements) => statements.as_slice(),
             single => std::slice::from_ref(single),
         };
-        statements.iter().filter(|statement| statement["Effect"] == "Allow").any(|statement| {
-            let principal =
-                self.principal.as_ref().is_some_and(|it| contains(&statement["Principal"], &it.to_string()));
-            let external_id =
-                self.external_id.as_ref().is_some_and(|it| contains(&statement["Condition"], it.as_str()));
-            passes(principal, external_id)
+        statements.iter().any(|statement| {
+            statement["Effect"] == "Allow"
+                && contains(&statement["Principal"], &principal.to_string())
+                && contains(&statement["Condition"], external_id.as_str())
         })
     }
 }
@@ -81,9 +64,8 @@ pub enum Sign {
     Boundary,
     /// It has the requested boundary, and trusts Cavatica with the stack's external ID.
     ExternalId,
-    /// The stack's role replaced it, and its boundary or its trust policy is one of the stack's.
-    Replaced,
-    /// A policy of the stack that serves it is attached to it. Of a role that may not be read nothing else tells.
+    /// A policy of the stack that serves it is attached to it. Of an older role, which the function may not read, nothing else
+    /// tells.
     Policy,
 }
 
@@ -94,7 +76,6 @@ impl fmt::Display for Sign {
             Self::Boundary => "has this stack's permissions boundary",
             Self::ExternalId => "trusts Cavatica with this stack's external ID",
             Self::Policy => "carries the policy that this stack made for it",
-            Self::Replaced => "was replaced by this stack's role and has its boundary or trust policy",
         })
     }
 }

@@ -325,6 +325,10 @@ async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
         let (bench, mut properties) = under_boundary(ORGANISATION).await?;
         bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
         change(&mut properties);
+        // The policy that the stack made for the role tells all the same.
+        let said = bench.remove(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+        assert!(said.contains("carries the policy that this stack made for it"), "{difference}: {said}");
+        bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
         if properties["ExternalId"].is_null() {
             properties.as_object_mut().map(|it| it.remove("ExternalId"));
         }

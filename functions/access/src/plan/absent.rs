@@ -25,14 +25,11 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
             arn.name() == name.as_str() && known.iter().any(|known| known.is_same(arn))
         };
         let order = if is_own && leftover.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
-        if let (Some(role), Some(target)) = (&leftover.role, target) {
-            let evidence = &target.evidence;
-            let sign = match (is_own, &target.arn) {
-                (true, None) => None,
-                (true, Some(_)) => evidence.sign_of(role, &absent.owner),
-                (false, _) => evidence.sign_of_replaced(role, &absent.owner),
-            };
-            if let Some(sign) = sign.or_else(|| sign_by_policy(&absent.owner, role, leftover)) {
+        if let Some(role) = &leftover.role {
+            let at_physical_id = target.filter(|target| is_own && target.arn.is_some());
+            let sign = at_physical_id.and_then(|target| target.evidence.sign_of(role, &absent.owner));
+            let by_policy = || sign_by_policy(&absent.owner, role, leftover);
+            if let Some(sign) = sign.or_else(|| by_policy().filter(|_| at_physical_id.is_some() || !is_own)) {
                 return Err(Refusal::role_lost_tags(&role.arn.name, sign, &absent.owner));
             }
         }
@@ -43,12 +40,12 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
     Ok(plan)
 }
 
-/// The sign of a role that may not be read.
+/// The sign of a role without an owner that carries the policy which the stack made for it.
 pub(super) fn sign_by_policy(owner: &Owner, role: &Role, leftover: &Leftover) -> Option<Sign> {
     let is_it =
         |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if leftover.name.as_str().eq_ignore_ascii_case(name));
     let is_on_it = leftover.policies.iter().any(|held| held.carriers.iter().any(is_it));
-    (is_on_it && has_no_other_owner(&role.tags, owner) && !role.is_readable()).then_some(Sign::Policy)
+    (is_on_it && has_no_other_owner(&role.tags, owner)).then_some(Sign::Policy)
 }
 
 /// The note about a role that is not ours.

@@ -60,15 +60,13 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
 /// An obstacle is noted and does not stop the update; whoever remembers the leftover stays with it.
 fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
     let mut is_whole = true;
-    let evidence = [Evidence::from(&present.blueprint.request), Evidence::from(&present.former)];
     for leftover in &observed.leftovers {
         let mut leftover = leftover.clone();
         // A policy that kept its name serves the wanted role again, whatever its tag still says.
         leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
         let owner = &present.blueprint.owner;
         let without_tags = leftover.role.as_ref().and_then(|role| {
-            let sign = evidence.iter().find_map(|evidence| evidence.sign_of_replaced(role, owner));
-            let sign = sign.or_else(|| absent::sign_by_policy(owner, role, &leftover))?;
+            let sign = absent::sign_by_policy(owner, role, &leftover)?;
             Some(Refusal::role_lost_tags(&role.arn.name, sign, owner))
         });
         match without_tags.map_or_else(|| absent::removal(owner, &leftover, absent::Order::RoleLast), Err) {
