@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_fits_stands_on_a_line_and_everything_reads_back() -> Result<(), serde_json::Error> {
         let value =
-            json!({"Short": {"Ref": "A"}, "Long": ["x".repeat(70), "y".repeat(70)], "None": [], "Text": "a\"b"});
+            json!({"Short": {"Ref": "A"}, "Long": ["x".repeat(90), "y".repeat(90)], "None": [], "Text": "a\"b"});
         let text = render(&value);
         assert!(text.contains("  \"Short\": {\"Ref\": \"A\"},\n"), "{text}");
         assert!(text.contains("  \"Long\": [\n    \"xx"), "{text}");
