@@ -45,7 +45,8 @@ const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 const LEGEND: &str = "< before the call took effect, > after it; a killed function is run again, as Lambda does.
 A cell with a time passed: exactly one answer, within 180 s; FAILED naming the action where it stayed denied, SUCCESS
 everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.
-What is only to be reported (a check, or a CORS rule that cannot be looked at any more) does not fail where it is denied.";
+What is only to be reported (a check, or a CORS rule that cannot be looked at any more), and the look at a role that is to be
+created, does not fail where it is denied.";
 
 /// A stack's life: what is done with it, and what its events are called.
 struct Life {
@@ -283,8 +284,11 @@ async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) ->
 
 /// Whether an event goes on without a call that stays denied, and says so.
 fn is_optional(cell: &Cell) -> bool {
-    let is_delete = LIVES[cell.life].events[cell.event].is_some_and(|name| name.starts_with("Delete"));
+    let begins_with = |start: &str| LIVES[cell.life].events[cell.event].is_some_and(|name| name.starts_with(start));
+    let is_delete = begins_with("Delete");
     match cell.call.0.as_str() {
+        // Where the role is to be created, its tags tell that there is none.
+        "GetRole" => begins_with("Create") || begins_with("Update that renames"),
         "SimulatePrincipalPolicy" | "GetEncryptionConfiguration" => true,
         "GetBucketLocation" | "GetBucketCORS" => is_delete,
         _ => false,
