@@ -54,13 +54,21 @@ impl Troupe {
         Ok(roles.chain(policies).chain(buckets).chain(logs).chain(functions).collect())
     }
 
-    /// A rehearsal that has come as far as a role.
+    /// A rehearsal that has come as far as a role. On a busy machine the role may be gone before it is looked for; the
+    /// rehearsal is then begun again.
     async fn begun(&self, name: &str, role: &str) -> Result<Child, Box<dyn Error>> {
-        let running = self.command(&["--name", name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        while !self.account().await?.iter().any(|thing| thing.starts_with(role)) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let iam = self.iam();
+        for _ in 0..3 {
+            let mut running = self.command(&["--name", name]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            while running.try_wait()?.is_none() {
+                let roles = iam.list_roles().send().await?.roles;
+                if roles.iter().any(|it| it.role_name.starts_with(role)) {
+                    return Ok(running);
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
-        Ok(running)
+        Err(format!("no rehearsal was seen at a role {role}").into())
     }
 }
 
