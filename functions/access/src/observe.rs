@@ -40,19 +40,20 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let name = &expected.name;
         let look = Look::Role(name.clone());
         let read = |attempt| persist(self.clock, self.activities, attempt, &look, || self.account.role(name));
-        let denied = match read(Attempt::LookUnlessDenied).await {
-            Err(failure) if failure.kind == FailureKind::Denied => failure,
-            answer => return answer.map_err(|failure| Refusal::while_looking(&look, failure)),
-        };
+        let is_denied =
+            |answer: &Result<_, Failure>| answer.as_ref().is_err_and(|failure| failure.kind == FailureKind::Denied);
+        let first = read(Attempt::LookUnlessDenied).await;
+        if !is_denied(&first) {
+            return first.map_err(|failure| Refusal::while_looking(&look, failure));
+        }
         let tags = self.look(Look::RoleTags(name.clone()), || self.account.role_tags(name)).await?;
         let Some(tags) = tags else { return Ok(None) };
         let is_ours = self.owner.owns(&tags);
-        match read(if is_ours { Attempt::Look } else { Attempt::LookUnlessDenied }).await {
-            Err(failure) if failure.kind == denied.kind && !is_ours => {
-                Ok(Some(Role::unreadable(expected.clone(), tags)))
-            }
-            answer => answer.map_err(|failure| Refusal::while_looking(&look, failure)),
+        let second = read(if is_ours { Attempt::Look } else { Attempt::LookUnlessDenied }).await;
+        if is_denied(&second) && !is_ours {
+            return Ok(Some(Role::unreadable(expected.clone(), tags)));
         }
+        second.map_err(|failure| Refusal::while_looking(&look, failure))
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Refusal> {

@@ -16,10 +16,10 @@ use super::failure;
 pub(super) struct Iam(pub(super) aws_sdk_iam::Client);
 
 impl Iam {
-    /// All of them on one page: a role has at most 50, and IAM answers 100.
     pub(super) async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
-        let answer = self.0.list_role_tags().role_name(name.as_str()).max_items(100).send().await.map_err(failure::of);
-        Ok(unless_absent(answer)?.map(|answer| tags(Some(answer.tags))))
+        let pages = self.0.list_role_tags().role_name(name.as_str()).into_paginator().items().send();
+        let all = pages.try_collect().await.map_err(failure::of);
+        Ok(unless_absent(all)?.map(|all| tags(Some(all))))
     }
 
     pub(super) async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
