@@ -45,13 +45,13 @@ enum PublishError {
     },
 }
 
-/// How many of the regions have the release. Links need a region that has it.
+/// How many of the regions are done: the release is there and, for a public audience, was read as anybody reads it.
 fn progress(done: usize, all: usize) -> String {
     match (done, all) {
-        (0, 1) => "the region does not have the release".to_owned(),
-        (0, _) => format!("none of the {all} regions has the release"),
-        (1, _) => format!("1 of {all} regions has the release, and links work there"),
-        _ => format!("{done} of {all} regions have the release, and links work there"),
+        (0, 1) => "the region is not done".to_owned(),
+        (0, _) => format!("none of the {all} regions is done"),
+        (1, _) => format!("1 of {all} regions is done"),
+        _ => format!("{done} of {all} regions are done"),
     }
 }
 
@@ -224,11 +224,11 @@ mod tests {
     #[test]
     fn every_result_reads_as_a_sentence_with_no_one_and_several_regions() {
         for (done, all, begins, ends) in [
-            (0, 1, "the region does not have the release: eu-west-1: ", "tries again"),
-            (0, 3, "none of the 3 regions has the release: \n  eu-west-1: ", "goes on with the rest"),
-            (1, 2, "1 of 2 regions has the release, and links work there: eu-west-1: ", "goes on with the rest"),
-            (1, 3, "1 of 3 regions has the release, and links work there: \n  eu-west-1: ", "goes on with the rest"),
-            (2, 3, "2 of 3 regions have the release, and links work there: eu-west-1: ", "goes on with the rest"),
+            (0, 1, "the region is not done: eu-west-1: ", "tries again"),
+            (0, 3, "none of the 3 regions is done: \n  eu-west-1: ", "goes on with the rest"),
+            (1, 2, "1 of 2 regions is done: eu-west-1: ", "goes on with the rest"),
+            (1, 3, "1 of 3 regions is done: \n  eu-west-1: ", "goes on with the rest"),
+            (2, 3, "2 of 3 regions are done: eu-west-1: ", "goes on with the rest"),
         ] {
             let said = PublishError::Places { done, all, obstacles: obstacles(all - done) }.to_string();
             assert!(said.starts_with(begins) && said.ends_with(ends), "{said}");

@@ -245,8 +245,8 @@ impl Bucket {
             let read = account.read_without_credentials(&self.place.object(versions::KEY)).await;
             let why = match read {
                 Ok(Some(bytes)) => match Versions::read(&bytes) {
-                    Ok(list) if list.releases.iter().any(|it| it.version == release.version) => return Ok(()),
-                    Ok(_) => format!("it does not list release {}", release.version),
+                    Ok(list) if matches!(list.with(release), Ok(None)) => return Ok(()),
+                    Ok(_) => format!("it does not list release {} as it was written", release.version),
                     Err(error) => error.to_string(),
                 },
                 Ok(None) => "S3 answered that it does not exist".to_owned(),
