@@ -29,6 +29,7 @@ pub mod invocation;
 pub mod launch;
 pub mod operator;
 pub mod page;
+mod pattern;
 pub mod publish;
 pub mod regions;
 pub mod rehearse;

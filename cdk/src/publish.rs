@@ -1,16 +1,18 @@
 //! Putting a release where links can reach it: in one bucket for each region, under keys that say their content.
 //!
 //! ```text
-//! package + places ──> Publication      what is to be in each bucket, the same everywhere but for versions.json
+//! package + places ──> ReleaseParts     the code and its bill of materials: the same bytes in each bucket
 //! bucket (S3) ──> survey ──> plan       what is there, and what there is to do; all of it is told before anything is done
+//! code in every bucket ──> Publication  the templates, which name the version of the code in each bucket, and the page
 //! carry_out                             doing it, region beside region
 //! ```
 //!
-//! Owns: the order, which is the zip first, the templates that name it next, and last `versions.json`, which is where links
+//! Owns: the order, which is the code first, the templates that name it next, and last `versions.json`, which is where links
 //! begin. So nothing half-published can be reached, and the same command finishes what an interrupted one began.
 //!
 //! A template names the buckets of all its regions. So nothing is written before every one of these buckets is known to be
-//! the publisher's own: in one that somebody else could make, a stack would find their code.
+//! the publisher's own: in one that somebody else could make, a stack would find their code. And it names the version of the
+//! code in each of them: another object that is written there under the same key is not the one that a stack runs.
 
 pub mod audience;
 pub mod bucket;
@@ -25,7 +27,7 @@ use crate::address::Address;
 use crate::page;
 use crate::release::package::{self, Content, File, Package, VERSION};
 use crate::release::zip::Asset;
-use crate::template::{Config, Release, files};
+use crate::template::{Config, files};
 
 use self::versions::{Published, PublishedFile};
 
@@ -49,9 +51,14 @@ impl Place {
     }
 }
 
+/// The version ID that S3 gave the code in each region's bucket.
+pub type CodeVersions = BTreeMap<String, String>;
+
 /// An object that never changes: its key says what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
+    /// Its name in the package.
+    pub name: String,
     /// Its key.
     pub key: String,
     /// Its media type.
@@ -67,70 +74,86 @@ impl Object {
     #[must_use]
     pub fn of_code(asset: &Asset) -> Self {
         let (bytes, content) = (asset.bytes.clone(), Content::of(&asset.bytes));
-        Self { key: asset.key.clone(), media_type: "application/zip", bytes, content }
+        Self { name: package::zip_name(), key: asset.key.clone(), media_type: "application/zip", bytes, content }
+    }
+
+    fn of_file(File { name, bytes }: File) -> Self {
+        let content = Content::of(&bytes);
+        let key = format!("{FOLDER}{}/{name}", content.sha256);
+        Self { key, media_type: media_type(&name), name, bytes, content }
     }
 }
 
-/// A release as it is published in some places.
+/// A release before S3 has its code, and the places that it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publication {
-    /// The places, all of which the template names.
+pub struct ReleaseParts {
+    /// The places, all of which the templates name.
     pub places: Vec<Place>,
-    /// The objects, in the order in which they are written.
-    pub objects: Vec<Object>,
-    /// The entry in `versions.json`.
-    pub entry: Published,
+    /// The git commit that the code was built from.
+    pub commit: Option<String>,
+    /// The function's code.
+    pub code: Object,
+    /// The other objects that do not depend on a bucket.
+    pub others: Vec<Object>,
 }
 
-impl Publication {
+impl ReleaseParts {
     /// A package in these places.
     #[must_use]
     pub fn of(package: &Package, places: Vec<Place>) -> Self {
         Self::of_code(&package.zip, package.manifest.commit.clone(), package.sbom().cloned(), places)
     }
 
-    /// A Lambda in these places, with the templates that name them; everything is named by its content.
+    /// A Lambda in these places.
     #[must_use]
     pub fn of_code(zip: &Asset, commit: Option<String>, sbom: Option<File>, places: Vec<Place>) -> Self {
-        let buckets: BTreeMap<_, _> = places.iter().map(|place| (place.region.clone(), place.bucket.clone())).collect();
-        let release = Release { key: zip.key.clone(), buckets: buckets.clone().into_iter().collect() };
-        let templates = files::generate(&Config::published(release));
-        let code = File { name: package::zip_name(), bytes: zip.bytes.clone() };
-        let templates = templates.into_iter().map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() });
-        let mut made = Self {
-            places,
-            objects: Vec::new(),
-            entry: Published {
-                version: VERSION.to_owned(),
-                commit,
-                code_sha256: zip.sha256.clone(),
-                buckets,
-                files: Vec::new(),
-                other: BTreeMap::new(),
-            },
-        };
-        for file in [code].into_iter().chain(sbom).chain(templates) {
-            made.add(file, zip);
-        }
-        // The page links to the templates by their keys, so it comes after them.
-        let page = page::html(VERSION, Some(&made.entry.at()));
-        made.add(File { name: page::FILE.to_owned(), bytes: page.into_bytes() }, zip);
-        made
+        Self { places, commit, code: Object::of_code(zip), others: sbom.into_iter().map(Object::of_file).collect() }
     }
 
-    fn add(&mut self, File { name, bytes }: File, zip: &Asset) {
-        let (content, media_type) = (Content::of(&bytes), media_type(&name));
-        let is_code = content.sha256 == zip.sha256;
-        let key = if is_code { zip.key.clone() } else { format!("{FOLDER}{}/{name}", content.sha256) };
-        self.entry.files.push(PublishedFile { name, key: key.clone(), content: content.clone() });
-        self.objects.push(Object { key, media_type, bytes, content });
+    /// The objects, in the order in which they are written.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        [&self.code].into_iter().chain(&self.others)
     }
 
-    /// The release that the templates name.
+    /// The release with the templates that name these versions of its code.
     #[must_use]
-    pub fn release(&self) -> Release {
-        self.entry.release()
+    pub fn publication(&self, code_versions: CodeVersions) -> Publication {
+        let buckets = self.places.iter().map(|place| (place.region.clone(), place.bucket.clone())).collect();
+        let mut entry = Published {
+            version: VERSION.to_owned(),
+            commit: self.commit.clone(),
+            code_sha256: self.code.content.sha256.clone(),
+            buckets,
+            code_versions,
+            files: self.objects().map(PublishedFile::of).collect(),
+            other: BTreeMap::new(),
+        };
+        let templates = files::generate(&Config::published(entry.release())).into_iter();
+        let templates = templates.map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() });
+        let mut generated: Vec<_> = templates.map(Object::of_file).collect();
+        entry.files.extend(generated.iter().map(PublishedFile::of));
+        // The page links to the templates by their keys, so it comes after them.
+        let page = page::html(VERSION, Some(&entry.at())).into_bytes();
+        let page = Object::of_file(File { name: page::FILE.to_owned(), bytes: page });
+        entry.files.push(PublishedFile::of(&page));
+        generated.push(page);
+        Publication { generated, entry }
     }
+
+    /// The number of objects that a publication adds.
+    #[must_use]
+    pub fn count_of_generated(&self) -> usize {
+        files::generate(&Config::default()).len() + 1
+    }
+}
+
+/// A release whose code is in every bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The templates and the page, in the order in which they are written.
+    pub generated: Vec<Object>,
+    /// The entry in `versions.json`.
+    pub entry: Published,
 }
 
 fn media_type(name: &str) -> &'static str {
@@ -150,31 +173,49 @@ pub(crate) mod tests {
         Place { region: region.to_owned(), bucket: format!("releases-{region}") }
     }
 
-    /// A publication around a small program of this machine.
-    pub(crate) fn publication(regions: &[&str]) -> Result<Publication, Box<dyn std::error::Error>> {
+    /// A release around a small program of this machine.
+    pub(crate) fn parts(regions: &[&str]) -> Result<ReleaseParts, Box<dyn std::error::Error>> {
         let zip = Asset::from_binary("/bin/true".as_ref())?;
         let places = regions.iter().map(|region| place(region)).collect();
-        Ok(Publication::of_code(&zip, Some("0a9211e".to_owned()), None, places))
+        Ok(ReleaseParts::of_code(&zip, Some("0a9211e".to_owned()), None, places))
+    }
+
+    /// The same with its code in every bucket.
+    pub(crate) fn publication(regions: &[&str]) -> Result<Publication, Box<dyn std::error::Error>> {
+        let versions = regions.iter().map(|region| ((*region).to_owned(), format!("code-in-{region}")));
+        Ok(parts(regions)?.publication(versions.collect()))
     }
 
     #[test]
-    fn every_key_says_the_content_and_the_code_comes_before_the_templates_that_name_it()
+    fn every_key_says_the_content_and_the_templates_name_the_version_of_the_code()
     -> Result<(), Box<dyn std::error::Error>> {
-        let publication = publication(&["us-east-1", "eu-west-1"])?;
-        for object in &publication.objects {
+        let regions = ["us-east-1", "eu-west-1"];
+        let (parts, publication) = (parts(&regions)?, publication(&regions)?);
+        for object in parts.objects().chain(&publication.generated) {
             assert!(object.key.starts_with(FOLDER) && object.key.contains(&object.content.sha256), "{}", object.key);
             assert_eq!(object.content, Content::of(&object.bytes));
         }
-        let code = &publication.objects[0];
-        assert_eq!(code.content.sha256, publication.entry.code_sha256);
-        for template in publication.objects.iter().filter(|it| it.key.ends_with("/cavatica-volume.template.json")) {
+        assert_eq!(parts.code.content.sha256, publication.entry.code_sha256);
+        assert_eq!(parts.count_of_generated(), publication.generated.len());
+        let templates: Vec<_> =
+            publication.generated.iter().filter(|it| it.name.starts_with("cavatica-volume.template")).collect();
+        assert_eq!(templates.len(), 2);
+        for template in templates {
             let text = String::from_utf8_lossy(&template.bytes);
-            for part in [code.key.as_str(), "releases-us-east-1", "releases-eu-west-1"] {
+            let key = parts.code.key.as_str();
+            for part in [
+                key,
+                "releases-us-east-1",
+                "releases-eu-west-1",
+                "code-in-us-east-1",
+                "code-in-eu-west-1",
+                "S3ObjectVersion",
+            ] {
                 assert!(text.contains(part), "{part}");
             }
         }
         let names: Vec<_> = publication.entry.files.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names.len(), publication.objects.len());
+        assert_eq!(names.len(), parts.objects().count() + publication.generated.len());
         assert!(names.contains(&"cavatica-volume-native.template.yaml"), "{names:?}");
         Ok(())
     }
@@ -182,7 +223,7 @@ pub(crate) mod tests {
     #[test]
     fn the_order_of_the_regions_changes_nothing() -> Result<(), Box<dyn std::error::Error>> {
         let (one, other) = (publication(&["us-east-1", "eu-west-1"])?, publication(&["eu-west-1", "us-east-1"])?);
-        assert_eq!((one.objects, one.entry), (other.objects, other.entry));
+        assert_eq!(one, other);
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ mod provider_role;
 mod rules;
 mod values;
 
+use std::collections::BTreeMap;
+
 use cavatica_access::names::RoleArn;
 use cavatica_access::request::CAVATICA_PRINCIPAL;
 
@@ -40,13 +42,24 @@ pub struct Release {
     pub key: String,
     /// The regions it is published in, each with the bucket there: Lambda takes code only from its own region.
     pub buckets: Vec<(String, String)>,
+    /// The version of the zip in each region's bucket. Empty where the template takes the current one.
+    pub code_versions: BTreeMap<String, String>,
 }
 
 impl Release {
     /// One that is published in a single region.
     #[must_use]
     pub fn in_one(region: &str, bucket: &str, key: &str) -> Self {
-        Self { key: key.to_owned(), buckets: vec![(region.to_owned(), bucket.to_owned())] }
+        Self {
+            key: key.to_owned(),
+            buckets: vec![(region.to_owned(), bucket.to_owned())],
+            code_versions: BTreeMap::new(),
+        }
+    }
+
+    /// True if the template names the version of the zip in every region.
+    fn is_pinned(&self) -> bool {
+        self.buckets.iter().all(|(region, _)| self.code_versions.contains_key(region))
     }
 }
 

@@ -30,7 +30,7 @@ pub fn at() -> At {
     let buckets = REGIONS.iter().map(|region| ((*region).to_owned(), format!("releases-{region}"))).collect();
     let key = |name: &str| (name.to_owned(), format!("cavatica-connect/0a1b/{name}"));
     At {
-        release: Release { key: "cavatica-connect/2c3d.zip".to_owned(), buckets },
+        release: Release { key: "cavatica-connect/2c3d.zip".to_owned(), buckets, code_versions: BTreeMap::new() },
         templates: BTreeMap::from([files::PROVIDED, files::NATIVE].map(key)),
         list: "cavatica-connect/versions.json".to_owned(),
     }

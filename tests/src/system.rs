@@ -10,7 +10,7 @@ use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
 use cavatica_connect::deploy::follow::{KnownEvents, Operation, first_cause};
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::versions::Published;
-use cavatica_connect::publish::{Place, Publication, carry_out};
+use cavatica_connect::publish::{Place, ReleaseParts, carry_out};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package;
 use cavatica_connect::release::zip::Asset;
@@ -86,9 +86,9 @@ impl System {
         let s3 = aws_sdk_s3::Client::new(&config);
         s3.create_bucket().bucket(BUCKET).send().await?;
         let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
-        let publication = Publication::of_code(code, None, None, vec![place]);
+        let parts = ReleaseParts::of_code(code, None, None, vec![place]);
         let wish = Wish { create_buckets: true, audience: None };
-        carry_out::all(&Account::of(config.clone()).await?, &publication, &wish).await?;
+        let publication = carry_out::all(&Account::of(config.clone()).await?, &parts, &wish).await?;
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config), Pace::EMULATOR),

@@ -12,11 +12,11 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::page;
-use crate::publish::carry_out::{self, News};
+use crate::publish::carry_out::{self, News, Survey};
 use crate::publish::naming::BucketNaming;
 use crate::publish::plan::{Obstacle, Plan};
-use crate::publish::{Place, Publication, versions};
-use crate::release::package::{FOLDER, Package};
+use crate::publish::{Place, Publication, ReleaseParts, versions};
+use crate::release::package::{FOLDER, Package, VERSION};
 
 /// Why a release is not published everywhere.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ enum PublishError {
     /// Buckets could not be made or opened.
     #[error("no release was written, since its templates name all buckets and not all of them are ready: {0}")]
     Buckets(Obstacles),
+    /// The code is not everywhere, and the templates name all of it.
+    #[error("no template was written, since templates name the code in all buckets: {0}. The same command goes on")]
+    Code(Obstacles),
     /// Some places have it, and others do not.
     #[error("{}: {obstacles}. The same command {}", progress(*.done, *.all), if *.all == 1 { "tries again" } else { "goes on with the rest" })]
     Places {
@@ -87,8 +90,8 @@ impl std::fmt::Display for Obstacles {
 }
 
 impl Obstacles {
-    fn of<T>(publication: &Publication, results: &[Result<T, Obstacle>]) -> Option<Self> {
-        let places = publication.places.iter().zip(results);
+    fn of<T>(places: &[Place], results: &[Result<T, Obstacle>]) -> Option<Self> {
+        let places = places.iter().zip(results);
         let failed = places.filter_map(|(place, result)| Some((place.region.clone(), result.as_ref().err()?.clone())));
         let failed: Vec<_> = failed.collect();
         (!failed.is_empty()).then_some(Self(failed))
@@ -126,41 +129,48 @@ async fn publish(
     console.wait("looking at the buckets");
     let account = Account::of_caller(connection).await?;
     let places = try_join_all(buckets.iter().map(|naming| naming.choose(&account))).await?;
-    let publication = &Publication::of(package, places);
-    let unseen = carry_out::check_account(&account, publication, wish).await.map_err(PublishError::Account)?;
-    let surveyed = carry_out::survey(&account, publication, wish).await;
+    let parts = &ReleaseParts::of(package, places);
+    let places = parts.places.as_slice();
+    let unseen = carry_out::check_account(&account, parts, wish).await.map_err(PublishError::Account)?;
+    let survey = carry_out::survey(&account, parts, wish).await;
     console.rest();
-    let regions: Vec<_> = publication.places.iter().map(|place| place.region.as_str()).collect();
+    let regions: Vec<_> = places.iter().map(|place| place.region.as_str()).collect();
     print_caller(&account, &regions, console).await;
     if let Some(why) = unseen {
         console.note(&format!("whether the account or its organization blocks public buckets was not seen: {why}"));
     }
-    tell_plan(publication, &account, &surveyed, console);
-    if let Some(obstacles) = Obstacles::of(publication, &surveyed) {
+    tell_plan(parts, &account, &survey, console);
+    if let Some(obstacles) = Obstacles::of(places, &survey.plans) {
         return Err(PublishError::Obstacles(obstacles).into());
     }
-    let plans: Vec<Plan> = surveyed.into_iter().flatten().collect();
+    let plans: Vec<Plan> = survey.plans.into_iter().flatten().collect();
     if args.dry_run {
         console.print("Nothing was written (--dry-run).")?;
         return Ok(Exit::Done);
     }
 
     console.part("Publishing");
-    let board = console.board(publication.places.iter().map(|place| place.region.clone()));
+    let board = console.board(places.iter().map(|place| place.region.clone()));
     let tell = |i: usize, news: News<'_>| match news {
         News::Doing(doing) => board.goes_on(i, doing),
         News::Written { count, is_public } => board.holds(i, &written_sentence(count, is_public)),
         News::Failed => board.fails(i, "failed; see the error below"),
     };
     let prepared = carry_out::prepare(&account, &plans, &tell).await;
-    if let Some(obstacles) = Obstacles::of(publication, &prepared) {
+    if let Some(obstacles) = Obstacles::of(places, &prepared) {
         return Err(PublishError::Buckets(obstacles).into());
     }
-    let written = carry_out::write(&account, publication, &plans, &tell).await;
+    let code = carry_out::write_code(&account, parts, &plans, &tell).await;
+    if let Some(obstacles) = Obstacles::of(places, &code) {
+        return Err(PublishError::Code(obstacles).into());
+    }
+    let code: Vec<_> = code.into_iter().flatten().collect();
+    let publication = carry_out::publication_of(parts, &code);
+    let written = carry_out::write(&account, &publication, &plans, &code, &tell).await;
     drop(board);
-    let places = publication.places.iter().zip(&written).filter(|(_, result)| result.is_ok());
-    print_links(publication, &account, &places.map(|(place, _)| place).collect::<Vec<_>>(), console);
-    match Obstacles::of(publication, &written) {
+    let done = places.iter().zip(&written).filter(|(_, result)| result.is_ok());
+    print_links(&publication, &account, &done.map(|(place, _)| place).collect::<Vec<_>>(), console);
+    match Obstacles::of(places, &written) {
         Some(obstacles) => {
             let all = written.len();
             Err(PublishError::Places { done: all - obstacles.0.len(), all, obstacles }.into())
@@ -190,15 +200,21 @@ fn print_links(publication: &Publication, account: &Account, places: &[&Place], 
     console.step("a link", &account.invocation.command(&link, None));
 }
 
-fn tell_plan(publication: &Publication, account: &Account, surveyed: &[Result<Plan, Obstacle>], console: &Console) {
-    console.part(&format!("Release {}, by account {}", publication.entry.version, account.id));
-    for object in &publication.objects {
+fn tell_plan(parts: &ReleaseParts, account: &Account, survey: &Survey, console: &Console) {
+    console.part(&format!("Release {VERSION}, by account {}", account.id));
+    let generated = survey.publication.as_ref().map(|publication| publication.generated.as_slice());
+    for object in parts.objects().chain(generated.unwrap_or_default()) {
         console.step("object", &format!("{} ({} bytes)", object.key, object.content.size));
     }
-    for (place, result) in publication.places.iter().zip(surveyed) {
+    if generated.is_none() {
+        let count = parts.count_of_generated();
+        console
+            .step("object", &format!("{count} more, made when S3 has the code: they name its version in each bucket"));
+    }
+    for (place, result) in parts.places.iter().zip(&survey.plans) {
         console.say(&format!("{} in bucket {}", place.region, place.bucket));
         match result {
-            Ok(plan) => plan.steps(publication).iter().for_each(|(verb, what)| console.step(verb, what)),
+            Ok(plan) => plan.steps().iter().for_each(|(verb, what)| console.step(verb, what)),
             Err(_) => console.step("stopped", "see the error below"),
         }
     }

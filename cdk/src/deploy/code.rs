@@ -6,6 +6,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::account::Account;
 use crate::cfn::Template;
 use crate::console::Console;
+use crate::publish::audience::Audience;
 use crate::publish::bucket::Bucket;
 use crate::publish::plan::{Obstacle, Standing, Wish};
 use crate::publish::{Object, Place};
@@ -69,13 +70,13 @@ pub fn template_of(asset: &Asset, place: &Place) -> Template {
 pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(), CodeError> {
     let bucket = Bucket::new(account, place);
     let unusable = |why: &str| CodeError::Bucket { bucket: place.bucket.clone(), why: why.to_owned() };
-    match bucket.look(&[], &Wish { create_buckets: true, audience: None }).await? {
+    match bucket.look([].into_iter(), &Wish { create_buckets: true, audience: None }).await? {
         Standing::Missing => {
             bucket.create().await?;
-            bucket.set_up(false).await?;
+            set_up(&bucket).await?;
         }
         // As an interrupted run leaves it.
-        Standing::Own(own) if own.is_empty && own.policy.is_none() => bucket.set_up(false).await?,
+        Standing::Own(own) if own.is_empty && own.policy.is_none() => set_up(&bucket).await?,
         Standing::Own(_) => {}
         Standing::Elsewhere(region) => return Err(unusable(&format!("it is in {region}"))),
         Standing::Closed => {
@@ -84,4 +85,10 @@ pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(
     }
     bucket.write(&Object::of_code(asset)).await?;
     Ok(())
+}
+
+/// Sets up a bucket that nobody else reads, and in which no code can be replaced by other code.
+async fn set_up(bucket: &Bucket) -> Result<(), Obstacle> {
+    bucket.set_up(false).await?;
+    Ok(bucket.let_in(&Audience::Private).await?)
 }

@@ -3,6 +3,7 @@
 //! Every call but the one that makes it names the account that has to own it (`ExpectedBucketOwner`), so that nothing is
 //! read from or written to a bucket of the same name that somebody else made meanwhile.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -18,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::audience::Audience;
 use super::naming::is_account_regional;
-use super::plan::{Obstacle, Own, Standing, Wish};
+use super::plan::{Found, Obstacle, Own, Standing, Wish};
 use super::versions::{self, Published, Versions};
 use super::{Object, Place};
 use crate::account::{Account, AwsError, Call};
@@ -54,13 +55,20 @@ pub struct Bucket {
     client: Client,
 }
 
-/// The moment at which an object was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Written {
-    /// It was written now.
-    Now,
-    /// It was there already, with the same bytes.
-    Before,
+/// An object as it is after a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// True if it was written now; otherwise it was there already, with the same bytes.
+    pub is_new: bool,
+    /// The ID of this version of it, if the bucket keeps versions.
+    pub version: Option<String>,
+}
+
+/// An object that was read.
+struct Read {
+    bytes: Vec<u8>,
+    tag: String,
+    version: Option<String>,
 }
 
 impl Bucket {
@@ -82,7 +90,7 @@ impl Bucket {
     }
 
     /// Looks at everything that the plan needs to know.
-    pub async fn look(&self, objects: &[Object], wish: &Wish) -> Result<Standing, Obstacle> {
+    pub async fn look(&self, objects: impl Iterator<Item = &Object>, wish: &Wish) -> Result<Standing, Obstacle> {
         let head = self.client.head_bucket().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).send().await;
         let region = match &head {
             Ok(answer) => answer.bucket_region().map(str::to_owned),
@@ -102,20 +110,26 @@ impl Bucket {
             (Err(error), ..) => return Err(self.call("look at", "s3:ListBucket", "").failed(error).into()),
             (Ok(_), ..) => {}
         }
-        let mut own = Own { versions: self.versions().await?.map(|(text, _)| text), ..Own::default() };
+        let mut own = Own { versions: self.versions().await?.map(|list| list.bytes), ..Own::default() };
         if wish.create_buckets {
             own.is_empty = self.is_empty().await?;
         }
-        if wish.create_buckets || wish.audience.is_some() {
-            own.policy = self.policy().await?;
-        }
+        own.policy = self.policy().await?;
+        own.keeps_versions = self.keeps_versions().await?;
         if wish.audience.as_ref().is_some_and(Audience::is_public) {
             own.blocks_public = self.blocks_public().await?;
         }
-        for object in objects {
-            own.found.push(self.digest_at(&object.key).await?);
-        }
+        own.found = self.find(objects).await?;
         Ok(Standing::Own(own))
+    }
+
+    /// Finds those of some objects that are there.
+    pub async fn find(&self, objects: impl Iterator<Item = &Object>) -> Result<BTreeMap<String, Found>, AwsError> {
+        let mut found = BTreeMap::new();
+        for object in objects {
+            found.extend(self.found_at(&object.key).await?.map(|it| (object.key.clone(), it)));
+        }
+        Ok(found)
     }
 
     async fn is_empty(&self) -> Result<bool, AwsError> {
@@ -135,6 +149,15 @@ impl Bucket {
         }
     }
 
+    async fn keeps_versions(&self) -> Result<bool, AwsError> {
+        let call = self.client.get_bucket_versioning().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| self.call("see the versioning of", "s3:GetBucketVersioning", "").failed(error))?;
+        Ok(answer.status() == Some(&BucketVersioningStatus::Enabled))
+    }
+
     /// True if Block Public Access of the bucket keeps it from being public.
     async fn blocks_public(&self) -> Result<bool, AwsError> {
         let call = self.client.get_public_access_block().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
@@ -150,8 +173,8 @@ impl Bucket {
         }
     }
 
-    /// The SHA-256 of what is at a key, if anything is.
-    async fn digest_at(&self, key: &str) -> Result<Option<String>, AwsError> {
+    /// The object at a key, if there is one.
+    async fn found_at(&self, key: &str) -> Result<Option<Found>, AwsError> {
         let call = self.client.head_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
         let answer = match call.checksum_mode(ChecksumMode::Enabled).send().await {
             Ok(answer) => answer,
@@ -160,16 +183,18 @@ impl Bucket {
             }
             Err(error) => return Err(self.call("look at", "s3:GetObject", &format!("{key} in ")).failed(error)),
         };
+        let version = answer.version_id().map(str::to_owned);
         let stored = answer.checksum_sha256().and_then(|text| base64::decode(text).ok());
         if let Some(digest) = stored {
-            return Ok(Some(hex(&digest)));
+            return Ok(Some(Found { sha256: hex(&digest), version }));
         }
         // Somebody put it there without a checksum.
-        Ok(self.read(key).await?.map(|(bytes, _)| Content::of(&bytes).sha256))
+        let read = self.read(key).await?;
+        Ok(read.map(|read| Found { sha256: Content::of(&read.bytes).sha256, version: read.version }))
     }
 
-    /// The bytes at a key and the object's `ETag`, if there is one.
-    async fn read(&self, key: &str) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+    /// The object at a key with its bytes, if there is one.
+    async fn read(&self, key: &str) -> Result<Option<Read>, AwsError> {
         let call = || self.call("read", "s3:GetObject", &format!("{key} in "));
         let request = self.client.get_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
         let answer = match request.send().await {
@@ -178,12 +203,13 @@ impl Bucket {
             Err(error) => return Err(call().failed(error)),
         };
         let tag = answer.e_tag().unwrap_or_default().to_owned();
+        let version = answer.version_id().map(str::to_owned);
         let body = answer.body.collect().await;
         let bytes = body.map_err(|error| call().unanswered(&error))?.to_vec();
-        Ok(Some((bytes, tag)))
+        Ok(Some(Read { bytes, tag, version }))
     }
 
-    async fn versions(&self) -> Result<Option<(Vec<u8>, String)>, AwsError> {
+    async fn versions(&self) -> Result<Option<Read>, AwsError> {
         self.read(versions::KEY).await
     }
 
@@ -289,7 +315,7 @@ impl Bucket {
         for i in 1..=WRITE_TRIES {
             let request = self.put(&object.key, &object.bytes).if_none_match("*").content_type(object.media_type);
             match request.cache_control(FOR_EVER).send().await {
-                Ok(_) => return Ok(Written::Now),
+                Ok(answer) => return Ok(Written { is_new: true, version: answer.version_id }),
                 Err(error) if error.code().is_some_and(|code| LOST.contains(&code)) => {}
                 Err(error) => {
                     return Err(self
@@ -298,13 +324,15 @@ impl Bucket {
                         .into());
                 }
             }
-            match self.digest_at(&object.key).await? {
-                Some(found) if found == object.content.sha256 => return Ok(Written::Before),
+            match self.found_at(&object.key).await? {
+                Some(found) if found.sha256 == object.content.sha256 => {
+                    return Ok(Written { is_new: false, version: found.version });
+                }
                 Some(found) => {
                     return Err(Obstacle::OtherBytes {
                         bucket: self.place.bucket.clone(),
                         key: object.key.clone(),
-                        found,
+                        found: found.sha256,
                         expected: object.content.sha256.clone(),
                     });
                 }
@@ -316,22 +344,22 @@ impl Bucket {
     }
 
     /// Adds a release to `versions.json`, whatever others add meanwhile.
-    pub async fn list(&self, release: &Published) -> Result<Written, Obstacle> {
+    pub async fn list(&self, release: &Published) -> Result<(), Obstacle> {
         let bucket = || self.place.bucket.clone();
         for i in 1..=WRITE_TRIES {
             let (list, tag) = match self.versions().await? {
-                Some((text, tag)) => (Versions::read_of(&self.place, &text), Some(tag)),
+                Some(list) => (Versions::read_of(&self.place, &list.bytes), Some(list.tag)),
                 None => (Ok(Versions::empty(&self.place)), None),
             };
             let longer = list.and_then(|list| list.with(release));
             let Some(longer) = longer.map_err(|source| Obstacle::Versions { bucket: bucket(), source })? else {
-                return Ok(Written::Before);
+                return Ok(());
             };
             let is_first = tag.is_none().then(|| "*".to_owned());
             let request = self.put(versions::KEY, longer.to_json().as_bytes()).content_type("application/json");
             let request = request.cache_control(NEVER_CACHED).set_if_match(tag).set_if_none_match(is_first);
             match request.send().await {
-                Ok(_) => return Ok(Written::Now),
+                Ok(_) => return Ok(()),
                 Err(error) if error.code().is_some_and(|code| LOST.contains(&code)) => {
                     tokio::time::sleep(BETWEEN_WRITE_TRIES * i).await;
                 }

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::Publication;
 use super::audience::Audience;
 use super::bucket::{self, Bucket, Written};
-use super::plan::{LettingIn, Making, Obstacle, Plan, Wish};
+use super::plan::{LettingIn, Making, Obstacle, Plan, Standing, Wish};
+use super::{CodeVersions, Publication, ReleaseParts};
 use crate::account::Account;
 
 /// News of a place while it is worked on.
@@ -26,12 +26,8 @@ pub enum News<'a> {
 
 /// Refuses a public audience where Block Public Access of the account keeps every bucket from being public. Where that may
 /// not be read, returns the sentence that says so: at the end the release is read as anybody reads it.
-pub async fn check_account(
-    account: &Account,
-    publication: &Publication,
-    wish: &Wish,
-) -> Result<Option<String>, Obstacle> {
-    let (Some(Audience::Public), Some(place)) = (&wish.audience, publication.places.first()) else { return Ok(None) };
+pub async fn check_account(account: &Account, parts: &ReleaseParts, wish: &Wish) -> Result<Option<String>, Obstacle> {
+    let (Some(Audience::Public), Some(place)) = (&wish.audience, parts.places.first()) else { return Ok(None) };
     match bucket::account_blocks_public(account, &place.region).await {
         Ok(false) => Ok(None),
         Ok(true) => Err(Obstacle::AccountBlocksPublic(account.id.clone())),
@@ -39,20 +35,56 @@ pub async fn check_account(
     }
 }
 
-/// Makes the plan of every place, in their order.
-pub async fn survey(account: &Account, publication: &Publication, wish: &Wish) -> Vec<Result<Plan, Obstacle>> {
-    let plans = publication.places.iter().map(|place| async move {
-        let standing = Bucket::new(account, place).look(&publication.objects, wish).await?;
-        Plan::of(publication, place, wish, standing)
+/// The plan of every place, in their order.
+#[derive(Debug)]
+pub struct Survey {
+    /// The whole release, if its code is in every bucket already.
+    pub publication: Option<Publication>,
+    /// The plans and obstacles.
+    pub plans: Vec<Result<Plan, Obstacle>>,
+}
+
+/// Makes the plan of every place.
+pub async fn survey(account: &Account, parts: &ReleaseParts, wish: &Wish) -> Survey {
+    let look = parts.places.iter().map(|place| async { Bucket::new(account, place).look(parts.objects(), wish).await });
+    let standings = join_all(look).await;
+    let publication = published_before(parts, &standings);
+    let plans = parts.places.iter().zip(standings).map(|(place, standing)| {
+        let publication = publication.as_ref();
+        async move {
+            let mut standing = standing?;
+            if let (Standing::Own(own), Some(publication)) = (&mut standing, publication) {
+                own.found.extend(Bucket::new(account, place).find(publication.generated.iter()).await?);
+            }
+            Plan::of(parts, publication, place, wish, standing)
+        }
     });
-    join_all(plans).await
+    let plans = join_all(plans).await;
+    Survey { publication, plans }
+}
+
+/// The release as its templates are, if every bucket has the code and keeps its versions.
+fn published_before(parts: &ReleaseParts, standings: &[Result<Standing, Obstacle>]) -> Option<Publication> {
+    let code_version = |standing: &Result<Standing, Obstacle>| match standing {
+        Ok(Standing::Own(own)) if own.keeps_versions => own.found.get(&parts.code.key)?.version.clone(),
+        _ => None,
+    };
+    let versions = parts
+        .places
+        .iter()
+        .zip(standings)
+        .map(|(place, standing)| Some((place.region.clone(), code_version(standing)?)));
+    Some(parts.publication(versions.collect::<Option<CodeVersions>>()?))
 }
 
 /// All of it without a word, up to the first obstacle.
-pub async fn all(account: &Account, publication: &Publication, wish: &Wish) -> Result<(), Obstacle> {
-    let plans = survey(account, publication, wish).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+pub async fn all(account: &Account, parts: &ReleaseParts, wish: &Wish) -> Result<Publication, Obstacle> {
+    let plans = survey(account, parts, wish).await.plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     prepare(account, &plans, &|_, _| {}).await.into_iter().collect::<Result<(), _>>()?;
-    write(account, publication, &plans, &|_, _| {}).await.into_iter().collect()
+    let written = write_code(account, parts, &plans, &|_, _| {}).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let publication = publication_of(parts, &written);
+    write(account, &publication, &plans, &written, &|_, _| {}).await.into_iter().collect::<Result<(), _>>()?;
+    Ok(publication)
 }
 
 /// Makes and opens the buckets that need it. The release may be written when this went well everywhere, and not before:
@@ -89,19 +121,72 @@ async fn prepare_one(bucket: &Bucket, plan: &Plan, tell: &impl Fn(&str)) -> Resu
     Ok(())
 }
 
-/// Writes the release into every place. What fails in one leaves the others as they are.
+/// The code in one bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenCode {
+    /// The ID of its version.
+    pub version: String,
+    /// Objects that were written now.
+    pub count: usize,
+}
+
+/// Writes the code into every place. The templates may be made when this went well everywhere, and not before: they name
+/// the version in every bucket.
+pub async fn write_code(
+    account: &Account,
+    parts: &ReleaseParts,
+    plans: &[Plan],
+    tell: &impl Fn(usize, News<'_>),
+) -> Vec<Result<WrittenCode, Obstacle>> {
+    let all = plans.iter().enumerate().map(|(i, plan)| async move {
+        tell(i, News::Doing("writing the code"));
+        let result = write_code_into(&Bucket::new(account, &plan.place), parts, plan).await;
+        if result.is_err() {
+            tell(i, News::Failed);
+        }
+        result
+    });
+    join_all(all).await
+}
+
+async fn write_code_into(bucket: &Bucket, parts: &ReleaseParts, plan: &Plan) -> Result<WrittenCode, Obstacle> {
+    let (mut version, mut count) = (None, 0);
+    for object in parts.objects() {
+        let written = match plan.found.get(&object.key) {
+            Some(found) => Written { is_new: false, version: found.version.clone() },
+            None => bucket.write(object).await?,
+        };
+        count += usize::from(written.is_new);
+        if object.key == parts.code.key {
+            version = written.version;
+        }
+    }
+    let version = version.ok_or_else(|| Obstacle::KeepsNoVersions(plan.place.clone()))?;
+    Ok(WrittenCode { version, count })
+}
+
+/// The release whose code was written.
+#[must_use]
+pub fn publication_of(parts: &ReleaseParts, written: &[WrittenCode]) -> Publication {
+    let versions = parts.places.iter().zip(written).map(|(place, code)| (place.region.clone(), code.version.clone()));
+    parts.publication(versions.collect())
+}
+
+/// Writes the templates and the page into every place, and lists the release. What fails in one leaves the others as they
+/// are.
 pub async fn write(
     account: &Account,
     publication: &Publication,
     plans: &[Plan],
+    code: &[WrittenCode],
     tell: &impl Fn(usize, News<'_>),
 ) -> Vec<Result<(), Obstacle>> {
-    let all = plans.iter().enumerate().map(|(i, plan)| async move {
+    let all = plans.iter().zip(code).enumerate().map(|(i, (plan, code))| async move {
         let bucket = Bucket::new(account, &plan.place);
         let tell_doing = |doing: &str| tell(i, News::Doing(doing));
         let result = write_one(account, &bucket, publication, plan, &tell_doing).await;
         match &result {
-            Ok(count) => tell(i, News::Written { count: *count, is_public: plan.is_public }),
+            Ok(count) => tell(i, News::Written { count: code.count + *count, is_public: plan.is_public }),
             Err(_) => tell(i, News::Failed),
         }
         result.map(|_| ())
@@ -117,11 +202,9 @@ async fn write_one(
     tell: &impl Fn(&str),
 ) -> Result<usize, Obstacle> {
     let mut written = 0;
-    if plan.writing.contains(&true) {
-        tell("writing the release");
-    }
-    for (object, _) in publication.objects.iter().zip(&plan.writing).filter(|(_, is_missing)| **is_missing) {
-        written += usize::from(bucket.write(object).await? == Written::Now);
+    tell("writing the release");
+    for object in publication.generated.iter().filter(|object| !plan.found.contains_key(&object.key)) {
+        written += usize::from(bucket.write(object).await?.is_new);
     }
     if plan.listing {
         bucket.list(&publication.entry).await?;

@@ -1,11 +1,14 @@
 //! The plan for a release in one place, or the obstacle: decided before anything is written.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::audience::Audience;
+use super::audience::{Audience, KnownPolicy, lacks_versions};
 use super::versions::{self, Versions, VersionsError};
-use super::{FOLDER, Place, Publication};
+use super::{CodeVersions, FOLDER, Place, Publication, ReleaseParts};
 use crate::account::AwsError;
+use crate::release::package::VERSION;
 
 /// A publisher's wishes for the buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,14 +37,25 @@ pub enum Standing {
 pub struct Own {
     /// True if nothing is in it. Not looked at unless buckets are to be made.
     pub is_empty: bool,
-    /// Its policy. Not looked at unless an audience is asked for, as is the next one.
+    /// Its policy.
     pub policy: Option<Value>,
-    /// True if S3's Block Public Access stops a public policy here.
+    /// True if S3's Block Public Access stops a public policy here. Not looked at unless everyone is to be let in.
     pub blocks_public: bool,
-    /// For each object of the publication the SHA-256 of what is at its key, 64 hexadecimal digits in lower case.
-    pub found: Vec<Option<String>>,
+    /// True if it keeps what is written over.
+    pub keeps_versions: bool,
+    /// The objects of the release that are there, by key.
+    pub found: BTreeMap<String, Found>,
     /// The content of `versions.json`.
     pub versions: Option<Vec<u8>>,
+}
+
+/// An object in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// SHA-256 of its bytes, 64 hexadecimal digits in lower case.
+    pub sha256: String,
+    /// The ID of this version of it, if the bucket keeps versions.
+    pub version: Option<String>,
 }
 
 /// The work on a bucket itself.
@@ -62,8 +76,10 @@ pub struct Plan {
     pub making: Option<Making>,
     /// The audience, if that changes.
     pub letting_in: Option<LettingIn>,
-    /// For each object of the publication: true if it has to be written.
-    pub writing: Vec<bool>,
+    /// The objects that are there already, by key.
+    pub found: BTreeMap<String, Found>,
+    /// The number of objects of the release.
+    pub count: usize,
     /// True if `versions.json` does not list the release yet.
     pub listing: bool,
     /// True if everyone is to read the release: it is read as anybody does before it is called published.
@@ -73,8 +89,8 @@ pub struct Plan {
 /// A change of a bucket's audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LettingIn {
-    /// The audience before, by a policy of ours.
-    pub before: Option<Audience>,
+    /// The policy before, if it was one of ours.
+    pub before: Option<KnownPolicy>,
     /// The audience then.
     pub after: Audience,
 }
@@ -108,14 +124,27 @@ pub enum Obstacle {
     /// The policy stays.
     #[error(
         "bucket {bucket} has a policy that this program did not write, and does not touch: leave out --audience, and add \
-         this statement to the policy: {statement}"
+         these statements to the policy: {statements}"
     )]
     ForeignPolicy {
         /// The bucket.
         bucket: String,
-        /// The statement to add.
-        statement: Value,
+        /// The statements that this program would write.
+        statements: Value,
     },
+    /// Links would open, and end in an error.
+    #[error(
+        "bucket {0} has a policy that this program did not write, and it lets others read objects and not their versions, \
+         by which templates name the code: add s3:GetObjectVersion wherever it allows s3:GetObject"
+    )]
+    ReadersLackVersions(String),
+    /// No template could name the code that was released.
+    #[error(
+        "bucket {} keeps no versions, so that what is written over is lost and a template cannot name the code that was \
+         released: run `aws s3api put-bucket-versioning --bucket {} --region {} --versioning-configuration Status=Enabled`, \
+         or choose another --bucket-prefix or --bucket", .0.bucket, .0.bucket, .0.region
+    )]
+    KeepsNoVersions(Place),
     /// Nobody would get in.
     #[error(
         "Block Public Access of bucket {0} keeps it from being public: see that nothing in it is secret, switch off \
@@ -179,8 +208,15 @@ pub enum Obstacle {
 }
 
 impl Plan {
-    /// Decides on the plan, or names the obstacle.
-    pub fn of(publication: &Publication, place: &Place, wish: &Wish, standing: Standing) -> Result<Self, Obstacle> {
+    /// Decides on the plan, or names the obstacle. There is a publication if the code is in every bucket already; otherwise
+    /// its objects are all to be written, and their keys are not known yet.
+    pub fn of(
+        parts: &ReleaseParts,
+        publication: Option<&Publication>,
+        place: &Place,
+        wish: &Wish,
+        standing: Standing,
+    ) -> Result<Self, Obstacle> {
         let bucket = place.bucket.clone();
         let (making, own) = match standing {
             Standing::Missing if wish.create_buckets => (Some(Making::Create), Own::default()),
@@ -192,34 +228,34 @@ impl Plan {
             }
             Standing::Own(own) => (None, own),
         };
-        let letting_in = match &wish.audience {
-            None => None,
-            Some(audience) => letting_in(place, audience, making, &own)?,
-        };
-        let mut writing = Vec::new();
-        for (i, object) in publication.objects.iter().enumerate() {
-            let expected = &object.content.sha256;
-            match own.found.get(i).and_then(Option::as_ref) {
-                Some(found) if found != expected => {
-                    let (key, found, expected) = (object.key.clone(), found.clone(), expected.clone());
-                    return Err(Obstacle::OtherBytes { bucket, key, found, expected });
-                }
-                found => writing.push(found.is_none()),
+        if making.is_none() && !own.keeps_versions {
+            return Err(Obstacle::KeepsNoVersions(place.clone()));
+        }
+        let letting_in = letting_in(place, wish.audience.as_ref(), making, &own)?;
+        let generated = publication.map(|publication| publication.generated.as_slice()).unwrap_or_default();
+        for object in parts.objects().chain(generated) {
+            if let Some(found) = own.found.get(&object.key).filter(|found| found.sha256 != object.content.sha256) {
+                let (key, found, expected) = (object.key.clone(), found.sha256.clone(), object.content.sha256.clone());
+                return Err(Obstacle::OtherBytes { bucket, key, found, expected });
             }
         }
         let list = match &own.versions {
             Some(text) => Versions::read_of(place, text),
             None => Ok(Versions::empty(place)),
         };
-        let longer = list.and_then(|list| list.with(&publication.entry));
-        let listing = longer.map_err(|source| Obstacle::Versions { bucket, source })?.is_some();
+        // What a release of other code stands in the way of, it does whatever the templates will be.
+        let entry = publication.map_or_else(|| parts.publication(CodeVersions::new()).entry, |it| it.entry.clone());
+        let longer = list.and_then(|list| list.with(&entry));
+        let longer = longer.map_err(|source| Obstacle::Versions { bucket, source })?;
+        let listing = longer.is_some() || publication.is_none();
         let is_public = wish.audience.as_ref().is_some_and(Audience::is_public);
-        Ok(Self { place: place.clone(), making, letting_in, writing, listing, is_public })
+        let count = parts.objects().count() + parts.count_of_generated();
+        Ok(Self { place: place.clone(), making, letting_in, found: own.found, count, listing, is_public })
     }
 
     /// The steps, each as a verb and what it is about.
     #[must_use]
-    pub fn steps(&self, publication: &Publication) -> Vec<(&'static str, String)> {
+    pub fn steps(&self) -> Vec<(&'static str, String)> {
         let bucket = &self.place.bucket;
         let mut steps = Vec::new();
         match self.making {
@@ -232,20 +268,25 @@ impl Plan {
             None => {}
         }
         if let Some(LettingIn { before, after }) = &self.letting_in {
-            let before = before.as_ref().map(|before| format!(" (until now {before})")).unwrap_or_default();
-            steps.push(("let in", format!("{after}, to read {FOLDER}{before}")));
+            let former = before.as_ref().map(|before| &before.audience);
+            if former == Some(after) {
+                let what = "the policy: versions can be read too, and what is there cannot be replaced";
+                steps.push(("renew", what.to_owned()));
+            } else {
+                let before = former.map(|former| format!(" (until now {former})")).unwrap_or_default();
+                steps.push(("let in", format!("{after}, to read {FOLDER}{before}")));
+            }
         }
         if self.letting_in.as_ref().is_some_and(LettingIn::restores_block) {
             steps.push(("block", format!("public access to bucket {bucket}")));
         }
-        let missing = self.writing.iter().filter(|is_missing| **is_missing).count();
-        for (verb, count) in [("keep", self.writing.len() - missing), ("write", missing)] {
+        for (verb, count) in [("keep", self.found.len()), ("write", self.count - self.found.len())] {
             if count > 0 {
                 steps.push((verb, format!("{count} object{}", if count == 1 { "" } else { "s" })));
             }
         }
         let verb = if self.listing { "list" } else { "keep" };
-        steps.push((verb, format!("release {} in {}", publication.entry.version, versions::KEY)));
+        steps.push((verb, format!("release {VERSION} in {}", versions::KEY)));
         steps
     }
 }
@@ -254,48 +295,63 @@ impl LettingIn {
     /// True if the bucket was public and is not to be any more.
     #[must_use]
     pub fn restores_block(&self) -> bool {
-        self.before.as_ref().is_some_and(Audience::is_public) && !self.after.is_public()
+        self.before.as_ref().is_some_and(|before| before.audience.is_public()) && !self.after.is_public()
     }
 }
 
+/// The change of a bucket's policy. Without an audience that is asked for, a new bucket is private, and a policy of an
+/// earlier release becomes the present one of the same audience: its readers could not read the versions of the code.
 fn letting_in(
     place: &Place,
-    audience: &Audience,
+    asked: Option<&Audience>,
     making: Option<Making>,
     own: &Own,
 ) -> Result<Option<LettingIn>, Obstacle> {
     let bucket = &place.bucket;
-    let before = match &own.policy {
-        None => None,
-        Some(policy) => Some(Audience::of_policy(policy, bucket).ok_or_else(|| Obstacle::ForeignPolicy {
-            bucket: bucket.clone(),
-            statement: audience.statement(bucket),
-        })?),
+    let before = own.policy.as_ref().map(|policy| (policy, Audience::of_policy(policy, bucket)));
+    let before = match (before, asked) {
+        (Some((policy, None)), None) if lacks_versions(policy) => {
+            return Err(Obstacle::ReadersLackVersions(bucket.clone()));
+        }
+        (Some((_, None)), None) => return Ok(None),
+        (Some((_, None)), Some(audience)) => {
+            let statements = audience.policy(bucket)["Statement"].take();
+            return Err(Obstacle::ForeignPolicy { bucket: bucket.clone(), statements });
+        }
+        (Some((_, Some(known))), _) => Some(known),
+        (None, _) => None,
     };
-    if audience.is_public() && own.blocks_public && making.is_none() {
+    let after = match (asked, &before) {
+        (Some(audience), _) => audience.clone(),
+        (None, Some(known)) => known.audience.clone(),
+        (None, None) if making.is_some() => Audience::Private,
+        (None, None) => return Ok(None),
+    };
+    if asked.is_some_and(Audience::is_public) && own.blocks_public && making.is_none() {
         return Err(Obstacle::BlocksPublic(bucket.clone()));
     }
-    let is_new = before.as_ref() != Some(audience);
-    Ok(is_new.then(|| LettingIn { before, after: audience.clone() }))
+    let is_there = before.as_ref().is_some_and(|known| known.is_current && known.audience == after);
+    Ok((!is_there).then_some(LettingIn { before, after }))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::tests::{place, publication};
+    use super::super::tests::{parts, place, publication};
     use super::*;
 
     fn wish(create_buckets: bool, audience: Option<&str>) -> Wish {
         Wish { create_buckets, audience: audience.map(|text| text.parse().unwrap()) }
     }
 
-    /// A bucket that somebody uses, with this policy.
-    fn used(policy: Option<Value>) -> Own {
-        Own { policy, ..Own::default() }
+    /// A bucket that somebody uses.
+    fn used() -> Own {
+        Own { keeps_versions: true, ..Own::default() }
     }
 
+    /// The plan where nobody has the code yet.
     fn plan(wish: &Wish, standing: Standing) -> Result<Plan, Obstacle> {
-        Plan::of(&publication(&["us-east-1"]).unwrap(), &place("us-east-1"), wish, standing)
+        Plan::of(&parts(&["us-east-1"]).unwrap(), None, &place("us-east-1"), wish, standing)
     }
 
     #[test]
@@ -303,59 +359,95 @@ mod tests {
         let said = plan(&wish(false, None), Standing::Missing).unwrap_err().to_string();
         assert!(said.contains("no bucket releases-us-east-1: add --create-buckets"), "{said}");
         let made = plan(&wish(true, Some("public")), Standing::Missing).unwrap();
-        assert_eq!((made.making, made.listing), (Some(Making::Create), true));
-        assert!(made.writing.iter().all(|is_written| *is_written));
+        assert_eq!((made.making, made.listing, made.found.len()), (Some(Making::Create), true, 0));
         let empty = Own { is_empty: true, blocks_public: true, ..Own::default() };
         let set_up = plan(&wish(true, Some("public")), Standing::Own(empty.clone())).unwrap();
         assert_eq!(set_up.making, Some(Making::SetUp), "as an interrupted run leaves it");
-        assert_eq!(plan(&wish(false, None), Standing::Own(empty)).unwrap().making, None);
+        let versioned = Own { keeps_versions: true, ..empty };
+        assert_eq!(plan(&wish(false, None), Standing::Own(versioned)).unwrap().making, None);
+    }
+
+    #[test]
+    fn a_new_bucket_is_private_until_somebody_is_let_in() {
+        let made = plan(&wish(true, None), Standing::Missing).unwrap();
+        assert_eq!(made.letting_in, Some(LettingIn { before: None, after: Audience::Private }));
+        assert_eq!(plan(&wish(false, None), Standing::Own(used())).unwrap().letting_in, None, "nobody asked");
     }
 
     #[test]
     fn a_policy_of_somebody_else_is_reported_and_one_of_ours_changed() {
         let ours = |audience: &str| audience.parse::<Audience>().unwrap().policy("releases-us-east-1");
-        let foreign = Some(serde_json::json!({"Version": "2012-10-17", "Statement": []}));
-        let letting_in =
-            |audience, policy| plan(&wish(false, audience), Standing::Own(used(policy))).map(|it| it.letting_in);
+        let foreign = serde_json::json!({"Version": "2012-10-17", "Statement": []});
+        let letting_in = |audience, policy: Value| {
+            let own = Own { policy: Some(policy), ..used() };
+            plan(&wish(false, audience), Standing::Own(own)).map(|plan| plan.letting_in)
+        };
         let said = letting_in(Some("org:o-a1b2c3d4e5"), foreign.clone()).unwrap_err().to_string();
         assert!(said.contains("does not touch") && said.contains("\"aws:PrincipalOrgID\":\"o-a1b2c3d4e5\""), "{said}");
         assert_eq!(letting_in(None, foreign), Ok(None), "nobody asked for an audience");
-        assert_eq!(letting_in(Some("public"), Some(ours("public"))), Ok(None));
-        let changed = letting_in(Some("public"), Some(ours("org:o-a1b2c3d4e5"))).unwrap().unwrap();
+        assert_eq!(letting_in(Some("public"), ours("public")), Ok(None));
+        let changed = letting_in(Some("public"), ours("org:o-a1b2c3d4e5")).unwrap().unwrap();
         assert!(changed.before.is_some() && changed.after.is_public() && !changed.restores_block());
-        let narrowed = letting_in(Some("org:o-a1b2c3d4e5"), Some(ours("public"))).unwrap().unwrap();
+        let narrowed = letting_in(Some("private"), ours("public")).unwrap().unwrap();
         assert!(narrowed.restores_block());
     }
 
     #[test]
+    fn readers_of_an_earlier_release_can_read_the_versions_of_this_one() {
+        let mut former = Audience::Public.policy("releases-us-east-1");
+        former["Statement"][0]["Action"] = "s3:GetObject".into();
+        former["Statement"].as_array_mut().unwrap().pop();
+        let plan_with =
+            |policy: &Value| plan(&wish(false, None), Standing::Own(Own { policy: Some(policy.clone()), ..used() }));
+        let renewed = plan_with(&former).unwrap();
+        assert!(renewed.steps().iter().any(|(verb, _)| *verb == "renew"), "{:?}", renewed.steps());
+        assert_eq!(renewed.letting_in.unwrap().after, Audience::Public);
+        former["Id"] = "theirs".into();
+        let said = plan_with(&former).unwrap_err().to_string();
+        assert!(said.contains("add s3:GetObjectVersion wherever it allows s3:GetObject"), "{said}");
+        former["Statement"][0]["Action"] = "s3:Get*".into();
+        assert_eq!(plan_with(&former).unwrap().letting_in, None);
+    }
+
+    #[test]
     fn what_stands_in_the_way_is_said_with_the_remedy() {
-        let found = |i: usize| {
-            let mut found = vec![None; publication(&["us-east-1"]).unwrap().objects.len()];
-            found[i] = Some("0a1b".to_owned());
-            Standing::Own(Own { found, ..Own::default() })
+        let (parts, publication) = (parts(&["us-east-1"]).unwrap(), publication(&["us-east-1"]).unwrap());
+        let found = |key: &str| {
+            let other = Found { sha256: "0a1b".to_owned(), version: None };
+            Standing::Own(Own { found: BTreeMap::from([(key.to_owned(), other)]), ..used() })
         };
-        let versions = |text: &str| Standing::Own(Own { versions: Some(text.as_bytes().to_vec()), ..Own::default() });
-        let blocked = Standing::Own(Own { blocks_public: true, ..Own::default() });
+        let versions = |text: &str| Standing::Own(Own { versions: Some(text.as_bytes().to_vec()), ..used() });
+        let blocked = Standing::Own(Own { blocks_public: true, ..used() });
         for (standing, expected) in [
             (Standing::Closed, "allow them s3:ListBucket"),
             (Standing::Elsewhere("eu-west-1".to_owned()), "is in eu-west-1, and Lambda takes code only from"),
-            (found(0), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
-            (found(1), "cavatica-volume.template"),
+            (found(&parts.code.key), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
+            (found(&publication.generated[1].key), "cavatica-volume.template"),
             (versions("{}"), "versions.json of bucket releases-us-east-1 cannot be continued: it is no list"),
             (blocked, "Block Public Access of bucket releases-us-east-1"),
+            (
+                Standing::Own(Own::default()),
+                "put-bucket-versioning --bucket releases-us-east-1 --region us-east-1 --versioning-configuration",
+            ),
         ] {
-            let said = plan(&wish(true, Some("public")), standing).unwrap_err().to_string();
+            let wish = wish(true, Some("public"));
+            let plan = Plan::of(&parts, Some(&publication), &place("us-east-1"), &wish, standing);
+            let said = plan.unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");
         }
     }
 
     #[test]
     fn what_is_there_already_is_kept() {
-        let publication = publication(&["us-east-1"]).unwrap();
+        let (parts, publication) = (parts(&["us-east-1"]).unwrap(), publication(&["us-east-1"]).unwrap());
         let list = Versions::empty(&place("us-east-1")).with(&publication.entry).unwrap().unwrap();
-        let found: Vec<_> = publication.objects.iter().map(|object| Some(object.content.sha256.clone())).collect();
-        let own = Own { found, versions: Some(list.to_json().into_bytes()), ..Own::default() };
-        let plan = Plan::of(&publication, &place("us-east-1"), &wish(true, None), Standing::Own(own)).unwrap();
-        assert!(plan.steps(&publication).iter().all(|(verb, _)| *verb == "keep"));
+        let found = parts
+            .objects()
+            .chain(&publication.generated)
+            .map(|object| (object.key.clone(), Found { sha256: object.content.sha256.clone(), version: None }));
+        let own = Own { found: found.collect(), versions: Some(list.to_json().into_bytes()), ..used() };
+        let (place, wish) = (place("us-east-1"), wish(true, None));
+        let plan = Plan::of(&parts, Some(&publication), &place, &wish, Standing::Own(own)).unwrap();
+        assert!(plan.steps().iter().all(|(verb, _)| *verb == "keep"), "{:?}", plan.steps());
     }
 }

@@ -8,7 +8,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Place;
+use super::{CodeVersions, Object, Place};
 use crate::page;
 use crate::release::package::{Content, zip_name};
 use crate::template::Release;
@@ -48,6 +48,9 @@ pub struct Published {
     pub code_sha256: String,
     /// All regions that the templates work in, with the bucket there.
     pub buckets: BTreeMap<String, String>,
+    /// The version of the code in each of these buckets, which the templates name. Absent from releases of earlier programs.
+    #[serde(default, skip_serializing_if = "CodeVersions::is_empty")]
+    pub code_versions: CodeVersions,
     /// The objects in this bucket.
     pub files: Vec<PublishedFile>,
     /// Whatever else there is; it is kept.
@@ -60,7 +63,8 @@ impl Published {
     #[must_use]
     pub fn release(&self) -> Release {
         let key = self.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default();
-        Release { key, buckets: self.buckets.clone().into_iter().collect() }
+        let buckets = self.buckets.clone().into_iter().collect();
+        Release { key, buckets, code_versions: self.code_versions.clone() }
     }
 
     /// The place of the release, for the launch page.
@@ -87,6 +91,14 @@ pub struct PublishedFile {
     /// Its size and digest.
     #[serde(flatten)]
     pub content: Content,
+}
+
+impl PublishedFile {
+    /// The entry of an object.
+    #[must_use]
+    pub fn of(object: &Object) -> Self {
+        Self { name: object.name.clone(), key: object.key.clone(), content: object.content.clone() }
+    }
 }
 
 /// A mistake in a list of releases.

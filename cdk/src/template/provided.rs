@@ -43,6 +43,7 @@ pub const PRINCIPAL_VARIABLE: &str = "CAVATICA_TRUSTED_PRINCIPAL_ARN";
 const RELEASE: &str = "Release";
 const RELEASE_BUCKET: &str = "Bucket";
 const RELEASE_KEY: &str = "Key";
+const RELEASE_VERSION: &str = "Version";
 
 /// Makes the template.
 #[must_use]
@@ -92,9 +93,22 @@ fn code_key(config: &Config) -> E {
     }
 }
 
+/// The place of the function's code, with the version of the object where the release has one.
+fn code(config: &Config) -> E {
+    let mut code = vec![("S3Bucket", code_bucket(config)), ("S3Key", code_key(config))];
+    if config.release.as_ref().is_some_and(Release::is_pinned) {
+        code.push(("S3ObjectVersion", E::of_this_region(RELEASE, RELEASE_VERSION)));
+    }
+    E::map(code)
+}
+
 fn mapping(release: &Release) -> Mapping {
-    let values = |bucket: &String| vec![(RELEASE_BUCKET, bucket.clone()), (RELEASE_KEY, release.key.clone())];
-    let regions = release.buckets.iter().map(|(region, bucket)| (region.clone(), values(bucket)));
+    let regions = release.buckets.iter().map(|(region, bucket)| {
+        let mut values = vec![(RELEASE_BUCKET, bucket.clone()), (RELEASE_KEY, release.key.clone())];
+        let version = release.code_versions.get(region).filter(|_| release.is_pinned());
+        values.extend(version.map(|version| (RELEASE_VERSION, version.clone())));
+        (region.clone(), values)
+    });
     Mapping { name: RELEASE, regions: regions.collect() }
 }
 
@@ -164,7 +178,7 @@ fn function(config: &Config) -> Resource {
             ("Runtime", E::text(RUNTIME)),
             ("Architectures", E::List(vec![E::text("x86_64")])),
             ("Handler", E::text(HANDLER)),
-            ("Code", E::map([("S3Bucket", code_bucket(config)), ("S3Key", code_key(config))])),
+            ("Code", code(config)),
             ("Role", E::GetAtt("ProviderRole", "Arn")),
             ("MemorySize", E::Number(128)),
             ("Timeout", E::Number(FUNCTION_TIMEOUT)),

@@ -52,7 +52,7 @@ fn without_place(template: &Value) -> Value {
 
 /// Replaces each expression for the code's bucket and key by a word.
 fn without_code(value: &Value) -> Value {
-    let of_mapping = value.pointer("/Fn::FindInMap/0") == Some(&json!("Release"));
+    let of_mapping = is_of_mapping(value);
     let name = match value.get("Ref").and_then(Value::as_str) {
         Some("AssetBucket") => Some("Bucket"),
         Some("AssetKey") => Some("Key"),
@@ -64,12 +64,18 @@ fn without_code(value: &Value) -> Value {
     }
     match value {
         Value::Object(object) => {
-            let entry = |(name, value): (&String, &Value)| (name.clone(), without_code(value));
-            object.iter().map(entry).collect::<serde_json::Map<_, _>>().into()
+            // A package names no version of its code, and the mapping's is as much a place as its bucket.
+            let is_version = |name: &str, value: &Value| name == "S3ObjectVersion" && is_of_mapping(value);
+            let rest = object.iter().filter(|(name, value)| !is_version(name, value));
+            rest.map(|(name, value)| (name.clone(), without_code(value))).collect::<serde_json::Map<_, _>>().into()
         }
         Value::Array(items) => items.iter().map(without_code).collect(),
         plain => plain.clone(),
     }
+}
+
+fn is_of_mapping(value: &Value) -> bool {
+    value.pointer("/Fn::FindInMap/0") == Some(&json!("Release"))
 }
 
 fn compare(one: &Value, other: &Value, path: &mut Vec<String>, places: &mut Vec<String>) {
@@ -96,6 +102,8 @@ fn compare(one: &Value, other: &Value, path: &mut Vec<String>, places: &mut Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::template::{Config, Release, native, provided};
 
@@ -107,6 +115,18 @@ mod tests {
         for released in [package.to_yaml(), package.to_json(), release.to_yaml()] {
             assert_eq!(differences(&deployed, &released), Some(Vec::new()));
         }
+        let versions = BTreeMap::from([("eu-west-1".to_owned(), "kept".to_owned())]);
+        let pinned = Release { code_versions: versions, ..Release::in_one("eu-west-1", "b", "k") };
+        let pinned = provided::template(&Config::published(pinned)).to_yaml();
+        assert!(pinned.contains("S3ObjectVersion"));
+        assert_eq!(differences(&pinned, &package.to_yaml()), Some(Vec::new()));
+        let other = pinned
+            .replace("S3ObjectVersion: !FindInMap [Release, !Ref AWS::Region, Version]", "S3ObjectVersion: theirs");
+        assert_ne!(other, pinned);
+        assert_eq!(
+            differences(&other, &pinned),
+            Some(vec!["Resources/ProviderFunction/Properties/Code/S3ObjectVersion".to_owned()])
+        );
         let wider = deployed.replace("s3:GetObject", "s3:*");
         let places = differences(&wider, &release.to_yaml()).unwrap_or_default();
         assert!(places.iter().any(|place| place.starts_with("Resources/Boundary/")), "{places:?}");

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -18,7 +19,7 @@ use cavatica_connect::publish::bucket::Bucket;
 use cavatica_connect::publish::carry_out;
 use cavatica_connect::publish::plan::{Obstacle, Wish};
 use cavatica_connect::publish::versions::{self, Published, Versions};
-use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::publish::{CodeVersions, Place, ReleaseParts};
 use cavatica_connect::release::package::{Content, Package};
 use cavatica_local::engine::Engine;
 use futures_util::future::join_all;
@@ -87,10 +88,9 @@ async fn whatever_a_list_of_releases_names_is_there_wherever_publishing_was_kill
 async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() -> Outcome {
     let publisher = Publisher::start().await?;
     for region in REGIONS {
-        publisher.make_bucket(&bucket(region), region).await?;
+        publisher.make_versioned_bucket(&bucket(region), region).await?;
     }
-    let publication = publisher.publication()?;
-    let code = &publication.objects[0];
+    let code = publisher.parts()?.code;
     let theirs = publisher.s3("eu-west-1").put_object().bucket(bucket("eu-west-1")).key(&code.key);
     theirs.body(b"theirs".to_vec().into()).send().await?;
     let output = publisher.publish(&[]).await?;
@@ -110,22 +110,24 @@ async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() ->
 #[tokio::test]
 async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_goes_on() -> Outcome {
     let publisher = Publisher::start().await?;
-    let (publication, wish) = (publisher.publication()?, Wish { create_buckets: true, audience: None });
+    let (parts, wish) = (publisher.parts()?, Wish { create_buckets: true, audience: None });
     let account = Account::of(publisher.engine.sdk_config()).await?;
-    let plans = carry_out::survey(&account, &publication, &wish).await;
-    let plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let plans = carry_out::survey(&account, &parts, &wish).await.plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     assert!(carry_out::prepare(&account, &plans, &|_, _| {}).await.iter().all(Result::is_ok));
+    let code = carry_out::write_code(&account, &parts, &plans, &|_, _| {}).await;
+    let code = code.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let publication = carry_out::publication_of(&parts, &code);
     // After the plans were made, somebody writes something else.
-    let template = publication.objects.last().ok_or("no objects")?;
+    let page = publication.generated.last().ok_or("no objects")?;
     let s3 = publisher.s3("eu-west-1");
-    s3.put_object().bucket(bucket("eu-west-1")).key(&template.key).body(b"x".to_vec().into()).send().await?;
-    let written = carry_out::write(&account, &publication, &plans, &|_, _| {}).await;
-    let failed: Vec<_> = publication.places.iter().zip(&written).filter(|(_, result)| result.is_err()).collect();
+    s3.put_object().bucket(bucket("eu-west-1")).key(&page.key).body(b"x".to_vec().into()).send().await?;
+    let written = carry_out::write(&account, &publication, &plans, &code, &|_, _| {}).await;
+    let failed: Vec<_> = parts.places.iter().zip(&written).filter(|(_, result)| result.is_err()).collect();
     assert!(matches!(&failed[..], [(place, Err(Obstacle::OtherBytes { .. }))] if place.region == "eu-west-1"));
     assert!(publisher.versions("eu-west-1").await.is_err(), "no link can begin there");
     assert_eq!(publisher.versions("us-east-1").await?.releases, std::slice::from_ref(&publication.entry));
 
-    s3.delete_object().bucket(bucket("eu-west-1")).key(&template.key).send().await?;
+    s3.delete_object().bucket(bucket("eu-west-1")).key(&page.key).send().await?;
     let again = publisher.publish(&[]).await?;
     assert!(again.status.success(), "{}", said(&again));
     assert_eq!(publisher.versions("eu-west-1").await?.releases, [publication.entry]);
@@ -136,11 +138,11 @@ async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_go
 #[tokio::test]
 async fn releases_that_are_listed_at_the_same_time_are_all_listed() -> Outcome {
     let publisher = Publisher::start().await?;
-    publisher.make_bucket(&bucket("us-east-1"), "us-east-1").await?;
+    publisher.make_versioned_bucket(&bucket("us-east-1"), "us-east-1").await?;
     let account = Account::of(publisher.engine.sdk_config()).await?;
-    let place = publisher.publication()?.places.into_iter().find(|place| place.region == "us-east-1");
+    let place = publisher.places().into_iter().find(|place| place.region == "us-east-1");
     let bucket = Bucket::new(&account, &place.ok_or("no such place")?);
-    let entry = publisher.publication()?.entry;
+    let entry = publisher.parts()?.publication(CodeVersions::new()).entry;
     let entries: Vec<_> = (0..6).map(|i| Published { version: format!("0.{i}.0"), ..entry.clone() }).collect();
     for listed in join_all(entries.iter().chain(&entries).map(|entry| bucket.list(entry))).await {
         listed?;
@@ -156,9 +158,9 @@ async fn releases_that_are_listed_at_the_same_time_are_all_listed() -> Outcome {
 #[tokio::test]
 async fn a_bucket_that_cannot_be_used_is_named_with_the_remedy() -> Outcome {
     let publisher = Publisher::start().await?;
-    publisher.make_bucket("in-europe", "eu-west-1").await?;
-    publisher.make_bucket("with-a-policy", "us-east-1").await?;
-    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+    publisher.make_versioned_bucket("in-europe", "eu-west-1").await?;
+    publisher.make_versioned_bucket("with-a-policy", "us-east-1").await?;
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:Get*",
                      "Resource": "arn:aws:s3:::with-a-policy/*"}]}"#;
     publisher.s3("us-east-1").put_bucket_policy().bucket("with-a-policy").policy(policy).send().await?;
     for (arguments, expected) in [
@@ -193,18 +195,11 @@ async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
     let account = Account::of(config.build()).await?;
     let name = |region: &str| format!("releases-{}-{region}-an", Engine::ACCOUNT);
     let places = REGIONS.map(|region| Place { region: region.to_owned(), bucket: name(region) });
-    let publication = Publication::of(&Package::read(publisher.folder.path())?, places.to_vec());
+    let parts = ReleaseParts::of(&Package::read(publisher.folder.path())?, places.to_vec());
     let wish = Wish { create_buckets: true, audience: Some(Audience::Public) };
     // Once to make everything, and once to look at what there is then.
     for _ in 0..2 {
-        let plans = carry_out::survey(&account, &publication, &wish).await;
-        let plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
-        for results in [
-            carry_out::prepare(&account, &plans, &|_, _| {}).await,
-            carry_out::write(&account, &publication, &plans, &|_, _| {}).await,
-        ] {
-            results.into_iter().collect::<Result<Vec<_>, _>>()?;
-        }
+        carry_out::all(&account, &parts, &wish).await?;
     }
     publisher.engine.stop().await?;
     let seen = recorder.seen.lock().map_err(|_| "poisoned")?;
@@ -307,7 +302,7 @@ fn connector() -> SharedHttpConnector {
 #[tokio::test]
 async fn a_bucket_that_an_earlier_release_created_goes_on_to_be_used() -> Outcome {
     let publisher = Publisher::start().await?;
-    publisher.make_bucket("releases-eu-west-1", "eu-west-1").await?;
+    publisher.make_versioned_bucket("releases-eu-west-1", "eu-west-1").await?;
     let output = publisher.publish(&["--create-buckets"]).await?;
     assert!(output.status.success(), "{}", said(&output));
     let has = async |name: &str, region: &str| publisher.s3(region).head_bucket().bucket(name).send().await.is_ok();
@@ -395,6 +390,81 @@ async fn a_narrower_audience_gets_the_block_of_the_bucket_back() -> Outcome {
     let again = publisher.publish(&["--audience=public"]).await?;
     assert_eq!(again.status.code(), Some(1));
     assert!(said(&again).contains("Block Public Access of bucket"), "{}", said(&again));
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn templates_wait_until_every_bucket_has_the_code() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let aws = FaultyAws::start(publisher.engine.url()).await?;
+    let code = publisher.parts()?.code.key;
+    aws.spoil(&format!("PUT /{}/{code}", bucket("eu-west-1")), 0, 9, Fault::Refused("AccessDenied", "not for you"));
+    let output = publisher.command(&["--create-buckets"]).env("AWS_ENDPOINT_URL", &aws.url).output().await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for part in ["no template was written", "s3:PutObject", "The same command goes on"] {
+        assert!(said(&output).contains(part), "{part}: {}", said(&output));
+    }
+    for region in ["us-east-1", "ap-southeast-2"] {
+        let listed = publisher.s3(region).list_objects_v2().bucket(bucket(region)).send().await?;
+        let keys: Vec<_> = listed.contents().iter().filter_map(|object| object.key()).collect();
+        assert!(keys.len() == 2 && keys.contains(&code.as_str()), "{keys:?}");
+    }
+    let again = publisher.publish(&[]).await?;
+    assert!(again.status.success(), "{}", said(&again));
+    for region in REGIONS {
+        let release = publisher.versions(region).await?.find(None)?.clone();
+        assert_eq!(release.code_versions.keys().collect::<Vec<_>>(), release.buckets.keys().collect::<Vec<_>>());
+        let version = &release.code_versions[region];
+        let pinned = publisher.s3(region).get_object().bucket(bucket(region)).key(&code).version_id(version);
+        let bytes = pinned.send().await?.body.collect().await?.to_vec();
+        assert_eq!(Content::of(&bytes).sha256, release.code_sha256);
+    }
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_is_refused_until_it_keeps_them() -> Outcome {
+    let publisher = Publisher::start().await?;
+    publisher.make_bucket("plain-releases", "us-east-1").await?;
+    let arguments = ["--bucket=plain-releases", "--regions=us-east-1"];
+    let output = publisher.publish(&arguments).await?;
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        said(&output).contains("put-bucket-versioning --bucket plain-releases --region us-east-1"),
+        "{}",
+        said(&output)
+    );
+    assert!(said(&output).contains("nothing was written"), "{}", said(&output));
+    let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let call = publisher.s3("us-east-1").put_bucket_versioning().bucket("plain-releases");
+    call.versioning_configuration(versioning).send().await?;
+    let again = publisher.publish(&arguments).await?;
+    assert!(again.status.success(), "{}", said(&again));
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// Their buckets let readers at objects and not at versions, and the templates of this release name versions.
+#[tokio::test]
+async fn readers_of_earlier_releases_can_read_this_one_without_being_asked_for() -> Outcome {
+    let publisher = Publisher::start().await?;
+    let name = bucket("us-east-1");
+    publisher.make_versioned_bucket(&name, "us-east-1").await?;
+    let mut former = "org:o-a1b2c3d4e5".parse::<Audience>()?.policy(&name);
+    former["Statement"][0]["Action"] = "s3:GetObject".into();
+    former["Statement"].as_array_mut().and_then(Vec::pop).ok_or("no statements")?;
+    let s3 = publisher.s3("us-east-1");
+    s3.put_bucket_policy().bucket(&name).policy(former.to_string()).send().await?;
+    let output = publisher.publish(&["--create-buckets"]).await?;
+    assert!(output.status.success() && said(&output).contains("renew"), "{}", said(&output));
+    for (region, audience) in [("us-east-1", "org:o-a1b2c3d4e5"), ("eu-west-1", "private")] {
+        let held = publisher.s3(region).get_bucket_policy().bucket(bucket(region)).send().await?;
+        let held = serde_json::from_str(held.policy().ok_or("no policy")?)?;
+        let known = Audience::of_policy(&held, &bucket(region)).ok_or("a policy of somebody else")?;
+        assert!(known.is_current && known.audience == audience.parse::<Audience>()?, "{region}: {known:?}");
+    }
     publisher.engine.stop().await?;
     Ok(())
 }

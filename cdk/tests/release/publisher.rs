@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::Output;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use aws_sdk_s3::types::{
+    BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
+};
 use cavatica_connect::publish::versions::{self, Versions};
-use cavatica_connect::publish::{Place, Publication};
+use cavatica_connect::publish::{Place, ReleaseParts};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package::{Package, Provenance};
 use cavatica_connect::release::zip::Asset;
@@ -93,9 +95,18 @@ impl Publisher {
         Ok(())
     }
 
-    /// The publication that the command makes.
-    pub fn publication(&self) -> Result<Publication, Box<dyn Error>> {
-        Ok(Publication::of(&Package::read(self.folder.path())?, self.places()))
+    /// A bucket that keeps what is written over, as one of releases has to.
+    pub async fn make_versioned_bucket(&self, name: &str, region: &str) -> Outcome {
+        self.make_bucket(name, region).await?;
+        let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let call = self.s3(region).put_bucket_versioning().bucket(name).versioning_configuration(versioning);
+        call.send().await?;
+        Ok(())
+    }
+
+    /// The release that the command publishes, before S3 has its code.
+    pub fn parts(&self) -> Result<ReleaseParts, Box<dyn Error>> {
+        Ok(ReleaseParts::of(&Package::read(self.folder.path())?, self.places()))
     }
 
     /// The places in which the command publishes it.

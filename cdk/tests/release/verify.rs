@@ -10,10 +10,11 @@ use cavatica_connect::address::Address;
 use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
 use cavatica_connect::deploy::follow::KnownEvents;
 use cavatica_connect::publish::plan::Wish;
-use cavatica_connect::publish::{Publication, carry_out, versions};
+use cavatica_connect::publish::{ReleaseParts, carry_out, versions};
 use cavatica_connect::release::zip::Asset;
 use cavatica_local::engine::Engine;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::publisher::{Outcome, Publisher, bucket, lambda, said};
 
@@ -25,9 +26,9 @@ async fn published() -> Result<Publisher, Box<dyn Error>> {
     let code = lambda().await?;
     let publisher = Publisher::start().await?;
     publisher.make_bucket(BUCKET, "us-east-1").await?;
-    let publication = Publication::of_code(code, None, None, publisher.places());
+    let parts = ReleaseParts::of_code(code, None, None, publisher.places());
     let wish = Wish { create_buckets: true, audience: None };
-    carry_out::all(&Account::of(publisher.engine.sdk_config()).await?, &publication, &wish).await?;
+    carry_out::all(&Account::of(publisher.engine.sdk_config()).await?, &parts, &wish).await?;
     Ok(publisher)
 }
 
@@ -112,6 +113,25 @@ async fn a_stack_from_a_link_runs_what_was_released_until_somebody_changes_it() 
         "{}",
         said(&output)
     );
+    publisher.engine.stop().await?;
+    Ok(())
+}
+
+/// Whoever may write to a bucket of releases could otherwise choose the code of every later launch.
+#[tokio::test]
+async fn a_stack_runs_the_code_that_was_released_whatever_is_written_over_it() -> Outcome {
+    let publisher = published().await?;
+    let code = lambda().await?;
+    let theirs = Asset::from_binary("/bin/true".as_ref())?;
+    let put = publisher.s3("us-east-1").put_object().bucket(bucket("us-east-1")).key(&code.key);
+    put.body(theirs.bytes.clone().into()).send().await?;
+    let stack = launched(&publisher, &[]).await?;
+    let functions = aws_sdk_lambda::Client::new(&publisher.engine.sdk_config()).list_functions().send().await?;
+    let digests: Vec<_> = functions.functions().iter().filter_map(|function| function.code_sha256()).collect();
+    let released = aws_smithy_types::base64::encode(Sha256::digest(&code.bytes));
+    assert_eq!(digests, [released]);
+    let output = publisher.connect(&["verify", &stack, "--release", &list()]).output().await?;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     publisher.engine.stop().await?;
     Ok(())
 }

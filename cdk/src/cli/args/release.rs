@@ -48,8 +48,9 @@ pub struct PublishArgs {
     /// Make the buckets that are missing: versioned, encrypted, without ACLs
     #[arg(long)]
     create_buckets: bool,
-    /// Readers of the release, who may so launch it; written as the buckets' policy [default: the policy stays as it is]
-    #[arg(long, value_name = "public|org:ID|accounts:ID,…", value_parser = ruled::<Audience>)]
+    /// Readers of the release, who may so launch it; written as the buckets' policy [default: private for a new bucket,
+    /// otherwise the readers stay the same]
+    #[arg(long, value_name = "private|public|org:ID|accounts:ID,…", value_parser = ruled::<Audience>)]
     audience: Option<Audience>,
     /// Look at the buckets and print what there is to do; write nothing
     #[arg(long)]

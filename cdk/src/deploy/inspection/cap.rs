@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::pattern::matches;
+
 /// Actions on things beside any volume, which a boundary that caps the role at it denies.
 const BESIDE: [(&str, &str); 4] = [
     ("s3:GetObject", "arn:aws:s3:::another-bucket/any-object"),
@@ -90,27 +92,6 @@ fn list(value: &Value) -> Vec<Value> {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-/// IAM's patterns: `*` for any characters, `?` for one.
-fn matches(pattern: &str, text: &str, ignores_case: bool) -> bool {
-    let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
-    let (pattern, text): (Vec<char>, Vec<char>) = (fold(pattern).chars().collect(), fold(text).chars().collect());
-    // Column by column: reached[i] is true if the pattern so far matches the first i characters.
-    let mut reached = vec![false; text.len() + 1];
-    reached[0] = true;
-    for symbol in pattern {
-        let mut next = vec![false; text.len() + 1];
-        for i in 0..=text.len() {
-            next[i] = match symbol {
-                '*' => reached[i] || i > 0 && next[i - 1],
-                '?' => i > 0 && reached[i - 1],
-                plain => i > 0 && reached[i - 1] && text[i - 1] == plain,
-            };
-        }
-        reached = next;
-    }
-    reached[text.len()]
 }
 
 #[cfg(test)]
