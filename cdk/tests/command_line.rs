@@ -162,7 +162,10 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
         (&["publish", "--bucket", "b", "--bucket-prefix", "p", "--regions", "us-east-1"], "cannot be used with"),
         (&["publish", "--bucket-prefix", "p", "--regions", "us-east-1,us-west3"], "did you mean us-west-"),
         (&["publish", "--bucket-prefix", "p", "--regions", "us-gov-west-1"], "another AWS partition"),
-        (&["publish", "--bucket-prefix", "p", "--regions", "us-east-1", "--audience", "all"], "must be private, public, org:"),
+        (
+            &["publish", "--bucket-prefix", "p", "--regions", "us-east-1", "--audience", "all"],
+            "must be private, public, org:",
+        ),
         (&["nonsense"], "nonsense"),
     ];
     for (arguments, said) in table {
