@@ -10,7 +10,6 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
-use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use cavatica_aws::AwsAccount;
 
 pub use self::connection::AwsConnection;
@@ -101,7 +100,7 @@ impl Account {
     /// True if AWS is an emulator on this machine.
     #[must_use]
     pub fn is_emulated(&self) -> bool {
-        let host = self.config.endpoint_url().and_then(|url| url::Url::parse(url).ok());
+        let host = self.endpoint_url().and_then(|url| url::Url::parse(url).ok());
         match host.as_ref().and_then(url::Url::host) {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -122,15 +121,10 @@ impl Account {
         aws_sdk_s3::Client::new(&self.within(region))
     }
 
-    /// Client of S3 Control in a region.
+    /// Address that is asked in place of AWS's, for an emulator.
     #[must_use]
-    pub fn s3_control(&self, region: &str) -> aws_sdk_s3control::Client {
-        let config = aws_sdk_s3control::config::Builder::from(&self.within(region));
-        let config = match self.config.endpoint_url() {
-            Some(url) => config.endpoint_resolver(GivenEndpoint(url.to_owned())),
-            None => config,
-        };
-        aws_sdk_s3control::Client::from_conf(config.build())
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.config.endpoint_url()
     }
 
     /// Returns the bytes of an object, if there is one, as anybody reads it: without credentials.
@@ -176,16 +170,6 @@ impl Account {
 
     fn within(&self, region: &str) -> SdkConfig {
         self.config.to_builder().region(Region::new(region.to_owned())).build()
-    }
-}
-
-/// An endpoint as it is. The SDK of S3 Control would put the account's ID before the host, which an IP address cannot have.
-#[derive(Debug)]
-struct GivenEndpoint(String);
-
-impl ResolveEndpoint for GivenEndpoint {
-    fn resolve_endpoint<'a>(&'a self, _: &'a Params) -> EndpointFuture<'a> {
-        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
     }
 }
 

@@ -3,7 +3,10 @@
 pub mod board;
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,19 +22,50 @@ pub struct Console {
     columns: usize,
     can_ask: bool,
     to: To,
+    heartbeat: Heartbeat,
+}
+
+/// A sign of life while something takes long and no terminal shows that it goes on.
+#[derive(Debug, Clone, Default)]
+struct Heartbeat(Arc<Mutex<Option<Sender<()>>>>);
+
+impl Heartbeat {
+    /// Repeats what goes on, with its time, until the end.
+    fn begin(&self, console: &Console, text: &str) {
+        if matches!(console.to, To::File(_)) {
+            return;
+        }
+        let (sender, ended) = mpsc::channel();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        let (console, text) = (Console { heartbeat: Self::default(), ..console.clone() }, text.to_owned());
+        std::thread::spawn(move || {
+            let mut passed = Duration::ZERO;
+            while ended.recv_timeout(BETWEEN_HEARTBEATS) == Err(RecvTimeoutError::Timeout) {
+                passed += BETWEEN_HEARTBEATS;
+                console.say(&format!("{text} … {} s", passed.as_secs()));
+            }
+        });
+    }
+
+    fn end(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 /// The place of everything except results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum To {
     Stdout,
     Stderr,
-    Nowhere,
+    File(Arc<File>),
 }
 
 /// Columns of the longest line where the terminal has more, or where there is none.
 const MOST_COLUMNS: usize = 100;
 const PIPE_COLUMNS: usize = 80;
+
+/// The time between two signs of life in a pipe.
+const BETWEEN_HEARTBEATS: Duration = Duration::from_secs(9);
 
 /// How a row is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +88,16 @@ mod style {
 }
 use style::{BOLD, DIM, GREEN, PLAIN, RED};
 
+impl Tone {
+    fn color(self) -> &'static str {
+        match self {
+            Self::Good => GREEN,
+            Self::Bad => RED,
+            Self::Quiet => DIM,
+        }
+    }
+}
+
 impl Console {
     /// Shows a spinner during waits if somebody watches; else prints one line for each. Asks only if somebody can answer.
     #[must_use]
@@ -66,7 +110,7 @@ impl Console {
             spinner
         });
         let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
-        Self { spinner, columns, can_ask, to: To::Stdout }
+        Self { spinner, columns, can_ask, to: To::Stdout, heartbeat: Heartbeat::default() }
     }
 
     /// For commands that only print a result.
@@ -75,10 +119,10 @@ impl Console {
         Self::new(false, false)
     }
 
-    /// For what nobody wants to be told.
+    /// Prints into a file, without colours.
     #[must_use]
-    pub fn silent() -> Self {
-        Self { to: To::Nowhere, ..Self::plain() }
+    pub fn of_file(file: File) -> Self {
+        Self { to: To::File(Arc::new(file)), ..Self::plain() }
     }
 
     /// The same, but everything except a result goes to standard error: for results that programs read.
@@ -170,7 +214,10 @@ impl Console {
                 spinner.reset();
                 spinner.enable_steady_tick(Duration::from_millis(100));
             }
-            None => self.say(&format!("{text} …")),
+            None => {
+                self.say(&format!("{text} …"));
+                self.heartbeat.begin(self, text);
+            }
         }
     }
 
@@ -184,6 +231,7 @@ impl Console {
 
     /// Ends what [`Console::wait`] began.
     pub fn rest(&self) {
+        self.heartbeat.end();
         if let Some(spinner) = &self.spinner {
             spinner.disable_steady_tick();
             spinner.finish_and_clear();
@@ -198,11 +246,7 @@ impl Console {
 
     /// Prints a row: a coloured state, a name, a dimmed detail, and a remark, which goes below where it does not fit.
     pub fn row(&self, tone: Tone, state: &str, name: &str, detail: &str, remark: &str) {
-        let color = match tone {
-            Tone::Good => GREEN,
-            Tone::Bad => RED,
-            Tone::Quiet => DIM,
-        };
+        let color = tone.color();
         let mut row = format!("  {color}{state}{PLAIN}");
         if !name.is_empty() {
             row.push_str(&format!(" {name}"));
@@ -219,6 +263,19 @@ impl Console {
             self.line(&row);
             self.paragraph(&format!("    {remark}"));
         }
+    }
+
+    /// Prints a line below a row: a coloured state, and a text that goes on below itself.
+    pub fn below(&self, tone: Tone, state: &str, text: &str) {
+        const INDENT: usize = 15;
+        let options = textwrap::Options::new(self.columns.saturating_sub(INDENT))
+            .break_words(false)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation);
+        let mut lines = textwrap::wrap(text, options).into_iter();
+        let color = tone.color();
+        let first = lines.next().unwrap_or_default();
+        self.line(&format!("    {color}{state:<10}{PLAIN} {first}"));
+        lines.for_each(|line| self.line(&format!("{:INDENT$}{line}", "")));
     }
 
     /// Shows a JSON value.
@@ -264,8 +321,8 @@ impl Console {
 
     fn line(&self, text: &str) {
         // What cannot be shown is no reason to leave a stack half-way.
-        let _ = match (self.to, &self.spinner) {
-            (To::Nowhere, _) => Ok(()),
+        let _ = match (&self.to, &self.spinner) {
+            (To::File(file), _) => writeln!(file.as_ref(), "{}", anstream::adapter::strip_str(text)),
             (To::Stderr, _) => {
                 anstream::eprintln!("{text}");
                 Ok(())

@@ -1,9 +1,10 @@
 //! A rehearsal: the whole life of a stack in an account, a real one or one that is played on this machine. Every step checks
 //! what was promised, mishaps are provoked, and in the end the account has to be as it was.
 //!
-//! `stage` owns what a rehearsal makes and its names, `life` the steps, `inventory` the proof, `surprises` what AWS did that
-//! the documents of this project do not say.
+//! `stage` owns what a rehearsal makes and its names, `life` the steps, `access` what Cavatica can do in between, `inventory`
+//! the proof, `surprises` what AWS did that the documents of this project do not say.
 
+pub mod access;
 pub mod inventory;
 mod life;
 pub mod stage;
@@ -49,15 +50,15 @@ enum Step {
 
 impl Step {
     const ALL: [(Self, &'static str); 10] = [
-        (Self::Set, "Make a bucket, and a role of somebody else"),
-        (Self::Create, "Create: read-only, the whole bucket"),
+        (Self::Set, "Make a bucket, and somebody else's role"),
+        (Self::Create, "Create: read-only, one folder"),
         (Self::Again, "Deploy the same again: nothing to change"),
-        (Self::Update, "Update: read-write, one folder"),
-        (Self::Drift, "Change eleven things by hand: each is shown, and put back"),
+        (Self::Update, "Update: read-write"),
+        (Self::Drift, "Change 11 things by hand: shown, undone"),
         (Self::Rename, "Give the role another name"),
-        (Self::FailedUpdate, "Update to a bucket that does not exist: rolled back, with the reason"),
-        (Self::WrongBucket, "Create for a bucket that does not exist: refused, nothing left"),
-        (Self::TakenName, "Create with the name of somebody else's role: refused, role untouched"),
+        (Self::FailedUpdate, "Update to a bucket that does not exist: rolled back"),
+        (Self::WrongBucket, "Create for a bucket that does not exist: refused"),
+        (Self::TakenName, "Create with the name of somebody else's role: refused"),
         (Self::Destroy, "Delete"),
     ];
 }
@@ -76,8 +77,10 @@ pub enum Code {
 pub struct Telling {
     /// One line a step.
     pub steps: Console,
-    /// Events, outputs and documents, if they are to be told.
-    pub detail: Option<Console>,
+    /// Events, outputs and documents: on the screen, or in a file.
+    pub detail: Console,
+    /// True if that is the screen.
+    pub shows_detail: bool,
     /// True if the external ID may be among them: a log keeps it longer than the role lives.
     pub tells_external_id: bool,
 }
@@ -134,6 +137,29 @@ pub enum StepError {
     NotOurs(String),
 }
 
+/// A line below a step: a state or name with its tone, and a text.
+type Line = (Tone, String, String);
+
+/// The report of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Report {
+    /// The remark behind its title.
+    remark: String,
+    /// The lines below.
+    lines: Vec<Line>,
+}
+
+impl Report {
+    fn of(remark: impl Into<String>) -> Self {
+        Self { remark: remark.into(), lines: Vec::new() }
+    }
+
+    fn with(mut self, lines: impl IntoIterator<Item = Line>) -> Self {
+        self.lines.extend(lines);
+        self
+    }
+}
+
 /// A step that was played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Played {
@@ -165,11 +191,11 @@ pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: boo
     let mut theater = Theater { telling, played: Vec::new() };
     let mut life = Life::new(stage, code, telling);
     let before = theater.step("List what the account has", Inventory::of(stage), |before| {
-        format!("{} roles, {} policies", before.count("role"), before.count("policy"))
+        Report::of(format!("{} roles, {} policies", before.count("role"), before.count("policy")))
     });
     let Some(before) = before.await else { return theater.played };
     for (step, title) in Step::ALL {
-        if theater.step(title, life.play(step), String::clone).await.is_none() && !keep_going {
+        if theater.step(title, life.play(step), Report::clone).await.is_none() && !keep_going {
             break;
         }
     }
@@ -177,14 +203,13 @@ pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: boo
         let left: Vec<_> = stage.clear().await.iter().map(ToString::to_string).collect();
         if left.is_empty() { Ok(()) } else { Err(StepError::Left(left.join("; "), stage.clean_up())) }
     };
-    theater.step("Take away what the rehearsal made", cleared, |()| String::new()).await;
+    theater.step("Take away what the rehearsal made", cleared, |()| Report::default()).await;
     let title = "List what the account has again: exactly what it had before";
-    let shown = theater.step(title, is_as_before(stage, &before), |_| String::new()).await;
-    telling.steps.part("What AWS did that the documents of this project do not say");
+    let shown = theater.step(title, is_as_before(stage, &before), |_| Report::default()).await;
     let late = shown.and_then(|waited| surprises::of_wait("that all of it is gone", waited));
     let surprises: Vec<_> = life.surprises().iter().cloned().chain(late).collect();
-    if surprises.is_empty() {
-        telling.steps.say(&"nothing");
+    if !surprises.is_empty() {
+        telling.steps.part("What AWS did that the documents of this project do not say");
     }
     surprises.iter().for_each(|surprise| telling.steps.say(surprise));
     theater.played
@@ -219,23 +244,20 @@ impl Theater<'_> {
         &mut self,
         title: &'static str,
         step: impl Future<Output = Result<T, E>>,
-        remark: impl FnOnce(&T) -> String,
+        report: impl FnOnce(&T) -> Report,
     ) -> Option<T> {
         let telling = self.telling;
         let begun = Instant::now();
-        let result = match &telling.detail {
-            Some(detail) => {
-                detail.part(title);
-                step.await
-            }
-            None => in_one_line(telling, title, step).await,
-        };
+        telling.detail.part(title);
+        let result = if telling.shows_detail { step.await } else { in_one_line(telling, title, step).await };
         telling.steps.rest();
         let played = Played { title, time: begun.elapsed(), is_fine: result.is_ok() };
         self.played.push(played);
         match result {
             Ok(value) => {
-                played.print(&telling.steps, &remark(&value));
+                let Report { remark, lines } = report(&value);
+                played.print(&telling.steps, &remark);
+                lines.iter().for_each(|(tone, state, text)| telling.steps.below(*tone, state, text));
                 Some(value)
             }
             Err(error) => {

@@ -129,6 +129,13 @@ impl Engine {
         self.sdk_config.clone()
     }
 
+    /// The same in another account, which the engine tells by the ID of the access key.
+    pub fn sdk_config_of(&self, account: &str) -> SdkConfig {
+        let credentials = Credentials::new(account, "test", None, None, "local engine");
+        let credentials = SharedCredentialsProvider::new(credentials);
+        self.sdk_config.to_builder().credentials_provider(credentials).build()
+    }
+
     /// Ends the engine and says whether everything is gone; dropping it does the same and says nothing.
     pub async fn stop(self) -> Result<(), EngineError> {
         let status = task::spawn_blocking(move || self.launcher.end()).await?.map_err(EngineError::Launcher)?;

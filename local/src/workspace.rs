@@ -25,9 +25,9 @@ pub struct Workspace {
 /// Why the source tree is not to be had.
 #[derive(Debug, Error)]
 pub enum WorkspaceError {
-    /// The folder that the program was built in no longer exists.
+    /// There is no source tree, neither here nor where the program was compiled.
     #[error(
-        "the source tree that this program was built from is no longer at {0}: run it from a checkout with `cargo run`"
+        "this needs the project's source tree, and it is neither around the working directory nor at {0} any more: run it from a checkout"
     )]
     Moved(PathBuf),
     /// cargo does not run at all.
@@ -49,12 +49,22 @@ pub enum WorkspaceError {
 }
 
 impl Workspace {
-    /// Finds the workspace that this program was compiled in, from whatever folder it is run.
+    /// Finds the source tree and asks cargo for the rest.
     ///
     /// The target directory is cargo's to say: a setting or a variable may have moved it.
     pub fn locate() -> Result<Self, WorkspaceError> {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Self::of(package.parent().unwrap_or(package))
+        Self::of(&Self::root()?)
+    }
+
+    /// Finds the source tree: the one that cargo runs this program for, the one around the working directory, or the one
+    /// that the program was compiled in. Two checkouts may share what was compiled, and a checkout may have been moved.
+    pub fn root() -> Result<PathBuf, WorkspaceError> {
+        #[allow(clippy::disallowed_methods, reason = "this is how cargo tells a program for which package it runs it")]
+        let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let compiled_in = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let around = [of_cargo, std::env::current_dir().ok(), Some(compiled_in.to_owned())];
+        let found = around.into_iter().flatten().find_map(|folder| tree_around(&folder));
+        found.ok_or_else(|| WorkspaceError::Moved(compiled_in.parent().unwrap_or(compiled_in).to_owned()))
     }
 
     fn of(folder: &Path) -> Result<Self, WorkspaceError> {
@@ -92,6 +102,15 @@ impl Workspace {
     }
 }
 
+/// The source tree of this project that a folder is in.
+fn tree_around(folder: &Path) -> Option<PathBuf> {
+    let is_tree = |folder: &&Path| {
+        let package = fs::read_to_string(folder.join("local/Cargo.toml")).unwrap_or_default();
+        folder.join("Cargo.toml").is_file() && package.contains(concat!("name = \"", env!("CARGO_PKG_NAME"), "\""))
+    };
+    folder.ancestors().find(is_tree).map(Path::to_owned)
+}
+
 fn copy_sources(from: &Path, to: &Path, is_wanted: &impl Fn(&Path) -> bool) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -122,6 +141,20 @@ mod tests {
         let workspace = Workspace::locate().unwrap();
         assert!(workspace.root.join("local/src/workspace.rs").is_file());
         assert!(workspace.target.is_absolute());
+    }
+
+    #[test]
+    fn a_tree_is_found_from_any_folder_in_it_and_another_project_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tree, other) = (folder.path().join("moved"), folder.path().join("other"));
+        for (root, package) in [(&tree, "cavatica-local"), (&other, "local")] {
+            fs::create_dir_all(root.join("local/src")).unwrap();
+            fs::write(root.join("Cargo.toml"), "[workspace]").unwrap();
+            fs::write(root.join("local/Cargo.toml"), format!("[package]\nname = \"{package}\"\n")).unwrap();
+        }
+        assert_eq!(tree_around(&tree.join("local/src")), Some(tree.clone()));
+        assert_eq!(tree_around(&tree), Some(tree));
+        assert_eq!(tree_around(&other.join("local/src")), None);
     }
 
     #[test]

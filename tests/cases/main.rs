@@ -12,9 +12,9 @@ mod function {
 
 /// The templates, links and documents: sound, least privilege, and as they are committed.
 mod template {
-    mod checkers;
     mod least_privilege;
     mod links;
+    mod lint;
     mod references;
     mod templates;
 }
@@ -31,9 +31,8 @@ mod stack {
     mod life;
 }
 
-/// Faults: random histories, every call spoilt, and whether the account in memory is honest.
+/// Faults: random histories, and every call spoilt.
 mod faults {
-    mod conformance;
     mod simulation;
     mod sweep;
 }

@@ -1,6 +1,8 @@
-//! What the whole-system tests stand on. The tests themselves are in `cases/`.
+//! What the whole-system tests stand on. The tests themselves are in `cases/`, and in `checks/` those that take
+//! minutes.
 
 pub mod browser;
+pub mod checkers;
 pub mod conformance;
 pub mod function;
 pub mod mailbox;

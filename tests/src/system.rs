@@ -1,7 +1,6 @@
 //! The whole system on this machine: local engine, published Lambda and template, and what IAM holds.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
@@ -13,7 +12,7 @@ use cavatica_connect::publish::versions::Published;
 use cavatica_connect::publish::{Place, ReleaseParts, carry_out};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package;
-use cavatica_connect::release::zip::Asset;
+use cavatica_connect::release::zip::{Asset, Compression};
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 use percent_encoding::percent_decode_str;
@@ -27,30 +26,17 @@ pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
-/// The Lambda's binary as the tests run it; built when need be, once for all tests of a process.
+/// The Lambda's binary for the local engine; built when need be, once for all tests of a process.
 pub async fn binary() -> Result<PathBuf, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    Ok(BINARY.get_or_try_init(|| build(Profile::Quick)).await?.clone())
+    let build = || Ok::<_, Error>(build::build(&Workspace::locate()?, Profile::Local, |_| {})?.binary);
+    Ok(BINARY.get_or_try_init(async || tokio::task::spawn_blocking(build).await?).await?.clone())
 }
 
 /// Its zip, packed once for all tests of a process.
 async fn code() -> Result<&'static Asset, Error> {
     static CODE: OnceCell<Asset> = OnceCell::const_new();
-    CODE.get_or_try_init(|| async { Ok(Asset::from_binary(&binary().await?)?) }).await
-}
-
-/// Builds the Lambda.
-pub async fn build(profile: Profile) -> Result<PathBuf, Error> {
-    let build = move || {
-        let workspace = Workspace::locate()?;
-        // Not by macros: the test harness would keep it to itself, and these are minutes of silence.
-        if !workspace.target.join(profile.name()).join("bootstrap").exists() {
-            writeln!(std::io::stderr(), "building the Lambda: about four minutes, the first time")?;
-        }
-        let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-        Ok::<_, Error>(build::build(&workspace, profile, tell)?.binary)
-    };
-    tokio::task::spawn_blocking(build).await?
+    CODE.get_or_try_init(|| async { Ok(Asset::packed(&binary().await?, Compression::Fast)?) }).await
 }
 
 /// A local engine with our release on it.

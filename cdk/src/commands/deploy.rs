@@ -26,6 +26,7 @@ use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
 use crate::documents::{self, permissions_of_stack, trust_of_stack};
 use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
 use crate::publish::Place;
+use crate::release::build::Profile;
 use crate::release::zip::Asset;
 use crate::template::{Config, native};
 
@@ -186,7 +187,7 @@ impl Deploy<'_> {
         }
         let asset = match zip {
             Some(zip) => zip,
-            None => built(self.console).await?,
+            None => built(Profile::Release, self.console).await?,
         };
         let naming = assets::naming(&clients.account, clients.region, self.args.assets_bucket.as_ref());
         let place = naming.choose(&clients.account).await?;

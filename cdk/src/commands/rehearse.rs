@@ -1,6 +1,7 @@
 //! `rehearse`: the whole life of a stack in an account, checked step by step.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cavatica_local::children;
@@ -14,8 +15,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::code::built;
+use crate::rehearse::access::Platform;
 use crate::rehearse::stage::{Name, Stage};
 use crate::rehearse::{Code, Played, Telling, play};
+use crate::release::build::Profile;
 
 /// Why a rehearsal does not begin, or did not go well.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,11 @@ enum RehearsalError {
     /// Something has its name.
     #[error("there is {0} already: choose another --name, or remove what an earlier rehearsal left with --clean-up")]
     Taken(String),
+    /// There is no place for the events.
+    #[error(
+        "no file for the events can be made in the folder for temporary files ({0}): set TMPDIR to another, or give --detail"
+    )]
+    Events(std::io::Error),
     /// Steps failed.
     #[error("{failed} of {steps} steps did not go as promised")]
     Failed {
@@ -61,11 +69,8 @@ async fn rehearse(
     on_stage: &RefCell<Option<Stage>>,
 ) -> Result<Exit, Failure> {
     let name = args.name.clone().unwrap_or_else(Name::random);
-    let detail = args.detail.then(|| console.clone());
-    let tells_external_id = args.local || console.is_watched();
-    let telling = Telling { steps: console.clone(), detail, tells_external_id };
     if args.local {
-        return locally(args, name, &telling).await;
+        return locally(args, name, console).await;
     }
     console.wait("looking at the account");
     let clients = RegionClients::reach(connection, args.region).await?;
@@ -84,7 +89,7 @@ async fn rehearse(
             let version = args.code.release_version.as_deref();
             Code::Published(template_of_release(connection, clients.region, at, version, false).await?.1)
         }
-        None => zip(args, console).await?,
+        None => zip(args, Profile::Release, console).await?,
     };
     console.rest();
     print_caller(&stage.account, &[stage.region], console).await;
@@ -96,43 +101,64 @@ async fn rehearse(
         console.say(&"Nothing was changed.");
         return Ok(Exit::Failed);
     }
+    let (telling, events) = telling(args, &stage.name, console)?;
     on_stage.replace(Some(stage.clone()));
     let played = play(&stage, &code, &telling, args.keep_going).await;
     on_stage.take();
-    concluded(&played, &telling)
+    concluded(&played, events.as_deref(), console)
+}
+
+/// Says where events and documents go: to the screen, or to a file whose path is returned.
+fn telling(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(Telling, Option<PathBuf>), Failure> {
+    let steps = console.clone();
+    if args.detail {
+        let tells_external_id = args.local || console.is_watched();
+        let detail = console.clone();
+        return Ok((Telling { steps, detail, shows_detail: true, tells_external_id }, None));
+    }
+    let (file, path) = tempfile::Builder::new()
+        .prefix(&format!("{name}-events-"))
+        .suffix(".txt")
+        .tempfile()
+        .and_then(|file| Ok(file.keep()?))
+        .map_err(RehearsalError::Events)?;
+    let detail = Console::of_file(file);
+    Ok((Telling { steps, detail, shows_detail: false, tells_external_id: args.local }, Some(path)))
 }
 
 /// Plays it on the local engine.
-async fn locally(args: &RehearseArgs, name: Name, telling: &Telling) -> Result<Exit, Failure> {
-    let console = &telling.steps;
+async fn locally(args: &RehearseArgs, name: Name, console: &Console) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;
     console.wait("preparing the local engine (the first time, this installs it)");
     let prepared = Engine::prepare(&workspace).await;
     console.rest();
     prepared?;
-    console.part("The Lambda, as it is released");
-    let code = zip(args, console).await?;
-    if let Code::Zip(asset) = &code {
-        console.holds(&format!("zip of {:.2} MB, SHA-256 {}…", asset.bytes.len() as f64 / 1e6, &asset.sha256[..12]));
-    }
-    console.part("An AWS account on this machine");
+    let code = zip(args, Profile::Local, console).await?;
     console.wait("starting the local engine");
     let engine = Engine::start(&workspace).await;
     console.rest();
     let engine = engine?;
-    console.say(&format!("account {} at {}", Engine::ACCOUNT, engine.url()));
+    console.part("A stack's life in an AWS account that is played on this machine");
+    console.say(&concat!(
+        "The engine enforces no policies: what IAM holds decides what Cavatica may do, and what it may, it does, by calls ",
+        "of its role in another account."
+    ));
     let account = Account::of(engine.sdk_config()).await?;
-    let played = play(&Stage::new(account, Engine::REGION, name), &code, telling, args.keep_going).await;
+    let stage = Stage::new(account, Engine::REGION, name).with_platform(Platform::on(&engine).await?);
+    let (telling, events) = telling(args, &stage.name, console)?;
+    let played = play(&stage, &code, &telling, args.keep_going).await;
     engine.stop().await?;
-    concluded(&played, telling)
+    concluded(&played, events.as_deref(), console)
 }
 
 /// Says how it went as a whole: after the details once more as one line a step.
-fn concluded(played: &[Played], telling: &Telling) -> Result<Exit, Failure> {
-    let console = &telling.steps;
-    console.part("Done");
-    if telling.detail.is_some() {
-        played.iter().for_each(|step| step.print(console, ""));
+fn concluded(played: &[Played], events: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
+    match events {
+        Some(path) => console.entry("Events", &path.display().to_string()),
+        None => {
+            console.part("Done");
+            played.iter().for_each(|step| step.print(console, ""));
+        }
     }
     let (failed, steps) = (played.iter().filter(|step| !step.is_fine).count(), played.len());
     let time: Duration = played.iter().map(|step| step.time).sum();
@@ -143,10 +169,10 @@ fn concluded(played: &[Played], telling: &Telling) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn zip(args: &RehearseArgs, console: &Console) -> Result<Code, Failure> {
+async fn zip(args: &RehearseArgs, profile: Profile, console: &Console) -> Result<Code, Failure> {
     let asset = match &args.code.zip {
         Some(path) => read_zip(path)?,
-        None => built(console).await?,
+        None => built(profile, console).await?,
     };
     Ok(Code::Zip(Box::new(asset)))
 }

@@ -11,7 +11,7 @@ use crate::publish::bucket::Bucket;
 use crate::publish::plan::{Obstacle, Standing, Wish};
 use crate::publish::{Object, Place};
 use crate::release::build::{self, BuildError, Profile};
-use crate::release::zip::{Asset, ZipError};
+use crate::release::zip::{Asset, Compression, ZipError};
 use crate::template::{Config, Release, provided};
 
 /// Why there is no code.
@@ -42,16 +42,23 @@ pub enum CodeError {
     Ending(#[from] JoinError),
 }
 
-/// Builds the function as it is released. Blocks while another process does.
-pub async fn built(said: &Console) -> Result<Asset, CodeError> {
+/// Builds the function. Blocks while another process does.
+pub async fn built(profile: Profile, said: &Console) -> Result<Asset, CodeError> {
     let workspace = Workspace::locate()?;
-    said.wait("building the Lambda as it is released (minutes, the first time)");
+    said.wait(match profile {
+        Profile::Release => "building the Lambda as it is released (minutes, the first time)",
+        Profile::Local => "building the Lambda",
+    });
     let for_build = said.clone();
-    let build = move || build::build(&workspace, Profile::Release, |line| for_build.goes_on(line));
+    let build = move || build::build(&workspace, profile, |line| for_build.goes_on(line));
     let binary = spawn_blocking(build).await?;
     said.rest();
     let binary = binary?.binary;
-    Ok(spawn_blocking(move || Asset::from_binary(&binary)).await??)
+    let compression = match profile {
+        Profile::Release => Compression::Best,
+        Profile::Local => Compression::Fast,
+    };
+    Ok(spawn_blocking(move || Asset::packed(&binary, compression)).await??)
 }
 
 /// Returns the template that runs the code from its place.

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cavatica_access::volume::{AccessMode, Volume};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::access::{self, Answer, Attempt};
 use super::stage::{OBJECTS, Stage};
-use super::{Code, Step, StepError, Telling, refused, surprises, template};
-use crate::console::Console;
+use super::{Code, Line, Report, Step, StepError, Telling, refused, surprises, template};
+use crate::console::{Console, Tone};
 use crate::deploy::change_set::{ChangeSet, Purpose, TemplateAt};
 use crate::deploy::follow::KnownEvents;
 use crate::deploy::inspection::Documents;
@@ -27,6 +29,23 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 /// The folder of the volume after the update.
 const FOLDER: &str = "raw/2026";
 
+/// Attempts of Cavatica's, and whether each is to be granted: read-only, read-write, and when the stack is deleted.
+const READ_ONLY: [(Attempt, bool); 8] = [
+    (Attempt::Assume, true),
+    (Attempt::AssumeWithoutId, false),
+    (Attempt::AssumeWithOtherId, false),
+    (Attempt::List("raw/2026/"), true),
+    (Attempt::Read(OBJECTS[0]), true),
+    (Attempt::Read(OBJECTS[2]), false),
+    (Attempt::Write(RESULT), false),
+    (Attempt::Delete(OBJECTS[0]), false),
+];
+const READ_WRITE: [(Attempt, bool); 2] = [(Attempt::Write(RESULT), true), (Attempt::Read(OBJECTS[2]), false)];
+const DELETED: [(Attempt, bool); 1] = [(Attempt::Assume, false)];
+
+/// The object that Cavatica writes.
+const RESULT: &str = "raw/2026/result.txt";
+
 /// The rehearsal so far.
 pub(super) struct Life<'r> {
     stage: &'r Stage,
@@ -39,6 +58,8 @@ pub(super) struct Life<'r> {
     known: KnownEvents,
     documents: Documents,
     surprises: Vec<String>,
+    /// The reason of the update that failed, which a later one repeats.
+    reason: String,
 }
 
 /// The end of an operation.
@@ -56,10 +77,13 @@ impl Outcome {
         Err(StepError::Failed { stack: self.stack, status: self.status, cause: self.cause })
     }
 
-    /// Sees that the function's sentence says what is wrong; returns that.
-    fn says(self, what: &str) -> Result<String, StepError> {
+    /// Sees that the function's sentence says what is wrong; reports what the administrator gets.
+    fn says(self, what: &str) -> Result<Report, StepError> {
         check("the reason", self.cause.contains(what), &self.cause)?;
-        Ok(what.to_owned())
+        // CloudFormation adds the resource in front and its own IDs at the end.
+        let sentence = self.cause.find(what).map_or(self.cause.as_str(), |at| &self.cause[at..]);
+        let sentence = sentence.split(" (RequestToken").next().unwrap_or(sentence);
+        Ok(Report::default().with([(Tone::Quiet, "reason".to_owned(), sentence.to_owned())]))
     }
 }
 
@@ -68,13 +92,14 @@ impl<'r> Life<'r> {
         Self {
             stage,
             code,
-            tell: telling.detail.clone().unwrap_or_else(Console::silent),
+            tell: telling.detail.clone(),
             tells_external_id: telling.tells_external_id,
             template: None,
             stack: None,
             known: KnownEvents::default(),
             documents: Documents::default(),
             surprises: Vec::new(),
+            reason: String::new(),
         }
     }
 
@@ -82,8 +107,8 @@ impl<'r> Life<'r> {
         &self.surprises
     }
 
-    /// Plays a step; returns a remark on how it went.
-    pub(super) async fn play(&mut self, step: Step) -> Result<String, StepError> {
+    /// Plays a step.
+    pub(super) async fn play(&mut self, step: Step) -> Result<Report, StepError> {
         match step {
             Step::Set => self.set().await,
             Step::Create => self.create().await,
@@ -98,16 +123,18 @@ impl<'r> Life<'r> {
         }
     }
 
-    async fn set(&mut self) -> Result<String, StepError> {
+    async fn set(&mut self) -> Result<Report, StepError> {
         self.stage.set().await?;
         self.tell.wait("uploading the function's code and the template");
         self.template = Some(template(self.stage, self.code).await?);
-        Ok(format!("bucket {}, {} objects", self.stage.bucket(), OBJECTS.len()))
+        self.tell.say(&format!("bucket {}", self.stage.bucket()));
+        Ok(Report::of(format!("{} objects", OBJECTS.len())))
     }
 
-    async fn create(&mut self) -> Result<String, StepError> {
+    async fn create(&mut self) -> Result<Report, StepError> {
         let (name, bucket) = (self.stage.name.to_string(), self.stage.bucket());
-        let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &bucket)]).await?;
+        let asked = [("BucketName", bucket.as_str()), ("Prefix", FOLDER)];
+        let outcome = self.operate(&name, Purpose::NewStack, &asked).await?;
         self.stack = Some(outcome.stack.clone());
         outcome.is("CREATE_COMPLETE")?;
         let stack = self.stack().await?;
@@ -116,22 +143,32 @@ impl<'r> Life<'r> {
         outputs::tell(&stack.outputs, hidden, &self.tell);
         self.check_outputs(&stack.outputs)?;
         self.tell.part("What Cavatica may do, read back from IAM");
-        let held = self.as_asked(&stack, &volume(&bucket, AccessMode::ReadOnly)?).await?;
+        let held = self.as_asked(&stack, &volume(&format!("{bucket}/{FOLDER}"), AccessMode::ReadOnly)?).await?;
         self.tell.json(&held.permissions.held);
         if self.tells_external_id {
             self.tell.part("Who may assume the role, read back from IAM");
             self.tell.json(&held.trust.held);
         }
         self.tell.holds(&"both documents are exactly those that `cavatica-connect documents` prints");
+        let copied = ["Grants", "RoleArn", "ExternalId"].into_iter().map(|name| {
+            let is_hidden = name == "ExternalId" && !self.tells_external_id;
+            let value = stack.outputs.get(name).cloned().unwrap_or_default();
+            (Tone::Quiet, name.to_owned(), if is_hidden { "hidden, since this may be a log".to_owned() } else { value })
+        });
+        let report = Report::default().with(copied.collect::<Vec<_>>());
+        let report = report.with(statements(&held.permissions.held));
+        let trust = if self.tells_external_id { statements(&held.trust.held) } else { Vec::new() };
+        let report = report.with(trust);
         self.documents = held;
-        Ok(format!("role {}", name_of(&stack.outputs)))
+        let answers = self.attempts(&READ_ONLY).await?;
+        Ok(report.with(answers))
     }
 
-    async fn again(&mut self) -> Result<String, StepError> {
+    async fn again(&mut self) -> Result<Report, StepError> {
         let proposal = self.proposal(&self.stage.name.to_string(), Purpose::Update, &[]).await?;
         let change_set = ChangeSet::new(&proposal);
         match self.stage.stacks.propose(&proposal, &change_set).await? {
-            None => Ok(String::new()),
+            None => Ok(Report::default()),
             Some(change_set) => {
                 self.stage.stacks.withdraw(&change_set).await?;
                 Err(StepError::Mismatch { what: "the proposal", found: format!("{:?}", change_set.changes) })
@@ -139,9 +176,9 @@ impl<'r> Life<'r> {
         }
     }
 
-    async fn update(&mut self) -> Result<String, StepError> {
+    async fn update(&mut self) -> Result<Report, StepError> {
         let before = self.stack().await?;
-        self.change(&[("AccessMode", "ReadWrite"), ("Prefix", FOLDER)]).await?.is("UPDATE_COMPLETE")?;
+        self.change(&[("AccessMode", "ReadWrite")]).await?.is("UPDATE_COMPLETE")?;
         let stack = self.stack().await?;
         let volume = volume(&format!("{}/{FOLDER}", self.stage.bucket()), AccessMode::ReadWrite)?;
         let held = self.as_asked(&stack, &volume).await?;
@@ -151,10 +188,11 @@ impl<'r> Life<'r> {
         self.documents = held;
         let is_same = stack.outputs.get("RoleArn") == before.outputs.get("RoleArn");
         check("the role's ARN after the update", is_same, &stack.outputs)?;
-        Ok("the role is the same one: nothing to change in Cavatica".to_owned())
+        let answers = self.attempts(&READ_WRITE).await?;
+        Ok(Report::of("the same role").with(answers))
     }
 
-    async fn rename(&mut self) -> Result<String, StepError> {
+    async fn rename(&mut self) -> Result<Report, StepError> {
         let former = name_of(&self.stack().await?.outputs);
         let wanted = format!("{}-renamed", self.stage.name);
         self.change(&[("RoleName", &wanted)]).await?.is("UPDATE_COMPLETE")?;
@@ -172,10 +210,11 @@ impl<'r> Life<'r> {
             }
         });
         gone.await?;
-        Ok(format!("{wanted}; {former} is gone"))
+        self.tell.holds(&format!("role {former} is gone"));
+        Ok(Report::of(wanted))
     }
 
-    async fn failed_update(&mut self) -> Result<String, StepError> {
+    async fn failed_update(&mut self) -> Result<Report, StepError> {
         let missing = self.stage.missing_bucket();
         let outcome = self.change(&[("BucketName", &missing)]).await?.is("UPDATE_ROLLBACK_COMPLETE")?;
         let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
@@ -184,20 +223,26 @@ impl<'r> Life<'r> {
         let is_same = inspection.documents == self.documents;
         check("the documents after the rollback", is_same, &inspection.documents)?;
         self.tell.holds(&"IAM holds what it held before");
-        Ok(cause)
+        self.reason = cause.lines.first().map(|(_, _, sentence)| sentence.clone()).unwrap_or_default();
+        Ok(cause.with([(Tone::Good, "kept".to_owned(), "IAM holds what it held before".to_owned())]))
     }
 
-    async fn wrong_bucket(&mut self) -> Result<String, StepError> {
+    async fn wrong_bucket(&mut self) -> Result<Report, StepError> {
         let (name, missing) = (self.stage.lost_stack(), self.stage.missing_bucket());
         let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &missing)]).await?;
         let outcome = outcome.is("ROLLBACK_COMPLETE")?;
         let stack = outcome.stack.clone();
-        let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
+        let mut cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
+        for (_, _, sentence) in &mut cause.lines {
+            if let Some(rest) = sentence.strip_prefix(&self.reason).filter(|_| !self.reason.is_empty()) {
+                *sentence = format!("as above, and:{rest}");
+            }
+        }
         self.delete(&stack, &mut KnownEvents::default()).await?;
         Ok(cause)
     }
 
-    async fn taken_name(&mut self) -> Result<String, StepError> {
+    async fn taken_name(&mut self) -> Result<Report, StepError> {
         let (name, role, bucket) = (self.stage.greedy_stack(), self.stage.foreign_role(), self.stage.bucket());
         let before = self.foreign_role().await?;
         let asked = [("BucketName", bucket.as_str()), ("RoleName", &role)];
@@ -210,7 +255,7 @@ impl<'r> Life<'r> {
         Ok(cause)
     }
 
-    async fn destroy(&mut self) -> Result<String, StepError> {
+    async fn destroy(&mut self) -> Result<Report, StepError> {
         let (stack, mut known) = (self.stack().await?, std::mem::take(&mut self.known));
         let parts = parts(&stack, &self.stage.stacks.resources(&stack.id).await?);
         self.delete(&stack.id, &mut known).await?;
@@ -226,8 +271,65 @@ impl<'r> Life<'r> {
         let are_there = OBJECTS.iter().all(|object| keys.iter().any(|key| key == object));
         check("the bucket after the delete", are_there, &keys)?;
         self.tell.holds(&format!("the bucket and its {} objects were not touched", OBJECTS.len()));
-        Ok("role, policy, boundary, function and log are gone".to_owned())
+        let external_id = stack.outputs.get("ExternalId").cloned().unwrap_or_default();
+        let answers = self.answers(&name_of(&stack.outputs), &external_id, &DELETED).await?;
+        let kept = format!("the bucket and its {} objects", keys.len() - 1);
+        Ok(Report::of("role, policy, boundary, function and log are gone").with(answers).with([(
+            Tone::Good,
+            "kept".to_owned(),
+            kept,
+        )]))
     }
+
+    /// Makes attempts as Cavatica, with the role and the external ID of the main stack.
+    async fn attempts(&self, promised: &[(Attempt, bool)]) -> Result<Vec<Line>, StepError> {
+        let outputs = self.stack().await?.outputs;
+        let external_id = outputs.get("ExternalId").cloned().unwrap_or_default();
+        self.answers(&name_of(&outputs), &external_id, promised).await
+    }
+
+    /// Makes attempts, and sees that each is answered as promised.
+    async fn answers(
+        &self,
+        role: &str,
+        external_id: &str,
+        promised: &[(Attempt, bool)],
+    ) -> Result<Vec<Line>, StepError> {
+        let attempts: Vec<_> = promised.iter().map(|(attempt, _)| *attempt).collect();
+        let answers = access::attempt(self.stage, role, external_id, &attempts).await?;
+        for (answer, (_, is_promised)) in answers.iter().zip(promised) {
+            check("Cavatica's access", answer.is_granted == *is_promised, answer)?;
+        }
+        let line = |answer: &Answer| {
+            let (tone, state) = if answer.is_granted { (Tone::Good, "granted") } else { (Tone::Quiet, "denied") };
+            (tone, state.to_owned(), format!("{} ({})", answer.attempt, answer.decided_by))
+        };
+        Ok(answers.iter().map(line).collect())
+    }
+}
+
+/// The statements of a permission or trust policy, each as a line.
+fn statements(document: &Value) -> Vec<Line> {
+    let list = |value: &Value| match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        one => one.as_str().map_or_else(|| one.to_string(), str::to_owned),
+    };
+    let line = |statement: &Value| {
+        let subject = match (&statement["Principal"]["AWS"], &statement["Resource"]) {
+            (Value::Null, resource) => format!("on {}", list(resource)),
+            (principal, _) => format!("to {}", list(principal)),
+        };
+        let operators = statement["Condition"].as_object();
+        let condition = match (operators, &statement["Condition"]["StringEquals"]) {
+            (Some(operators), Value::Object(equal)) if operators.len() == 1 => {
+                equal.iter().map(|(key, value)| format!(", if {key} is {}", list(value))).collect()
+            }
+            (Some(_), _) => format!(", if {}", statement["Condition"]),
+            (None, _) => String::new(),
+        };
+        (Tone::Quiet, list(&statement["Effect"]), format!("{} {subject}{condition}", list(&statement["Action"])))
+    };
+    document["Statement"].as_array().into_iter().flatten().map(line).collect()
 }
 
 fn name_of(outputs: &BTreeMap<String, String>) -> String {

@@ -7,9 +7,10 @@ use std::str::FromStr;
 use aws_sdk_iam::types::Tag as RoleTag;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag, Tagging as Tags};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::StepError;
+use super::access::{self, Platform};
+use super::{StepError, refused};
 use crate::account::{Account, AwsError, Call};
 use crate::deploy::assets;
 use crate::deploy::client::Stacks;
@@ -67,6 +68,8 @@ pub struct Stage {
     pub region: &'static str,
     /// The rehearsal's name, which is the main stack's, too.
     pub name: Name,
+    /// Cavatica's platform, where it can be played.
+    pub(super) platform: Option<Platform>,
     pub(super) stacks: Stacks,
     pub(super) iam: aws_sdk_iam::Client,
     s3: aws_sdk_s3::Client,
@@ -77,7 +80,13 @@ impl Stage {
     #[must_use]
     pub fn new(account: Account, region: &'static str, name: Name) -> Self {
         let (stacks, iam, s3) = (Stacks::of(&account, region), account.iam(region), account.s3(region));
-        Self { account, region, name, stacks, iam, s3 }
+        Self { account, region, name, platform: None, stacks, iam, s3 }
+    }
+
+    /// The same with somebody who plays Cavatica's platform.
+    #[must_use]
+    pub fn with_platform(self, platform: Platform) -> Self {
+        Self { platform: Some(platform), ..self }
     }
 
     /// The command that removes what is left.
@@ -182,6 +191,16 @@ impl Stage {
         let inline = inline.policy_document(document.to_string()).send().await;
         inline.map_err(|error| self.on_role("write the policy of", "iam:PutRolePolicy").failed(error))?;
         Ok(())
+    }
+
+    /// The document of a policy that is in force.
+    pub(super) async fn policy_document(&self, arn: &str) -> Result<Value, StepError> {
+        let doing = "read a policy";
+        let policy = self.iam.get_policy().policy_arn(arn).send().await.map_err(refused(doing))?.policy;
+        let version = policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
+        let held = self.iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
+        let held = held.map_err(refused(doing))?.policy_version.and_then(|version| version.document);
+        access::document(&held.unwrap_or_default())
     }
 
     /// The keys in the bucket.

@@ -66,22 +66,22 @@ const OF_THIS_MACHINE: &[&str] = &[
     "TARGET_CFLAGS",
 ];
 
-/// How the Lambda is built; `Cargo.toml` has both profiles.
+/// How the Lambda is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// As it is released: small, and a minute to link.
+    /// As it is released: small, with libraries of its own, and minutes to compile and link.
     Release,
-    /// For tests: the same code, linked in seconds.
-    Quick,
+    /// For the local engine: the same code on the libraries that this program has anyway, linked in seconds.
+    Local,
 }
 
 impl Profile {
-    /// Its name, which is also that of its folder below the target directory.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    /// The arguments by which cargo builds it. For the local engine no package is named: then the libraries have the features
+    /// that the whole workspace asks for, as in tests.
+    fn arguments(self) -> &'static [&'static str] {
         match self {
-            Self::Release => "release",
-            Self::Quick => "quick",
+            Self::Release => &["--release", "--package", PROVIDER, "--bin", BOOTSTRAP],
+            Self::Local => &["--profile=dev", "--bin", BOOTSTRAP],
         }
     }
 }
@@ -170,22 +170,19 @@ fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
 pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + Send) -> Result<Built, BuildError> {
     let toolchain = Toolchain::of(workspace)?;
     let renamed = renamed(workspace, &toolchain);
-    let renames = |option| renamed.iter().map(move |it| format!("{option}={}={}", it.from.display(), it.to));
-    let for_rust: Vec<_> = renames("--remap-path-prefix").collect();
-    let for_c: Vec<_> = renames("-ffile-prefix-map").map(|flag| format!("'{}'", flag.replace('\'', r"'\''"))).collect();
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--locked", "--profile", profile.name(), "--package", PROVIDER, "--bin", BOOTSTRAP])
+        .args(["build", "--locked"])
+        .args(profile.arguments())
         .arg("--message-format=json-render-diagnostics")
-        .env("CARGO_ENCODED_RUSTFLAGS", for_rust.join("\x1f"))
-        // By the crate `cc`: a folder's name may have spaces in it.
-        .env("CC_SHELL_ESCAPED_FLAGS", "1")
-        .env("CFLAGS", for_c.join(" "))
         .env("CARGO_HOME", &workspace.cargo_home)
         .env("CARGO_TARGET_DIR", &workspace.target)
         .current_dir(&workspace.root);
-    for variable in OF_THIS_CRATE.iter().chain(OF_THIS_MACHINE) {
+    for variable in OF_THIS_CRATE {
         cargo.env_remove(variable);
+    }
+    if profile == Profile::Release {
+        reproducible(&mut cargo, &renamed);
     }
     let output = children::output(&mut cargo, tell).map_err(BuildError::NoCargo)?;
     if !output.status.success() {
@@ -193,6 +190,21 @@ pub fn build(workspace: &Workspace, profile: Profile, tell: impl FnMut(&str) + S
     }
     let binary = executable(&output.stdout).ok_or(BuildError::NoExecutable)?;
     Ok(Built { binary, toolchain, renamed })
+}
+
+/// Has cargo make the same bytes wherever it runs.
+fn reproducible(cargo: &mut Command, renamed: &[Renamed]) {
+    let renames = |option| renamed.iter().map(move |it| format!("{option}={}={}", it.from.display(), it.to));
+    let for_rust: Vec<_> = renames("--remap-path-prefix").collect();
+    let for_c: Vec<_> = renames("-ffile-prefix-map").map(|flag| format!("'{}'", flag.replace('\'', r"'\''"))).collect();
+    cargo
+        .env("CARGO_ENCODED_RUSTFLAGS", for_rust.join("\x1f"))
+        // By the crate `cc`: a folder's name may have spaces in it.
+        .env("CC_SHELL_ESCAPED_FLAGS", "1")
+        .env("CFLAGS", for_c.join(" "));
+    for variable in OF_THIS_MACHINE {
+        cargo.env_remove(variable);
+    }
 }
 
 /// Finds the Lambda's binary in cargo's messages, one JSON object a line.

@@ -15,8 +15,24 @@ pub(super) const BOOTSTRAP: &str = "bootstrap";
 /// Executable by everyone: Lambda runs it as a user of its own.
 const PERMISSIONS: u32 = 0o755;
 
-/// The best that deflate can do: the zip is built once and downloaded at every cold start.
-const COMPRESSION_LEVEL: i64 = 9;
+/// How hard the zip is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// The best that deflate can do: a release is packed once and downloaded at every cold start.
+    Best,
+    /// The fastest, for the local engine.
+    Fast,
+}
+
+impl Compression {
+    /// The level of deflate.
+    fn level(self) -> i64 {
+        match self {
+            Self::Best => 9,
+            Self::Fast => 1,
+        }
+    }
+}
 
 /// Why there is no zip.
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +75,15 @@ pub struct Asset {
 }
 
 impl Asset {
-    /// Packs a binary.
+    /// Packs a binary as it is released.
     pub fn from_binary(path: &Path) -> Result<Self, ZipError> {
+        Self::packed(path, Compression::Best)
+    }
+
+    /// Packs a binary.
+    pub fn packed(path: &Path, compression: Compression) -> Result<Self, ZipError> {
         let binary = fs::read(path).map_err(|source| ZipError::Read { path: path.to_owned(), source })?;
-        let bytes = pack(&binary).map_err(|source| ZipError::Pack { path: path.to_owned(), source })?;
+        let bytes = pack(&binary, compression).map_err(|source| ZipError::Pack { path: path.to_owned(), source })?;
         Ok(Self::from_zip(bytes))
     }
 
@@ -105,10 +126,10 @@ impl Asset {
 }
 
 /// Zips a binary with everything said explicitly that would otherwise come from this machine or this moment.
-fn pack(binary: &[u8]) -> Result<Vec<u8>, zip::result::ZipError> {
+fn pack(binary: &[u8], compression: Compression) -> Result<Vec<u8>, zip::result::ZipError> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(COMPRESSION_LEVEL))
+        .compression_level(Some(compression.level()))
         .last_modified_time(DateTime::default())
         .system(System::Unix)
         .unix_permissions(PERMISSIONS);

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cavatica_local::workspace::Workspace;
+
 use super::{Config, native, provided};
 
 /// The templates' folder, from the top of the checkout.
@@ -50,8 +52,7 @@ pub enum FilesError {
 
 /// The option that names a folder, unless it is the checkout's.
 fn out(folder: &Path) -> String {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let is_default = package.parent().is_some_and(|root| root.join(FOLDER) == folder);
+    let is_default = Workspace::root().is_ok_and(|root| root.join(FOLDER) == folder);
     if is_default { String::new() } else { format!(" --out {}", folder.display()) }
 }
 

@@ -82,8 +82,9 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
     assert!(output.status.success(), "{text}");
     for part in [
         "123456789012",
-        "11 changes shown, 5 put back by an update and 6 by hand",
-        "lab-renamed; cavatica-volume-",
+        "Change 11 things by hand: shown, undone  5 by update, 6 by hand",
+        "lab-renamed",
+        "read raw/2026/sample-1.vcf (IAM's simulator)",
         "Bucket lab-not-there does not exist",
         "Role lab-of-somebody-else already exists",
         "all 13 steps went as promised",
@@ -92,6 +93,37 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
     }
     assert!(!text.contains('✗') && !text.contains("CREATE_COMPLETE"), "one line a step: {text}");
     assert_eq!(troupe.account().await?, before);
+    troupe.publisher.engine.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn locally_it_shows_on_one_screen_what_cavatica_can_do_and_what_not() -> Outcome {
+    let troupe = Troupe::start().await?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
+    command.args(["rehearse", "--local", "--zip", &troupe.zip, "--name", "genomics-lab"]);
+    let output = tokio::time::timeout(Duration::from_secs(60), command.kill_on_drop(true).output()).await??;
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    for part in [
+        "granted    assume the role with its external ID (trust policy; done)",
+        "denied     assume it without an external ID (trust policy)",
+        "denied     assume it with another external ID (trust policy)",
+        "granted    list raw/2026/ (policies; done: 2 objects)",
+        "granted    read raw/2026/sample-1.vcf (policies; done: 32 bytes)",
+        "denied     read notes/private.txt (policies)",
+        "denied     write raw/2026/result.txt (policies)",
+        "denied     delete raw/2026/sample-1.vcf (policies)",
+        "granted    write raw/2026/result.txt (policies; done: 8 bytes)",
+        "denied     assume the role with its external ID (IAM has no such role)",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.lines().count() <= 60 && text.lines().all(|line| line.chars().count() <= 80), "one screen: {text}");
+    let events = text.lines().find_map(|line| line.trim().strip_prefix("Events ")).ok_or("no file")?.trim();
+    let detail = std::fs::read_to_string(events)?;
+    assert!(detail.contains("CREATE_COMPLETE") && !detail.contains('\u{1b}'), "{detail}");
+    std::fs::remove_file(events)?;
     troupe.publisher.engine.stop().await?;
     Ok(())
 }

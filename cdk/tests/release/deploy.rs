@@ -498,7 +498,7 @@ fn packed_differently(zip: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut binary = Vec::new();
     zip::ZipArchive::new(std::fs::File::open(zip)?)?.by_name("bootstrap")?.read_to_end(&mut binary)?;
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(1));
+    let options = zip::write::SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(3));
     writer.start_file("bootstrap", options)?;
     writer.write_all(&binary)?;
     Ok(writer.finish()?.into_inner())

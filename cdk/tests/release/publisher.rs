@@ -1,7 +1,6 @@
 //! A publisher: an engine for AWS, a package, and the command line on both.
 
 use std::error::Error;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Output;
 
@@ -13,7 +12,7 @@ use cavatica_connect::publish::versions::{self, Versions};
 use cavatica_connect::publish::{Place, ReleaseParts};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package::{Package, Provenance};
-use cavatica_connect::release::zip::Asset;
+use cavatica_connect::release::zip::{Asset, Compression};
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 use tempfile::TempDir;
@@ -132,17 +131,13 @@ pub fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
 }
 
-/// The Lambda as the tests run it; built when need be, and not in silence, and packed, once for all tests.
+/// The Lambda for the local engine, packed once for all tests.
 pub async fn lambda() -> Result<&'static Asset, Box<dyn Error>> {
     static CODE: OnceCell<Asset> = OnceCell::const_new();
-    let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-    let build = move || {
+    let build = || {
         let workspace = Workspace::locate().map_err(|error| error.to_string())?;
-        if !workspace.target.join(Profile::Quick.name()).join("bootstrap").exists() {
-            tell("building the Lambda: about four minutes, the first time");
-        }
-        let built = build::build(&workspace, Profile::Quick, tell).map_err(|error| error.to_string())?;
-        Asset::from_binary(&built.binary).map_err(|error| error.to_string())
+        let built = build::build(&workspace, Profile::Local, |_| {}).map_err(|error| error.to_string())?;
+        Asset::packed(&built.binary, Compression::Fast).map_err(|error| error.to_string())
     };
     CODE.get_or_try_init(async || Ok(tokio::task::spawn_blocking(build).await??)).await
 }

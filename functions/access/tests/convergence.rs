@@ -1,4 +1,6 @@
-//! Whatever happens on the way, the account ends as asked: faults, repeats, halves, lag and other hands.
+//! Previews, and failures that need a decision: how each is explained, how long it is waited for, and that what is another's
+//! stays. That faults, repeats, halves and lag change nothing in the end is tried at every call by the simulator
+//! (`cargo simulate`) and on the real binary by the sweep (`cargo sweep`).
 
 mod support;
 
@@ -13,36 +15,6 @@ use cavatica_memory::{MemoryAccount, foreign_policy, foreign_role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::*;
-
-/// Failures that pass by themselves.
-const PASSING: [FailureKind; 6] = [
-    FailureKind::Throttled,
-    FailureKind::Server,
-    FailureKind::Connection,
-    FailureKind::Denied,
-    FailureKind::ConcurrentModification,
-    FailureKind::TemporarilyUnmodifiable,
-];
-
-#[tokio::test]
-async fn a_passing_failure_of_any_call_changes_nothing_in_the_end() -> Outcome {
-    let old = properties("vol");
-    let new = with(with(old.clone(), "Tags", json!(["a=b"])), "ExternalId", json!("another"));
-    for action in Action::ALL {
-        for kind in PASSING {
-            let bench = Bench::new()?;
-            let before = bench.account.snapshot();
-            bench.account.fail_next(*action, kind);
-            bench.establish(&create(&old)?).await?;
-            bench.account.fail_next(*action, kind);
-            bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-            bench.account.fail_next(*action, kind);
-            bench.remove(&delete("vol")?).await?;
-            assert_eq!(bench.account.snapshot(), before, "{action:?} {kind:?}");
-        }
-    }
-    Ok(())
-}
 
 #[tokio::test]
 async fn a_preview_tells_every_difference_and_changes_nothing() -> Outcome {
@@ -111,58 +83,6 @@ async fn preview(bench: &Bench, present: &Present) -> Result<Preview, Refusal> {
         reconcile::preview(context, present).await
     }
     read_only(&bench.context(), present).await
-}
-
-#[tokio::test]
-async fn a_create_that_finds_half_of_its_own_work_finishes_it() -> Outcome {
-    let present = create(&properties("vol"))?;
-    for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
-        let bench = Bench::new()?;
-        bench.account.fail_next(stop_at, FailureKind::Other);
-        assert!(bench.establish(&present).await.is_err());
-        bench.establish(&present).await?;
-        assert_eq!(bench.plan(&present).await?, "", "{stop_at:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_delete_after_any_half_of_a_create_leaves_nothing() -> Outcome {
-    for stop_at in [Action::CreateRole, Action::CreatePolicy, Action::AttachRolePolicy] {
-        let bench = Bench::new()?;
-        let before = bench.account.snapshot();
-        bench.account.fail_next(stop_at, FailureKind::Other);
-        assert!(bench.establish(&create(&properties("vol"))?).await.is_err());
-        bench.remove(&delete("vol")?).await?;
-        assert_eq!(bench.account.snapshot(), before, "{stop_at:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_delete_that_stopped_anywhere_is_finished_by_the_next() -> Outcome {
-    for stop_at in [Action::DetachRolePolicy, Action::DeletePolicy, Action::DeleteRole] {
-        let bench = Bench::new()?;
-        let before = bench.account.snapshot();
-        bench.establish(&create(&properties("vol"))?).await?;
-        bench.account.fail_next(stop_at, FailureKind::Other);
-        assert!(bench.remove(&delete("vol")?).await.is_err());
-        bench.remove(&delete("vol")?).await?;
-        assert_eq!(bench.account.snapshot(), before, "{stop_at:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn reads_that_lag_behind_writes_are_waited_for() -> Outcome {
-    let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
-    bench.account.clock().sleep(Duration::from_secs(10)).await;
-    let before = bench.account.snapshot();
-    bench.establish(&create(&properties("vol"))?).await?;
-    bench.account.clock().sleep(Duration::from_secs(10)).await;
-    bench.remove(&delete("vol")?).await?;
-    assert_eq!(bench.account.snapshot(), before);
-    Ok(())
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cavatica_local::workspace::Workspace;
 use cavatica_tests::{Error, Outcome};
@@ -148,5 +149,21 @@ fn no_file_is_called_utils() -> Outcome {
             assert!(!["utils", "helpers", "common", "types", "misc"].contains(&stem.as_str()), "{}", path.display());
         }
     }
+    Ok(())
+}
+
+/// Otherwise the SDKs are compiled once for `cargo demo` and again for `cargo test`.
+#[test]
+fn libraries_have_the_same_features_in_programs_and_in_tests() -> Outcome {
+    let resolved = |edges: &str| -> Result<BTreeSet<String>, Error> {
+        let arguments = ["tree", "--workspace", "--locked", "--prefix=none", "--format={p} {f}", "--edges", edges];
+        let output = Command::new("cargo").args(arguments).current_dir(Workspace::locate()?.root).output()?;
+        let lines = String::from_utf8(output.stdout)?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect())
+    };
+    let (programs, tests) = (resolved("normal,build")?, resolved("normal,build,dev")?);
+    let others: Vec<_> = programs.difference(&tests).collect();
+    assert!(others.is_empty(), "tests ask for more features of these; ask for them in the programs too: {others:#?}");
     Ok(())
 }

@@ -274,7 +274,7 @@ impl Results {
         let names = names.map(str::to_owned);
         format!(
             "## Documents at scale\n\nFrom the properties of so many volumes to both IAM documents (`cargo bench --package \
-             cavatica-access`). AWS takes a policy of 6,144 characters, so that the large ones are made to be refused with \
+             cavatica-compare`). AWS takes a policy of 6,144 characters, so that the large ones are made to be refused with \
              their size.\n\n{}\n",
             table(&names, &rows)
         )

@@ -1,4 +1,4 @@
-//! The generator's documents for many volumes: runs the benchmark of the domain's crate, and reads what criterion found.
+//! The generator's documents for many volumes: runs the benchmark of this crate, and reads what criterion found.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ pub struct Documents {
 /// Runs the benchmark, half a minute.
 pub fn measure(workspace: &Workspace) -> Result<Vec<Documents>, Error> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["bench", "--quiet", "--locked", "--package", "cavatica-access", "--bench", "documents"]);
+    cargo.args(["bench", "--quiet", "--locked", "--package", "cavatica-compare", "--bench", "documents"]);
     let printed = said(cargo.current_dir(&workspace.root).env("CARGO_TARGET_DIR", &workspace.target))?;
     printed
         .lines()

@@ -1,7 +1,6 @@
 //! Events as CloudFormation sends them, from `tests/fixtures/`.
 
-use std::path::Path;
-
+use cavatica_local::workspace::Workspace;
 use serde_json::Value;
 
 use crate::Error;
@@ -18,7 +17,7 @@ pub const EXTERNAL_ID: &str = "given-lab-secret-42";
 
 /// A fixture's text, with the address to answer to.
 pub fn text(name: &str, response_url: &str) -> Result<String, Error> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(name);
+    let path = Workspace::root()?.join("tests/fixtures").join(name);
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.replace("{{RESPONSE_URL}}", response_url))
 }

@@ -1,4 +1,4 @@
-//! `cargo picture`: the pictures of the README. Runs the demo and draws what it prints, shortened; opens the launch page and
+//! `cargo picture`: the pictures of the README. Runs the demo and draws what it prints; opens the launch page and
 //! takes its picture in both themes and on a telephone.
 
 use std::process::{ExitCode, Stdio};
@@ -25,27 +25,11 @@ const SHOTS: [(&str, &str, u32, u32); 3] = [
 /// The state of the page in the pictures.
 const FILLED_IN: &str = "#BucketName=genomics-lab-data&Prefix=raw/2026&stack=cavatica-volume-k3x9ab";
 
-/// A part of the demo that is drawn.
-struct Part {
-    /// The beginning of its title.
-    title: &'static str,
-    /// Lines with one of these are left out.
-    without: &'static [&'static str],
-    /// Lines that are drawn of the rest: the first ones and the last ones.
-    first: usize,
-    last: usize,
-}
+/// The beginning of what is drawn of the demo's output.
+const BEGINNING: &str = "A stack's life";
 
-/// The end of a line that says what goes on.
-const WAITING: &str = " …";
-
-const PARTS: [Part; 5] = [
-    Part { title: "Create: ", without: &[WAITING, "_IN_PROGRESS"], first: 10, last: 10 },
-    Part { title: "What the administrator copies", without: &[], first: 4, last: 2 },
-    Part { title: "The difference", without: &[], first: 13, last: 4 },
-    Part { title: "Delete\u{1b}", without: &[WAITING, "DELETE_"], first: 10, last: 10 },
-    Part { title: "Done", without: &[], first: 20, last: 1 },
-];
+/// The name of the line with a path of this machine, which is not drawn.
+const EVENTS: &str = "Events";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -71,7 +55,7 @@ async fn draw_demo() -> Result<(), Error> {
     if !demo.status.success() {
         return Err("the demo failed: see what it says above".into());
     }
-    let text = shortened(&String::from_utf8(demo.stdout)?);
+    let text = drawn(&String::from_utf8(demo.stdout)?);
     std::fs::write(root.join(PICTURE), Term::new().min_width_px(720).render_svg(&text))?;
     println!("wrote {PICTURE}");
     Ok(())
@@ -90,22 +74,8 @@ async fn take_page() -> Result<(), Error> {
     Ok(())
 }
 
-/// The demo's output without the parts and lines that are not drawn; what is missing shows as an ellipsis.
-fn shortened(output: &str) -> String {
-    let mut drawn = vec!["$ cargo demo".to_owned()];
-    for printed in output.split("\n\u{1b}[1m").skip(1) {
-        let Some(part) = PARTS.iter().find(|part| printed.starts_with(part.title)) else { continue };
-        let (title, body) = printed.split_once('\n').unwrap_or((printed, ""));
-        let body = body.lines().filter(|line| !line.is_empty() && !part.without.iter().any(|word| line.contains(word)));
-        let body: Vec<_> = body.map(str::to_owned).collect();
-        drawn.push(format!("\n\u{1b}[1m{title}"));
-        if body.len() <= part.first + part.last {
-            drawn.extend(body);
-        } else {
-            drawn.extend_from_slice(&body[..part.first]);
-            drawn.push("    ⋮".to_owned());
-            drawn.extend_from_slice(&body[body.len() - part.last..]);
-        }
-    }
-    drawn.join("\n")
+/// Returns what is drawn of the demo's output.
+fn drawn(output: &str) -> String {
+    let lines = output.lines().skip_while(|line| !line.contains(BEGINNING)).filter(|line| !line.contains(EVENTS));
+    ["$ cargo demo", ""].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }

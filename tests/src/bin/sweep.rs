@@ -1,10 +1,12 @@
 //! `cargo sweep`: spoils every call of every event of a stack's life on the real binary, and prints one table.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cavatica_connect::release::build::Profile;
+use cavatica_connect::release::build::{self, Profile};
+use cavatica_local::workspace::Workspace;
 use cavatica_simulation::size::FULL;
-use cavatica_tests::{sweep, system};
+use cavatica_tests::{Error, sweep};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +16,7 @@ async fn main() -> ExitCode {
             eprintln!("{done} of {all} cells");
         }
     };
-    let swept = async { sweep::run(system::build(Profile::Release).await?, FULL.one_cell_in, progress).await };
+    let swept = async { sweep::run(released()?, FULL.one_cell_in, progress).await };
     match swept.await {
         Ok(swept) => {
             println!("{}", swept.table());
@@ -29,4 +31,9 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds the Lambda as it is released.
+fn released() -> Result<PathBuf, Error> {
+    Ok(build::build(&Workspace::locate()?, Profile::Release, |line| eprintln!("{line}"))?.binary)
 }

@@ -145,7 +145,7 @@ pub struct RehearseArgs {
     /// The code.
     #[command(flatten)]
     pub code: CodeArgs,
-    /// Show events, outputs and documents too
+    /// Show events, outputs and documents on the screen, not in a file
     #[arg(long)]
     pub detail: bool,
     /// Go on after a step that failed

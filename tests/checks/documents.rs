@@ -1,25 +1,20 @@
-//! What the field's static checkers say of templates and documents. Every finding is answered here in writing; one that
+//! What checkov, cfripper and parliament say of templates and documents. Every finding is answered here in writing; one that
 //! is not, and an answer to one that is not found any more, fails.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cavatica_connect::cfn::Template;
 use cavatica_connect::operator;
 use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
-use cavatica_local::python;
-use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::{self, Evaluation};
+use cavatica_tests::checkers::{Answer, require_answers, run};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
-/// A finding: what is said of what.
-type Found = (String, String);
-
 /// What checkov finds, and why it stays.
-const CHECKOV: &[(&str, &str, &str)] = &[
+const CHECKOV: &[Answer] = &[
     (
         "CKV_AWS_115",
         "ProviderFunction",
@@ -45,15 +40,8 @@ const CHECKOV: &[(&str, &str, &str)] = &[
     ("CKV_AWS_173", "ProviderFunction", "The environment holds the stack's ID and the trusted role's ARN: no secrets."),
 ];
 
-/// What cfn-lint finds, and why it stays.
-const CFN_LINT: &[(&str, &str, &str)] = &[(
-    "W2010",
-    "cavatica-volume-native.template",
-    "ExternalId is hidden so that the console drops it from links; whoever may read the stack's outputs has to enter it in Cavatica.",
-)];
-
 /// What cfripper finds, and why it stays.
-const CFRIPPER: &[(&str, &str, &str)] = &[
+const CFRIPPER: &[Answer] = &[
     (
         "PrivilegeEscalationRule",
         "ProviderRole",
@@ -69,7 +57,7 @@ const CFRIPPER: &[(&str, &str, &str)] = &[
 ];
 
 /// What parliament finds, and why it stays.
-const PARLIAMENT: &[(&str, &str, &str)] = &[
+const PARLIAMENT: &[Answer] = &[
     (
         "UNKNOWN_CONDITION_FOR_ACTION",
         "ProviderRole",
@@ -113,52 +101,10 @@ fn templates() -> [(&'static str, Template); 2] {
     [("by-function", provided::template(&published())), ("native", native::template(&Config::default()))]
 }
 
-/// Runs a checker from an environment of its own; what it prints. That it finds something is no failure of its own.
-fn run(name: &str, requirements: &str, arguments: &[&str], files: &[PathBuf]) -> Result<String, Error> {
-    let tools = python::environment(&Workspace::locate()?, name, requirements)?;
-    let checked = Command::new(tools.bin(name)).args(arguments).args(files).output()?;
-    let said = String::from_utf8(checked.stdout)?;
-    if said.trim().is_empty() && !checked.status.success() {
-        return Err(format!("{name}: {}", String::from_utf8_lossy(&checked.stderr)).into());
-    }
-    Ok(said)
-}
-
-/// Every finding has an answer, and every answer a finding.
-fn answered(found: &BTreeSet<Found>, answers: &[(&str, &str, &str)]) {
-    let known: BTreeSet<Found> = answers.iter().map(|(what, of, _)| ((*what).to_owned(), (*of).to_owned())).collect();
-    let unanswered: Vec<_> = found.difference(&known).collect();
-    let stale: Vec<_> = known.difference(found).collect();
-    assert!(unanswered.is_empty() && stale.is_empty(), "unanswered: {unanswered:#?}, not found any more: {stale:#?}");
-}
-
 fn write(folder: &Path, name: &str, value: &Value) -> Result<PathBuf, Error> {
     let path = folder.join(name);
     std::fs::write(&path, value.to_string())?;
     Ok(path)
-}
-
-/// The files of a release, and those in the checkout.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let committed = Workspace::locate()?.root.join("templates");
-    let mut files = files::write(&files::generate(&published()), folder)?;
-    files.extend(files::generate(&Config::default()).iter().map(|file| committed.join(file.name)));
-    Ok(files)
-}
-
-#[test]
-fn each_finding_of_cfn_lint_is_answered() -> Outcome {
-    let folder = tempfile::tempdir()?;
-    let requirements = include_str!("../../checkers/cfn-lint.txt");
-    let arguments = ["--include-checks", "I", "--format", "json", "--"];
-    let said: Value = serde_json::from_str(&run("cfn-lint", requirements, &arguments, &files(folder.path())?)?)?;
-    let found = said.as_array().ok_or("no findings")?.iter().map(|finding| {
-        let file = text(&finding["Filename"]);
-        let stem = Path::new(&file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        (text(&finding["Rule"]["Id"]), stem)
-    });
-    answered(&found.collect(), CFN_LINT);
-    Ok(())
 }
 
 #[test]
@@ -166,7 +112,7 @@ fn each_finding_of_checkov_is_answered() -> Outcome {
     let folder = tempfile::tempdir()?;
     let written = files::write(&files::generate(&published()), folder.path())?;
     let json: Vec<_> = written.into_iter().filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
-    let requirements = include_str!("../../checkers/checkov.txt");
+    let requirements = include_str!("../checkers/checkov.txt");
     let arguments = ["--compact", "--framework", "cloudformation", "-o", "json", "-f"];
     let report: Value = serde_json::from_str(&run("checkov", requirements, &arguments, &json)?)?;
     assert!(report["summary"]["resource_count"].as_u64().is_some_and(|count| count >= 9), "{report:#}");
@@ -175,8 +121,7 @@ fn each_finding_of_checkov_is_answered() -> Outcome {
         let resource = check["resource"].as_str().unwrap_or_default();
         (text(&check["check_id"]), resource.rsplit('.').next().unwrap_or_default().to_owned())
     });
-    answered(&found.collect(), CHECKOV);
-    Ok(())
+    require_answers(&found.collect(), CHECKOV)
 }
 
 #[test]
@@ -187,7 +132,7 @@ fn each_finding_of_cfripper_is_answered() -> Outcome {
         for (number, given) in GIVEN.iter().enumerate() {
             let evaluated = Evaluation::of(&template, given).resources()?;
             let file = write(folder.path(), &format!("{name}-{number}.json"), &evaluated)?;
-            let requirements = include_str!("../../checkers/cfripper.txt");
+            let requirements = include_str!("../checkers/cfripper.txt");
             let said = run("cfripper", requirements, &["--format", "json", "--resolve"], &[file])?;
             let report: Value =
                 serde_json::from_str(said.get(said.find('{').unwrap_or_default()..).unwrap_or_default())?;
@@ -197,8 +142,7 @@ fn each_finding_of_cfripper_is_answered() -> Outcome {
             }
         }
     }
-    answered(&found, CFRIPPER);
-    Ok(())
+    require_answers(&found, CFRIPPER)
 }
 
 #[test]
@@ -220,7 +164,7 @@ fn each_finding_of_parliament_is_answered() -> Outcome {
     }
     let mut found = BTreeSet::new();
     for (of, document) in documents {
-        let requirements = include_str!("../../checkers/parliament.txt");
+        let requirements = include_str!("../checkers/parliament.txt");
         let said = run("parliament", requirements, &["--json", "--string", &document.to_string()], &[])?;
         for line in said.lines().filter(|line| !line.trim().is_empty()) {
             let finding: Value = serde_json::from_str(line)?;
@@ -229,8 +173,7 @@ fn each_finding_of_parliament_is_answered() -> Outcome {
             found.insert((if is_known { issue } else { format!("{issue}: {detail}") }, of.to_owned()));
         }
     }
-    answered(&found, PARLIAMENT);
-    Ok(())
+    require_answers(&found, PARLIAMENT)
 }
 
 fn text(value: &Value) -> String {
