@@ -76,6 +76,10 @@ pub enum Tone {
     Bad,
     /// It goes on.
     Quiet,
+    /// It is the name of what follows.
+    Name,
+    /// It was denied, as it should be.
+    Denied,
 }
 
 /// ANSI styles; `anstream` takes them out where nobody would see them.
@@ -84,9 +88,10 @@ mod style {
     pub(super) const DIM: &str = "\u{1b}[2m";
     pub(super) const GREEN: &str = "\u{1b}[32m";
     pub(super) const RED: &str = "\u{1b}[31m";
+    pub(super) const YELLOW: &str = "\u{1b}[33m";
     pub(super) const PLAIN: &str = "\u{1b}[0m";
 }
-use style::{BOLD, DIM, GREEN, PLAIN, RED};
+use style::{BOLD, DIM, GREEN, PLAIN, RED, YELLOW};
 
 impl Tone {
     fn color(self) -> &'static str {
@@ -94,6 +99,8 @@ impl Tone {
             Self::Good => GREEN,
             Self::Bad => RED,
             Self::Quiet => DIM,
+            Self::Name => BOLD,
+            Self::Denied => YELLOW,
         }
     }
 }

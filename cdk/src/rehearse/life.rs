@@ -83,7 +83,7 @@ impl Outcome {
         // CloudFormation adds the resource in front and its own IDs at the end.
         let sentence = self.cause.find(what).map_or(self.cause.as_str(), |at| &self.cause[at..]);
         let sentence = sentence.split(" (RequestToken").next().unwrap_or(sentence);
-        Ok(Report::default().with([(Tone::Quiet, "reason".to_owned(), sentence.to_owned())]))
+        Ok(Report::default().with([(Tone::Name, "reason".to_owned(), sentence.to_owned())]))
     }
 }
 
@@ -153,7 +153,7 @@ impl<'r> Life<'r> {
         let copied = ["Grants", "RoleArn", "ExternalId"].into_iter().map(|name| {
             let is_hidden = name == "ExternalId" && !self.tells_external_id;
             let value = stack.outputs.get(name).cloned().unwrap_or_default();
-            (Tone::Quiet, name.to_owned(), if is_hidden { "hidden, since this may be a log".to_owned() } else { value })
+            (Tone::Name, name.to_owned(), if is_hidden { "hidden, since this may be a log".to_owned() } else { value })
         });
         let report = Report::default().with(copied.collect::<Vec<_>>());
         let report = report.with(statements(&held.permissions.held));
@@ -301,7 +301,7 @@ impl<'r> Life<'r> {
             check("Cavatica's access", answer.is_granted == *is_promised, answer)?;
         }
         let line = |answer: &Answer| {
-            let (tone, state) = if answer.is_granted { (Tone::Good, "granted") } else { (Tone::Quiet, "denied") };
+            let (tone, state) = if answer.is_granted { (Tone::Good, "granted") } else { (Tone::Denied, "denied") };
             (tone, state.to_owned(), format!("{} ({})", answer.attempt, answer.decided_by))
         };
         Ok(answers.iter().map(line).collect())
@@ -327,7 +327,7 @@ fn statements(document: &Value) -> Vec<Line> {
             (Some(_), _) => format!(", if {}", statement["Condition"]),
             (None, _) => String::new(),
         };
-        (Tone::Quiet, list(&statement["Effect"]), format!("{} {subject}{condition}", list(&statement["Action"])))
+        (Tone::Name, list(&statement["Effect"]), format!("{} {subject}{condition}", list(&statement["Action"])))
     };
     document["Statement"].as_array().into_iter().flatten().map(line).collect()
 }
