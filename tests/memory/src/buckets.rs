@@ -1,9 +1,7 @@
 //! The account's buckets, and what IAM's simulator would say: as much of both as the port asks for.
 
-use serde_json::Value;
-
 use super::failure;
-use super::policy::allows;
+use super::policy::{self, Policies, Request};
 use super::state::State;
 use cavatica_access::limits;
 use cavatica_access::names::{AccountId, RoleArn};
@@ -60,33 +58,36 @@ impl State {
         }
     }
 
-    /// The verdict of the role's attached policies and its boundary. Statements' conditions are taken to hold. A KMS key of
-    /// another account is denied, since its key policy is not given. Source: `SimulatePrincipalPolicy`, parameter
-    /// `ResourcePolicy`; "Policy evaluation logic", cross-account requests.
+    /// The verdict of the role's attached policies and its boundary. A KMS key of another account is denied, since its key
+    /// policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`; "Policy evaluation logic",
+    /// cross-account requests.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
+        let invalid = |error: policy::Error| failure(FailureKind::Other, &error.to_string());
         let held = &self.role(&role.name)?.role;
         let carrier = Carrier::Role(held.arn.name.to_string());
         let attached = self.attachments.iter().filter(|(holder, _)| *holder == carrier);
-        let documents: Vec<&Value> = attached.filter_map(|(_, arn)| self.document(arn)).collect();
+        let attached = Policies::read(attached.filter_map(|(_, arn)| self.document(arn))).map_err(invalid)?;
         let boundary = held.boundary.as_ref().and_then(|arn| self.document(arn));
-        let verdict = |action: &str, resource: &str| Verdict {
-            action: action.to_owned(),
-            resource: resource.to_owned(),
-            forbidden_by: if is_foreign_key(resource, role)
-                || !documents.iter().any(|document| allows(document, action, resource, &question.context))
-            {
-                Some(Layer::Statement)
-            } else if boundary.is_some_and(|document| !allows(document, action, resource, &question.context)) {
-                Some(Layer::Boundary)
-            } else {
-                None
-            },
-        };
-        let of_action = |action: &&'static str| {
-            let action = *action;
-            question.resources.iter().map(move |resource| (action, resource))
-        };
-        Ok(question.actions.iter().flat_map(of_action).map(|(action, resource)| verdict(action, resource)).collect())
+        let boundary = boundary.map(|document| Policies::read([document])).transpose().map_err(invalid)?;
+        let context = question.context.iter().map(|(key, value)| ((*key).to_owned(), vec![value.clone()])).collect();
+        let mut request = Request { action: String::new(), resource: String::new(), context };
+        let mut verdicts = Vec::new();
+        for action in &question.actions {
+            for resource in &question.resources {
+                (request.action, request.resource) = ((*action).to_owned(), resource.clone());
+                let forbidden_by = if is_foreign_key(resource, role) || !attached.allow(&request).map_err(invalid)? {
+                    Some(Layer::Statement)
+                } else if let Some(boundary) = &boundary
+                    && !boundary.allow(&request).map_err(invalid)?
+                {
+                    Some(Layer::Boundary)
+                } else {
+                    None
+                };
+                verdicts.push(Verdict { action: request.action.clone(), resource: resource.clone(), forbidden_by });
+            }
+        }
+        Ok(verdicts)
     }
 
     /// Every bucket.

@@ -1,31 +1,63 @@
-//! As much of IAM's reading of a policy document as ours use: texts or lists of them, and patterns with one `*` at the end.
+//! Policy documents as IAM reads them: by an evaluator that was not written here.
 
+use std::collections::BTreeMap;
+
+use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, PolicyEvaluator, Principal, PrincipalId};
 use serde_json::Value;
 
-/// The texts of an element that is one text or a list of them.
-pub fn texts(element: &Value) -> impl Iterator<Item = &str> {
-    let one = element.as_str().into_iter();
-    one.chain(element.as_array().into_iter().flatten().filter_map(Value::as_str))
+/// Error of an evaluation: an unreadable document, resource or context.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A request as IAM sees it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// IAM action, such as `iam:CreateRole`.
+    pub action: String,
+    /// ARN of the resource.
+    pub resource: String,
+    /// Condition keys of the request: `aws:TagKeys` is a list, every other key has one value.
+    pub context: BTreeMap<String, Vec<String>>,
 }
 
-/// True if a pattern with at most one `*`, at its end, matches.
-#[must_use]
-pub fn matches(pattern: &str, text: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
+/// The documents that decide together: a request is allowed if one of them allows it and none denies it.
+#[derive(Debug)]
+pub struct Policies(PolicyEvaluator);
+
+impl Request {
+    /// Creates a request without condition keys.
+    #[must_use]
+    pub fn new(action: &str, resource: &str) -> Self {
+        Self { action: action.to_owned(), resource: resource.to_owned(), context: BTreeMap::new() }
+    }
+
+    /// Adds a value of a condition key.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.context.entry(key.to_owned()).or_default().push(value.to_owned());
+        self
+    }
 }
 
-/// True if a document has a statement that allows an action on a resource. A condition on the owner of the resource holds
-/// only with the context that says so; all others are taken to hold.
-pub(crate) fn allows(document: &Value, action: &str, resource: &str, context: &[(&str, String)]) -> bool {
-    const OWNER: &str = "aws:ResourceAccount";
-    let given = || context.iter().find(|(key, _)| *key == OWNER).map(|(_, account)| account.as_str());
-    let is_owned = |statement: &Value| {
-        let mut asked = texts(&statement["Condition"]["StringEquals"][OWNER]).peekable();
-        asked.peek().is_none() || asked.any(|account| given() == Some(account))
-    };
-    let has = |element: &Value, text: &str| texts(element).any(|pattern| matches(pattern, text));
-    let statements = document["Statement"].as_array().into_iter().flatten();
-    statements
-        .filter(|statement| statement["Effect"] == "Allow" && is_owned(statement))
-        .any(|statement| has(&statement["Action"], action) && has(&statement["Resource"], resource))
+impl Policies {
+    /// Reads policy documents.
+    pub fn read<'d>(documents: impl IntoIterator<Item = &'d Value>) -> Result<Self, Error> {
+        let documents = documents.into_iter().map(|document| serde_json::from_value::<IAMPolicy>(document.clone()));
+        Ok(Self(PolicyEvaluator::with_policies(documents.collect::<Result<_, _>>()?)))
+    }
+
+    /// Returns true if the documents allow a request.
+    pub fn allow(&self, request: &Request) -> Result<bool, Error> {
+        let mut context = Context::new();
+        for (key, values) in &request.context {
+            let value = match (key.as_str(), values.as_slice()) {
+                ("aws:TagKeys", keys) => ContextValue::StringList(keys.to_vec()),
+                (_, [value]) => ContextValue::String(value.clone()),
+                _ => return Err(format!("{key} has {} values", values.len()).into()),
+            };
+            context.insert(key.clone(), value);
+        }
+        let caller = Principal::Aws(PrincipalId::String("arn:aws:iam::123456789012:role/caller".to_owned()));
+        let request = IAMRequest::new_with_context(caller, &request.action, Arn::parse(&request.resource)?, context);
+        Ok(self.0.evaluate(&request)?.decision == Decision::Allow)
+    }
 }

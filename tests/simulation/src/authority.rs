@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::Action;
 use cavatica_memory::State;
-use cavatica_memory::policy::{matches, texts};
+use cavatica_memory::policy::Request;
 use serde_json::Value;
 
 use crate::Error;
 use crate::authorization::{Question, Subject, ask};
-use crate::identity::Request;
 
 /// What a role may do.
 #[derive(Debug)]
@@ -83,7 +82,7 @@ impl Authority {
     fn answer(&self, question: &Question<'_>) -> bool {
         let is_allowed = self.statements.iter().any(|statement| statement.allows(question));
         if let Some((document, record)) = &self.record {
-            let entry = (Arc::clone(document), Request::of(question), is_allowed);
+            let entry = (Arc::clone(document), request_of(question), is_allowed);
             record.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         }
         is_allowed
@@ -175,4 +174,37 @@ impl Condition {
 /// `aws:ResourceTag/tag-key`.
 fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
     tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
+}
+
+/// The request behind a question.
+fn request_of(question: &Question<'_>) -> Request {
+    let mut request = Request::new(question.action.name(), question.resource);
+    for (kind, tags) in [("aws:ResourceTag", question.resource_tags), ("aws:RequestTag", question.request_tags)] {
+        for (key, value) in tags.into_iter().flatten() {
+            request = request.with(&format!("{kind}/{key}"), value);
+        }
+    }
+    for key in question.request_tags.into_iter().flat_map(|tags| tags.keys()).chain(question.tag_keys) {
+        request = request.with("aws:TagKeys", key);
+    }
+    let known = [
+        ("iam:PermissionsBoundary", question.boundary),
+        ("iam:PolicyARN", question.policy),
+        ("aws:ResourceAccount", question.account),
+    ];
+    known
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .fold(request, |request, (key, value)| request.with(key, value))
+}
+
+/// The texts of an element that is one text or a list of them.
+fn texts(element: &Value) -> impl Iterator<Item = &str> {
+    let one = element.as_str().into_iter();
+    one.chain(element.as_array().into_iter().flatten().filter_map(Value::as_str))
+}
+
+/// Returns true if a pattern with at most one `*`, at its end, matches.
+fn matches(pattern: &str, text: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == text, |beginning| text.starts_with(beginning))
 }
