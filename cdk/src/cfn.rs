@@ -4,7 +4,6 @@
 
 mod evaluate;
 mod expr;
-mod json;
 mod parameter;
 mod read;
 mod yaml;
@@ -136,10 +135,10 @@ impl Template {
         template
     }
 
-    /// The template as JSON text.
+    /// Returns the template as JSON on one line: indented, it would not fit into [`INLINE_TEMPLATE`].
     #[must_use]
     pub fn to_json(&self) -> String {
-        json::render(&self.to_value())
+        self.to_value().to_string()
     }
 
     /// The template as YAML text, with functions in their short form.

@@ -199,7 +199,7 @@ pub(crate) mod tests {
         assert_eq!(parts.count_of_generated(), publication.generated.len());
         let templates: Vec<_> =
             publication.generated.iter().filter(|it| it.name.starts_with("cavatica-volume.template")).collect();
-        assert_eq!(templates.len(), 2);
+        assert_eq!(templates.len(), 1);
         for template in templates {
             let text = String::from_utf8_lossy(&template.bytes);
             let key = parts.code.key.as_str();

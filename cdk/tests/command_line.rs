@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use cavatica_access::request::Request;
 use cavatica_access::{blueprint, permissions};
+use cavatica_connect::cfn::read;
 use serde_json::{Value, json};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -229,13 +230,28 @@ fn synth_writes_all_templates_and_the_page_and_then_finds_them_as_they_should_be
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("new").display().to_string();
     let written = run(&["synth", "--out", &out])?;
-    assert!(written.status.success() && stdout(&written).lines().count() == 5, "{}", stdout(&written));
+    assert!(written.status.success() && stdout(&written).lines().count() == 3, "{}", stdout(&written));
     assert!(run(&["synth", "--check", "--out", &out])?.status.success());
     // For another platform there are the templates alone: the page is about Cavatica.
     let other = folder.path().join("other").display().to_string();
     let platform = "arn:aws:iam::111122223333:role/another-platform";
     let written = run(&["synth", "--out", &other, "--trusted-principal", platform])?;
-    assert!(written.status.success() && stdout(&written).lines().count() == 4, "{}", stdout(&written));
+    assert!(written.status.success() && stdout(&written).lines().count() == 2, "{}", stdout(&written));
+    Ok(())
+}
+
+#[test]
+fn a_template_is_printed_in_either_notation_and_nothing_is_written() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    for (native, resource) in [(&[][..], "ProviderFunction"), (&["--native"], "VolumeRole")] {
+        let printed = |format: &'static str| run(&[&["synth", "--format", format], native].concat());
+        let (yaml, json) = (stdout(&printed("yaml")?), stdout(&printed("json")?));
+        assert!(json.lines().count() == 1 && json.contains(resource), "{json}");
+        assert_eq!(read(&yaml), read(&json));
+        assert!(read(&json).is_some());
+    }
+    let out = folder.path().display().to_string();
+    assert_eq!(run(&["synth", "--format", "json", "--out", &out])?.status.code(), Some(2));
     Ok(())
 }
 

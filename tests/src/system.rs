@@ -84,11 +84,11 @@ impl System {
         })
     }
 
-    /// The stack of the template in one notation, with parameters.
+    /// Returns the stack of the template with parameters.
     #[must_use]
-    pub fn definition(&self, notation: &str, parameters: &[(&str, &str)]) -> Definition {
+    pub fn definition(&self, parameters: &[(&str, &str)]) -> Definition {
         Definition {
-            template_url: self.address(&format!("cavatica-volume.template.{notation}")),
+            template_url: self.address("cavatica-volume.template.yaml"),
             parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             names_iam: false,
         }
@@ -97,20 +97,20 @@ impl System {
     /// Creates a stack of the native template and waits for its end.
     pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
         let template_url = self.address("cavatica-volume-native.template.yaml");
-        let definition = Definition { template_url, names_iam: true, ..self.definition("yaml", parameters) };
+        let definition = Definition { template_url, names_iam: true, ..self.definition(parameters) };
         let operation = self.stacks.create("my-native-volume", &definition).await?;
         self.end(operation).await
     }
 
     /// Creates a stack and waits for its end.
     pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let operation = self.stacks.create("my-volume", &self.definition("yaml", parameters)).await?;
+        let operation = self.stacks.create("my-volume", &self.definition(parameters)).await?;
         self.end(operation).await
     }
 
     /// Updates a stack and waits for its end.
     pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let operation = self.stacks.update(id, &self.definition("yaml", parameters)).await?;
+        let operation = self.stacks.update(id, &self.definition(parameters)).await?;
         self.end(operation.ok_or("there was nothing to update")?).await
     }
 

@@ -10,7 +10,7 @@ use cavatica_access::copied;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::documents::{DocumentsArgs, SynthArgs};
+pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
 pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
 use crate::wording::excerpt;

@@ -1,17 +1,29 @@
-//! `synth`: writes the templates and the launch page, or compares them with what is there.
+//! `synth`: writes the templates and the launch page, compares them with a folder, or prints a template.
 
 use cavatica_local::workspace::Workspace;
 
-use crate::cli::args::SynthArgs;
+use crate::cli::args::{SynthArgs, TemplateFormat};
 use crate::cli::exit::{Exit, Failure};
 use crate::console::Console;
 use crate::page;
 use crate::release::package::VERSION;
-use crate::template::Config;
 use crate::template::files::{self, File, FilesError};
+use crate::template::{Config, native, provided};
 
 pub(super) fn run(args: SynthArgs, console: &Console) -> Result<Exit, Failure> {
-    let mut files = files::generate(&Config { release: None, trusted_principal: args.trusted_principal.clone() });
+    let config = Config { release: None, trusted_principal: args.trusted_principal.clone() };
+    if let Some(format) = args.format {
+        let template = if args.native { native::template(&config) } else { provided::template(&config) };
+        console.print(
+            match format {
+                TemplateFormat::Yaml => template.to_yaml(),
+                TemplateFormat::Json => template.to_json(),
+            }
+            .trim_end(),
+        )?;
+        return Ok(Exit::Done);
+    }
+    let mut files = files::generate(&config);
     // The page is about Cavatica, and no other platform.
     if args.trusted_principal.is_none() {
         files.push(File { name: page::FILE, text: page::html(VERSION, None) });

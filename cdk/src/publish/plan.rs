@@ -422,7 +422,7 @@ mod tests {
             (Standing::Closed, "allow them s3:ListBucket"),
             (Standing::Elsewhere("eu-west-1".to_owned()), "is in eu-west-1, and Lambda takes code only from"),
             (found(&parts.code.key), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
-            (found(&publication.generated[1].key), "cavatica-volume.template"),
+            (found(&publication.generated[0].key), "cavatica-volume.template"),
             (versions("{}"), "versions.json of bucket releases-us-east-1 cannot be continued: it is no list"),
             (blocked, "Block Public Access of bucket releases-us-east-1"),
             (

@@ -56,15 +56,12 @@ fn out(folder: &Path) -> String {
     if is_default { String::new() } else { format!(" --out {}", folder.display()) }
 }
 
-/// The templates, in both notations.
+/// Generates the templates.
 #[must_use]
 pub fn generate(config: &Config) -> Vec<File> {
-    let (template, native) = (provided::template(config), native::template(config));
     vec![
-        File { name: "cavatica-volume.template.json", text: template.to_json() },
-        File { name: PROVIDED, text: template.to_yaml() },
-        File { name: "cavatica-volume-native.template.json", text: native.to_json() },
-        File { name: NATIVE, text: native.to_yaml() },
+        File { name: PROVIDED, text: provided::template(config).to_yaml() },
+        File { name: NATIVE, text: native::template(config).to_yaml() },
     ]
 }
 

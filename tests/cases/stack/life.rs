@@ -83,28 +83,6 @@ async fn the_automatic_external_id_stays_over_updates_renames_and_rollbacks() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_json_template_makes_the_same_role_as_the_yaml_one() -> Outcome {
-    let mut roles = Vec::new();
-    for notation in ["json", "yaml"] {
-        let system = System::start().await?;
-        let parameters = [BUCKET, ("RoleName", "lab"), ("ExternalId", "lab-1234"), ("AccessMode", "ReadWrite")];
-        let operation = system.stacks.create("my-volume", &system.definition(notation, &parameters)).await?;
-        let ending = system.stacks.follow(&operation, &mut Default::default(), |_| {}).await?;
-        assert_eq!(ending.status, "CREATE_COMPLETE");
-        let account = system.account().await?;
-        let held = |key: &str, part: &str| account.get(key).map(|held| held[part].clone());
-        roles.push((
-            held("arn:aws:iam::123456789012:role/lab", "trust"),
-            held("arn:aws:iam::123456789012:policy/lab", "document"),
-        ));
-        system.engine.stop().await?;
-    }
-    assert!(roles[0].0.is_some() && roles[0].1.is_some());
-    assert_eq!(roles[0], roles[1]);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_rename_replaces_the_role_and_the_old_one_goes() -> Outcome {
     let system = System::start().await?;
     let before = system.account().await?;
@@ -202,7 +180,7 @@ async fn the_template_refuses_what_its_patterns_can_see() -> Outcome {
     ] {
         let parameters: Vec<_> =
             [BUCKET].into_iter().filter(|(known, _)| *known != name).chain([(name, value)]).collect();
-        let refused = system.stacks.create("my-volume", &system.definition("yaml", &parameters)).await;
+        let refused = system.stacks.create("my-volume", &system.definition(&parameters)).await;
         let said = refused.map_err(|error| error.to_string()).err().unwrap_or_default();
         assert!(said.contains(name), "{name}={value}: {said}");
     }

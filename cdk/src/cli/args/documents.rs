@@ -21,9 +21,24 @@ pub struct SynthArgs {
     /// Write nothing; exit with code 3 if a file differs from what would be written
     #[arg(long)]
     pub check: bool,
+    /// Print a template instead of writing files
+    #[arg(long, value_enum, conflicts_with_all = ["out", "check"])]
+    pub format: Option<TemplateFormat>,
+    /// With --format: the template without a function
+    #[arg(long, requires = "format")]
+    pub native: bool,
     /// Role that may assume the volume roles, for a platform other than Cavatica on the same engine [default: Cavatica's]
     #[arg(long, value_name = "ARN", value_parser = commercial_role)]
     pub trusted_principal: Option<RoleArn>,
+}
+
+/// Notation of a printed template.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum TemplateFormat {
+    /// As in the templates' folder
+    Yaml,
+    /// On one line
+    Json,
 }
 
 /// Arguments of `documents`.
