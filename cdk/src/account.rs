@@ -10,6 +10,7 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
+use cavatica_access::platform::Platform;
 use cavatica_aws::AwsAccount;
 
 pub use self::connection::AwsConnection;
@@ -40,6 +41,12 @@ fn in_one_line(words: &str) -> String {
 }
 
 impl Account {
+    /// Returns the platform that the user chose.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.invocation.platform.platform
+    }
+
     /// Returns the account of the credentials that `connection` finds.
     ///
     /// # Errors

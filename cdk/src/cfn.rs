@@ -8,9 +8,11 @@ mod parameter;
 mod read;
 mod yaml;
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json as value};
 
-pub use self::evaluate::{EvaluationError, Evaluator};
+pub use self::evaluate::{EvaluationError, Evaluator, pseudo_parameters};
 pub use self::expr::{Expr, Function};
 pub use self::parameter::{Kind, Parameter};
 pub use self::read::read;
@@ -30,7 +32,7 @@ pub struct Template {
     /// Values that depend on the region.
     pub mappings: Vec<Mapping>,
     /// Named conditions.
-    pub conditions: Vec<(&'static str, Expr)>,
+    pub conditions: Vec<(Cow<'static, str>, Expr)>,
     /// In the order a person would explain them.
     pub resources: Vec<Resource>,
     /// What the administrator takes away.
@@ -41,7 +43,7 @@ pub struct Template {
 #[derive(Debug, Clone)]
 pub struct Group {
     /// Its heading.
-    pub label: &'static str,
+    pub label: String,
     /// What is under it.
     pub parameters: Vec<Parameter>,
 }
@@ -89,7 +91,7 @@ pub struct Output {
     /// Its name.
     pub name: &'static str,
     /// What it is for.
-    pub description: &'static str,
+    pub description: String,
     /// Whether it is there at all.
     pub condition: Option<&'static str>,
     /// Its value.
@@ -100,6 +102,30 @@ impl Template {
     /// Every parameter, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.groups.iter().flat_map(|group| &group.parameters)
+    }
+
+    /// Applies a function to every text that a person reads, and to every text in an expression.
+    #[must_use]
+    pub fn map_texts(mut self, map: &dyn Fn(&str) -> String) -> Self {
+        let change = |text: &mut String| *text = map(text);
+        change(&mut self.description);
+        for group in &mut self.groups {
+            change(&mut group.label);
+            for parameter in &mut group.parameters {
+                change(&mut parameter.description);
+                parameter.constraint.iter_mut().for_each(change);
+                parameter.refusals.iter_mut().for_each(|(_, rule)| change(rule));
+            }
+        }
+        self.rules.iter_mut().for_each(|rule| change(&mut rule.sentence));
+        for (_, property) in self.resources.iter_mut().flat_map(|resource| &mut resource.properties) {
+            property.map_texts(map);
+        }
+        for output in &mut self.outputs {
+            change(&mut output.description);
+            output.value.map_texts(map);
+        }
+        self
     }
 
     /// The template as a JSON value, functions in their long form.
@@ -124,7 +150,7 @@ impl Template {
                 "Assertions": [{"Assert": rule.assertion, "AssertDescription": rule.sentence}],
             })))),
             "Mappings": object(self.mappings.iter().map(|mapping| (mapping.name, mapping.to_value()))),
-            "Conditions": object(self.conditions.iter().map(|(name, condition)| (*name, value!(condition)))),
+            "Conditions": object(self.conditions.iter().map(|(name, condition)| (name.as_ref(), value!(condition)))),
             "Resources": object(self.resources.iter().map(|resource| (resource.logical_id, resource.to_value()))),
             "Outputs": object(self.outputs.iter().map(|output| (output.name, output.to_value()))),
         });

@@ -38,13 +38,14 @@ pub struct Environment {
 
 /// Runs a command.
 pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit, Failure> {
-    let Cli { command, connection: ConnectionArgs { profile, endpoint_url } } = cli;
-    let invocation = Invocation { program: environment.program, profile, endpoint_url };
+    let Cli { command, platform, connection: ConnectionArgs { profile, endpoint_url } } = cli;
+    let platform = platform.unwrap_or_default();
+    let invocation = Invocation { program: environment.program, profile, endpoint_url, platform };
     let connection = AwsConnection { invocation, ca_bundle: environment.ca_bundle, console: console.clone() };
     match command {
-        Command::Synth(args) => synth::run(args, console),
-        Command::Documents(args) => documents::run(args, console),
-        Command::Package(args) => package::run(args, console),
+        Command::Synth(args) => synth::run(args, connection.platform(), console),
+        Command::Documents(args) => documents::run(args, connection.platform(), console),
+        Command::Package(args) => package::run(args, connection.platform(), console),
         Command::Publish(args) => publish::run(args, &connection, console),
         Command::Page(args) => page::run(args, &connection, console),
         Command::LaunchUrl(args) => launch_url::run(args, &connection, console),

@@ -7,8 +7,9 @@ use cavatica_access::limits;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::owner::Tags;
 use cavatica_access::permissions;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, Checks, ExternalId, Request};
-use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use cavatica_access::platform::Platform;
+use cavatica_access::request::{Checks, ExternalId, Request};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Volume};
 use serde_json::{Value, json};
 
 /// Random bytes of an external ID that is made here. It is written in twice as many hexadecimal digits.
@@ -27,11 +28,13 @@ pub fn random_external_id() -> Result<ExternalId, DocumentsError> {
 pub struct Subject {
     /// At least one.
     pub volumes: Vec<Volume>,
-    /// All when empty.
-    pub locations: Vec<ProjectLocation>,
-    /// What Cavatica has to say to assume the role.
+    /// Platform that uses them.
+    pub platform: Platform,
+    /// Regions of the projects; all of the platform's when empty.
+    pub locations: Vec<String>,
+    /// External ID that the platform has to give.
     pub external_id: Option<ExternalId>,
-    /// Cavatica when absent.
+    /// Principal in place of the platform's.
     pub trusted_principal: Option<RoleArn>,
     /// Where the buckets are.
     pub partition: Partition,
@@ -79,44 +82,24 @@ pub enum DocumentsError {
     /// The system gives no random numbers.
     #[error("this system gives no random numbers ({0}): make an external ID elsewhere and pass it with --external-id")]
     NoRandomness(String),
+    /// The platform has no projects there.
+    #[error("--location {0} is not one of {1}, the regions where {2} runs projects")]
+    Location(String, String, String),
     /// Never, as long as the constants of this program are right.
     #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
     Constant(&'static str),
 }
 
-/// The permission policy that a stack with these parameters makes; nothing where they are not all known.
-#[must_use]
-pub fn permissions_of_stack(parameters: &BTreeMap<String, String>) -> Option<Value> {
-    let text = |name: &str| parameters.get(name).map(String::as_str).filter(|text| !text.is_empty());
-    let volume = Volume {
-        bucket: text("BucketName")?.parse().ok()?,
-        prefix: Prefix::read(text("Prefix").unwrap_or_default()).ok()?,
-        access: if text("AccessMode") == Some("ReadWrite") { AccessMode::ReadWrite } else { AccessMode::ReadOnly },
-        kms_key: text("KmsKeyArn").map(str::parse).transpose().ok()?,
-        bucket_owner: None,
-    };
-    let locations = text("ProjectLocations").into_iter().flat_map(|list| list.split(','));
-    let subject = Subject {
-        volumes: vec![volume],
-        locations: locations.map(str::parse).collect::<Result<_, _>>().ok()?,
-        external_id: None,
-        trusted_principal: None,
-        partition: "aws".parse().ok()?,
-        restrict_listing: text("RestrictListing") == Some("true"),
-        omit_object_acls: text("OmitObjectAcls") == Some("true"),
-    };
-    documents(subject).ok().map(|mut documents| documents["permissions"].take())
-}
-
 /// The parties who may assume the role of a stack with these parameters, in words: the external ID is in no text.
 #[must_use]
-pub fn trust_of_stack(parameters: &BTreeMap<String, String>) -> String {
+pub fn trust_of_stack(platform: &Platform, parameters: &BTreeMap<String, String>) -> String {
+    let name = &platform.name;
     let condition = match parameters.get("ExternalId").map_or("auto", String::as_str) {
-        "none" => "without an external ID: any other user of Cavatica could name this role too",
+        "none" => &format!("without an external ID: any other user of {name} could name this role too"),
         "auto" => "with an external ID that the stack makes",
         _ => "with the external ID that is given",
     };
-    format!("{CAVATICA_PRINCIPAL}, {condition}")
+    format!("{}, {condition}", platform.principal)
 }
 
 /// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a
@@ -135,13 +118,12 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         policy_name: "cavatica".parse().map_err(constant("cavatica"))?,
         path: Default::default(),
         volumes: subject.volumes,
-        project_locations: match subject.locations {
-            list if list.is_empty() => ProjectLocation::ALL.map(|(location, ..)| location).to_vec(),
-            list => list,
-        },
+        copy_buckets: copy_buckets(&subject.platform, &subject.locations)?,
+        platform: subject.platform.name.to_string(),
+        cors_origin: subject.platform.web.to_string(),
         trusted_principal: match subject.trusted_principal {
             Some(principal) => principal,
-            None => CAVATICA_PRINCIPAL.parse().map_err(constant(CAVATICA_PRINCIPAL))?,
+            None => subject.platform.principal.parse().map_err(constant("the platform's principal"))?,
         },
         external_id: subject.external_id,
         permissions_boundary: None,
@@ -174,18 +156,30 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         }
     }
     let mut documents = json!({"permissions": permissions, "trust": trust});
-    let statements: Vec<_> = request.volumes.iter().filter_map(key_policy_statement).collect();
+    let statement = |volume| key_policy_statement(&subject.platform, volume);
+    let statements: Vec<_> = request.volumes.iter().filter_map(statement).collect();
     if !statements.is_empty() {
         documents["keyPolicyStatements"] = Value::from(statements);
     }
     Ok(documents)
 }
 
+/// Returns the platform's copy buckets in some regions, in all of its regions where none is named.
+fn copy_buckets(platform: &Platform, asked: &[String]) -> Result<Vec<String>, DocumentsError> {
+    let regions: Vec<_> = platform.locations.iter().map(|location| location.region.as_ref()).collect();
+    if let Some(unknown) = asked.iter().find(|region| !regions.contains(&region.as_str())) {
+        return Err(DocumentsError::Location(unknown.clone(), regions.join(" or "), platform.name.to_string()));
+    }
+    let is_asked = |region: &str| asked.is_empty() || asked.iter().any(|it| it == region);
+    let locations = platform.locations.iter().filter(|location| is_asked(&location.region));
+    Ok(locations.map(|location| location.copy_bucket.to_string()).collect())
+}
+
 /// What the policy of a volume's key has to say. The role has no ARN yet.
-fn key_policy_statement(volume: &Volume) -> Option<Value> {
+fn key_policy_statement(platform: &Platform, volume: &Volume) -> Option<Value> {
     let key = volume.kms_key.as_ref()?;
     let through = format!("s3.{}.amazonaws.com", key.region());
-    let statement = permissions::key_policy("ARN-OF-THE-ROLE".to_owned(), through, volume.access);
+    let statement = permissions::key_policy(&platform.name, "ARN-OF-THE-ROLE".to_owned(), through, volume.access);
     Some(json!({"key": key.as_str(), "statement": statement}))
 }
 
@@ -211,6 +205,8 @@ pub fn read_volume(text: &str) -> Result<Volume, String> {
 
 #[cfg(test)]
 mod tests {
+    use cavatica_access::platform::CAVATICA;
+
     use super::*;
 
     #[test]
@@ -222,8 +218,8 @@ mod tests {
             (Some("lab-secret-1234"), "with the external ID that is given"),
         ] {
             let parameters = given.map(|given| ("ExternalId".to_owned(), given.to_owned())).into_iter().collect();
-            let told = trust_of_stack(&parameters);
-            assert!(told.starts_with(CAVATICA_PRINCIPAL) && told.contains(expected), "{told}");
+            let told = trust_of_stack(&CAVATICA, &parameters);
+            assert!(told.starts_with(CAVATICA.principal.as_ref()) && told.contains(expected), "{told}");
             assert!(!told.contains("lab-secret"), "{told}");
         }
     }

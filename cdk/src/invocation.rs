@@ -1,5 +1,7 @@
 //! Command lines that messages print: ready to paste, with the options that the user gave.
 
+use crate::platform::ChosenPlatform;
+
 /// The user's way of calling this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation {
@@ -9,11 +11,18 @@ pub struct Invocation {
     pub profile: Option<String>,
     /// Value of `--endpoint-url`.
     pub endpoint_url: Option<String>,
+    /// Value of `--platform`.
+    pub platform: ChosenPlatform,
 }
 
 impl Default for Invocation {
     fn default() -> Self {
-        Self { program: "cavatica-connect".to_owned(), profile: None, endpoint_url: None }
+        Self {
+            program: "cavatica-connect".to_owned(),
+            profile: None,
+            endpoint_url: None,
+            platform: ChosenPlatform::default(),
+        }
     }
 }
 
@@ -21,7 +30,9 @@ impl Invocation {
     /// Returns a command line of this program.
     #[must_use]
     pub fn command(&self, arguments: &[&str], region: Option<&str>) -> String {
-        format!("{} {}", self.program, self.with_options(arguments, region))
+        let platform =
+            self.platform.file.as_ref().map(|file| format!(" --platform {}", quoted(&file.to_string_lossy())));
+        format!("{} {}{}", self.program, self.with_options(arguments, region), platform.unwrap_or_default())
     }
 
     /// Returns a command line of the AWS CLI.
@@ -67,9 +78,13 @@ mod tests {
             program: "cargo connect".to_owned(),
             profile: Some("my lab; rm -rf".to_owned()),
             endpoint_url: Some("http://127.0.0.1:1".to_owned()),
+            platform: ChosenPlatform { file: Some("my platform.yaml".into()), ..ChosenPlatform::default() },
         };
         let options = "--region eu-west-1 --profile 'my lab; rm -rf' --endpoint-url http://127.0.0.1:1";
-        assert_eq!(given.command(&["list"], Some("eu-west-1")), format!("cargo connect list {options}"));
+        assert_eq!(
+            given.command(&["list"], Some("eu-west-1")),
+            format!("cargo connect list {options} --platform 'my platform.yaml'")
+        );
         let delete = ["cloudformation", "delete-stack", "--stack-name", "lab"];
         assert_eq!(
             given.aws(&delete, Some("eu-west-1")),

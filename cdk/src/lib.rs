@@ -5,8 +5,10 @@
 //! launch                     the link that opens the console's form
 //! page                       the page that makes links, mails and commands in a browser
 //! documents, operator        the IAM documents alone
+//! meaning                    what a permission policy says, in sentences
 //! release ──> publish        from the source tree to a folder, and from there to where links reach it
 //! account, address           the AWS account of the caller, and addresses of objects in S3
+//! platform, stack_name       what every command is told
 //! invocation                 command lines that messages print, ready to paste
 //! verify                     whether a stack runs what was released
 //! deploy                     stacks through CloudFormation's API
@@ -27,13 +29,16 @@ pub mod deploy;
 pub mod documents;
 pub mod invocation;
 pub mod launch;
+pub mod meaning;
 pub mod operator;
 pub mod page;
 mod pattern;
+pub mod platform;
 pub mod publish;
 pub mod regions;
 pub mod rehearse;
 pub mod release;
+pub mod stack_name;
 pub mod template;
 pub mod verify;
 mod wording;

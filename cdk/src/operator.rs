@@ -5,9 +5,7 @@
 //! can only be looked at where the function makes it: the function has the rights to change it.
 
 use cavatica_access::document::{Document, Statement};
-
-/// What the names of the volume role and its policy begin with, unless others are asked for.
-const VOLUME: &str = "cavatica-volume-";
+use cavatica_access::platform::Platform;
 
 /// Longest part of a stack's name that the names of all its resources have: CloudFormation cuts it where they are limited.
 const KEPT: usize = 24;
@@ -238,7 +236,7 @@ const RIGHTS: &[(&str, For, On, By, &[&str])] = &[
 
 /// The rights for stacks whose names begin like this, of the template with the function or the native one.
 #[must_use]
-pub fn policy(stack_name: &str, is_native: bool) -> Document {
+pub fn policy(platform: &Platform, stack_name: &str, is_native: bool) -> Document {
     let is_for = |which: For| match which {
         For::Both => true,
         For::ByFunction => !is_native,
@@ -246,7 +244,7 @@ pub fn policy(stack_name: &str, is_native: bool) -> Document {
     };
     let rights = RIGHTS.iter().filter(|(_, which, ..)| is_for(*which));
     let statement = |(sid, _, on, by, actions): &(&'static str, For, On, By, &[&'static str])| {
-        let statement = Statement::allow(sid, actions, resources(*on, stack_name, is_native));
+        let statement = Statement::allow(*sid, actions, resources(platform, *on, stack_name, is_native));
         match by {
             By::Anyone => statement,
             By::CloudFormation => {
@@ -259,16 +257,18 @@ pub fn policy(stack_name: &str, is_native: bool) -> Document {
     Document::new(rights.map(statement).collect())
 }
 
-fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
+fn resources(platform: &Platform, on: On, stack_name: &str, is_native: bool) -> Vec<String> {
+    // Beginning of the names of volume role and policy, unless others are asked for.
+    let volume = format!("{}-", platform.stack_name());
     let kept: String = stack_name.chars().take(KEPT).collect();
     // With the function, CloudFormation makes one role and one policy, and both have their logical ID in the name: the
     // volume role, whose name may begin like the stack's, is not among them.
     let in_iam = |kind: &str, logical_id: &str| {
         let of_stack = format!("arn:aws:iam::*:{kind}/{kept}*");
-        let of_volume = format!("arn:aws:iam::*:{kind}/{VOLUME}*");
+        let of_volume = format!("arn:aws:iam::*:{kind}/{volume}*");
         match is_native {
             false => vec![format!("{of_stack}-{logical_id}-*")],
-            true if VOLUME.starts_with(&kept) => vec![of_stack],
+            true if volume.starts_with(&kept) => vec![of_stack],
             true => vec![of_stack, of_volume],
         }
     };
@@ -276,12 +276,12 @@ fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
         On::Stack => vec![format!("arn:aws:cloudformation:*:*:stack/{stack_name}*/*")],
         On::Everything => vec!["*".to_owned()],
         On::PublishedObjects => {
-            let template = "arn:aws:s3:::*/cavatica-volume*.template.*".to_owned();
+            let template = format!("arn:aws:s3:::*/{}*.template.*", platform.stack_name());
             let code = "arn:aws:s3:::*/cavatica-connect/*".to_owned();
             if is_native { vec![template] } else { vec![template, code] }
         }
         On::UploadedTemplates => vec!["arn:aws:s3:::cf-templates-*/*".to_owned()],
-        On::Volume => ["role", "policy"].map(|kind| format!("arn:aws:iam::*:{kind}/{VOLUME}*")).to_vec(),
+        On::Volume => ["role", "policy"].map(|kind| format!("arn:aws:iam::*:{kind}/{volume}*")).to_vec(),
         On::Buckets => vec!["arn:aws:s3:::*".to_owned()],
         On::Role => in_iam("role", "ProviderRole"),
         On::Policy => in_iam("policy", "Boundary"),
@@ -293,13 +293,14 @@ fn resources(on: On, stack_name: &str, is_native: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use cavatica_access::limits;
+    use cavatica_access::platform::CAVATICA;
 
     use super::*;
 
     #[test]
     fn both_fit_a_managed_policy_and_name_no_service_that_their_template_does_not_use() {
         for is_native in [false, true] {
-            let text = policy(&"s".repeat(128), is_native).to_json();
+            let text = policy(&CAVATICA, &"s".repeat(128), is_native).to_json();
             assert!(text.len() <= limits::MANAGED_POLICY, "{}", text.len());
             assert_eq!(text.contains("lambda:") || text.contains("logs:"), !is_native, "{text}");
         }
@@ -307,16 +308,16 @@ mod tests {
 
     #[test]
     fn the_native_templates_own_names_are_in_it_whatever_the_stack_is_called() {
-        let text = policy("lab", true).to_json();
+        let text = policy(&CAVATICA, "lab", true).to_json();
         assert!(text.contains("role/lab*") && text.contains("policy/cavatica-volume-*"), "{text}");
-        assert!(!policy("cavatica-volume", true).to_json().contains("cavatica-volume-*"));
+        assert!(!policy(&CAVATICA, "cavatica-volume", true).to_json().contains("cavatica-volume-*"));
     }
 
     /// By these an operator could open the bucket to somebody else: by another trust policy of the volume role.
     #[test]
     fn no_operator_changes_the_functions_role_or_calls_iam_alone() {
         for (stack, is_native) in [("cavatica-volume", false), ("lab", false), ("cavatica-volume", true)] {
-            let document = policy(stack, is_native);
+            let document = policy(&CAVATICA, stack, is_native);
             let is_write = |action: &&str| {
                 action.starts_with("iam:")
                     && *action != "iam:PassRole"
@@ -335,8 +336,8 @@ mod tests {
 
     #[test]
     fn whatever_the_stack_is_called_the_functions_role_can_be_looked_at_and_not_changed() {
-        let document = policy("lab", false);
-        let on_volume = |it: &&Statement| it.resource.iter().any(|resource| resource.contains(VOLUME));
+        let document = policy(&CAVATICA, "lab", false);
+        let on_volume = |it: &&Statement| it.resource.iter().any(|resource| resource.contains("cavatica-volume-"));
         let actions: Vec<_> = document.statements().iter().filter(on_volume).flat_map(|it| it.action.iter()).collect();
         assert!(actions.contains(&&"iam:GetRole"), "{actions:?}");
         let only_reads = |action: &&&str| ["Get", "List", "Simulate"].iter().any(|verb| action[4..].starts_with(verb));

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use aws_smithy_types::base64;
-use cavatica_access::{copied, limits, owner, request};
+use cavatica_access::platform::Platform;
+use cavatica_access::{copied, limits, owner, permissions, request};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::cfn::{Group, Kind, Parameter, Template};
+use crate::cfn::{Group, Kind, Parameter, Rule, Template};
 use crate::regions::COMMERCIAL;
-use crate::template::{Config, Release, STACK_NAME, files, native, provided};
+use crate::template::{Config, Release, files, native, provided};
 
 /// The file.
 pub const FILE: &str = "launch.html";
@@ -49,9 +50,9 @@ pub struct At {
 
 /// The page, for a release or, without one, for whoever has the source tree.
 #[must_use]
-pub fn html(version: &str, at: Option<&At>) -> String {
-    let texts: Map<String, Value> = serde_json::from_str(TEXTS).unwrap_or_default();
-    let script = script(version, at, &texts);
+pub fn html(version: &str, platform: &Platform, at: Option<&At>) -> String {
+    let texts = texts(platform);
+    let script = script(version, platform, at, &texts);
     let mut parts: BTreeMap<&str, String> =
         texts.iter().map(|(name, text)| (name.as_str(), escaped(text.as_str().unwrap_or_default()))).collect();
     let made_by = parts.get("made_by").map(|text| text.replace("{version}", version));
@@ -72,7 +73,7 @@ pub fn html(version: &str, at: Option<&At>) -> String {
         ("style", STYLE.to_owned()),
         ("script", script),
         ("manual", manual(&texts)),
-        ("static_commands", escaped(&commands(at))),
+        ("static_commands", escaped(&commands(platform, at))),
     ]);
     filled(HTML, &parts)
 }
@@ -91,9 +92,14 @@ fn filled(text: &str, parts: &BTreeMap<&str, String>) -> String {
     filled
 }
 
-fn script(version: &str, at: Option<&At>, texts: &Map<String, Value>) -> String {
+/// Reads the texts, with what they say of the platform.
+fn texts(platform: &Platform) -> Map<String, Value> {
+    serde_json::from_str(&platform.fill(TEXTS)).unwrap_or_default()
+}
+
+fn script(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String, Value>) -> String {
     let mut script = "\"use strict\";\n(() => {\n".to_owned();
-    for (name, value) in [("DATA", data(version, at, texts)), ("TEXTS", json!(texts))] {
+    for (name, value) in [("DATA", data(version, platform, at, texts)), ("TEXTS", json!(texts))] {
         // In a script only this could end it.
         let value = value.to_string().replace('<', "\\u003c");
         script.push_str(&format!("const {name} = {value};\n"));
@@ -112,17 +118,17 @@ fn escaped(text: &str) -> String {
 }
 
 /// All that the scripts know.
-fn data(version: &str, at: Option<&At>, texts: &Map<String, Value>) -> Value {
-    let config = at.map(|at| Config::published(at.release.clone())).unwrap_or_default();
+fn data(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String, Value>) -> Value {
+    let config = Config { release: at.map(|at| at.release.clone()), platform: platform.clone() };
     let native = native::template(&config);
-    let kind = |id: &str, file: &str, template: &Template| {
-        let key = at.and_then(|at| at.templates.get(file));
-        json!({"id": id, "file": file, "key": key, "groups": groups(&template.groups)})
+    let kind = |id: &str, file: String, template: &Template| {
+        let key = at.and_then(|at| at.templates.get(&file));
+        json!({"id": id, "file": file, "key": key, "groups": groups(&template.groups), "rules": rules(template)})
     };
     // Without a release, the template with the function has no code to name.
-    let mut kinds = vec![kind("native", files::NATIVE, &native)];
+    let mut kinds = vec![kind("native", files::name(platform, true), &native)];
     if at.is_some() {
-        kinds.insert(0, kind("provided", files::PROVIDED, &provided::template(&config)));
+        kinds.insert(0, kind("provided", files::name(platform, false), &provided::template(&config)));
     }
     let text = |name: &str| texts.get(name).and_then(Value::as_str).unwrap_or_default();
     let regions: Vec<&str> = match at {
@@ -134,11 +140,14 @@ fn data(version: &str, at: Option<&At>, texts: &Map<String, Value>) -> Value {
     let property = |resource: &str, name: &str| value["Resources"][resource]["Properties"][name].clone();
     json!({
         "version": version,
-        "stack": STACK_NAME,
+        "stack": platform.stack_name(),
         "limit": limits::MANAGED_POLICY,
         "copied": copied::SENTENCES.iter().map(|(name, text)| (*name, format!("it must be {text}"))).collect::<BTreeMap<_, _>>(),
         "buckets": at.map(|at| at.release.buckets.iter().cloned().collect::<BTreeMap<_, _>>()),
         "list": at.map(|at| &at.list),
+        "meanings": meanings(platform),
+        "nothingElse": platform.fill(permissions::NOTHING_ELSE),
+        "copyBuckets": platform.locations.iter().map(|location| &location.copy_bucket).collect::<Vec<_>>(),
         "conditions": value["Conditions"],
         "permissions": property("VolumePolicy", "PolicyDocument"),
         "trust": property("VolumeRole", "AssumeRolePolicyDocument"),
@@ -154,6 +163,33 @@ fn data(version: &str, at: Option<&At>, texts: &Map<String, Value>) -> Value {
             },
         ],
     })
+}
+
+/// The rules across parameters, each at the parameter that it refers to first. The region is a choice of the page's own.
+fn rules(template: &Template) -> Vec<Value> {
+    fn first_reference(value: &Value) -> Option<&str> {
+        match value {
+            Value::Array(items) => items.iter().find_map(first_reference),
+            Value::Object(entries) => entries
+                .iter()
+                .find_map(|(name, value)| if name == "Ref" { value.as_str() } else { first_reference(value) }),
+            _ => None,
+        }
+    }
+    let rule = |rule: &Rule| {
+        let assertion = json!(rule.assertion);
+        let field = first_reference(&assertion).filter(|name| !name.starts_with("AWS::"))?.to_owned();
+        Some(json!({"field": field, "assertion": assertion, "sentence": rule.sentence}))
+    };
+    template.rules.iter().filter_map(rule).collect()
+}
+
+/// The table of permissions, with what it says of the platform, and without the fields that are empty.
+fn meanings(platform: &Platform) -> Value {
+    let table = serde_json::to_string(&permissions::PERMISSIONS).unwrap_or_default();
+    let mut rows: Vec<Map<String, Value>> = serde_json::from_str(&platform.fill(&table)).unwrap_or_default();
+    rows.iter_mut().for_each(|row| row.retain(|_, value| !value.is_null()));
+    json!(rows)
 }
 
 fn groups(groups: &[Group]) -> Vec<Value> {
@@ -202,31 +238,36 @@ fn manual(texts: &Map<String, Value>) -> String {
 }
 
 /// The commands for a browser without scripts, of the template that needs no code.
-fn commands(at: Option<&At>) -> String {
+fn commands(platform: &Platform, at: Option<&At>) -> String {
+    let file = files::name(platform, true);
     let fetched = at.and_then(|at| {
         let (region, bucket) = at.release.buckets.first()?;
-        let key = at.templates.get(files::NATIVE)?;
-        Some(format!("aws s3 cp --region {region} s3://{bucket}/{key} {}\n", files::NATIVE))
+        let key = at.templates.get(&file)?;
+        Some(format!("aws s3 cp --region {region} s3://{bucket}/{key} {file}\n"))
     });
-    let stack = STACK_NAME;
+    let stack = platform.stack_name();
     format!(
         "{}aws cloudformation deploy --stack-name {stack} --capabilities CAPABILITY_NAMED_IAM \\\n    \
-         --template-file {} \\\n    \
+         --template-file {file} \\\n    \
          --parameter-overrides BucketName=my-bucket Prefix=raw/2026 ExternalId=\"$(openssl rand -hex 16)\"\n\
          aws cloudformation describe-stacks --stack-name {stack} --query 'Stacks[0].Outputs'",
         fetched.unwrap_or_default(),
-        files::NATIVE,
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use cavatica_access::platform::CAVATICA;
+
     use super::*;
 
     fn at() -> At {
         At {
             release: Release::in_one("eu-west-1", "releases", "cavatica-connect/0a1b.zip"),
-            templates: [files::PROVIDED, files::NATIVE].map(|name| (name.to_owned(), format!("k/{name}"))).into(),
+            templates: [false, true]
+                .map(|is_native| files::name(&CAVATICA, is_native))
+                .map(|name| (name.clone(), format!("k/{name}")))
+                .into(),
             list: "cavatica-connect/versions.json".to_owned(),
         }
     }
@@ -252,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_policy_names_the_very_style_and_script_and_nothing_is_fetched() -> Result<(), Box<dyn std::error::Error>> {
-        for page in [html("0.1.0", Some(&at())), html("0.1.0", None)] {
+        for page in [html("0.1.0", &CAVATICA, Some(&at())), html("0.1.0", &CAVATICA, None)] {
             let inside = |tag: &str| {
                 let (_, rest) = page.split_once(&format!("<{tag}>")).ok_or("no tag")?;
                 rest.split_once(&format!("</{tag}>")).map(|(text, _)| text).ok_or("no end")
@@ -271,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_hidden_parameter_is_a_field() {
-        let data = data("0.1.0", Some(&at()), &Map::new());
+        let data = data("0.1.0", &CAVATICA, Some(&at()), &Map::new());
         let fields = data["kinds"].as_array().into_iter().flatten().flat_map(|kind| kind["groups"].as_array().cloned());
         let names: Vec<_> = fields.flatten().flat_map(|group| group["fields"].as_array().cloned()).flatten().collect();
         let has = |name: &str| names.iter().any(|field| field["name"] == name);

@@ -23,6 +23,8 @@ pub mod versions;
 
 use std::collections::BTreeMap;
 
+use cavatica_access::platform::Platform;
+
 use crate::address::Address;
 use crate::page;
 use crate::release::package::{self, Content, File, Package, VERSION};
@@ -87,6 +89,8 @@ impl Object {
 /// A release before S3 has its code, and the places that it goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReleaseParts {
+    /// Platform that the templates are for.
+    pub platform: Platform,
     /// The places, all of which the templates name.
     pub places: Vec<Place>,
     /// The git commit that the code was built from.
@@ -100,14 +104,21 @@ pub struct ReleaseParts {
 impl ReleaseParts {
     /// A package in these places.
     #[must_use]
-    pub fn of(package: &Package, places: Vec<Place>) -> Self {
-        Self::of_code(&package.zip, package.manifest.commit.clone(), package.sbom().cloned(), places)
+    pub fn of(package: &Package, platform: &Platform, places: Vec<Place>) -> Self {
+        Self::of_code(platform, &package.zip, package.manifest.commit.clone(), package.sbom().cloned(), places)
     }
 
     /// A Lambda in these places.
     #[must_use]
-    pub fn of_code(zip: &Asset, commit: Option<String>, sbom: Option<File>, places: Vec<Place>) -> Self {
-        Self { places, commit, code: Object::of_code(zip), others: sbom.into_iter().map(Object::of_file).collect() }
+    pub fn of_code(
+        platform: &Platform,
+        zip: &Asset,
+        commit: Option<String>,
+        sbom: Option<File>,
+        places: Vec<Place>,
+    ) -> Self {
+        let (platform, others) = (platform.clone(), sbom.into_iter().map(Object::of_file).collect());
+        Self { platform, places, commit, code: Object::of_code(zip), others }
     }
 
     /// The objects, in the order in which they are written.
@@ -128,12 +139,12 @@ impl ReleaseParts {
             files: self.objects().map(PublishedFile::of).collect(),
             other: BTreeMap::new(),
         };
-        let templates = files::generate(&Config::published(entry.release())).into_iter();
-        let templates = templates.map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() });
+        let templates = files::generate(&Config::released(&self.platform, entry.release())).into_iter();
+        let templates = templates.map(|it| File { name: it.name, bytes: it.text.into_bytes() });
         let mut generated: Vec<_> = templates.map(Object::of_file).collect();
         entry.files.extend(generated.iter().map(PublishedFile::of));
         // The page links to the templates by their keys, so it comes after them.
-        let page = page::html(VERSION, Some(&entry.at())).into_bytes();
+        let page = page::html(VERSION, &self.platform, Some(&entry.at())).into_bytes();
         let page = Object::of_file(File { name: page::FILE.to_owned(), bytes: page });
         entry.files.push(PublishedFile::of(&page));
         generated.push(page);
@@ -143,7 +154,7 @@ impl ReleaseParts {
     /// The number of objects that a publication adds.
     #[must_use]
     pub fn count_of_generated(&self) -> usize {
-        files::generate(&Config::default()).len() + 1
+        files::generate(&Config::of(&self.platform)).len() + 1
     }
 }
 
@@ -167,6 +178,8 @@ fn media_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use cavatica_access::platform::CAVATICA;
+
     use super::*;
 
     pub(crate) fn place(region: &str) -> Place {
@@ -177,7 +190,7 @@ pub(crate) mod tests {
     pub(crate) fn parts(regions: &[&str]) -> Result<ReleaseParts, Box<dyn std::error::Error>> {
         let zip = Asset::from_binary("/bin/true".as_ref())?;
         let places = regions.iter().map(|region| place(region)).collect();
-        Ok(ReleaseParts::of_code(&zip, Some("0a9211e".to_owned()), None, places))
+        Ok(ReleaseParts::of_code(&CAVATICA, &zip, Some("0a9211e".to_owned()), None, places))
     }
 
     /// The same with its code in every bucket.

@@ -72,7 +72,9 @@ pub fn has_to_be_enabled(region: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegionError {
     /// Cavatica cannot be trusted from there.
-    #[error("Cavatica's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region")]
+    #[error(
+        "the platform's role cannot be trusted from {0}, which is in another AWS partition: use a commercial region"
+    )]
     OtherPartition(String),
     /// There is no such region.
     #[error("\"{}\" is not a region of AWS{}", excerpt(.region), did_you_mean(*.meant, || ", such as us-east-1".to_owned()))]

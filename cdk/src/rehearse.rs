@@ -291,7 +291,7 @@ async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, CodeError> {
         Code::Zip(asset) => {
             let place = stage.place();
             upload(&stage.account, asset, &place).await?;
-            Ok(TemplateAt::Body(template_of(asset, &place).to_yaml()))
+            Ok(TemplateAt::Body(template_of(stage.account.platform(), asset, &place).to_yaml()))
         }
         Code::Published(at) => Ok(at.clone()),
     }

@@ -17,22 +17,24 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use cavatica_access::names::RoleArn;
-use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_access::platform::{CAVATICA, Platform};
 
 pub use self::rules::check_prefix_beside;
 use crate::cfn::Expr as E;
 
-/// Beginning of a stack's name unless somebody wants another.
-pub const STACK_NAME: &str = "cavatica-volume";
-
 /// The settings of a template.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Place of the Lambda's zip; `None` leaves it to parameters, for whoever hosts it.
     pub release: Option<Release>,
-    /// Principal that may assume the volume role; Cavatica when absent. Not a parameter: a link could override it.
-    pub trusted_principal: Option<RoleArn>,
+    /// Platform that uses the volumes. Not a parameter: a link could override it.
+    pub platform: Platform,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { release: None, platform: CAVATICA.clone() }
+    }
 }
 
 /// A published Lambda. Its place is in the template and in no parameter, so that no link can put other code in its place.
@@ -64,14 +66,26 @@ impl Release {
 }
 
 impl Config {
-    /// The template of a release, for Cavatica.
+    /// Returns the settings of a release, for Cavatica.
     #[must_use]
     pub fn published(release: Release) -> Self {
         Self { release: Some(release), ..Self::default() }
     }
 
+    /// Returns the settings for a platform, without a release.
+    #[must_use]
+    pub fn of(platform: &Platform) -> Self {
+        Self { release: None, platform: platform.clone() }
+    }
+
+    /// Returns the settings of a release for a platform.
+    #[must_use]
+    pub fn released(platform: &Platform, release: Release) -> Self {
+        Self { release: Some(release), platform: platform.clone() }
+    }
+
     /// The role that may assume the volume role.
     fn principal(&self) -> E {
-        E::text(self.trusted_principal.as_ref().map_or_else(|| CAVATICA_PRINCIPAL.to_owned(), ToString::to_string))
+        E::text(self.platform.principal.clone())
     }
 }

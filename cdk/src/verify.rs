@@ -6,7 +6,7 @@
 pub mod deployed;
 pub mod template;
 
-use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_access::platform::Platform;
 
 use self::deployed::{Deployed, Function, Target};
 use crate::publish::versions::{Published, Versions, VersionsError};
@@ -17,6 +17,8 @@ use crate::template::provided::{HANDLER, PRINCIPAL_VARIABLE, RUNTIME, STACK_VARI
 /// A release to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
+    /// Platform that the templates are for.
+    pub platform: Platform,
     /// Its version.
     pub version: String,
     /// The git commit that it was built from.
@@ -57,10 +59,12 @@ impl Verdict {
     }
 }
 
-impl From<&Published> for Expected {
-    fn from(release: &Published) -> Self {
+impl Expected {
+    /// Returns what a published release has.
+    fn of_release(platform: &Platform, release: &Published) -> Self {
         let templates = release.files.iter().filter(|file| file.name.contains(".template."));
         Self {
+            platform: platform.clone(),
             version: release.version.clone(),
             commit: release.commit.clone(),
             code_sha256: release.code_sha256.clone(),
@@ -76,10 +80,13 @@ impl From<&Published> for Expected {
     }
 }
 
-impl From<&Package> for Expected {
-    fn from(package: &Package) -> Self {
+impl Expected {
+    /// Returns what a package has.
+    #[must_use]
+    pub fn of_package(platform: &Platform, package: &Package) -> Self {
         let templates = package.files.iter().filter(|file| file.name.contains(".template."));
         Self {
+            platform: platform.clone(),
             version: package.manifest.version.clone(),
             commit: package.manifest.commit.clone(),
             code_sha256: package.zip.sha256.clone(),
@@ -97,10 +104,18 @@ impl From<&Package> for Expected {
 
 impl Expected {
     /// The release to compare with: the asked one, or of all those in a list the one that runs, or the newest.
-    pub fn in_list(list: &Versions, version: Option<&str>, deployed: &Deployed) -> Result<Self, VersionsError> {
+    pub fn in_list(
+        platform: &Platform,
+        list: &Versions,
+        version: Option<&str>,
+        deployed: &Deployed,
+    ) -> Result<Self, VersionsError> {
         let runs = |it: &&Published| deployed.function.as_ref().is_some_and(|runs| runs.code_sha256 == it.code_sha256);
         let made = |it: &&Published| {
-            deployed.template.as_ref().is_some_and(|text| template_name(&Self::from(*it), text).is_some())
+            deployed
+                .template
+                .as_ref()
+                .is_some_and(|text| template_name(&Self::of_release(platform, it), text).is_some())
         };
         // Of several lists of regions for one version, the one whose template the stack has.
         let releases = || list.releases.iter().rev().filter(|it| version.is_none_or(|version| version == it.version));
@@ -109,8 +124,8 @@ impl Expected {
             .or_else(|| releases().find(runs))
             .or_else(|| releases().find(made));
         match found {
-            Some(release) => Ok(Self::from(release)),
-            None => list.find(version).map(Self::from),
+            Some(release) => Ok(Self::of_release(platform, release)),
+            None => list.find(version).map(|release| Self::of_release(platform, release)),
         }
     }
 
@@ -120,7 +135,7 @@ impl Expected {
         let mut verdicts = Vec::new();
         if let Some(function) = &deployed.function {
             verdicts.push(self.code(function));
-            verdicts.push(settings(target, function));
+            verdicts.push(settings(&self.platform, target, function));
         }
         if let Some(text) = &deployed.template {
             verdicts.push(self.template(text));
@@ -134,7 +149,7 @@ impl Expected {
             return None;
         }
         let is_native = text.contains("VolumeRole");
-        let name = if is_native { files::NATIVE } else { files::PROVIDED };
+        let name = files::name(&self.platform, is_native);
         self.templates.iter_mut().find(|template| template.name == name)
     }
 
@@ -188,7 +203,8 @@ fn template_name<'e>(expected: &'e Expected, text: &str) -> Option<&'e str> {
 }
 
 /// Compares the settings that decide beside the code what a function does.
-fn settings(target: &Target, function: &Function) -> Verdict {
+fn settings(platform: &Platform, target: &Target, function: &Function) -> Verdict {
+    let Platform { principal, .. } = platform;
     let mut differences = Vec::new();
     for (name, found, expected) in [("runtime", &function.runtime, RUNTIME), ("handler", &function.handler, HANDLER)] {
         if found != expected {
@@ -200,8 +216,8 @@ fn settings(target: &Target, function: &Function) -> Verdict {
     }
     for (name, value) in &function.environment {
         match name.as_str() {
-            PRINCIPAL_VARIABLE if value != CAVATICA_PRINCIPAL => {
-                differences.push(format!("its role would trust {value} in place of {CAVATICA_PRINCIPAL}"));
+            PRINCIPAL_VARIABLE if value != principal.as_ref() => {
+                differences.push(format!("its role would trust {value} in place of {principal}"));
             }
             STACK_VARIABLE if target.is_other_stack(value) => {
                 differences.push(format!("it works for stack {value}"));

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::cfn::Template;
 use cavatica_connect::operator;
+use cavatica_connect::template::files;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_tests::checkers::{Answer, require_answers, run};
@@ -160,7 +162,7 @@ fn each_finding_of_parliament_is_answered() -> Outcome {
                 documents.push((*resource, evaluation.property(resource, pointer)?));
             }
         }
-        documents.push(("operator", operator::policy("cavatica-volume", name == "native").to_value()));
+        documents.push(("operator", operator::policy(&CAVATICA, "cavatica-volume", name == "native").to_value()));
     }
     let mut found = BTreeSet::new();
     for (of, document) in documents {

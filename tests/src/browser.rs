@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::page::At;
 use cavatica_connect::template::{Release, files};
 use cavatica_local::node::{self, Packages};
@@ -28,10 +29,10 @@ pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
 #[must_use]
 pub fn at() -> At {
     let buckets = REGIONS.iter().map(|region| ((*region).to_owned(), format!("releases-{region}"))).collect();
-    let key = |name: &str| (name.to_owned(), format!("cavatica-connect/0a1b/{name}"));
+    let key = |name: String| (name.clone(), format!("cavatica-connect/0a1b/{name}"));
     At {
         release: Release { key: "cavatica-connect/2c3d.zip".to_owned(), buckets, code_versions: BTreeMap::new() },
-        templates: BTreeMap::from([files::PROVIDED, files::NATIVE].map(key)),
+        templates: BTreeMap::from([false, true].map(|is_native| files::name(&CAVATICA, is_native)).map(key)),
         list: "cavatica-connect/versions.json".to_owned(),
     }
 }

@@ -11,13 +11,12 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use cavatica_simulation::events;
 use tokio::io::{AsyncReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinHandle;
-
-use cavatica_simulation::events;
 
 use crate::Error;
 
@@ -64,7 +63,7 @@ impl Environment {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
             ("CAVATICA_STACK_ID", events::STACK.to_owned()),
-            ("CAVATICA_TRUSTED_PRINCIPAL_ARN", cavatica_access::request::CAVATICA_PRINCIPAL.to_owned()),
+            ("CAVATICA_TRUSTED_PRINCIPAL_ARN", cavatica_access::platform::CAVATICA.principal.to_string()),
         ]))
     }
 

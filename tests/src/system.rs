@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use aws_sdk_iam::types::PolicyScopeType;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
 use cavatica_connect::deploy::follow::{KnownEvents, Operation, first_cause};
@@ -72,7 +73,7 @@ impl System {
         let s3 = aws_sdk_s3::Client::new(&config);
         s3.create_bucket().bucket(BUCKET).send().await?;
         let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
-        let parts = ReleaseParts::of_code(code, None, None, vec![place]);
+        let parts = ReleaseParts::of_code(&CAVATICA, code, None, None, vec![place]);
         let wish = Wish { create_buckets: true, audience: None };
         let publication = carry_out::all(&Account::of(config.clone()).await?, &parts, &wish).await?;
         Ok(Self {

@@ -28,6 +28,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::os_shim_internal::{Env, Fs};
+use cavatica_access::platform::Platform;
 
 use super::AwsError;
 use crate::console::Console;
@@ -58,6 +59,12 @@ pub struct AwsConnection {
 }
 
 impl AwsConnection {
+    /// Returns the platform that the user chose.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.invocation.platform.platform
+    }
+
     /// Returns a loader of the SDK's configuration, with the credentials of the profile if one is given.
     ///
     /// # Errors

@@ -1,14 +1,15 @@
-//! Evaluating a template as CloudFormation does: the properties of a stack's resources, computed from its own template.
+//! Evaluates a template as CloudFormation does: the properties of a stack's resources, computed from its parameters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-/// What a template refers to in one stack.
+/// A template, and the values that it refers to in one stack.
 #[derive(Debug, Clone, Default)]
 pub struct Evaluator {
     /// The template, with long functions.
-    pub template: Value,
+    pub template: Arc<Value>,
     /// Parameters; those that are missing take their defaults.
     pub parameters: BTreeMap<String, String>,
     /// Pseudo parameters and physical IDs, which `Ref` returns.
@@ -33,6 +34,56 @@ fn malformed(expression: &Value) -> EvaluationError {
 }
 
 impl Evaluator {
+    /// Returns the evaluator of a stack that is not there yet: names and attributes of its resources are made up from its ID.
+    #[must_use]
+    pub fn of_planned_stack(template: Value, parameters: BTreeMap<String, String>, stack_id: &str) -> Self {
+        let mut references = pseudo_parameters(stack_id);
+        let of_stack = |name: &str| references.get(name).cloned().unwrap_or_default();
+        let (stack, account) = (of_stack("AWS::StackName"), of_stack("AWS::AccountId"));
+        let (partition, region) = (of_stack("AWS::Partition"), of_stack("AWS::Region"));
+        let iam = format!("arn:{partition}:iam::{account}");
+        let mut attributes = BTreeMap::new();
+        let mut physical_ids = BTreeMap::new();
+        for (logical_id, resource) in template["Resources"].as_object().into_iter().flatten() {
+            let name = format!("{stack}-{logical_id}-1A2B3C4D5E6F");
+            let physical_id = match resource["Type"].as_str() {
+                Some("AWS::IAM::ManagedPolicy") => format!("{iam}:policy/{name}"),
+                Some("AWS::IAM::Role") => {
+                    attributes.insert(format!("{logical_id}.Arn"), format!("{iam}:role/{name}"));
+                    attributes.insert(format!("{logical_id}.RoleId"), "AROA1A2B3C4D5E6F7A8B9".to_owned());
+                    name
+                }
+                Some("AWS::Lambda::Function") => {
+                    let arn = format!("arn:{partition}:lambda:{region}:{account}:function:{name}");
+                    attributes.insert(format!("{logical_id}.Arn"), arn);
+                    name
+                }
+                _ => name,
+            };
+            physical_ids.insert(logical_id.clone(), physical_id);
+        }
+        references.extend(physical_ids);
+        Self { template: Arc::new(template), parameters, references, attributes }
+    }
+
+    /// Returns the sentence of each rule that the parameters break. A rule about a parameter that has no value holds.
+    ///
+    /// # Errors
+    ///
+    /// Functions that no template of ours uses.
+    pub fn broken_rules(&self) -> Result<Vec<String>, EvaluationError> {
+        let mut broken = Vec::new();
+        let rules = self.template["Rules"].as_object().into_iter().flat_map(Map::values);
+        for assertion in rules.flat_map(|rule| rule["Assertions"].as_array().into_iter().flatten()) {
+            match self.condition(&assertion["Assert"]) {
+                Ok(true) | Err(EvaluationError::Unknown(_)) => {}
+                Ok(false) => broken.push(assertion["AssertDescription"].as_str().unwrap_or_default().to_owned()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(broken)
+    }
+
     /// Returns the properties of a resource; `None` if the stack does not make it.
     ///
     /// # Errors
@@ -83,12 +134,21 @@ impl Evaluator {
             ("Fn::Equals", [one, other]) => Ok(self.value(one)? == self.value(other)?),
             ("Fn::Not", [one]) => Ok(!self.condition(one)?),
             ("Fn::And", all) => all.iter().try_fold(true, |holds, one| Ok(holds && self.condition(one)?)),
+            ("Fn::Contains", [list, value]) => {
+                let value = self.value(value)?;
+                Ok(self.value(list)?.as_array().is_some_and(|list| list.contains(&value)))
+            }
             ("Fn::Or", all) => all.iter().try_fold(false, |holds, one| Ok(holds || self.condition(one)?)),
             _ => Err(malformed(expression)),
         }
     }
 
-    fn value(&self, expression: &Value) -> Result<Value, EvaluationError> {
+    /// Returns the value of an expression.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Evaluator::properties`].
+    pub fn value(&self, expression: &Value) -> Result<Value, EvaluationError> {
         let called = single(expression).filter(|(name, _)| *name == "Ref" || name.starts_with("Fn::"));
         let Some((function, argument)) = called else { return self.plain(expression) };
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -168,6 +228,22 @@ impl Evaluator {
     }
 }
 
+/// Returns the pseudo parameters of a stack by its ID, `arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/UUID`.
+#[must_use]
+pub fn pseudo_parameters(stack_id: &str) -> BTreeMap<String, String> {
+    let part = |at| stack_id.split(':').nth(at).unwrap_or_default();
+    [
+        ("AWS::Partition", part(1)),
+        ("AWS::AccountId", part(4)),
+        ("AWS::Region", part(3)),
+        ("AWS::StackId", stack_id),
+        ("AWS::StackName", stack_id.split('/').nth(1).unwrap_or_default()),
+        ("AWS::URLSuffix", "amazonaws.com"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
 fn single(value: &Value) -> Option<(&str, &Value)> {
     let object = value.as_object().filter(|object| object.len() == 1)?;
     object.iter().next().map(|(name, value)| (name.as_str(), value))
@@ -183,11 +259,16 @@ mod tests {
             "Parameters": {"Given": {"Type": "String"}, "List": {"Type": "CommaDelimitedList", "Default": "a, b"}},
             "Mappings": {"M": {"us-east-1": {"K": "v"}}},
             "Conditions": {"Yes": {"Fn::Equals": [{"Ref": "Given"}, "x"]}, "No": {"Fn::Not": [{"Condition": "Yes"}]}},
+            "Rules": {
+                "Held": {"Assertions": [{"Assert": {"Fn::Contains": [["x"], {"Ref": "Given"}]}, "AssertDescription": "held"}]},
+                "Broken": {"Assertions": [{"Assert": {"Fn::Not": [{"Condition": "Yes"}]}, "AssertDescription": "broken"}]},
+                "Open": {"Assertions": [{"Assert": {"Fn::Equals": [{"Ref": "Other"}, ""]}, "AssertDescription": "open"}]},
+            },
             "Resources": {"R": {"Properties": {}}, "Unmade": {"Condition": "No", "Properties": {}}},
         });
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let evaluator = Evaluator {
-            template,
+            template: Arc::new(template),
             parameters: [set("Given", "x")].into(),
             references: [set("AWS::Region", "us-east-1")].into(),
             attributes: [set("R.Arn", "arn:r")].into(),
@@ -204,6 +285,7 @@ mod tests {
         ] {
             assert_eq!(evaluator.value(&expression), Ok(expected), "{expression}");
         }
+        assert_eq!(evaluator.broken_rules(), Ok(vec!["broken".to_owned()]));
         assert_eq!(evaluator.properties("Unmade"), Ok(None));
         assert_eq!(evaluator.value(&json!({"Ref": "Other"})), Err(EvaluationError::Unknown("Other".to_owned())));
         assert!(matches!(evaluator.value(&json!({"Fn::Base64": "x"})), Err(EvaluationError::Unsupported(_))));

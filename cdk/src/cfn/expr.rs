@@ -1,5 +1,6 @@
 //! Values of a template: plain, or computed by CloudFormation.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -26,7 +27,7 @@ pub enum Expr {
     /// Any other function, with its arguments.
     Call(Function, Vec<Expr>),
     /// A condition by name.
-    Condition(&'static str),
+    Condition(Cow<'static, str>),
     /// A JSON value from elsewhere, such as an IAM document.
     Json(Value),
 }
@@ -70,7 +71,7 @@ impl Expr {
 
     /// One of two values.
     #[must_use]
-    pub fn when(condition: impl Into<&'static str>, then: Self, otherwise: Self) -> Self {
+    pub fn when(condition: impl Into<Cow<'static, str>>, then: Self, otherwise: Self) -> Self {
         Self::Call(Function::If, vec![Self::text(condition.into()), then, otherwise])
     }
 
@@ -92,10 +93,10 @@ impl Expr {
         Self::Call(Function::Not, vec![condition])
     }
 
-    /// Both.
+    /// True if 2 to 10 conditions hold.
     #[must_use]
-    pub fn both(one: Self, other: Self) -> Self {
-        Self::Call(Function::And, vec![one, other])
+    pub fn all(conditions: Vec<Self>) -> Self {
+        Self::Call(Function::And, conditions)
     }
 
     /// One item of a list.
@@ -130,6 +131,31 @@ impl Expr {
     /// Anything that serializes, such as an IAM document of expressions.
     pub fn json(value: &impl Serialize) -> Self {
         Self::Json(serde_json::to_value(value).unwrap_or_default())
+    }
+}
+
+impl Expr {
+    /// Applies a function to every text.
+    pub(super) fn map_texts(&mut self, map: &dyn Fn(&str) -> String) {
+        fn in_json(value: &mut Value, map: &dyn Fn(&str) -> String) {
+            match value {
+                Value::String(text) => *text = map(text),
+                Value::Array(items) => items.iter_mut().for_each(|item| in_json(item, map)),
+                Value::Object(entries) => entries.values_mut().for_each(|value| in_json(value, map)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        match self {
+            Self::Text(text) => *text = map(text),
+            Self::Sub(text, variables) => {
+                *text = map(text);
+                variables.iter_mut().for_each(|(_, value)| value.map_texts(map));
+            }
+            Self::List(items) | Self::Call(_, items) => items.iter_mut().for_each(|item| item.map_texts(map)),
+            Self::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.map_texts(map)),
+            Self::Json(value) => in_json(value, map),
+            Self::Number(_) | Self::Ref(_) | Self::GetAtt(..) | Self::Condition(_) => {}
+        }
     }
 }
 

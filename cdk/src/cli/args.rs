@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
 pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
+use crate::platform::ChosenPlatform;
 use crate::wording::excerpt;
 
 /// Exit codes, in the words of [`crate::cli::exit::Exit`].
@@ -30,6 +31,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// File (YAML) that describes another platform on Cavatica's engine, in Cavatica's place
+    #[arg(long, global = true, value_name = "FILE", value_parser = str::parse::<ChosenPlatform>)]
+    pub platform: Option<ChosenPlatform>,
     /// The connection to AWS.
     #[command(flatten)]
     pub connection: ConnectionArgs,

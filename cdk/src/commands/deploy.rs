@@ -7,6 +7,8 @@ mod standing;
 
 use std::cell::RefCell;
 
+use serde_json::Value;
+
 use super::inspection::repaired;
 use super::outputs;
 use super::stack::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
@@ -23,11 +25,13 @@ use crate::deploy::code::{self, built};
 use crate::deploy::preflight::{self, Observation};
 use crate::deploy::preview::{self, Parameters, grants, losses, parameters_after};
 use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
-use crate::documents::{self, permissions_of_stack, trust_of_stack};
-use crate::launch::url::{LaunchError, check_parameters, is_stack_name};
+use crate::documents::{self, trust_of_stack};
+use crate::launch::url::check_parameters;
+use crate::meaning::{Meaning, meaning};
 use crate::publish::Place;
 use crate::release::build::Profile;
 use crate::release::zip::Asset;
+use crate::stack_name::StackName;
 use crate::template::{Config, native};
 
 /// Why a stack is not deployed.
@@ -46,12 +50,14 @@ enum DeployError {
     },
     /// The stack serves another bucket.
     #[error(
-        "stack {name} gives Cavatica bucket {held}, which it would lose: for bucket {asked}, deploy a second stack with --stack-name \
-         {suggestion}; or give --replace-bucket if Cavatica shall lose {held}"
+        "stack {name} gives {platform} bucket {held}, which it would lose: for bucket {asked}, deploy a second stack with --stack-name \
+         {suggestion}; or give --replace-bucket if {platform} shall lose {held}"
     )]
     OtherBucket {
         /// The stack.
         name: String,
+        /// Name of the platform.
+        platform: String,
         /// Its bucket.
         held: String,
         /// The bucket that is given.
@@ -60,7 +66,7 @@ enum DeployError {
         suggestion: String,
     },
     /// Cavatica could not use the bucket.
-    #[error("nothing was changed, since Cavatica could not use the bucket: {0}")]
+    #[error("nothing was changed, since the bucket could not be used: {0}")]
     Bucket(String),
     /// Somebody else has proposed changes.
     #[error(
@@ -104,15 +110,20 @@ fn remedy(kind: Kind) -> &'static str {
 
 pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     require_answer(args.yes || args.dry_run, console)?;
-    if !is_stack_name(&args.stack_name) {
-        return Err(Failure::new(Exit::Usage, LaunchError::StackName(args.stack_name)));
-    }
     let progress = match args.output {
         OutputForm::Text => console.clone(),
         OutputForm::Json => console.aside(),
     };
     let phase = RefCell::new(Phase::default());
-    let command = Deploy { args: &args, connection, console: &progress, results: console, phase: &phase };
+    let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
+    let command = Deploy {
+        args: &args,
+        stack_name: &stack_name,
+        connection,
+        console: &progress,
+        results: console,
+        phase: &phase,
+    };
     let result = run_until_signal(command.run(), async || {
         progress.rest();
         interrupted(phase.take()).await
@@ -131,6 +142,7 @@ struct Source {
 /// One run of the command.
 struct Deploy<'d> {
     args: &'d DeployArgs,
+    stack_name: &'d StackName,
     connection: &'d AwsConnection,
     console: &'d Console,
     results: &'d Console,
@@ -153,7 +165,7 @@ impl Deploy<'_> {
         };
         let given = args.parameters();
         let template = published.as_ref().map_or_else(|| self.own_template(&clients), |(template, _)| template.clone());
-        check_parameters(&template, &given).map_err(|error| Failure::new(Exit::Usage, error))?;
+        check_parameters(&template, &given, clients.region).map_err(|error| Failure::new(Exit::Usage, error))?;
         let zip = args.code.zip.as_ref().map(|path| read_zip(path)).transpose()?;
         let standing = self.standing(&clients).await?;
         self.check_bucket(&clients, &given, standing.before()).await?;
@@ -165,10 +177,10 @@ impl Deploy<'_> {
     /// The template whose parameters are checked; the place of its code does not show in them.
     fn own_template(&self, clients: &RegionClients) -> Template {
         if self.args.native {
-            return native::template(&Config::default());
+            return native::template(&Config::of(self.connection.platform()));
         }
         let release = crate::template::Release::in_one(clients.region, "", "");
-        crate::template::provided::template(&Config::published(release))
+        crate::template::provided::template(&Config::released(self.connection.platform(), release))
     }
 
     async fn source(
@@ -181,7 +193,7 @@ impl Deploy<'_> {
             return Ok(Source { template, at, code: None });
         }
         if self.args.native {
-            let template = native::template(&Config::default());
+            let template = native::template(&Config::of(self.connection.platform()));
             let at = TemplateAt::Body(template.to_yaml());
             return Ok(Source { template, at, code: None });
         }
@@ -191,7 +203,7 @@ impl Deploy<'_> {
         };
         let naming = assets::naming(&clients.account, clients.region, self.args.assets_bucket.as_ref());
         let place = naming.choose(&clients.account).await?;
-        let template = code::template_of(&asset, &place);
+        let template = code::template_of(self.connection.platform(), &asset, &place);
         let at = TemplateAt::Body(template.to_yaml());
         Ok(Source { template, at, code: Some((asset, place)) })
     }
@@ -210,10 +222,11 @@ impl Deploy<'_> {
             (None, None) => return Err(Failure::new(Exit::Usage, DeployError::NoBucket)),
             (Some(held), Some(asked)) if held != asked && !args.replace_bucket => {
                 return Err(DeployError::OtherBucket {
-                    name: args.stack_name.clone(),
+                    name: self.stack_name.to_string(),
+                    platform: self.connection.platform().name.to_string(),
                     held: held.clone(),
                     asked: asked.clone(),
-                    suggestion: preview::name_for(asked, &args.stack_name),
+                    suggestion: preview::name_for(asked, self.stack_name.as_str()),
                 }
                 .into());
             }
@@ -263,7 +276,7 @@ impl Deploy<'_> {
         }
         let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
         let proposal = Proposal {
-            stack_name: args.stack_name.clone(),
+            stack_name: self.stack_name.to_string(),
             purpose,
             template: at,
             parameters: parameters(&names, &given, before.as_ref()),
@@ -271,7 +284,7 @@ impl Deploy<'_> {
         };
         let change = StackChange {
             clients,
-            stack_name: &args.stack_name,
+            stack_name: self.stack_name.as_str(),
             yes: args.yes,
             dry_run: args.dry_run,
             console: self.console,
@@ -283,15 +296,19 @@ impl Deploy<'_> {
                 None => Ok(Exit::Done),
             };
         };
-        self.print_changes(&template, &proposal, before.as_ref(), &change_set, is_generated);
+        self.print_changes(clients, &template, &proposal, before.as_ref(), &change_set, is_generated);
         let after = parameters_after(&template, &proposal, before.as_ref());
-        let lost = before.as_ref().map(|stack| losses(&stack.parameters, &after)).unwrap_or_default();
-        let loss = (!lost.is_empty()).then(|| format!("Cavatica loses {}.", lost.join(", and ")));
+        let lost = before
+            .as_ref()
+            .map(|stack| losses(&self.connection.platform().name, &stack.parameters, &after))
+            .unwrap_or_default();
+        let loss =
+            (!lost.is_empty()).then(|| format!("{} loses {}.", clients.account.platform().name, lost.join(", and ")));
         if !change.agreed(&change_set, loss.as_deref()).await? {
             return Ok(if args.dry_run { Exit::Different } else { Exit::Failed });
         }
         let stack = change.execute(change_set, code.as_ref(), before.as_ref()).await?;
-        outputs::print(&stack, args.output, purpose != Purpose::Update, self.results)?;
+        outputs::print(self.connection.platform(), &stack, args.output, purpose != Purpose::Update, self.results)?;
         Ok(Exit::Done)
     }
 
@@ -301,22 +318,23 @@ impl Deploy<'_> {
         let kind = if args.native { Kind::Native } else { Kind::ByFunction };
         console.say(&format!(
             "CloudFormation finds nothing to change: template and parameters are those of stack {}.",
-            args.stack_name
+            self.stack_name
         ));
         let (exit, stack) = repaired(change, kind, stack).await?;
-        outputs::print(&stack, args.output, false, self.results)?;
+        outputs::print(self.connection.platform(), &stack, args.output, false, self.results)?;
         Ok(exit)
     }
 
     fn print_changes(
         &self,
+        clients: &RegionClients,
         template: &Template,
         proposal: &Proposal,
         before: Option<&Stack>,
         change_set: &ChangeSet,
         is_generated: bool,
     ) {
-        let console = self.console;
+        let (console, platform) = (self.console, &self.connection.platform().name);
         let verb = if proposal.purpose == Purpose::Update { "Update" } else { "Create" };
         console.part(&format!("{verb} stack {}", proposal.stack_name));
         let after = parameters_after(template, proposal, before);
@@ -342,13 +360,16 @@ impl Deploy<'_> {
                 None => console.entry(name, value),
             }
         }
-        match (before.and_then(|stack| permissions_of_stack(&stack.parameters)), permissions_of_stack(&after)) {
+        let permissions = |parameters| preview::permissions(template, parameters, &clients.account.id, clients.region);
+        match (before.and_then(|stack| permissions(&stack.parameters)), permissions(&after)) {
             (Some(was), Some(will)) if was != will => {
-                console.part("What Cavatica may do: the difference");
+                console.part(&format!("What {platform} may do: the difference"));
+                self.print_meaning(&will, &after);
                 console.difference(&was, &will);
             }
             (None, Some(will)) => {
-                console.part("What Cavatica may do");
+                console.part(&format!("What {platform} may do"));
+                self.print_meaning(&will, &after);
                 console.json(&will);
             }
             _ => {}
@@ -357,10 +378,23 @@ impl Deploy<'_> {
             proposal.parameters.iter().any(|(name, value)| name == "ExternalId" && *value != ParameterValue::Previous);
         if before.is_none() || gives_id {
             console.part("Who may assume the role");
-            console.say(&trust_of_stack(&after));
+            console.say(&trust_of_stack(self.connection.platform(), &after));
         }
         if before.is_some() && gives_id {
-            console.say(&"If that is another one than until now, Cavatica reaches nothing until it is entered there.");
+            console.say(&format!(
+                "If that is another one than until now, {platform} reaches nothing until it is entered there."
+            ));
+        }
+    }
+
+    /// Prints what a permission policy says, in sentences.
+    fn print_meaning(&self, permissions: &Value, parameters: &Parameters) {
+        let prefix =
+            parameters.get("Prefix").map(|prefix| prefix.trim_matches('/')).filter(|prefix| !prefix.is_empty());
+        let bucket = parameters.get("BucketName").map(String::as_str).unwrap_or_default();
+        let Meaning { can, cannot } = meaning(permissions, self.connection.platform(), bucket, prefix);
+        for (name, sentences) in [("Can", can), ("Cannot", cannot)] {
+            self.console.entry(name, &sentences.join("; "));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::stack_name::StackName;
+
 use cavatica_access::owner::StackId;
 use serde_json::json;
 
@@ -19,7 +21,7 @@ use crate::deploy::standing::{Stack, Way};
 use crate::publish::Place;
 
 /// The step that comes first, or files stay behind that nobody can read.
-const BEFORE: &str = "In Cavatica, deactivate the volume first, delete the files imported from it, and delete the volume: afterwards \
+const BEFORE: &str = "In {platform}, deactivate the volume first, delete the files imported from it, and delete the volume: afterwards \
                       they would stay there unreadable.";
 
 /// Why a stack is not gone for good.
@@ -53,7 +55,15 @@ pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Conso
         OutputForm::Json => console.aside(),
     };
     let running = RefCell::new(None);
-    let command = Destroy { args: &args, connection, console: &progress, results: console, running: &running };
+    let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
+    let command = Destroy {
+        args: &args,
+        stack_name: stack_name.as_str(),
+        connection,
+        console: &progress,
+        results: console,
+        running: &running,
+    };
     let result = run_until_signal(command.run(), async || {
         progress.rest();
         running.take().unwrap_or_else(|| "Nothing was changed.".to_owned())
@@ -65,6 +75,7 @@ pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Conso
 /// One run of the command.
 struct Destroy<'d> {
     args: &'d DestroyArgs,
+    stack_name: &'d str,
     connection: &'d AwsConnection,
     console: &'d Console,
     results: &'d Console,
@@ -79,7 +90,7 @@ impl Destroy<'_> {
         let clients = RegionClients::reach(self.connection, args.region).await?;
         console.rest();
         print_caller(&clients.account, &[clients.region], console).await;
-        let name = &args.stack_name;
+        let name = self.stack_name;
         console.wait("looking at the stack");
         let found = clients.stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE");
         console.rest();
@@ -95,7 +106,7 @@ impl Destroy<'_> {
             return Ok(Exit::Done);
         };
         self.refuse_what_is_not_possible(&clients, &stack).await?;
-        let parts = parts(&stack, &clients.stacks.resources(&stack.id).await?);
+        let parts = parts(clients.account.platform(), &stack, &clients.stacks.resources(&stack.id).await?);
         let is_going = stack.status == "DELETE_IN_PROGRESS";
         let (operation, mut known) = if is_going {
             console.say(&format!("Stack {name} is being deleted already; this command follows that."));
@@ -105,7 +116,7 @@ impl Destroy<'_> {
             clients.stacks.catch_up(&stack.id, &mut known).await?;
             console.part(&format!("Delete stack {name}"));
             parts.iter().for_each(|part| console.say(part));
-            console.say(&BEFORE);
+            console.say(&clients.account.platform().fill(BEFORE));
             if !args.yes && !console.ask("Delete it?").await? {
                 console.say(&"Nothing was changed.");
                 return Ok(Exit::Failed);
@@ -169,18 +180,18 @@ impl Destroy<'_> {
 
     /// Refuses a stack of somebody else's, a protected one, and one that allows no deletion now.
     async fn refuse_what_is_not_possible(&self, clients: &RegionClients, stack: &Stack) -> Result<(), Failure> {
-        let name = &self.args.stack_name;
+        let name = self.stack_name;
         let invocation = &clients.account.invocation;
         if stack.status == "REVIEW_IN_PROGRESS" {
             if clients.stacks.change_sets(name).await?.foreign.is_empty() {
                 return Ok(());
             }
-            return Err(StackProblem::Foreign(name.clone()).into());
+            return Err(StackProblem::Foreign(name.to_owned()).into());
         }
         clients.kind(stack, name).await?;
         if stack.is_protected {
             let remedy = remedy("TerminationProtection is enabled", name, clients.region, invocation);
-            return Err(DestroyError::Protected { name: name.clone(), remedy: remedy.unwrap_or_default() }.into());
+            return Err(DestroyError::Protected { name: name.to_owned(), remedy: remedy.unwrap_or_default() }.into());
         }
         let remedy = match Way::of(&stack.status) {
             Way::Wait if stack.status != "DELETE_IN_PROGRESS" => {
@@ -193,7 +204,7 @@ impl Destroy<'_> {
             }
             _ => return Ok(()),
         };
-        Err(StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy }.into())
+        Err(StackProblem::NotNow { name: name.to_owned(), status: stack.status.clone(), remedy }.into())
     }
 
     /// Looks for every part, and prints its state.
@@ -303,11 +314,12 @@ async fn advice_after_failure(clients: &RegionClients, stack: &Stack, states: &[
     let function = state_of(|part| matches!(part, Part::Function(_)));
     let role = state_of(|part| matches!(part, Part::Role { .. }));
     let is_native = function.is_none();
-    let mut advice = match role {
-        Some(State::Left) => ". The role still exists, so Cavatica can still use the bucket".to_owned(),
-        Some(State::Gone) => ". The role is gone, so Cavatica cannot use the bucket any more".to_owned(),
-        _ => ". Whether Cavatica can still use the bucket was not seen".to_owned(),
+    let advice = match role {
+        Some(State::Left) => ". The role still exists, so {platform} can still use the bucket".to_owned(),
+        Some(State::Gone) => ". The role is gone, so {platform} cannot use the bucket any more".to_owned(),
+        _ => ". Whether {platform} can still use the bucket was not seen".to_owned(),
     };
+    let mut advice = clients.account.platform().fill(&advice);
     if !is_native && matches!(function, Some(State::Gone)) {
         let command = deletion_without_function(&stack.id, clients.region, &clients.account.invocation);
         advice.push_str(&format!(

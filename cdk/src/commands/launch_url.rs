@@ -1,6 +1,7 @@
 //! `launch-url`: prints a link, and on standard error what it leaves to the administrator.
 
 use cavatica_access::owner::StackId;
+use cavatica_access::platform::Platform;
 use serde_json::{Map, Value, json};
 
 use crate::account::AwsConnection;
@@ -12,7 +13,7 @@ use crate::launch::form::Link;
 use crate::launch::source::Source;
 use crate::launch::update::{CAVEAT, update_url};
 use crate::launch::url::{Launch, LaunchError, launch_url, notes};
-use crate::template::STACK_NAME;
+use crate::stack_name::StackName;
 
 pub(super) fn run(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let result = run_until_signal(print(args, connection, console), async || "Nothing was changed.".to_owned());
@@ -27,7 +28,9 @@ async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Consol
         (Some(at), _) => {
             Source::of_release(connection, at, args.release_version.as_deref(), region, args.native).await?
         }
-        (None, template_url) => Source::at_address(template_url.unwrap_or_default(), args.native),
+        (None, template_url) => {
+            Source::at_address(connection.platform(), template_url.unwrap_or_default(), args.native)
+        }
     };
     let link = match args.update {
         Some(stack) => update(&source, &stack).map_err(usage)?,
@@ -35,10 +38,10 @@ async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Consol
             let launch = Launch {
                 region: region.map(str::to_owned).or_else(|| source.region.clone()).unwrap_or_default(),
                 template_url: source.template_url.clone(),
-                stack_name: args.stack_name.map_or_else(unique_name, Ok)?,
+                stack_name: args.stack_name.map_or_else(|| StackName::unique_of(connection.platform()), Ok)?,
                 parameters: args.parameters,
             };
-            create(&source, &launch).map_err(usage)?
+            create(connection.platform(), &source, &launch).map_err(usage)?
         }
     };
     for note in &link.notes {
@@ -48,18 +51,18 @@ async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Consol
     Ok(Exit::Done)
 }
 
-fn create(source: &Source, launch: &Launch) -> Result<Link, LaunchError> {
+fn create(platform: &Platform, source: &Source, launch: &Launch) -> Result<Link, LaunchError> {
     let url = launch_url(&source.template, launch)?;
     let bucket = launch.parameters.iter().find(|(name, _)| name == "BucketName").map(|(_, value)| value.as_str());
     let parameters: Map<_, _> = launch.parameters.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
     Ok(Link {
         url,
-        title: format!("Connect {} to Cavatica", bucket.unwrap_or("a bucket")),
+        title: format!("Connect {} to {}", bucket.unwrap_or("a bucket"), platform.name),
         details: [
             of_source(source),
             vec![
                 ("region", json!(launch.region)),
-                ("stack_name", json!(launch.stack_name)),
+                ("stack_name", json!(launch.stack_name.as_str())),
                 ("parameters", Value::Object(parameters)),
             ],
         ]
@@ -80,10 +83,4 @@ fn update(source: &Source, stack: &StackId) -> Result<Link, LaunchError> {
 fn of_source(source: &Source) -> Vec<(&'static str, Value)> {
     let version = source.version.as_ref().map(|version| ("release", json!(version)));
     version.into_iter().chain([("template_url", json!(source.template_url))]).collect()
-}
-
-/// A name that no other link has, so that a second launch does not meet the first one's stack.
-fn unique_name() -> Result<String, getrandom::Error> {
-    let number = getrandom::u32()? & 0xff_ffff;
-    Ok(format!("{STACK_NAME}-{number:06x}"))
 }

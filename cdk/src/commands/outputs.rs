@@ -1,5 +1,6 @@
 //! A stack's outputs, as `deploy` and `status` print them.
 
+use cavatica_access::platform::Platform;
 use serde_json::json;
 
 use crate::cli::args::OutputForm;
@@ -10,7 +11,13 @@ use crate::deploy::standing::Stack;
 
 /// Prints the outputs; `NextSteps` only for a new stack. The external ID is for a terminal or a program that asks for it,
 /// and for no log.
-pub(super) fn print(stack: &Stack, form: OutputForm, is_new: bool, console: &Console) -> Result<(), Failure> {
+pub(super) fn print(
+    platform: &Platform,
+    stack: &Stack,
+    form: OutputForm,
+    is_new: bool,
+    console: &Console,
+) -> Result<(), Failure> {
     if let OutputForm::Json = form {
         console.print(&format!("{:#}", json!({"StackId": stack.id, "Outputs": stack.outputs})))?;
         return Ok(());
@@ -22,8 +29,8 @@ pub(super) fn print(stack: &Stack, form: OutputForm, is_new: bool, console: &Con
     if outputs.is_empty() {
         return Ok(());
     }
-    console.part("What the administrator copies into Cavatica");
+    console.part(&format!("What the administrator copies into {}", platform.name));
     let hidden = (!console.is_watched()).then_some("hidden, since this may be a log: --output json has it");
-    outputs::tell(&outputs, hidden, console);
+    outputs::tell(platform, &outputs, hidden, console);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `package`: builds a release and writes it into a folder.
 
+use cavatica_access::platform::Platform;
 use cavatica_local::children;
 use cavatica_local::workspace::Workspace;
 use tokio::task::spawn_blocking;
@@ -10,13 +11,13 @@ use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::release::package::{FOLDER, Package, PackageError, check_folder};
 
-pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: PackageArgs, platform: &Platform, console: &Console) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;
     let folder = args.out.unwrap_or_else(|| workspace.target.join(FOLDER));
     check_folder(&folder)?;
-    let for_build = console.clone();
+    let (platform, for_build) = (platform.clone(), console.clone());
     let package = async move {
-        let package = spawn_blocking(move || build(&workspace, args.reproduce, &for_build)).await??;
+        let package = spawn_blocking(move || build(&workspace, &platform, args.reproduce, &for_build)).await??;
         for path in package.write(&folder)? {
             console.print(&format!("wrote {}", path.display()))?;
         }
@@ -31,9 +32,14 @@ pub(super) fn run(args: PackageArgs, console: &Console) -> Result<Exit, Failure>
     result
 }
 
-fn build(workspace: &Workspace, reproduce: bool, console: &Console) -> Result<Package, PackageError> {
+fn build(
+    workspace: &Workspace,
+    platform: &Platform,
+    reproduce: bool,
+    console: &Console,
+) -> Result<Package, PackageError> {
     console.wait("building the Lambda as it is released (minutes, the first time)");
-    let package = Package::build(workspace, |line| console.goes_on(line))?;
+    let package = Package::build(workspace, platform, |line| console.goes_on(line))?;
     if reproduce {
         console.wait("building a copy of the source tree in another folder (minutes, each time)");
         package.reproduce(workspace, |line| console.goes_on(line))?;

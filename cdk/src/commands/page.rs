@@ -38,7 +38,7 @@ async fn write(args: PageArgs, connection: &AwsConnection, console: &Console) ->
     let path = args.out.join(page::FILE);
     let failed = |source| WriteError { path: path.clone(), source };
     std::fs::create_dir_all(&args.out).map_err(failed)?;
-    std::fs::write(&path, page::html(&version, at.as_ref())).map_err(failed)?;
+    std::fs::write(&path, page::html(&version, connection.platform(), at.as_ref())).map_err(failed)?;
     console.print(&format!("wrote {}", path.display()))?;
     if at.is_none() {
         console.note("without --release the page has commands and documents, and no link to the console");

@@ -100,7 +100,7 @@ impl Obstacles {
 
 pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let buckets = args.buckets().map_err(|error| Failure::new(Exit::Usage, error))?;
-    let package = Package::read(&folder(args.package.clone())?)?;
+    let package = Package::read(&folder(args.package.clone())?, connection.platform())?;
     if package.manifest.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
@@ -129,7 +129,7 @@ async fn publish(
     console.wait("looking at the buckets");
     let account = Account::of_caller(connection).await?;
     let places = try_join_all(buckets.iter().map(|naming| naming.choose(&account))).await?;
-    let parts = &ReleaseParts::of(package, places);
+    let parts = &ReleaseParts::of(package, connection.platform(), places);
     let places = parts.places.as_slice();
     let unseen = carry_out::check_account(&account, parts, wish).await.map_err(PublishError::Account)?;
     let survey = carry_out::survey(&account, parts, wish).await;

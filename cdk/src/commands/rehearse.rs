@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::code::built;
-use crate::rehearse::access::Platform;
+use crate::rehearse::access::PlatformCaller;
 use crate::rehearse::stage::{Name, Stage};
 use crate::rehearse::{Code, Played, Telling, play};
 use crate::release::build::Profile;
@@ -70,7 +70,7 @@ async fn rehearse(
 ) -> Result<Exit, Failure> {
     let name = args.name.clone().unwrap_or_else(Name::random);
     if args.local {
-        return locally(args, name, console).await;
+        return locally(args, connection, name, console).await;
     }
     console.wait("looking at the account");
     let clients = RegionClients::reach(connection, args.region).await?;
@@ -127,7 +127,12 @@ fn telling(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(Telli
 }
 
 /// Plays it on the local engine.
-async fn locally(args: &RehearseArgs, name: Name, console: &Console) -> Result<Exit, Failure> {
+async fn locally(
+    args: &RehearseArgs,
+    connection: &AwsConnection,
+    name: Name,
+    console: &Console,
+) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;
     console.wait("preparing the local engine (the first time, this installs it)");
     let prepared = Engine::prepare(&workspace).await;
@@ -140,11 +145,13 @@ async fn locally(args: &RehearseArgs, name: Name, console: &Console) -> Result<E
     let engine = engine?;
     console.part("A stack's life in an AWS account that is played on this machine");
     console.say(&concat!(
-        "The engine enforces no policies: what IAM holds decides what Cavatica may do, and what it may, it does, by calls ",
+        "The engine enforces no policies: what IAM holds decides what the platform may do, and what it may, it does, by calls ",
         "of its role in another account."
     ));
-    let account = Account::of(engine.sdk_config()).await?;
-    let stage = Stage::new(account, Engine::REGION, name).with_platform(Platform::on(&engine).await?);
+    let mut account = Account::of(engine.sdk_config()).await?;
+    account.invocation = connection.invocation.clone();
+    let stage = Stage::new(account, Engine::REGION, name)
+        .with_platform(PlatformCaller::on(&engine, connection.platform()).await?);
     let (telling, events) = telling(args, &stage.name, console)?;
     let played = play(&stage, &code, &telling, args.keep_going).await;
     engine.stop().await?;

@@ -147,7 +147,7 @@ impl RegionClients {
     /// Returns the template that a stack has; one of somebody else's is refused.
     pub(super) async fn kind(&self, stack: &Stack, name: &str) -> Result<Kind, Failure> {
         let description = self.stacks.description(&stack.id).await?;
-        Kind::of(&description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
+        Kind::of(self.account.platform(), &description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
     }
 
     /// Follows an operation to its end and prints its events, and for a failure the findings of function and hooks.

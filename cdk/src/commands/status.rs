@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::stack_name::StackName;
+
 use cavatica_access::document::same_meaning;
 use serde_json::json;
 
@@ -39,7 +41,15 @@ pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Consol
         OutputForm::Json => console.aside(),
     };
     let phase = RefCell::new(Phase::default());
-    let command = Status { args: &args, connection, console: &progress, results: console, phase: &phase };
+    let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
+    let command = Status {
+        args: &args,
+        stack_name: stack_name.as_str(),
+        connection,
+        console: &progress,
+        results: console,
+        phase: &phase,
+    };
     let result = run_until_signal(command.run(), async || {
         progress.rest();
         match phase.take() {
@@ -54,6 +64,7 @@ pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Consol
 /// One run of the command.
 struct Status<'s> {
     args: &'s StatusArgs,
+    stack_name: &'s str,
     connection: &'s AwsConnection,
     console: &'s Console,
     results: &'s Console,
@@ -66,8 +77,8 @@ impl Status<'_> {
         console.wait("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
         let RegionClients { region, stacks, .. } = &clients;
-        let name = &args.stack_name;
-        let absent = || StatusError::NoStack { name: name.clone(), region: (*region).to_owned() };
+        let name = self.stack_name;
+        let absent = || StatusError::NoStack { name: name.to_owned(), region: (*region).to_owned() };
         let mut stack = stacks.find(name).await?.ok_or_else(absent)?;
         if args.watch && Way::of(&stack.status) == Way::Wait {
             stack = self.watch(&clients, stack).await?;
@@ -134,7 +145,7 @@ impl Status<'_> {
     /// Shows a stack that is not complete: its state, the first cause, and the way out.
     async fn incomplete(&self, clients: &RegionClients, stack: &Stack) -> Result<Exit, Failure> {
         let Self { args, console, .. } = *self;
-        let (name, invocation) = (args.stack_name.as_str(), &clients.account.invocation);
+        let (name, invocation) = (self.stack_name, &clients.account.invocation);
         let own = |command: &str| invocation.command(&[command, "--stack-name", name], Some(clients.region));
         let aws = |what: &str| {
             invocation.aws(&["cloudformation", what, "--stack-name", stack.id.as_str()], Some(clients.region))
@@ -167,21 +178,21 @@ impl Status<'_> {
 
     fn print(&self, stack: &Stack) -> Result<(), Failure> {
         let Self { args, console, .. } = *self;
-        console.part(&format!("Stack {}", args.stack_name));
+        console.part(&format!("Stack {}", self.stack_name));
         console.entry("Status", &stack.status);
         console.entry("StackId", &stack.id);
         for (name, value) in stack.parameters.iter().filter(|(_, value)| !value.is_empty()) {
             console.entry(name, value);
         }
-        outputs::print(stack, args.output, true, console)
+        outputs::print(self.connection.platform(), stack, args.output, true, console)
     }
 
     /// Prints the documents of the volume role; in a pipe, which may be a log, without the external ID.
     fn print_documents(&self, inspection: &Inspection) {
         let console = self.console;
         let documents = &inspection.documents;
-        for (title, document) in
-            [("What Cavatica may do", &documents.permissions), ("Who may assume the role", &documents.trust)]
+        let may = format!("What {} may do", self.connection.platform().name);
+        for (title, document) in [(may.as_str(), &documents.permissions), ("Who may assume the role", &documents.trust)]
         {
             if document.held.is_null() {
                 continue;

@@ -1,5 +1,6 @@
 //! `synth`: writes the templates and the launch page, compares them with a folder, or prints a template.
 
+use cavatica_access::platform::Platform;
 use cavatica_local::workspace::Workspace;
 
 use crate::cli::args::{SynthArgs, TemplateFormat};
@@ -10,8 +11,8 @@ use crate::release::package::VERSION;
 use crate::template::files::{self, File, FilesError};
 use crate::template::{Config, native, provided};
 
-pub(super) fn run(args: SynthArgs, console: &Console) -> Result<Exit, Failure> {
-    let config = Config { release: None, trusted_principal: args.trusted_principal.clone() };
+pub(super) fn run(args: SynthArgs, platform: &Platform, console: &Console) -> Result<Exit, Failure> {
+    let config = Config::of(platform);
     if let Some(format) = args.format {
         let template = if args.native { native::template(&config) } else { provided::template(&config) };
         console.print(
@@ -24,10 +25,7 @@ pub(super) fn run(args: SynthArgs, console: &Console) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut files = files::generate(&config);
-    // The page is about Cavatica, and no other platform.
-    if args.trusted_principal.is_none() {
-        files.push(File { name: page::FILE, text: page::html(VERSION, None) });
-    }
+    files.push(File { name: page::FILE.to_owned(), text: page::html(VERSION, platform, None) });
     let folder = match args.out {
         Some(folder) => folder,
         None => Workspace::locate()?.root.join(files::FOLDER),

@@ -1,5 +1,6 @@
 //! `verify`: compares what a stack runs with what was released, one line a comparison.
 
+use cavatica_access::platform::Platform;
 use cavatica_local::children;
 use cavatica_local::workspace::Workspace;
 use serde_json::json;
@@ -62,7 +63,7 @@ async fn verify(
         verdicts.iter().for_each(|verdict| tell(verdict, console));
     }
     if args.rebuild {
-        let verdict = rebuild(&expected, console).await?;
+        let verdict = rebuild(connection.platform(), &expected, console).await?;
         if args.output == OutputForm::Text {
             tell(&verdict, console);
         }
@@ -80,11 +81,11 @@ async fn verify(
 
 async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Deployed) -> Result<Expected, Failure> {
     let Some(at) = &args.release else {
-        let package = Package::read(args.package.as_deref().unwrap_or("".as_ref()))?;
-        return Ok(Expected::from(&package));
+        let package = Package::read(args.package.as_deref().unwrap_or("".as_ref()), connection.platform())?;
+        return Ok(Expected::of_package(connection.platform(), &package));
     };
     let list = source::read(connection, at).await?;
-    let release = Expected::in_list(&list, args.release_version.as_deref(), deployed);
+    let release = Expected::in_list(connection.platform(), &list, args.release_version.as_deref(), deployed);
     let mut release = release.map_err(|source| SourceError::Versions { at: at.to_string(), source })?;
     if let Some(template) = deployed.template.as_deref().and_then(|text| release.counterpart(text)) {
         let place = list.place();
@@ -94,11 +95,11 @@ async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Depl
     Ok(release)
 }
 
-async fn rebuild(expected: &Expected, console: &Console) -> Result<Verdict, Failure> {
+async fn rebuild(platform: &Platform, expected: &Expected, console: &Console) -> Result<Verdict, Failure> {
     let workspace = Workspace::locate()?;
     console.wait("building the Lambda as it is released (minutes, the first time)");
-    let for_build = console.clone();
-    let built = spawn_blocking(move || Package::build(&workspace, |line| for_build.goes_on(line))).await??;
+    let (platform, for_build) = (platform.clone(), console.clone());
+    let built = spawn_blocking(move || Package::build(&workspace, &platform, |line| for_build.goes_on(line))).await??;
     console.rest();
     if built.manifest.commit != expected.commit {
         let of = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "an unknown commit".to_owned());

@@ -82,7 +82,7 @@ impl Stacks {
                     Err(error) => return Err(error),
                 },
             };
-            if Kind::of(&description).is_some() {
+            if Kind::of(self.platform(), &description).is_some() {
                 ours.push(stack.name);
             }
         }

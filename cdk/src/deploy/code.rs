@@ -1,5 +1,6 @@
 //! The function's code: built, and put where CloudFormation reads it.
 
+use cavatica_access::platform::Platform;
 use cavatica_local::workspace::{Workspace, WorkspaceError};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -63,8 +64,9 @@ pub async fn built(profile: Profile, said: &Console) -> Result<Asset, CodeError>
 
 /// Returns the template that runs the code from its place.
 #[must_use]
-pub fn template_of(asset: &Asset, place: &Place) -> Template {
-    provided::template(&Config::published(Release::in_one(&place.region, &place.bucket, &asset.key)))
+pub fn template_of(platform: &Platform, asset: &Asset, place: &Place) -> Template {
+    let release = Release::in_one(&place.region, &place.bucket, &asset.key);
+    provided::template(&Config::released(platform, release))
 }
 
 /// Puts the code into a private bucket of the account, which is created if there is none.

@@ -7,7 +7,7 @@ use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::reconcile::{self, Context};
 use cavatica_access::refusal::Refusal;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties};
+use cavatica_access::request::OldProperties;
 use cavatica_access::wanted::Present;
 use cavatica_aws::clock::Deadline;
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub struct Looked {
 /// An account that is not the stack's, and a read that AWS refuses, as a sentence.
 pub async fn look(account: &Account, region: &str, blueprint: Blueprint, properties: &Value) -> Result<Looked, String> {
     let present = Present {
-        pinned_principal: CAVATICA_PRINCIPAL.parse().map_err(|rule: &str| rule.to_owned())?,
+        pinned_principal: account.platform().principal.parse().map_err(|rule: &str| rule.to_owned())?,
         from: None,
         former: OldProperties::read(properties),
         before: Some(blueprint.clone()),

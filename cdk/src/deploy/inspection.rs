@@ -17,12 +17,14 @@ mod function;
 mod role;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_sdk_cloudformation::types::TemplateStage;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{Owner, StackId};
+use cavatica_access::platform::Platform;
 use cavatica_access::port::Usage;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, Request};
+use cavatica_access::request::Request;
 use serde_json::Value;
 
 use self::difference::{Difference, Remedy};
@@ -156,17 +158,7 @@ async fn evaluator(stacks: &Stacks, stack: &Stack, resources: &BTreeMap<String, 
         parameters.insert("ExternalId".to_owned(), id);
     }
     let mut references = resources.clone();
-    references.extend(
-        [
-            ("AWS::Partition", id.partition.to_string()),
-            ("AWS::AccountId", id.account.to_string()),
-            ("AWS::Region", id.region.clone()),
-            ("AWS::StackId", stack.id.clone()),
-            ("AWS::StackName", id.name.clone()),
-            ("AWS::URLSuffix", "amazonaws.com".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
+    references.extend(cfn::pseudo_parameters(&stack.id));
     let mut attributes = BTreeMap::new();
     if let Some(name) = resources.get("ProviderFunction") {
         let arn = format!("arn:{}:lambda:{}:{}:function:{name}", id.partition, id.region, id.account);
@@ -176,7 +168,7 @@ async fn evaluator(stacks: &Stacks, stack: &Stack, resources: &BTreeMap<String, 
         let arn = format!("arn:{}:iam::{}:role/{name}", id.partition, id.account);
         attributes.insert("ProviderRole.Arn".to_owned(), arn);
     }
-    Ok(Evaluator { template, parameters, references, attributes })
+    Ok(Evaluator { template: Arc::new(template), parameters, references, attributes })
 }
 
 /// One inspection.
@@ -287,13 +279,14 @@ impl Inspector<'_> {
         });
         // What the template asks for may itself have been changed.
         let trusted = &role.trust["Statement"][0]["Principal"]["AWS"];
-        if trusted != CAVATICA_PRINCIPAL {
+        let Platform { name, principal, .. } = self.account.platform();
+        if trusted != principal.as_ref() {
             let verify = self.account.invocation.command(&["verify", &self.stack.id, "--release", "LIST"], None);
             inspection.sections.push(Section {
                 subject: "the trusted principal",
                 compared: "",
                 differences: vec![Difference {
-                    text: format!("the stack's template trusts {trusted} in place of Cavatica's {CAVATICA_PRINCIPAL}"),
+                    text: format!("the stack's template trusts {trusted} in place of {name}'s {principal}"),
                     remedy: Remedy::Command(verify),
                 }],
                 unseen: Vec::new(),

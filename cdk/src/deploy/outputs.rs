@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cavatica_access::platform::Platform;
 use serde_json::Value;
 
 use crate::console::Console;
@@ -11,8 +12,8 @@ use crate::template::{Config, provided};
 const WITH_EXTERNAL_ID: [&str; 2] = ["ExternalId", "CreateVolumeRequest"];
 
 /// Prints the outputs in the template's order, and where the external ID is not for this place, a remark in its place.
-pub fn tell(outputs: &BTreeMap<String, String>, hidden: Option<&str>, console: &Console) {
-    for output in &provided::template(&Config::default()).outputs {
+pub fn tell(platform: &Platform, outputs: &BTreeMap<String, String>, hidden: Option<&str>, console: &Console) {
+    for output in &provided::template(&Config::of(platform)).outputs {
         let Some(value) = outputs.get(output.name) else { continue };
         match (hidden.filter(|_| WITH_EXTERNAL_ID.contains(&output.name)), serde_json::from_str(value)) {
             (Some(remark), _) => console.entry(output.name, remark),

@@ -32,7 +32,7 @@ pub async fn look(account: &Account, region: &str, parameters: &Parameters) -> V
     let (Some(name), Ok(caller)) = (named, account.id.parse::<AccountId>()) else { return Vec::new() };
     let other_owner = text("BucketOwnerAccountId").and_then(|id| id.parse::<AccountId>().ok());
     let owner = other_owner.clone().unwrap_or_else(|| caller.clone());
-    let port = account.port(region);
+    let (port, platform) = (account.port(region), &account.platform().name);
     let bucket_region = match port.bucket_region(&name, &owner).await {
         Ok(region) => region,
         Err(failure) => return vec![unreached(account, region, &name, other_owner.as_ref(), &failure).await],
@@ -41,8 +41,8 @@ pub async fn look(account: &Account, region: &str, parameters: &Parameters) -> V
         vec![Observation::Fine(format!("bucket {name} exists in {bucket_region} and belongs to account {owner}"))];
     if bucket_region.is_opt_in() {
         observations.push(Observation::Wrong(format!(
-            "bucket {name} is in {bucket_region}, which S3's global endpoint, used by Cavatica's volumes, does not serve: use a \
-             bucket in another region, or set Checks=Report if Cavatica's support confirms that it works"
+            "bucket {name} is in {bucket_region}, which S3's global endpoint, used by {platform}'s volumes, does not serve: use a \
+             bucket in another region, or set Checks=Report if {platform}'s support confirms that it works"
         )));
     }
     let given_key = text("KmsKeyArn").and_then(|arn| arn.parse::<KmsKeyArn>().ok());
@@ -74,19 +74,19 @@ fn judge_key(bucket: &BucketName, found: Option<&str>, given: Option<&KmsKeyArn>
             Observation::Fine(format!("bucket {bucket} encrypts with the KMS key that is given"))
         }
         (Some(found), _) => Observation::Wrong(format!(
-            "bucket {bucket} encrypts new objects with KMS key {found}, which Cavatica may not use: give its ARN with --param \
+            "bucket {bucket} encrypts new objects with KMS key {found}, which the role may not use: give its ARN with --param \
              KmsKeyArn=ARN"
         )),
     }
 }
 
 async fn prefix_content(account: &Account, bucket: &Bucket, prefix: &Prefix) -> Observation {
-    let place = format!("s3://{}/{prefix}/", bucket.name);
+    let (place, platform) = (format!("s3://{}/{prefix}/", bucket.name), &account.platform().name);
     let client = account.s3(&bucket.region.to_string());
     let call = client.list_objects_v2().bucket(bucket.name.to_string()).expected_bucket_owner(bucket.owner.to_string());
     match call.prefix(format!("{prefix}/")).max_keys(1).send().await {
         Ok(answer) if answer.contents().is_empty() => Observation::Note(format!(
-            "no object is under {place}: Cavatica will find it empty. See that the prefix is spelled as in the bucket"
+            "no object is under {place}: {platform} will find it empty. See that the prefix is spelled as in the bucket"
         )),
         Ok(_) => Observation::Fine(format!("there are objects under {place}")),
         Err(error) => {

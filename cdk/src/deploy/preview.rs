@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use cavatica_access::blueprint;
+use cavatica_access::request::Request;
 use cavatica_access::volume::{AccessMode, Prefix};
+use serde_json::Value;
 
 use super::change_set::{Change, Proposal, Purpose};
 use super::standing::{ParameterValue, Stack};
-use crate::cfn::Template;
+use crate::cfn::{Evaluator, Template};
 
 /// Parameters that decide the role's ARN, which Cavatica has been given.
 const OF_THE_ARN: [&str; 2] = ["RoleName", "IamPath"];
@@ -31,6 +34,23 @@ pub fn parameters_after(template: &Template, proposal: &Proposal, before: Option
     after
 }
 
+/// Returns the permission policy that a template makes of parameters; `None` where they are not all known.
+#[must_use]
+pub fn permissions(template: &Template, parameters: &Parameters, account: &str, region: &str) -> Option<Value> {
+    let mut parameters = parameters.clone();
+    // CloudFormation shows stars for the external ID, which is in no permission policy.
+    parameters.insert("ExternalId".to_owned(), "none".to_owned());
+    let stack = format!("arn:aws:cloudformation:{region}:{account}:stack/planned/00000000-0000-0000-0000-000000000000");
+    let evaluator = Evaluator::of_planned_stack(template.to_value(), parameters, &stack);
+    match evaluator.properties("VolumeAccess").ok()? {
+        Some(properties) => {
+            let request = Request::parse(&properties).ok()?;
+            Some(blueprint::permissions(&request, &"aws".parse().ok()?).to_value())
+        }
+        None => evaluator.properties("VolumePolicy").ok()?.map(|mut policy| policy["PolicyDocument"].take()),
+    }
+}
+
 /// Describes what a stack grants, such as `ReadOnly on s3://genomics-lab-data/raw/2026/`.
 #[must_use]
 pub fn grants(parameters: &Parameters) -> Option<String> {
@@ -41,7 +61,7 @@ pub fn grants(parameters: &Parameters) -> Option<String> {
 
 /// Lists what Cavatica loses by an update, each as the end of "Cavatica loses …".
 #[must_use]
-pub fn losses(before: &Parameters, after: &Parameters) -> Vec<String> {
+pub fn losses(platform: &str, before: &Parameters, after: &Parameters) -> Vec<String> {
     let text = |of: &Parameters, name: &str| of.get(name).cloned().unwrap_or_default();
     let changed = |name: &str| text(before, name) != text(after, name);
     if changed("BucketName") {
@@ -83,7 +103,7 @@ pub fn losses(before: &Parameters, after: &Parameters) -> Vec<String> {
         losses.push(format!("copies from projects in {}", lost.join(" and ")));
     }
     if OF_THE_ARN.iter().any(|name| changed(name)) {
-        losses.push("the role, until its new ARN is entered in Cavatica".to_owned());
+        losses.push(format!("the role, until its new ARN is entered in {platform}"));
     }
     losses
 }
@@ -169,7 +189,7 @@ mod tests {
                 &["the role, until its new ARN is entered in Cavatica"],
             ),
         ] {
-            assert_eq!(losses(&parameters(before), &parameters(after)), expected, "{before} -> {after}");
+            assert_eq!(losses("Cavatica", &parameters(before), &parameters(after)), expected, "{before} -> {after}");
         }
     }
 

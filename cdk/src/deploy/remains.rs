@@ -8,6 +8,7 @@ use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata as _;
 use cavatica_access::cors;
 use cavatica_access::names::{AccountId, PolicyArn, RoleName};
 use cavatica_access::owner::{self, StackId, Tags};
+use cavatica_access::platform::Platform;
 use cavatica_access::port::{Bucket, Failure, FailureKind, ReadAccount as _};
 use cavatica_access::volume::BucketName;
 
@@ -192,13 +193,13 @@ pub fn deletion_without_function(stack: &str, region: &str, invocation: &Invocat
 
 /// Returns all that a stack has outside itself, by its ID, parameters, outputs and resources.
 #[must_use]
-pub fn parts(stack: &Stack, resources: &BTreeMap<String, String>) -> Vec<Part> {
+pub fn parts(platform: &Platform, stack: &Stack, resources: &BTreeMap<String, String>) -> Vec<Part> {
     let Ok(id) = stack.id.parse::<StackId>() else { return Vec::new() };
     let resource = |name: &str| resources.get(name);
     let known = |output: &str, resource: &str| stack.outputs.get(output).or_else(|| resources.get(resource)).cloned();
     let given = |name: &str| stack.parameters.get(name).cloned().filter(|text| !text.is_empty());
     // A stack that failed has no outputs: the names follow from its parameters and its ID.
-    let own_name = || format!("cavatica-volume-{}", id.uuid().split('-').next().unwrap_or_default());
+    let own_name = || format!("{}-{}", platform.stack_name(), id.uuid().split('-').next().unwrap_or_default());
     let known_role = known("RoleName", "VolumeRole");
     let known_policy = known("PolicyArn", "VolumePolicy");
     let role_name = known_role.clone().or_else(|| given("RoleName")).unwrap_or_else(own_name);

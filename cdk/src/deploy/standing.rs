@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use cavatica_access::platform::Platform;
+
 use crate::template::{Config, native, provided};
 
 /// A stack as CloudFormation describes it.
@@ -67,8 +69,8 @@ pub enum Kind {
 impl Kind {
     /// The template with this description, if it is one of ours. Releases keep the descriptions.
     #[must_use]
-    pub fn of(description: &str) -> Option<Self> {
-        let config = Config::default();
+    pub fn of(platform: &Platform, description: &str) -> Option<Self> {
+        let config = Config::of(platform);
         let ours = [
             (Self::ByFunction, provided::template(&config).description),
             (Self::Native, native::template(&config).description),

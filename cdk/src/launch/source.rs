@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use cavatica_access::platform::Platform;
+
 use crate::account::{AwsConnection, AwsError, read_published};
 use crate::address::Address;
 use crate::cfn::Template;
@@ -129,9 +131,9 @@ impl std::fmt::Display for ListAt {
 impl Source {
     /// A template at an address that somebody vouches for.
     #[must_use]
-    pub fn at_address(template_url: String, is_native: bool) -> Self {
+    pub fn at_address(platform: &Platform, template_url: String, is_native: bool) -> Self {
         let region = Address::read(&template_url).and_then(|address| address.region);
-        Self { template: template(&Config::default(), is_native), template_url, region, version: None }
+        Self { template: template(&Config::of(platform), is_native), template_url, region, version: None }
     }
 
     /// The template of a published release, for a region if one is asked for; the list's own region otherwise.
@@ -143,11 +145,11 @@ impl Source {
         is_native: bool,
     ) -> Result<Self, SourceError> {
         let (place, release) = find(connection, at, version, region).await?;
-        let config = Config::published(release.release());
+        let config = Config::released(connection.platform(), release.release());
         let template = template(&config, is_native);
-        let name = if is_native { files::NATIVE } else { files::PROVIDED };
+        let name = files::name(connection.platform(), is_native);
         // Parameters are checked against the template that the link opens, and no other.
-        match release.file(name) {
+        match release.file(&name) {
             Some(file) if file.content == Content::of(template.to_yaml().as_bytes()) => Ok(Self {
                 template,
                 template_url: place.object(&file.key).to_string(),
@@ -167,10 +169,10 @@ fn template(config: &Config, is_native: bool) -> Template {
 pub async fn release(connection: &AwsConnection, at: &ListAt, version: Option<&str>) -> Result<Published, SourceError> {
     let (_, release) = find(connection, at, version, None).await?;
     let is_ours = |template: files::File| {
-        let published = release.file(template.name).map(|file| &file.content);
+        let published = release.file(&template.name).map(|file| &file.content);
         published == Some(&Content::of(template.text.as_bytes()))
     };
-    match files::generate(&Config::published(release.release())).into_iter().all(is_ours) {
+    match files::generate(&Config::released(connection.platform(), release.release())).into_iter().all(is_ours) {
         true => Ok(release),
         false => Err(SourceError::OtherTemplate { version: release.version }),
     }

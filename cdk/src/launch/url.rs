@@ -3,12 +3,16 @@
 //! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters without
 //! a word, so what it would drop is refused here.
 
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::address::{Address, LONGEST};
-use crate::cfn::{Parameter, Template};
+use crate::cfn::{Evaluator, Parameter, Template};
 use crate::regions::{self, RegionError};
+use crate::stack_name::StackName;
 use crate::template::check_prefix_beside;
 use crate::wording::{did_you_mean, excerpt, most_alike};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -21,7 +25,7 @@ pub struct Launch {
     /// The console's region.
     pub region: String,
     /// What the stack is called unless the administrator changes it.
-    pub stack_name: String,
+    pub stack_name: StackName,
     /// Parameters that are filled in, in order.
     pub parameters: Vec<(String, String)>,
 }
@@ -42,12 +46,6 @@ pub enum LaunchError {
     /// Nothing can be launched there.
     #[error(transparent)]
     Region(#[from] RegionError),
-    /// CloudFormation takes no such name.
-    #[error(
-        "\"{}\" cannot be a stack's name: use a letter first, then letters, digits and hyphens, 128 at most",
-        excerpt(.0)
-    )]
-    StackName(String),
     /// The template has no such parameter.
     #[error("the template has no parameter \"{}\"{}", excerpt(.name), did_you_mean(*.meant, || format!("; it has {}", .known.join(", "))))]
     UnknownParameter {
@@ -64,6 +62,9 @@ pub enum LaunchError {
     /// The console would drop it.
     #[error("parameter {0} is hidden (NoEcho), and the console drops it from links: leave it to the administrator")]
     NoEcho(String),
+    /// The template's rules refuse the parameters together.
+    #[error("{}", .0.trim_end_matches('.'))]
+    Rule(String),
     /// CloudFormation would refuse the value.
     #[error("parameter {name} cannot be \"{}\": {rule}", excerpt(.value))]
     Value {
@@ -80,20 +81,17 @@ pub enum LaunchError {
 pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, LaunchError> {
     check_address(&launch.template_url)?;
     regions::commercial(&launch.region)?;
-    if !is_stack_name(&launch.stack_name) {
-        return Err(LaunchError::StackName(launch.stack_name.clone()));
-    }
     if let Some((name, _)) = launch.parameters.iter().find(|(name, _)| is_hidden(template, name)) {
         return Err(LaunchError::NoEcho(name.clone()));
     }
-    check_parameters(template, &launch.parameters)?;
+    check_parameters(template, &launch.parameters, &launch.region)?;
 
     let region = &launch.region;
     let mut url = format!(
         "https://{region}.console.aws.amazon.com/cloudformation/home?region={region}#/stacks/create/review\
          ?templateURL={}&stackName={}",
         encoded(&launch.template_url),
-        encoded(&launch.stack_name)
+        encoded(launch.stack_name.as_str())
     );
     for (name, value) in &launch.parameters {
         url.push_str(&format!("&param_{name}={}", encoded(value)));
@@ -102,7 +100,7 @@ pub fn launch_url(template: &Template, launch: &Launch) -> Result<String, Launch
 }
 
 /// Checks parameters one by one and beside each other, as far as that can be done without CloudFormation.
-pub fn check_parameters(template: &Template, parameters: &[(String, String)]) -> Result<(), LaunchError> {
+pub fn check_parameters(template: &Template, parameters: &[(String, String)], region: &str) -> Result<(), LaunchError> {
     for (i, (name, value)) in parameters.iter().enumerate() {
         let Some(parameter) = template.parameters().find(|parameter| parameter.name == name) else {
             let known: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
@@ -123,7 +121,17 @@ pub fn check_parameters(template: &Template, parameters: &[(String, String)]) ->
             rule,
         })?;
     }
-    Ok(())
+    let evaluator = Evaluator {
+        template: Arc::new(template.to_value()),
+        parameters: parameters.iter().cloned().collect(),
+        references: [("AWS::Region".to_owned(), region.to_owned())].into(),
+        attributes: Default::default(),
+    };
+    match evaluator.broken_rules() {
+        Ok(broken) => broken.into_iter().next().map_or(Ok(()), |sentence| Err(LaunchError::Rule(sentence))),
+        // CloudFormation evaluates it all the same.
+        Err(_) => Ok(()),
+    }
 }
 
 fn is_hidden(template: &Template, name: &str) -> bool {
@@ -168,16 +176,9 @@ pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
     notes
 }
 
-/// True for a name that CloudFormation takes for a stack. Source: `CreateStack`, parameter `StackName`.
-#[must_use]
-pub fn is_stack_name(name: &str) -> bool {
-    name.len() <= 128
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-}
-
 #[cfg(test)]
 mod tests {
+    use cavatica_access::platform::CAVATICA;
     use url::Url;
 
     use super::*;
@@ -188,7 +189,7 @@ mod tests {
         Launch {
             template_url: "https://releases.s3.us-east-1.amazonaws.com/v1/cavatica-volume.template.yaml".to_owned(),
             region: "us-east-1".to_owned(),
-            stack_name: "cavatica-volume".to_owned(),
+            stack_name: StackName::default_of(&CAVATICA),
             parameters: vec![("BucketName".to_owned(), "my-bucket".to_owned())],
         }
     }
@@ -252,7 +253,6 @@ mod tests {
             (twice, "given twice"),
             (with(&"p".repeat(900), "x"), "p…\"; it has"),
             (Launch { region: "r".repeat(900), ..launch() }, "r…\" is not a region"),
-            (Launch { stack_name: "s".repeat(900), ..launch() }, "s…\" cannot be"),
             (Launch { template_url: "u".repeat(900), ..launch() }, "u…\" is not"),
             (Launch { region: "us-gov-west-1".to_owned(), ..launch() }, "another AWS partition"),
             (Launch { region: "us-east1".to_owned(), ..launch() }, "did you mean us-east-1?"),
@@ -261,7 +261,6 @@ mod tests {
                 Launch { template_url: format!("https://bkt.s3.amazonaws.com/{}", "k".repeat(1_024)), ..launch() },
                 "at most 1024",
             ),
-            (Launch { stack_name: "1st".to_owned(), ..launch() }, "stack's name"),
         ] {
             let said = said(launch);
             assert!(said.contains(expected), "{said}");

@@ -17,8 +17,8 @@ const areTags = (rules, text) => {
     && tags.every(([key, value]) => fits(key, rules.key) && fits(value, rules.value));
 };
 
-// The problem with a value; undefined if it is fine.
-const problemOf = (field, value, values) => {
+// The problem with a value; undefined if it is fine. Rules across fields are those of the template, told at the field that they begin with.
+const problemOf = (field, value, values, rules) => {
   if (value === "" && field.default === null) return said("is_required", { label: field.label });
   const copied = { BucketName: () => insteadOfBucket(value), Prefix: () => insteadOfPrefix(value, values.get("BucketName")) }[field.name]?.();
   if (copied !== undefined) return copied;
@@ -32,7 +32,7 @@ const problemOf = (field, value, values) => {
     return field.longest === null || Array.from(value).length <= field.longest;
   };
   if (!isFine()) return field.name === "region" ? said("region_unpublished", { value: value.slice(0, 40) }) : sentence(field.rule);
-  return undefined;
+  return rules.find((rule) => rule.field === field.name && !holds(rule.assertion, (name) => values.get(name) ?? ""))?.sentence;
 };
 
 // Takes off what people copy along: blanks around a value, and slashes around a folder.

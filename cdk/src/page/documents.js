@@ -51,24 +51,30 @@ const sizeOf = (document) =>
 
 const said = (name, parts = {}) => TEXTS[name].replace(/\{([a-z]+)\}/g, (_, part) => parts[part] ?? "");
 
-// The meaning of the permission policy in sentences, read off the policy itself.
+// The meaning of a permission policy in sentences, read off the policy itself by the table of permissions.
 const meaningOf = (permissions, values) => {
   const statements = permissions.Statement;
-  const allows = (action) => statements.some((statement) => statement.Action.includes(action));
-  const parts = { bucket: values.get("BucketName") || said("your_bucket"), folder: `${values.get("Prefix")}/` };
-  const isFolder = Boolean(values.get("Prefix"));
-  const listsFolder = statements.some((statement) => statement.Action.includes("s3:ListBucket") && statement.Condition);
-  const can = [said(listsFolder ? "list_folder" : "list_all", parts), said(isFolder ? "read_folder" : "read_all", parts)];
-  const cannot = [];
-  if (allows("s3:PutObject")) {
-    can.push(said("write"));
-    if (allows("s3:PutObjectAcl")) can.push(said("acls"));
-    if (statements.some((statement) => statement.Sid === "RequestReadOnCopySourceObjects")) can.push(said("copy"));
+  const [bucket, prefix] = [values.get("BucketName") || said("your_bucket"), values.get("Prefix")];
+  const filled = (text) => text.replaceAll("{bucket}", bucket).replaceAll("{folder}", `${prefix}/`);
+  // A statement about the folder has `PREFIX/*` in a resource or in a condition.
+  const inFolder = (statement) => Boolean(prefix) && JSON.stringify(statement).includes(JSON.stringify(`${prefix}/*`).slice(1, -1));
+  const allowing = (permission) =>
+    statements.find(
+      (statement) => (permission.statement ?? statement.Sid) === statement.Sid && [statement.Action].flat().includes(permission.action),
+    );
+  const [can, cannot] = [new Set(), new Set()];
+  for (const permission of DATA.meanings) {
+    const statement = allowing(permission);
+    if (statement) can.add(filled((inFolder(statement) && permission.can_in_folder) || permission.can));
+    const not = statement ? inFolder(statement) && permission.cannot_outside : permission.cannot;
+    if (not) cannot.add(filled(not));
   }
-  if (allows("kms:GenerateDataKey")) can.push(said("encrypt"));
-  else if (allows("kms:Decrypt")) can.push(said("decrypt"));
-  if (!allows("s3:DeleteObject")) cannot.push(said(allows("s3:PutObject") ? "not_delete" : "not_write"));
-  if (isFolder) cannot.push(said("not_outside", parts));
-  cannot.push(said("not_other"));
-  return { can, cannot };
+  const buckets = [...DATA.copyBuckets, values.get("BucketName") || "BUCKET"];
+  const isConfined = statements.flatMap((statement) => statement.Resource).every((resource) => {
+    const parts = resource.split(":");
+    const name = parts.slice(5).join(":");
+    return parts[2] === "kms" ? name.startsWith("key/") : parts[2] === "s3" && buckets.includes(name.split("/")[0]);
+  });
+  if (isConfined) cannot.add(filled(DATA.nothingElse));
+  return { can: [...can], cannot: [...cannot] };
 };

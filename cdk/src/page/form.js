@@ -81,7 +81,7 @@ const tell = (field, problem) => {
 };
 
 const look = (field) => {
-  const problem = problemOf(field, state.values.get(field.name), state.values);
+  const problem = problemOf(field, state.values.get(field.name), state.values, state.kind.rules);
   tell(field, problem);
   return problem;
 };

@@ -10,7 +10,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
-use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_access::names::RoleArn;
+use cavatica_access::platform::Platform;
 use cavatica_local::engine::Engine;
 use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, PolicyEvaluator, Principal, PrincipalId};
 use percent_encoding::percent_decode_str;
@@ -19,16 +20,12 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use super::{StepError, refused};
 
-/// The platform's account, and its role there.
-const PLATFORM_ACCOUNT: &str = "151136852077";
-const PLATFORM_ROLE: &str = "volume-connection";
-
 /// An external ID that no stack makes.
-const OTHER_ID: &str = "AROAANOTHERUSERSOFCAVATICA";
+const OTHER_ID: &str = "AROAANOTHERUSERSEXTERNALID";
 
 /// The platform on the local engine: the credentials of its role.
 #[derive(Debug, Clone)]
-pub struct Platform {
+pub struct PlatformCaller {
     config: SdkConfig,
 }
 
@@ -70,16 +67,22 @@ struct Held {
     boundary: Option<Value>,
 }
 
-impl Platform {
-    /// Settles the platform on the engine: its role, in an account of its own.
-    pub async fn on(engine: &Engine) -> Result<Self, StepError> {
-        let config = engine.sdk_config_of(PLATFORM_ACCOUNT);
+impl PlatformCaller {
+    /// Settles a platform on the engine: its role, in an account of its own.
+    pub async fn on(engine: &Engine, platform: &Platform) -> Result<Self, StepError> {
+        let role = platform
+            .principal
+            .parse::<RoleArn>()
+            .map_err(|rule| StepError::Mismatch { what: "the platform's principal", found: rule.to_owned() })?;
+        let config = engine.sdk_config_of(role.account.as_str());
         let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
-            "Principal": {"AWS": format!("arn:aws:iam::{PLATFORM_ACCOUNT}:root")}}]});
-        let call = aws_sdk_iam::Client::new(&config).create_role().role_name(PLATFORM_ROLE);
-        let role = call.assume_role_policy_document(trust.to_string()).send().await;
-        role.map_err(refused("make the platform's role"))?;
-        Ok(Self { config: assumed(&config, CAVATICA_PRINCIPAL, None).await? })
+            "Principal": {"AWS": format!("arn:aws:iam::{}:root", role.account)}}]});
+        let call = aws_sdk_iam::Client::new(&config).create_role().role_name(role.name.as_str());
+        call.assume_role_policy_document(trust.to_string())
+            .send()
+            .await
+            .map_err(refused("make the platform's role"))?;
+        Ok(Self { config: assumed(&config, &platform.principal, None).await? })
     }
 }
 
@@ -139,7 +142,7 @@ pub(super) async fn attempt(
         };
         let is_assumed = attempt.action() == "sts:AssumeRole";
         answers.push(match (&stage.platform, is_assumed) {
-            (_, true) if !held.lets_in(id)? => answer(false, "trust policy"),
+            (_, true) if !held.lets_in(&stage.account.platform().principal, id)? => answer(false, "trust policy"),
             (None, true) => answer(true, "trust policy"),
             (Some(platform), true) => {
                 assumed(&platform.config, &held.arn, id).await?;
@@ -193,21 +196,27 @@ pub(super) fn document(text: &str) -> Result<Value, StepError> {
 
 impl Held {
     /// True if the trust policy lets the platform's role in.
-    fn lets_in(&self, external_id: Option<&str>) -> Result<bool, StepError> {
+    fn lets_in(&self, principal: &str, external_id: Option<&str>) -> Result<bool, StepError> {
         let context = external_id.map(|id| ("sts:ExternalId", id.to_owned()));
         // The statements of a trust policy are about the role that has it, and name no resource; the evaluator wants one.
         let mut trust = self.trust.clone();
         for statement in trust["Statement"].as_array_mut().into_iter().flatten() {
             statement["Resource"] = json!(self.arn);
         }
-        is_allowed(&[trust], "sts:AssumeRole", &self.arn, context)
+        is_allowed(principal, &[trust], "sts:AssumeRole", &self.arn, context)
     }
 
     /// True if the role's policies allow an attempt, under its boundary.
     fn allows(&self, attempt: Attempt, stage: &Stage) -> Result<bool, StepError> {
         let (resource, owner) = (attempt.resource(&stage.bucket()), stage.account.id.clone());
         let may = |documents: &[Value]| {
-            is_allowed(documents, attempt.action(), &resource, Some(("aws:ResourceAccount", owner.clone())))
+            is_allowed(
+                &stage.account.platform().principal,
+                documents,
+                attempt.action(),
+                &resource,
+                Some(("aws:ResourceAccount", owner.clone())),
+            )
         };
         Ok(may(&self.permissions)? && self.boundary.as_ref().map_or(Ok(true), |cap| may(std::slice::from_ref(cap)))?)
     }
@@ -215,6 +224,7 @@ impl Held {
 
 /// Evaluates documents as IAM does: denied unless a statement allows it and none denies it.
 fn is_allowed(
+    principal: &str,
     documents: &[Value],
     action: &str,
     resource: &str,
@@ -227,7 +237,7 @@ fn is_allowed(
     if let Some((key, value)) = context {
         known.insert(key.to_owned(), ContextValue::String(value));
     }
-    let platform = Principal::Aws(PrincipalId::String(CAVATICA_PRINCIPAL.to_owned()));
+    let platform = Principal::Aws(PrincipalId::String(principal.to_owned()));
     let resource = Arn::parse(resource).map_err(|error| unreadable(error.to_string()))?;
     let request = IAMRequest::new_with_context(platform, action, resource, known);
     let result = PolicyEvaluator::with_policies(policies).evaluate(&request);
@@ -265,7 +275,7 @@ async fn assumed(config: &SdkConfig, role: &str, external_id: Option<&str>) -> R
 async fn call(config: &SdkConfig, bucket: &str, attempt: Attempt) -> Result<String, StepError> {
     let s3 = aws_sdk_s3::Client::new(config);
     let failed = |error: &dyn std::fmt::Debug| StepError::Mismatch {
-        what: "a call as Cavatica makes it",
+        what: "a call as the platform makes it",
         found: format!("{attempt}: {error:?}"),
     };
     Ok(match attempt {
@@ -296,10 +306,11 @@ async fn call(config: &SdkConfig, bucket: &str, attempt: Attempt) -> Result<Stri
 mod tests {
     use super::*;
 
+    const PRINCIPAL: &str = "arn:aws:iam::151136852077:role/volume-connection";
     const ROLE: &str = "arn:aws:iam::123456789012:role/cavatica-volume-0a1b2c3d";
 
     fn trust(condition: &Value) -> Held {
-        let statement = json!({"Effect": "Allow", "Principal": {"AWS": CAVATICA_PRINCIPAL}, "Action": "sts:AssumeRole",
+        let statement = json!({"Effect": "Allow", "Principal": {"AWS": PRINCIPAL}, "Action": "sts:AssumeRole",
             "Condition": condition});
         let trust = json!({"Version": "2012-10-17", "Statement": [statement]});
         Held { arn: ROLE.to_owned(), trust, permissions: Vec::new(), boundary: None }
@@ -309,10 +320,10 @@ mod tests {
     fn a_role_is_assumed_with_its_external_id_and_with_no_other() -> Result<(), StepError> {
         let held = trust(&json!({"StringEquals": {"sts:ExternalId": "AROA0A1B2C3D4E5F60718"}}));
         for (id, is_let_in) in [(Some("AROA0A1B2C3D4E5F60718"), true), (Some(OTHER_ID), false), (None, false)] {
-            assert_eq!(held.lets_in(id)?, is_let_in, "{id:?}");
+            assert_eq!(held.lets_in(PRINCIPAL, id)?, is_let_in, "{id:?}");
         }
         // A trust policy without the condition would let everybody in who knows the ARN, and a rehearsal has to see it.
-        assert!(trust(&json!({})).lets_in(None)?);
+        assert!(trust(&json!({})).lets_in(PRINCIPAL, None)?);
         Ok(())
     }
 
@@ -320,7 +331,7 @@ mod tests {
     fn a_role_of_somebody_else_is_not_the_platforms() -> Result<(), StepError> {
         let mut held = trust(&json!({}));
         held.trust["Statement"][0]["Principal"]["AWS"] = json!("arn:aws:iam::111122223333:role/volume-connection");
-        assert!(!held.lets_in(None)?);
+        assert!(!held.lets_in(PRINCIPAL, None)?);
         Ok(())
     }
 
@@ -329,7 +340,7 @@ mod tests {
         let document = |effect: &str, action: &str, resource: &str| json!({"Version": "2012-10-17", "Statement": [{"Effect": effect, "Action": action, "Resource": resource}]});
         let read = document("Allow", "s3:GetObject", "arn:aws:s3:::lab/raw/*");
         let allowed = |documents: &[Value], key: &str| {
-            is_allowed(documents, "s3:GetObject", &format!("arn:aws:s3:::lab/{key}"), None)
+            is_allowed(PRINCIPAL, documents, "s3:GetObject", &format!("arn:aws:s3:::lab/{key}"), None)
         };
         assert!(allowed(std::slice::from_ref(&read), "raw/a.vcf")?);
         assert!(!allowed(std::slice::from_ref(&read), "notes/a.txt")?);

@@ -139,11 +139,11 @@ impl<'r> Life<'r> {
         self.stack = Some(outcome.stack.clone());
         outcome.is("CREATE_COMPLETE")?;
         let stack = self.stack().await?;
-        self.tell.part("What the administrator copies into Cavatica");
+        self.tell.part(&format!("What the administrator copies into {}", self.stage.account.platform().name));
         let hidden = (!self.tells_external_id).then_some("hidden, since this may be a log");
-        outputs::tell(&stack.outputs, hidden, &self.tell);
+        outputs::tell(self.stage.account.platform(), &stack.outputs, hidden, &self.tell);
         self.check_outputs(&stack.outputs)?;
-        self.tell.part("What Cavatica may do, read back from IAM");
+        self.tell.part(&format!("What {} may do, read back from IAM", self.stage.account.platform().name));
         let held = self.as_asked(&stack, &volume(&format!("{bucket}/{FOLDER}"), AccessMode::ReadOnly)?).await?;
         self.tell.json(&held.permissions.held);
         if self.tells_external_id {
@@ -258,7 +258,7 @@ impl<'r> Life<'r> {
 
     async fn destroy(&mut self) -> Result<Report, StepError> {
         let (stack, mut known) = (self.stack().await?, std::mem::take(&mut self.known));
-        let parts = parts(&stack, &self.stage.stacks.resources(&stack.id).await?);
+        let parts = parts(self.stage.account.platform(), &stack, &self.stage.stacks.resources(&stack.id).await?);
         self.delete(&stack.id, &mut known).await?;
         let begun = Instant::now();
         let id = stack.id.parse().map_err(|_| mismatch("the stack's ID", &stack.id))?;
@@ -308,10 +308,10 @@ impl<'r> Life<'r> {
             };
             // IAM's simulator is behind by seconds; documents that were read decide at once.
             let may_be_behind = self.stage.platform.is_none() && begun.elapsed() < UNTIL_SHOWN;
-            check("Cavatica's access", may_be_behind, other)?;
+            check("the platform's access", may_be_behind, other)?;
             tokio::time::sleep(BETWEEN_LOOKS).await;
         };
-        self.surprises.extend(surprises::of_wait("what Cavatica may do", begun.elapsed()));
+        self.surprises.extend(surprises::of_wait("what the platform may do", begun.elapsed()));
         let line = |answer: &Answer| {
             let (tone, state) = if answer.is_granted { (Tone::Good, "granted") } else { (Tone::Denied, "denied") };
             (tone, state.to_owned(), format!("{} ({})", answer.attempt, answer.decided_by))

@@ -9,7 +9,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag, Tagging as Tags};
 use serde_json::{Value, json};
 
-use super::access::{self, Platform};
+use super::access::{self, PlatformCaller};
 use super::{StepError, refused};
 use crate::account::{Account, AwsError, Call};
 use crate::deploy::assets;
@@ -69,7 +69,7 @@ pub struct Stage {
     /// The rehearsal's name, which is the main stack's, too.
     pub name: Name,
     /// Cavatica's platform, where it can be played.
-    pub(super) platform: Option<Platform>,
+    pub(super) platform: Option<PlatformCaller>,
     pub(super) stacks: Stacks,
     pub(super) iam: aws_sdk_iam::Client,
     s3: aws_sdk_s3::Client,
@@ -85,7 +85,7 @@ impl Stage {
 
     /// The same with somebody who plays Cavatica's platform.
     #[must_use]
-    pub fn with_platform(self, platform: Platform) -> Self {
+    pub fn with_platform(self, platform: PlatformCaller) -> Self {
         Self { platform: Some(platform), ..self }
     }
 

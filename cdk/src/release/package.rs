@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cavatica_access::platform::Platform;
 use cavatica_local::workspace::Workspace;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -168,13 +169,17 @@ impl Content {
 
 impl Package {
     /// Builds the Lambda, packs it, and checks that AWS would start it and that nothing of this machine is in it.
-    pub fn build(workspace: &Workspace, tell: impl FnMut(&str) + Send) -> Result<Self, PackageError> {
+    pub fn build(
+        workspace: &Workspace,
+        platform: &Platform,
+        tell: impl FnMut(&str) + Send,
+    ) -> Result<Self, PackageError> {
         let Built { binary: path, toolchain, renamed } = build::build(workspace, Profile::Release, tell)?;
         let zip = Asset::from_binary(&path)?;
         let binary = fs::read(&path).map_err(|source| PackageError::Read { path, source })?;
         binary::has_no_path_of(&binary, &renamed)?;
         let provenance = Provenance { commit: commit(workspace), toolchain: toolchain.version };
-        Self::of(zip, &binary, sbom(workspace)?, provenance)
+        Self::of(zip, &binary, sbom(workspace)?, platform, provenance)
     }
 
     /// Builds a copy of the source tree in another folder, with another cargo home, and compares the zips.
@@ -194,14 +199,20 @@ impl Package {
     }
 
     /// Puts a package together, and checks that Lambda would take its zip and start the binary in it.
-    pub fn of(zip: Asset, binary: &[u8], sbom: Vec<u8>, provenance: Provenance) -> Result<Self, PackageError> {
+    pub fn of(
+        zip: Asset,
+        binary: &[u8],
+        sbom: Vec<u8>,
+        platform: &Platform,
+        provenance: Provenance,
+    ) -> Result<Self, PackageError> {
         let glibc = binary::inspect(binary)?;
         within("Lambda's zip", zip.bytes.len(), LARGEST_ZIP)?;
         within("unzipped Lambda", binary.len(), LARGEST_UNZIPPED)?;
-        let templates = files::generate(&Config::default());
+        let templates = files::generate(&Config::of(platform));
         let mut files =
             vec![File { name: zip_name(), bytes: zip.bytes.clone() }, File { name: sbom_name(), bytes: sbom }];
-        files.extend(templates.into_iter().map(|it| File { name: it.name.to_owned(), bytes: it.text.into_bytes() }));
+        files.extend(templates.into_iter().map(|it| File { name: it.name, bytes: it.text.into_bytes() }));
         let listed = |file: &File| Listed { name: file.name.clone(), content: Content::of(&file.bytes) };
         let manifest = Manifest {
             version: VERSION.to_owned(),
@@ -291,6 +302,8 @@ fn commit(workspace: &Workspace) -> Option<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
+    use cavatica_access::platform::CAVATICA;
+
     use super::*;
 
     /// A package around a small program of this machine.
@@ -298,7 +311,7 @@ pub(super) mod tests {
         let program = Path::new("/bin/true");
         let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
         let zip = Asset::from_binary(program).unwrap();
-        Package::of(zip, &fs::read(program).unwrap(), b"{}\n".to_vec(), provenance).unwrap()
+        Package::of(zip, &fs::read(program).unwrap(), b"{}\n".to_vec(), &CAVATICA, provenance).unwrap()
     }
 
     pub(super) fn written() -> (tempfile::TempDir, Package) {

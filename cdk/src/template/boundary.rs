@@ -9,16 +9,16 @@
 
 use cavatica_access::document::Statement;
 use cavatica_access::permissions;
-use cavatica_access::volume::ProjectLocation;
+use cavatica_access::platform::{Platform, ProjectLocation};
 
-use super::values::{Condition, document, s3_arn};
+use super::values::{Condition, copies_from, document, s3_arn};
 use crate::cfn::{Expr as E, Resource};
 
 /// Frozen: a change of it would replace the boundary under every role that carries it.
-const DESCRIPTION: &str = "Caps the role that Cavatica assumes: only S3 and KMS, only this stack's bucket and key.";
+const DESCRIPTION: &str = "Caps the role that {platform} assumes: only S3 and KMS, only this stack's bucket and key.";
 
 /// `owner`: the account that has to own the bucket.
-pub(super) fn resource(owner: &E) -> Resource {
+pub(super) fn resource(platform: &Platform, owner: &E) -> Resource {
     Resource {
         logical_id: "Boundary",
         kind: "AWS::IAM::ManagedPolicy",
@@ -26,17 +26,17 @@ pub(super) fn resource(owner: &E) -> Resource {
         depends_on: Vec::new(),
         goes_with_stack: false,
         // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
-        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", at_most(owner))],
+        properties: vec![("Description", E::text(DESCRIPTION)), ("PolicyDocument", at_most(platform, owner))],
     }
 }
 
-fn at_most(owner: &E) -> E {
+fn at_most(platform: &Platform, owner: &E) -> E {
     let limits = Limits {
         bucket: &|statement| statement.only_if("StringEquals", "aws:ResourceAccount", owner.clone()),
         keys: &|statement| statement.only_if("StringLike", "kms:ViaService", E::text("s3.*.amazonaws.com")),
     };
     let buckets = E::json(&(limits.bucket)(permissions::read_buckets(vec![bucket()])));
-    document([vec![buckets], on_objects(&s3_arn("${BucketName}/*"), &limits)].concat())
+    document([vec![buckets], on_objects(platform, &s3_arn("${BucketName}/*"), &limits)].concat())
 }
 
 type Limit<'l> = &'l dyn Fn(Statement<E>) -> Statement<E>;
@@ -53,16 +53,13 @@ pub(super) struct Limits<'l> {
 pub(super) const UNLIMITED: Limits<'static> = Limits { bucket: &|statement| statement, keys: &|statement| statement };
 
 /// The statements about objects and keys, which the role's own policy in the native template has too.
-pub(super) fn on_objects(objects: &E, limits: &Limits<'_>) -> Vec<E> {
+pub(super) fn on_objects(platform: &Platform, objects: &E, limits: &Limits<'_>) -> Vec<E> {
     let objects = || vec![objects.clone()];
     let key = || vec![E::reference("KmsKeyArn")];
-    let copies_from = |location| match location {
-        ProjectLocation::UsEast1 => Condition::CopiesFromUsEast1,
-        ProjectLocation::UsWest2 => Condition::CopiesFromUsWest2,
+    let copy_source = |location: &ProjectLocation| {
+        E::when(copies_from(location), s3_arn(&format!("{}/*", location.copy_bucket)), E::no_value())
     };
-    let copy_source =
-        |(location, _, bucket)| E::when(copies_from(location), s3_arn(&format!("{bucket}/*")), E::no_value());
-    let copy_sources = permissions::read_copy_sources(ProjectLocation::ALL.map(copy_source).to_vec());
+    let copy_sources = permissions::read_copy_sources(platform.locations.iter().map(copy_source).collect());
     let keys = E::when(
         Condition::IsReadWrite,
         E::json(&(limits.keys)(permissions::use_keys(key()))),

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cavatica_access::platform::Platform;
 use cavatica_local::workspace::Workspace;
 
 use super::{Config, native, provided};
@@ -11,10 +12,11 @@ use super::{Config, native, provided};
 /// The templates' folder, from the top of the checkout.
 pub const FOLDER: &str = "templates";
 
-/// The template with the function, and the one without, as deployed.
-pub const PROVIDED: &str = "cavatica-volume.template.yaml";
-/// See [`PROVIDED`].
-pub const NATIVE: &str = "cavatica-volume-native.template.yaml";
+/// Returns the file name of the template with the function, such as `cavatica-volume.template.yaml`, or of the native one.
+#[must_use]
+pub fn name(platform: &Platform, is_native: bool) -> String {
+    format!("{}{}.template.yaml", platform.stack_name(), if is_native { "-native" } else { "" })
+}
 
 /// The command that renews the templates; named wherever they are found to differ.
 pub const RENEW: &str = "cargo connect synth";
@@ -23,7 +25,7 @@ pub const RENEW: &str = "cargo connect synth";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
     /// Its name in the templates' folder.
-    pub name: &'static str,
+    pub name: String,
     /// What is in it.
     pub text: String,
 }
@@ -60,8 +62,8 @@ fn out(folder: &Path) -> String {
 #[must_use]
 pub fn generate(config: &Config) -> Vec<File> {
     vec![
-        File { name: PROVIDED, text: provided::template(config).to_yaml() },
-        File { name: NATIVE, text: native::template(config).to_yaml() },
+        File { name: name(&config.platform, false), text: provided::template(config).to_yaml() },
+        File { name: name(&config.platform, true), text: native::template(config).to_yaml() },
     ]
 }
 
@@ -74,7 +76,7 @@ pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, FilesError> 
     fs::create_dir_all(folder).map_err(failed(folder))?;
     let mut written = Vec::new();
     for file in files {
-        let path = folder.join(file.name);
+        let path = folder.join(&file.name);
         fs::write(&path, &file.text).map_err(failed(&path))?;
         written.push(path);
     }
@@ -85,7 +87,7 @@ pub fn write(files: &[File], folder: &Path) -> Result<Vec<PathBuf>, FilesError> 
 pub fn check(files: &[File], folder: &Path) -> Result<(), FilesError> {
     let mut drifted = Vec::new();
     for file in files {
-        let path = folder.join(file.name);
+        let path = folder.join(&file.name);
         match fs::read_to_string(&path) {
             Ok(text) if text == file.text => {}
             Ok(_) => drifted.push(format!("{} differs from what the generator makes", path.display())),

@@ -5,7 +5,7 @@
 //! refusals, it does not.
 
 use cavatica_access::permissions;
-use cavatica_access::port::POLICY_DESCRIPTION;
+use cavatica_access::platform::{Platform, policy_description};
 
 use super::outputs::Made;
 use super::values::{self, Condition, boundary_arn, conditions, policy_name, role_name, s3_arn};
@@ -23,19 +23,25 @@ pub fn template(config: &Config) -> Template {
         release: None,
     };
     Template {
-        description: "Connects an S3 bucket to Cavatica: the IAM policy and role that let Cavatica use it, made by \
+        description:
+            "Connects an S3 bucket to {platform}: the IAM policy and role that let {platform} use it, made by \
                       CloudFormation itself."
-            .to_owned(),
-        groups: parameters::native_groups(),
+                .to_owned(),
+        groups: parameters::native_groups(config),
         rules: vec![rules::commercial_partition(), rules::prefix_without_bucket()],
         mappings: Vec::new(),
-        conditions: conditions(&[Condition::HasDescription, Condition::RestrictsListing]),
-        resources: vec![boundary::resource(&E::reference("AWS::AccountId")), policy(), role(config)],
-        outputs: made.outputs(),
+        conditions: conditions(&config.platform, &[Condition::HasDescription, Condition::RestrictsListing]),
+        resources: vec![
+            boundary::resource(&config.platform, &E::reference("AWS::AccountId")),
+            policy(&config.platform),
+            role(config),
+        ],
+        outputs: made.outputs(&config.platform),
     }
+    .map_texts(&|text| config.platform.fill(text))
 }
 
-fn policy() -> Resource {
+fn policy(platform: &Platform) -> Resource {
     Resource {
         logical_id: "VolumePolicy",
         kind: "AWS::IAM::ManagedPolicy",
@@ -45,8 +51,8 @@ fn policy() -> Resource {
         properties: vec![
             ("ManagedPolicyName", policy_name()),
             ("Path", E::reference("IamPath")),
-            ("Description", E::text(POLICY_DESCRIPTION)),
-            ("PolicyDocument", permission_document()),
+            ("Description", E::text(policy_description("{platform}"))),
+            ("PolicyDocument", permission_document(platform)),
         ],
     }
 }
@@ -74,7 +80,7 @@ fn role(config: &Config) -> Resource {
     }
 }
 
-fn permission_document() -> E {
+fn permission_document(platform: &Platform) -> E {
     let bucket = || vec![boundary::bucket()];
     let objects = E::when(Condition::HasPrefix, s3_arn("${BucketName}/${Prefix}/*"), s3_arn("${BucketName}/*"));
     let prefixes = vec![E::reference("Prefix"), E::sub("${Prefix}/*")];
@@ -90,5 +96,5 @@ fn permission_document() -> E {
             E::no_value(),
         ),
     ];
-    values::document([listing, boundary::on_objects(&objects, &boundary::UNLIMITED)].concat())
+    values::document([listing, boundary::on_objects(platform, &objects, &boundary::UNLIMITED)].concat())
 }

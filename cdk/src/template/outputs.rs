@@ -1,6 +1,7 @@
 //! What the administrator takes away from the stack.
 
 use cavatica_access::permissions;
+use cavatica_access::platform::Platform;
 use cavatica_access::volume::AccessMode;
 
 use super::values::{Condition, stack_uuid};
@@ -29,23 +30,28 @@ impl Made {
         }
     }
 
-    pub(super) fn outputs(&self) -> Vec<Output> {
-        let output = |name, description, value| Output { name, description, condition: None, value };
+    pub(super) fn outputs(&self, platform: &Platform) -> Vec<Output> {
+        let output = |name, description: &str, value| Output {
+            name,
+            description: description.to_owned(),
+            condition: None,
+            value,
+        };
         let prefix = E::when(Condition::HasPrefix, E::sub("${Prefix}/"), "".into());
         let grants = E::Sub("${AccessMode} on s3://${BucketName}/${Folder}".to_owned(), vec![("Folder", prefix)]);
         let mut outputs = vec![
             // First, so that a mistyped parameter, which the AWS CLI ignores, is seen.
-            output("Grants", "What Cavatica may do, and where.", grants),
-            output("RoleArn", "Paste into Cavatica as Role ARN.", self.role_arn.clone()),
+            output("Grants", "What {platform} may do, and where.", grants),
+            output("RoleArn", "Paste into {platform} as Role ARN.", self.role_arn.clone()),
             Output {
                 condition: Some(Condition::HasExternalId.into()),
-                ..output("ExternalId", "Paste into Cavatica as External ID.", self.external_id.clone())
+                ..output("ExternalId", "Paste into {platform} as External ID.", self.external_id.clone())
             },
-            output("PolicyArn", "The policy that says what Cavatica may do.", self.policy_arn.clone()),
-            output("RoleName", "The role that Cavatica assumes.", self.role_name.clone()),
+            output("PolicyArn", "The policy that says what {platform} may do.", self.policy_arn.clone()),
+            output("RoleName", "The role that {platform} assumes.", self.role_name.clone()),
             output(
                 "CreateVolumeRequest",
-                "The same for Cavatica's API: the body of POST https://cavatica-api.sbgenomics.com/v2/storage/volumes.",
+                "The same for {platform}'s API: the body of POST {api}/storage/volumes.",
                 self.create_volume_request(),
             ),
             Output {
@@ -53,7 +59,7 @@ impl Made {
                 ..output(
                     "KeyPolicyStatement",
                     "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
-                    self.key_policy_statement(),
+                    self.key_policy_statement(platform),
                 )
             },
             output("NextSteps", "What to do now, and before deleting this stack.", self.next_steps()),
@@ -62,7 +68,7 @@ impl Made {
             outputs.extend([
                 output(
                     "Findings",
-                    "What may keep Cavatica from using the bucket, as far as AWS lets anyone know.",
+                    "What may keep {platform} from using the bucket, as far as AWS lets anyone know.",
                     E::GetAtt("VolumeAccess", "Findings"),
                 ),
                 output("Release", "The code that made the role.", release.clone()),
@@ -94,10 +100,10 @@ impl Made {
     }
 
     /// The key policy's part of the permission, as text to paste.
-    fn key_policy_statement(&self) -> E {
+    fn key_policy_statement(&self, platform: &Platform) -> E {
         let statement = |access| {
             let through = "s3.${Region}.amazonaws.com".to_owned();
-            let statement = permissions::key_policy("${RoleArn}".to_owned(), through, access);
+            let statement = permissions::key_policy(&platform.name, "${RoleArn}".to_owned(), through, access);
             let region = E::select(3, E::split(":", E::reference("KmsKeyArn")));
             let text = serde_json::to_string(&statement).unwrap_or_default();
             E::Sub(text, vec![("RoleArn", self.role_arn.clone()), ("Region", region)])
@@ -116,14 +122,14 @@ impl Made {
         let unchecked = match self.release {
             Some(_) => "",
             None => {
-                "Nobody has checked whether the bucket exists and Cavatica can use it: list the volume in Cavatica to see. "
+                "Nobody has checked whether the bucket exists and {platform} can use it: list the volume in {platform} to see. "
             }
         };
         let text = format!(
-            "NOW: in Cavatica, attach a volume for Amazon S3 with IAM role authentication: bucket ${{BucketName}}${{Folder}}, then paste \
+            "NOW: in {{platform}}, attach a volume for Amazon S3 with IAM role authentication: bucket ${{BucketName}}${{Folder}}, then paste \
              ${{Paste}} from these outputs (or post CreateVolumeRequest to the API). {unchecked}If IAM role authentication is not \
-             offered, ask Cavatica's support to switch it on for you. BEFORE DELETING THIS STACK: deactivate the volume in \
-             Cavatica, delete the files imported from it, delete the volume. Otherwise its files stay behind unreadable."
+             offered, ask {{platform}}'s support to switch it on for you. BEFORE DELETING THIS STACK: deactivate the volume in \
+             {{platform}}, delete the files imported from it, delete the volume. Otherwise its files stay behind unreadable."
         );
         E::Sub(text, vec![("Folder", folder), ("Paste", paste)])
     }

@@ -4,7 +4,7 @@
 use cavatica_access::limits;
 use cavatica_access::names::{IamPath, PolicyName, RoleName};
 use cavatica_access::request::{self, BOUNDARY_PATTERN, BOUNDARY_RULE, Checks, ExternalId};
-use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix};
 
 use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
@@ -31,19 +31,22 @@ const RETENTION_DAYS: [u32; 22] =
 
 pub(super) fn groups(config: &Config) -> Vec<Group> {
     vec![
-        Group { label: "1. Your bucket", parameters: bucket(PREFIX, "") },
+        Group { label: "1. Your bucket".to_owned(), parameters: bucket(PREFIX, "") },
         Group {
-            label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account",
+            label: "2. Only if your bucket is encrypted with a key of yours, or belongs to another account".to_owned(),
             parameters: vec![kms_key(), bucket_owner()],
         },
-        Group { label: "3. Names, if you want your own", parameters: [names(), vec![tags()]].concat() },
-        Group { label: "4. How Cavatica gets in", parameters: entry(automatic_external_id()) },
-        Group { label: "5. Checks, and the bucket's CORS configuration", parameters: checks() },
-        Group { label: "6. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
+        Group { label: "3. Names, if you want your own".to_owned(), parameters: [names(), vec![tags()]].concat() },
+        Group { label: "4. How {platform} gets in".to_owned(), parameters: entry(config, automatic_external_id()) },
+        Group { label: "5. Checks, and the bucket's CORS configuration".to_owned(), parameters: checks() },
+        Group {
+            label: "6. Less than {platform}'s manual grants, if you want it tighter".to_owned(),
+            parameters: tightening(),
+        },
         Group {
             label: match config.release {
-                Some(_) => "7. Leave as it is",
-                None => "7. Where the function's code is; leave the rest as it is",
+                Some(_) => "7. Leave as it is".to_owned(),
+                None => "7. Where the function's code is; leave the rest as it is".to_owned(),
             },
             parameters: internals(config),
         },
@@ -51,21 +54,27 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
 }
 
 /// Those of the template without a function, which lacks the ones that only a function can do something with.
-pub(super) fn native_groups() -> Vec<Group> {
+pub(super) fn native_groups(config: &Config) -> Vec<Group> {
     vec![
         Group {
-            label: "1. Your bucket",
+            label: "1. Your bucket".to_owned(),
             parameters: bucket(
                 ASCII_PREFIX,
                 ". Only printable ASCII characters: IAM takes no others from CloudFormation. For a prefix with others use the \
-                 template with the function, cavatica-volume.template, which writes them as IAM wants them",
+                 template with the function, {slug}-volume.template, which writes them as IAM wants them",
             ),
         },
-        Group { label: "2. Only if your bucket is encrypted with a key of yours", parameters: vec![kms_key()] },
+        Group {
+            label: "2. Only if your bucket is encrypted with a key of yours".to_owned(),
+            parameters: vec![kms_key()],
+        },
         // CloudFormation takes no text for tags; those of the stack go to the role by themselves.
-        Group { label: "3. Names, if you want your own", parameters: names() },
-        Group { label: "4. How Cavatica gets in", parameters: entry(own_external_id()) },
-        Group { label: "5. Less than Cavatica's manual grants, if you want it tighter", parameters: tightening() },
+        Group { label: "3. Names, if you want your own".to_owned(), parameters: names() },
+        Group { label: "4. How {platform} gets in".to_owned(), parameters: entry(config, own_external_id()) },
+        Group {
+            label: "5. Less than {platform}'s manual grants, if you want it tighter".to_owned(),
+            parameters: tightening(),
+        },
     ]
 }
 
@@ -75,14 +84,14 @@ pub(super) fn native_groups() -> Vec<Group> {
 /// would open the whole bucket.
 fn bucket(prefix: &str, further_rule: &str) -> Vec<Parameter> {
     vec![
-        text("BucketName", "Bucket name", "Name of the S3 bucket that Cavatica may use.", BucketName::PATTERN)
+        text("BucketName", "Bucket name", "Name of the S3 bucket that {platform} may use.", BucketName::PATTERN)
             .longest(63)
             .must_be("a bucket's name: 3 to 63 lower case letters, digits, dots and hyphens")
             .read_by(|value| BucketName::read(value).map(|_| ()).map_err(|rule| must_be(&rule)))
             .refuses(&no_bucket(), BucketName::RULE)
             .required(),
-        text("Prefix", "Prefix", "Prefix (folder) of the objects that Cavatica may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
-             visible to Cavatica.", prefix)
+        text("Prefix", "Prefix", "Prefix (folder) of the objects that {platform} may use, such as raw/2026; empty for the whole bucket. The names of all objects stay \
+             visible to {platform}.", prefix)
             .longest(limits::PREFIX)
             .must_be(&format!("{PREFIX_RULE}{further_rule}"))
             .read_by(|value| Prefix::read(value).map(|_| ()).map_err(|rule| must_be(&rule)))
@@ -126,7 +135,7 @@ fn names() -> Vec<Parameter> {
         text(
             "RoleName",
             "Role name",
-            "Leave empty to get a name such as cavatica-volume-357a6228. Changing it later makes a new role, and Cavatica needs \
+            "Leave empty to get a name such as {slug}-volume-357a6228. Changing it later makes a new role, and {platform} needs \
              its new ARN.",
             &optional(RoleName::PATTERN),
         )
@@ -166,7 +175,7 @@ fn automatic_external_id() -> Parameter {
             "ExternalId",
             "External ID",
             "auto: a random one, made with the stack and shown in its outputs. none: no external ID (not recommended: it is what keeps \
-             other users of Cavatica out). Anything else is used as it is. No link can fill this in.",
+             other users of {platform} out). Anything else is used as it is. No link can fill this in.",
             &format!("auto|none|{}", ExternalId::PATTERN),
         )
     }
@@ -182,8 +191,8 @@ fn own_external_id() -> Parameter {
         ..text(
             "ExternalId",
             "External ID",
-            "A secret that Cavatica has to give, at least 16 random characters, such as this prints: openssl rand -hex 16. none: no \
-             external ID (not recommended: it is what keeps other users of Cavatica out). No link can fill this in.",
+            "A secret that {platform} has to give, at least 16 random characters, such as this prints: openssl rand -hex 16. none: no \
+             external ID (not recommended: it is what keeps other users of {platform} out). No link can fill this in.",
             r"none|[\w+=,.@:/-]{16,}",
         )
     }
@@ -192,9 +201,12 @@ fn own_external_id() -> Parameter {
     .must_be("none, or at least 16 random characters out of letters, digits and _+=,.@:/-, such as openssl rand -hex 16 prints")
 }
 
-fn entry(external_id: Parameter) -> Vec<Parameter> {
-    let locations: Vec<_> = ProjectLocation::ALL.iter().map(|(_, region, _)| (*region).to_owned()).collect();
+fn entry(config: &Config, external_id: Parameter) -> Vec<Parameter> {
+    let locations: Vec<_> = config.platform.locations.iter().map(|location| location.region.to_string()).collect();
     let all = locations.join(",");
+    // All, or any one; a single location is both.
+    let choices = [vec![all.clone()], locations].concat();
+    let choices = if config.platform.locations.len() == 1 { vec![all.clone()] } else { choices };
     vec![
         external_id,
         text(
@@ -203,7 +215,7 @@ fn entry(external_id: Parameter) -> Vec<Parameter> {
             "Regions of the projects that write to the bucket; matters only for ReadWrite.",
             "",
         )
-        .one_of([vec![all.clone()], locations].concat())
+        .one_of(choices)
         .by_default(&all),
         Parameter {
             kind: Kind::Number(limits::SESSION_SECONDS),
@@ -212,7 +224,7 @@ fn entry(external_id: Parameter) -> Vec<Parameter> {
         text(
             "PermissionsBoundaryArn",
             "Permissions boundary",
-            "Leave empty for the stack's own, which caps Cavatica's role at this bucket. If your organisation demands a \
+            "Leave empty for the stack's own, which caps {platform}'s role at this bucket. If your organisation demands a \
              boundary, its ARN: it is then set on every role of the stack, in place of the stack's own.",
             &optional(BOUNDARY_PATTERN),
         )
@@ -231,7 +243,7 @@ fn checks() -> Vec<Parameter> {
         text(
             "Checks",
             "Checks",
-            "Enforce: fail, with the reason, if Cavatica could not use the bucket as far as AWS lets anyone know. Report: only say it in \
+            "Enforce: fail, with the reason, if {platform} could not use the bucket as far as AWS lets anyone know. Report: only say it in \
              the outputs. Off: do not look.",
             "",
         )
@@ -240,7 +252,7 @@ fn checks() -> Vec<Parameter> {
         switch(
             "ConfigureCors",
             "Configure CORS",
-            "true: add a rule to the bucket's CORS configuration so that Cavatica can display raw data in the browser. Rules of others \
+            "true: add a rule to the bucket's CORS configuration so that {platform} can display raw data in the browser. Rules of others \
              stay; this one goes with the stack.",
         ),
     ]
@@ -251,13 +263,13 @@ fn tightening() -> Vec<Parameter> {
         switch(
             "RestrictListing",
             "Restrict listing",
-            "true: Cavatica may list only names that begin with the prefix. Goes beyond Cavatica's own policy; without a \
+            "true: {platform} may list only names that begin with the prefix. Goes beyond {platform}'s own policy; without a \
              prefix it changes nothing.",
         ),
         switch(
             "OmitObjectAcls",
             "Omit object ACLs",
-            "true: Cavatica gets no rights on objects' ACLs. Only for buckets with ACLs disabled; goes beyond Cavatica's own \
+            "true: {platform} gets no rights on objects' ACLs. Only for buckets with ACLs disabled; goes beyond {platform}'s own \
              policy.",
         ),
     ]

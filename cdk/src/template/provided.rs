@@ -9,6 +9,7 @@
 //! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name
 //! (CloudFormation's choice) and description.
 
+use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::request::RESOURCE_TYPE;
 
 use super::outputs::Made;
@@ -50,7 +51,7 @@ const RELEASE_VERSION: &str = "Version";
 pub fn template(config: &Config) -> Template {
     Template {
         description:
-            "Connects an S3 bucket to Cavatica: makes the IAM policy and role that let Cavatica use it, and removes \
+            "Connects an S3 bucket to {platform}: makes the IAM policy and role that let {platform} use it, and removes \
                       them when the stack is deleted."
                 .to_owned(),
         groups: parameters::groups(config),
@@ -59,22 +60,26 @@ pub fn template(config: &Config) -> Template {
             .chain(config.release.as_ref().map(rules::published_region))
             .collect(),
         mappings: config.release.iter().map(mapping).collect(),
-        conditions: conditions(&[
-            Condition::HasBucketOwner,
-            Condition::HasAutoExternalId,
-            Condition::ConfiguresCors,
-            Condition::HasRepair,
-        ]),
+        conditions: conditions(
+            &config.platform,
+            &[
+                Condition::HasBucketOwner,
+                Condition::HasAutoExternalId,
+                Condition::ConfiguresCors,
+                Condition::HasRepair,
+            ],
+        ),
         resources: vec![
             volume_access(config),
             function(config),
             provider_role::resource(),
             invoke_config(),
             log_group(),
-            boundary::resource(&bucket_owner()),
+            boundary::resource(&config.platform, &bucket_owner()),
         ],
-        outputs: Made::by_function(code_key(config)).outputs(),
+        outputs: Made::by_function(code_key(config)).outputs(&config.platform),
     }
+    .map_texts(&|text| config.platform.fill(text))
 }
 
 /// The bucket of the function's code.
@@ -125,6 +130,27 @@ fn volume_access(config: &Config) -> Resource {
         ("KmsKeyArn", if_given(Condition::HasKmsKey, "KmsKeyArn")),
         ("BucketOwnerAccountId", if_given(Condition::HasBucketOwner, "BucketOwnerAccountId")),
     ]);
+    let mut properties = vec![
+        ("ServiceToken", E::GetAtt("ProviderFunction", "Arn")),
+        ("ServiceTimeout", E::Number(SERVICE_TIMEOUT)),
+        ("RoleName", role_name()),
+        ("PolicyName", policy_name()),
+        ("Path", E::reference("IamPath")),
+        ("Volumes", E::List(vec![volume])),
+        ("ProjectLocations", E::split(",", E::reference("ProjectLocations"))),
+        ("TrustedPrincipalArn", config.principal()),
+        ("ExternalId", external_id()),
+        ("PermissionsBoundaryArn", boundary_arn()),
+        ("MaxSessionDuration", E::reference("MaxSessionDuration")),
+        ("Description", E::reference("Description")),
+        ("Tags", E::reference("Tags")),
+        ("RestrictListing", E::reference("RestrictListing")),
+        ("OmitObjectAcls", E::reference("OmitObjectAcls")),
+        ("Checks", E::reference("Checks")),
+        ("ConfigureCors", E::reference("ConfigureCors")),
+        ("Release", release_and_repair(config)),
+    ];
+    properties.extend(platform_properties(&config.platform));
     Resource {
         logical_id: "VolumeAccess",
         kind: RESOURCE_TYPE,
@@ -132,27 +158,22 @@ fn volume_access(config: &Config) -> Resource {
         // Its Delete must find the function as it was made, with its limits on retries.
         depends_on: vec!["ProviderInvokeConfig"],
         goes_with_stack: false,
-        properties: vec![
-            ("ServiceToken", E::GetAtt("ProviderFunction", "Arn")),
-            ("ServiceTimeout", E::Number(SERVICE_TIMEOUT)),
-            ("RoleName", role_name()),
-            ("PolicyName", policy_name()),
-            ("Path", E::reference("IamPath")),
-            ("Volumes", E::List(vec![volume])),
-            ("ProjectLocations", E::split(",", E::reference("ProjectLocations"))),
-            ("TrustedPrincipalArn", config.principal()),
-            ("ExternalId", external_id()),
-            ("PermissionsBoundaryArn", boundary_arn()),
-            ("MaxSessionDuration", E::reference("MaxSessionDuration")),
-            ("Description", E::reference("Description")),
-            ("Tags", E::reference("Tags")),
-            ("RestrictListing", E::reference("RestrictListing")),
-            ("OmitObjectAcls", E::reference("OmitObjectAcls")),
-            ("Checks", E::reference("Checks")),
-            ("ConfigureCors", E::reference("ConfigureCors")),
-            ("Release", release_and_repair(config)),
-        ],
+        properties,
     }
+}
+
+/// Properties that tell the function of another platform; Cavatica is compiled in.
+fn platform_properties(platform: &Platform) -> Vec<(&'static str, E)> {
+    if *platform == CAVATICA {
+        return Vec::new();
+    }
+    let locations = platform.locations.iter();
+    let copy_buckets = locations.map(|location| E::text(format!("{}={}", location.region, location.copy_bucket)));
+    vec![
+        ("PlatformName", E::text(platform.name.clone())),
+        ("CorsOrigin", E::text(platform.web.clone())),
+        ("CopyBuckets", E::List(copy_buckets.collect())),
+    ]
 }
 
 /// The property whose change makes the function look at role and policy again: the code, and what was typed for a repair.
@@ -173,7 +194,9 @@ fn function(config: &Config) -> Resource {
         properties: vec![
             (
                 "Description",
-                E::sub("Makes and removes Cavatica's role for the stack ${AWS::StackName}; runs only for its events."),
+                E::sub(
+                    "Makes and removes {platform}'s role for the stack ${AWS::StackName}; runs only for its events.",
+                ),
             ),
             ("Runtime", E::text(RUNTIME)),
             ("Architectures", E::List(vec![E::text("x86_64")])),

@@ -118,7 +118,7 @@ pub(super) fn resource() -> Resource {
         properties: vec![
             (
                 "Description",
-                E::sub("Lets the function of the stack ${AWS::StackName} make and remove Cavatica's role."),
+                E::sub("Lets the function of the stack ${AWS::StackName} make and remove {platform}'s role."),
             ),
             ("AssumeRolePolicyDocument", E::json(&trust)),
             (
@@ -137,7 +137,7 @@ fn document() -> Document<E> {
         .map(|(grant, sid)| {
             let actions: Vec<_> =
                 Action::ALL.iter().filter(|action| grants(**action).contains(grant)).map(|a| a.name()).collect();
-            restricted(*grant, Statement::allow(sid, &actions, resources(*grant)))
+            restricted(*grant, Statement::allow(*sid, &actions, resources(*grant)))
         })
         .collect();
     // It may write to its log group but not make one, so that nothing comes back after the stack is gone.
@@ -236,7 +236,8 @@ mod tests {
         const READ_OR_LOG: [&str; 5] =
             ["LookAtTheRole", "LookAtPolicies", "LookAtTagsOfRoles", "LookAtTheBucket", "WriteItsLog"];
         const BINDING: [&str; 2] = ["iam:PolicyARN", "aws:ResourceAccount"];
-        let writes = |statement: &&Statement<E>| !statement.sid.is_some_and(|sid| READ_OR_LOG.contains(&sid));
+        let writes =
+            |statement: &&Statement<E>| !statement.sid.as_ref().is_some_and(|sid| READ_OR_LOG.contains(&sid.as_ref()));
         for statement in document().statements().iter().filter(writes) {
             let keys: Vec<_> = statement.condition.iter().map(|condition| condition.key).collect();
             let is_bound = keys.iter().any(|key| key.ends_with("Tag/cavatica-connect:stack") || BINDING.contains(key));

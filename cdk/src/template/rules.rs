@@ -15,9 +15,10 @@ pub(super) fn commercial_partition() -> Rule {
     Rule {
         name: "CommercialPartition",
         assertion: E::negated(region_is_one_of(OTHER_PARTITIONS)),
-        sentence: "Cavatica's role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
+        sentence:
+            "{platform}'s role lives in the commercial AWS partition and cannot be trusted from GovCloud, China, \
                    the European Sovereign Cloud or ISO: use a commercial region."
-            .to_owned(),
+                .to_owned(),
     }
 }
 
@@ -35,10 +36,10 @@ pub(super) fn prefix_without_bucket() -> Rule {
 pub(super) fn cors_of_own_bucket_only() -> Rule {
     Rule {
         name: "CorsOfOwnBucketOnly",
-        assertion: E::negated(E::both(
+        assertion: E::negated(E::all(vec![
             E::equals(E::reference("ConfigureCors"), E::text("true")),
             E::negated(E::equals(E::reference("BucketOwnerAccountId"), E::text(""))),
-        )),
+        ])),
         sentence: "ConfigureCors must be false for a bucket of another account: its owner has to configure CORS there."
             .to_owned(),
     }

@@ -1,6 +1,9 @@
 //! The values that both templates are made of: conditions, names, ARNs and policy documents.
 
+use std::borrow::Cow;
+
 use cavatica_access::document::Document;
+use cavatica_access::platform::{Platform, ProjectLocation};
 use serde_json::Value;
 
 use crate::cfn::Expr as E;
@@ -16,8 +19,6 @@ pub(super) enum Condition {
     HasExternalId,
     HasOwnBoundary,
     OmitsObjectAcls,
-    CopiesFromUsEast1,
-    CopiesFromUsWest2,
     /// Of the template with the function only, as are the next two.
     HasBucketOwner,
     HasAutoExternalId,
@@ -39,8 +40,6 @@ impl Condition {
             Self::HasExternalId => "HasExternalId",
             Self::HasOwnBoundary => "HasOwnBoundary",
             Self::OmitsObjectAcls => "OmitsObjectAcls",
-            Self::CopiesFromUsEast1 => "CopiesFromUsEast1",
-            Self::CopiesFromUsWest2 => "CopiesFromUsWest2",
             Self::HasBucketOwner => "HasBucketOwner",
             Self::HasAutoExternalId => "HasAutoExternalId",
             Self::ConfiguresCors => "ConfiguresCors",
@@ -53,7 +52,6 @@ impl Condition {
     fn definition(self) -> E {
         let is = |parameter: &str, value: &str| E::equals(E::reference(parameter), E::text(value));
         let is_given = |parameter: &str| E::negated(is(parameter, ""));
-        let writes_from = |other: &str| E::both(Self::IsReadWrite.into(), E::negated(is("ProjectLocations", other)));
         match self {
             Self::HasPrefix => is_given("Prefix"),
             Self::IsReadWrite => is("AccessMode", "ReadWrite"),
@@ -63,15 +61,19 @@ impl Condition {
             Self::HasExternalId => E::negated(is("ExternalId", "none")),
             Self::HasOwnBoundary => is("PermissionsBoundaryArn", ""),
             Self::OmitsObjectAcls => is("OmitObjectAcls", "true"),
-            Self::CopiesFromUsEast1 => writes_from("us-west-2"),
-            Self::CopiesFromUsWest2 => writes_from("us-east-1"),
             Self::HasBucketOwner => is_given("BucketOwnerAccountId"),
             Self::HasAutoExternalId => is("ExternalId", "auto"),
             Self::ConfiguresCors => is("ConfigureCors", "true"),
             Self::HasRepair => is_given("Repair"),
             Self::HasDescription => is_given("Description"),
-            Self::RestrictsListing => E::both(is("RestrictListing", "true"), Self::HasPrefix.into()),
+            Self::RestrictsListing => E::all(vec![is("RestrictListing", "true"), Self::HasPrefix.into()]),
         }
+    }
+}
+
+impl From<Condition> for Cow<'static, str> {
+    fn from(condition: Condition) -> Self {
+        Cow::Borrowed(condition.name())
     }
 }
 
@@ -83,12 +85,12 @@ impl From<Condition> for &'static str {
 
 impl From<Condition> for E {
     fn from(condition: Condition) -> Self {
-        E::Condition(condition.name())
+        E::Condition(condition.into())
     }
 }
 
 /// The conditions that both templates have.
-const SHARED: [Condition; 10] = [
+const SHARED: [Condition; 8] = [
     Condition::HasPrefix,
     Condition::IsReadWrite,
     Condition::HasKmsKey,
@@ -97,13 +99,29 @@ const SHARED: [Condition; 10] = [
     Condition::HasExternalId,
     Condition::HasOwnBoundary,
     Condition::OmitsObjectAcls,
-    Condition::CopiesFromUsEast1,
-    Condition::CopiesFromUsWest2,
 ];
 
-/// The conditions of a template, those that both have first, with their definitions.
-pub(super) fn conditions(further: &[Condition]) -> Vec<(&'static str, E)> {
-    SHARED.iter().chain(further).map(|condition| (condition.name(), condition.definition())).collect()
+/// Returns the conditions of a template with their definitions: those that both templates have, then the further ones.
+pub(super) fn conditions(platform: &Platform, further: &[Condition]) -> Vec<(Cow<'static, str>, E)> {
+    let defined = |condition: &Condition| ((*condition).into(), condition.definition());
+    let copies = platform.locations.iter().map(|location| {
+        let others = platform.locations.iter().filter(|other| *other != location).map(|other| other.region.as_ref());
+        // Of a single location there is no other; no value is the empty one.
+        let others: Vec<_> = if platform.locations.len() == 1 { vec![""] } else { others.collect() };
+        let is_not = |other: &str| E::negated(E::equals(E::reference("ProjectLocations"), E::text(other)));
+        let definition = [E::from(Condition::IsReadWrite)].into_iter().chain(others.into_iter().map(is_not));
+        (copies_from(location).into(), E::all(definition.collect()))
+    });
+    SHARED.iter().map(defined).chain(copies).chain(further.iter().map(defined)).collect()
+}
+
+/// Name of the condition that the role may copy from the platform's bucket in a location, such as `CopiesFromUsEast1`.
+pub(super) fn copies_from(location: &ProjectLocation) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_uppercase() + rest
+    };
+    format!("CopiesFrom{}", location.region.split('-').map(word).collect::<String>())
 }
 
 /// A policy document whose statements are expressions.
@@ -126,7 +144,7 @@ pub(super) fn stack_uuid() -> E {
 
 /// A name that only this stack has, which no update changes.
 pub(super) fn own_name() -> E {
-    E::join("-", E::List(vec![E::text("cavatica-volume"), E::select(0, E::split("-", stack_uuid()))]))
+    E::join("-", E::List(vec![E::text("{slug}-volume"), E::select(0, E::split("-", stack_uuid()))]))
 }
 
 pub(super) fn role_name() -> E {

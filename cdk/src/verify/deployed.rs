@@ -5,6 +5,8 @@ use aws_sdk_cloudformation::types::TemplateStage;
 use aws_smithy_types::base64;
 use cavatica_access::owner::StackId;
 
+use crate::stack_name::StackName;
+
 use crate::account::{Account, AwsError};
 use crate::release::zip::hex;
 
@@ -12,7 +14,7 @@ use crate::release::zip::hex;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A stack by its name, in the region of the credentials' configuration or another.
-    StackName(String),
+    StackName(StackName),
     /// A stack by its ID.
     Stack(StackId),
     /// A function by its ARN, and its region.
@@ -76,8 +78,8 @@ impl std::str::FromStr for Target {
             ["arn", _, "lambda", region, _, "function", name, ..] if !name.is_empty() => {
                 Ok(Self::Function { arn: text.to_owned(), region: (*region).to_owned() })
             }
-            [name] if crate::launch::url::is_stack_name(name) => Ok(Self::StackName((*name).to_owned())),
-            _ => Err("the name or ARN of a stack, or the ARN of a function"),
+            [name] => name.parse().map(Self::StackName).map_err(|_| Self::RULE),
+            _ => Err(Self::RULE),
         }
     }
 }
@@ -85,7 +87,7 @@ impl std::str::FromStr for Target {
 impl std::fmt::Display for Target {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::StackName(name) => name,
+            Self::StackName(name) => name.as_str(),
             Self::Stack(stack) => stack.as_str(),
             Self::Function { arn, .. } => arn,
         })
@@ -93,6 +95,8 @@ impl std::fmt::Display for Target {
 }
 
 impl Target {
+    const RULE: &str = "the name or ARN of a stack, or the ARN of a function";
+
     /// The region that its ARN names.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
@@ -106,7 +110,7 @@ impl Target {
     /// True for the ID of a stack that this is certainly not.
     pub(super) fn is_other_stack(&self, id: &str) -> bool {
         match self {
-            Self::StackName(name) => id.parse::<StackId>().map_or(true, |stack| stack.name != *name),
+            Self::StackName(name) => id.parse::<StackId>().map_or(true, |stack| stack.name != name.as_str()),
             Self::Stack(stack) => stack.as_str() != id,
             Self::Function { .. } => false,
         }
@@ -120,7 +124,7 @@ impl Target {
                 return Ok(Deployed { function: Some(function(account, region, arn).await?), template: None });
             }
             Self::Stack(stack) => stack.as_str(),
-            Self::StackName(name) => name,
+            Self::StackName(name) => name.as_str(),
         };
         let template = template(account, region, stack).await?;
         let function = match function_of(account, region, stack).await? {

@@ -39,7 +39,7 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
         "a_signal_at_each_phase",
     ),
     (
-        "What the administrator copies into Cavatica",
+        "What the administrator copies into {}",
         "DescribeStackEvents with the operation's token, DescribeStacks later than it",
         "outputs_of_before_are_not_printed",
     ),
@@ -52,8 +52,12 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
     ),
     ("bucket {bucket} is gone", "DeleteBucket", "the_bucket_for_the_code_goes_with_the_last_stack"),
     ("stays, for stack", "ListStacks", "the_bucket_for_the_code_goes_with_the_last_stack"),
-    ("The role is gone, so Cavatica cannot use the bucket", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
-    ("The role still exists, so Cavatica can still use", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
+    (
+        "The role is gone, so {platform} cannot use the bucket",
+        "GetRole",
+        "a_failed_deletion_says_that_the_role_is_open",
+    ),
+    ("The role still exists, so {platform} can still use", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
     ("The function is gone, so CloudFormation alone", "GetFunctionConfiguration", "a_failed_deletion_says"),
 ];
 

@@ -13,6 +13,7 @@ use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::publish::audience::Audience;
 use cavatica_connect::publish::bucket::Bucket;
@@ -195,7 +196,7 @@ async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
     let account = Account::of(config.build()).await?;
     let name = |region: &str| format!("releases-{}-{region}-an", Engine::ACCOUNT);
     let places = REGIONS.map(|region| Place { region: region.to_owned(), bucket: name(region) });
-    let parts = ReleaseParts::of(&Package::read(publisher.folder.path())?, places.to_vec());
+    let parts = ReleaseParts::of(&Package::read(publisher.folder.path(), &CAVATICA)?, &CAVATICA, places.to_vec());
     let wish = Wish { create_buckets: true, audience: Some(Audience::Public) };
     // Once to make everything, and once to look at what there is then.
     for _ in 0..2 {

@@ -8,6 +8,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration,
 };
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::publish::versions::{self, Versions};
 use cavatica_connect::publish::{Place, ReleaseParts};
 use cavatica_connect::release::build::{self, Profile};
@@ -37,7 +38,7 @@ impl Publisher {
         let folder = tempfile::tempdir()?;
         let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };
         let zip = Asset::from_binary(program)?;
-        Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), provenance)?.write(folder.path())?;
+        Package::of(zip, &std::fs::read(program)?, b"{}\n".to_vec(), &CAVATICA, provenance)?.write(folder.path())?;
         Ok(Self { engine, folder })
     }
 
@@ -105,7 +106,7 @@ impl Publisher {
 
     /// The release that the command publishes, before S3 has its code.
     pub fn parts(&self) -> Result<ReleaseParts, Box<dyn Error>> {
-        Ok(ReleaseParts::of(&Package::read(self.folder.path())?, self.places()))
+        Ok(ReleaseParts::of(&Package::read(self.folder.path(), &CAVATICA)?, &CAVATICA, self.places()))
     }
 
     /// The places in which the command publishes it.

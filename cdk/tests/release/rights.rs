@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::operator::policy;
 
 use crate::faulty_aws::{FaultyAws, Request};
@@ -76,7 +77,7 @@ async fn the_operators_policy_has_every_call_that_the_commands_make() -> Outcome
     for (commands, is_native) in [(by_function, false), (native, true)] {
         let called = called(&operator, commands).await?;
         assert!(called.len() > 15, "{called:?}");
-        let policy = policy("cavatica-volume", is_native);
+        let policy = policy(&CAVATICA, "cavatica-volume", is_native);
         let granted: BTreeSet<&str> = policy.statements().iter().flat_map(|it| it.action.iter().copied()).collect();
         let is_missing = |action: &&String| !granted.contains(action.as_str()) && !FREE.contains(&action.as_str());
         let missing: Vec<_> = called.iter().filter(is_missing).collect();

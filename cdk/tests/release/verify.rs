@@ -5,6 +5,7 @@ use std::error::Error;
 
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::address::Address;
 use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
@@ -26,7 +27,7 @@ async fn published() -> Result<Publisher, Box<dyn Error>> {
     let code = lambda().await?;
     let publisher = Publisher::start().await?;
     publisher.make_bucket(BUCKET, "us-east-1").await?;
-    let parts = ReleaseParts::of_code(code, None, None, publisher.places());
+    let parts = ReleaseParts::of_code(&CAVATICA, code, None, None, publisher.places());
     let wish = Wish { create_buckets: true, audience: None };
     carry_out::all(&Account::of(publisher.engine.sdk_config()).await?, &parts, &wish).await?;
     Ok(publisher)

@@ -112,7 +112,7 @@ pub fn permissions(request: &Request, partition: &Partition) -> Document {
         copy_sources: match volumes.iter().find(writes) {
             None => Vec::new(),
             Some(_) => {
-                let sources = request.project_locations.iter().map(|location| location.copy_source());
+                let sources = request.copy_buckets.iter();
                 sources.map(|bucket| format!("arn:{partition}:s3:::{bucket}/*")).collect()
             }
         },

@@ -1,4 +1,4 @@
-//! The CORS rule that lets a browser that shows Cavatica read a bucket's objects: merged into what is there, and taken
+//! The CORS rule that lets a browser that shows the platform read a bucket's objects: merged into what is there, and taken
 //! out alone.
 //!
 //! S3 replaces a bucket's whole CORS configuration at once and has no compare-and-swap. So what was written is read back;
@@ -7,16 +7,8 @@
 use crate::limits;
 use crate::names::RoleName;
 use crate::owner::StackId;
+use crate::platform::{CORS_EXPOSED_HEADERS, CORS_HEADERS, CORS_MAX_AGE};
 use crate::port::CorsRule;
-
-/// The origins of Cavatica's interface. Source: Cavatica's manual, additional configuration.
-const ORIGIN: &str = "https://cavatica.sbgenomics.com";
-/// The headers that a browser may send. Source: as above.
-const ALLOWED_HEADERS: [&str; 6] = ["Authorization", "Content-Range", "Accept", "Content-Type", "Origin", "Range"];
-/// The headers of an answer that a page may see. Source: as above.
-const EXPOSED_HEADERS: [&str; 3] = ["Content-Range", "Content-Length", "ETag"];
-/// How long a browser may keep an answer, in seconds. Source: as above.
-const MAX_AGE: i32 = 3_000;
 
 /// Why a rule does not go in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +20,17 @@ pub fn rule_id(stack: &StackId, role: &RoleName) -> String {
     format!("cavatica-connect:{}:{role}", stack.uuid())
 }
 
-/// The rule that serves a role.
+/// Returns the rule that serves a role: pages of an origin may read.
 #[must_use]
-pub fn rule(stack: &StackId, role: &RoleName) -> CorsRule {
+pub fn rule(stack: &StackId, role: &RoleName, origin: &str) -> CorsRule {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     CorsRule {
         id: Some(rule_id(stack, role)),
-        allowed_origins: texts(&[ORIGIN]),
+        allowed_origins: texts(&[origin]),
         allowed_methods: texts(&["GET"]),
-        allowed_headers: texts(&ALLOWED_HEADERS),
-        expose_headers: texts(&EXPOSED_HEADERS),
-        max_age_seconds: Some(MAX_AGE),
+        allowed_headers: texts(&CORS_HEADERS),
+        expose_headers: texts(&CORS_EXPOSED_HEADERS),
+        max_age_seconds: Some(CORS_MAX_AGE),
     }
 }
 
@@ -94,7 +86,7 @@ mod tests {
     fn ours(role: &str) -> CorsRule {
         let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse();
         let (Ok(stack), Ok(role)) = (stack, role.parse()) else { unreachable!("both are valid") };
-        rule(&stack, &role)
+        rule(&stack, &role, "https://cavatica.sbgenomics.com")
     }
 
     fn ids() -> Vec<String> {

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,7 +24,7 @@ pub struct Document<T = String> {
 pub struct Statement<T = String> {
     /// Tells a person which part of the vendor's page it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sid: Option<&'static str>,
+    pub sid: Option<Cow<'static, str>>,
     /// Always `Allow`.
     pub effect: Effect,
     /// The principal, in a trust policy.
@@ -112,9 +114,9 @@ impl<T> Document<T> {
 impl<T> Statement<T> {
     /// A statement that allows actions on resources.
     #[must_use]
-    pub fn allow(sid: &'static str, action: &[&'static str], resource: Vec<T>) -> Self {
+    pub fn allow(sid: impl Into<Cow<'static, str>>, action: &[&'static str], resource: Vec<T>) -> Self {
         Self {
-            sid: Some(sid),
+            sid: Some(sid.into()),
             effect: Effect::Allow,
             principal: None,
             action: action.to_vec(),

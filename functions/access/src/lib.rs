@@ -29,6 +29,7 @@ pub mod owner;
 pub mod patience;
 pub mod permissions;
 pub mod plan;
+pub mod platform;
 pub mod port;
 pub mod recognition;
 pub mod reconcile;

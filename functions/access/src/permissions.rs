@@ -3,6 +3,8 @@
 //! Statement IDs and actions are those of Cavatica's manual, so that its support recognises them. The same statements
 //! make the role's policy, the boundary in the template and the printed documents.
 
+use serde::Serialize;
+
 use crate::document::{Document, Principal, Statement};
 use crate::volume::AccessMode;
 
@@ -21,6 +23,71 @@ pub const OBJECT_ACLS: [&str; 2] = ["s3:GetObjectAcl", "s3:PutObjectAcl"];
 pub const DECRYPT: [&str; 1] = ["kms:Decrypt"];
 /// Actions of S3 on the bucket's key to write; a multipart upload decrypts too. Source: as above.
 pub const ENCRYPT: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+
+/// The ID of the statement about the platform's own buckets.
+const COPY_SOURCES: &str = "RequestReadOnCopySourceObjects";
+
+/// An action, and the sentences about it. `{bucket}`, `{folder}` (with a slash at its end) and `{platform}` are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Permission {
+    /// IAM action.
+    pub action: &'static str,
+    /// ID of the statement that has to allow the action; any statement where there is none.
+    pub statement: Option<&'static str>,
+    /// End of "PLATFORM can …" where a statement allows the action.
+    pub can: &'static str,
+    /// The same where the statement is about a folder.
+    pub can_in_folder: Option<&'static str>,
+    /// End of "PLATFORM cannot …" where the statement is about a folder.
+    pub cannot_outside: Option<&'static str>,
+    /// End of "PLATFORM cannot …" where no statement allows the action.
+    pub cannot: Option<&'static str>,
+}
+
+impl Permission {
+    const fn new(action: &'static str, can: &'static str) -> Self {
+        Self { action, statement: None, can, can_in_folder: None, cannot_outside: None, cannot: None }
+    }
+}
+
+const LOOK_AT_SETTINGS: &str = "look up the region and the CORS rules of {bucket}";
+const UPLOAD_IN_PARTS: &str = "continue and abort its own uploads of large objects";
+const ACCESS_LISTS: &str = "read and set the access lists (ACLs) of those objects";
+
+/// Every action that a policy of ours can allow, and the one that people ask about most. Page, mail, `documents`, `deploy` and
+/// SECURITY.md read it.
+pub const PERMISSIONS: [Permission; 13] = [
+    Permission {
+        can_in_folder: Some("list the names of objects under {folder} in {bucket}"),
+        ..Permission::new(LIST, "list the names of all objects in {bucket}")
+    },
+    Permission {
+        statement: Some("GrantReadOnObjects"),
+        can_in_folder: Some("read the objects under {folder} in {bucket}"),
+        cannot_outside: Some("read objects outside {folder}"),
+        ..Permission::new("s3:GetObject", "read every object in {bucket}")
+    },
+    Permission::new("s3:GetBucketLocation", LOOK_AT_SETTINGS),
+    Permission::new("s3:GetBucketCORS", LOOK_AT_SETTINGS),
+    Permission {
+        cannot: Some("write or replace anything"),
+        ..Permission::new("s3:PutObject", "write objects there, and so replace existing ones")
+    },
+    Permission::new("s3:AbortMultipartUpload", UPLOAD_IN_PARTS),
+    Permission::new("s3:ListMultipartUploadParts", UPLOAD_IN_PARTS),
+    Permission::new("s3:GetObjectAcl", ACCESS_LISTS),
+    Permission::new("s3:PutObjectAcl", ACCESS_LISTS),
+    Permission {
+        statement: Some(COPY_SOURCES),
+        ..Permission::new("s3:GetObject", "copy from {platform}'s own storage into the bucket")
+    },
+    Permission::new("kms:Decrypt", "decrypt with the bucket's KMS key"),
+    Permission::new("kms:GenerateDataKey", "encrypt with the bucket's KMS key"),
+    Permission { cannot: Some("delete anything"), ..Permission::new("s3:DeleteObject", "delete objects there") },
+];
+
+/// End of "PLATFORM cannot …" where no statement is about anything but the bucket, its key and the platform's own buckets.
+pub const NOTHING_ELSE: &str = "use another bucket, or anything else in the account";
 
 /// `GrantReadOnBuckets`, on bucket ARNs.
 #[must_use]
@@ -63,7 +130,7 @@ pub fn write_objects<T>(objects: Vec<T>, omit_acls: bool) -> Statement<T> {
 /// `RequestReadOnCopySourceObjects`, on the vendor's buckets.
 #[must_use]
 pub fn read_copy_sources<T>(objects: Vec<T>) -> Statement<T> {
-    Statement::allow("RequestReadOnCopySourceObjects", &READ_OBJECTS, objects)
+    Statement::allow(COPY_SOURCES, &READ_OBJECTS, objects)
 }
 
 /// `GrantUseOfKmsKeys`, on the keys of read-write volumes.
@@ -82,13 +149,15 @@ pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> 
 /// The statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role may use the key
 /// through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
 #[must_use]
-pub fn key_policy<T: From<&'static str>>(role: T, through: T, access: AccessMode) -> Statement<T> {
+pub fn key_policy<T: From<&'static str>>(platform: &str, role: T, through: T, access: AccessMode) -> Statement<T> {
     let actions: &[_] = match access {
         AccessMode::ReadOnly => &DECRYPT,
         AccessMode::ReadWrite => &ENCRYPT,
     };
     // In a key's policy the resource is the key itself.
-    let statement = Statement::allow("LetCavaticaUseTheKeyThroughS3", actions, vec![T::from("*")]);
+    // IAM takes letters and digits in a statement's ID. Source: "IAM JSON policy elements: Sid".
+    let name: String = platform.chars().filter(char::is_ascii_alphanumeric).collect();
+    let statement = Statement::allow(format!("Let{name}UseTheKeyThroughS3"), actions, vec![T::from("*")]);
     Statement { principal: Some(Principal::Aws(role)), ..statement }.only_if("StringEquals", "kms:ViaService", through)
 }
 
@@ -138,4 +207,17 @@ pub fn trust<T>(principal: T, external_id: Option<T>) -> Document<T> {
         Some(id) => statement.only_if("StringEquals", "sts:ExternalId", id),
         None => statement,
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_that_can_be_granted_has_its_sentence() {
+        let granted = [&READ_BUCKETS[..], &READ_OBJECTS, &WRITE_OBJECTS, &DECRYPT, &ENCRYPT].concat();
+        let missing: Vec<_> =
+            granted.iter().filter(|action| !PERMISSIONS.iter().any(|it| it.action == **action)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use crate::owner::Tags;
 use crate::volume::{BucketName, Region};
 
-pub use self::change::{Change, NewRole, POLICY_DESCRIPTION};
+pub use self::change::{Change, NewPolicy, NewRole};
 pub use self::look::Look;
 
 /// An AWS account as far as it can be read: its IAM, its buckets, and whose it is.

@@ -62,7 +62,7 @@ impl Evidence {
 pub enum Sign {
     /// It has the boundary that CloudFormation made for the stack.
     Boundary,
-    /// It has the requested boundary, and trusts Cavatica with the stack's external ID.
+    /// It has the requested boundary, and trusts the stack's principal with its external ID.
     ExternalId,
     /// A policy of the stack that serves it is attached to it. Of an older role, which the function may not read, nothing else
     /// tells.
@@ -74,7 +74,7 @@ impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Boundary => "has this stack's permissions boundary",
-            Self::ExternalId => "trusts Cavatica with this stack's external ID",
+            Self::ExternalId => "trusts the stack's principal with its external ID",
             Self::Policy => "carries the policy that this stack made for it",
         })
     }

@@ -132,8 +132,7 @@ pub enum Refusal {
 
     /// Something lost the tags that make it ours, but hangs on what is.
     #[error(
-        "{what}, but lost the tags that say it is this stack's, so it was left as it is and Cavatica keeps the access that it \
-         gives. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
+        "{what}, but lost the tags that say it is this stack's, so it was left as it is, with the access that it gives. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
          retain {resource}."
     )]
     LostTags {
@@ -165,7 +164,7 @@ pub enum Refusal {
 
     /// A bucket has as many CORS rules as S3 takes.
     #[error(
-        "Bucket {bucket} already has {most} CORS rules, as many as S3 takes, so Cavatica's does not fit. They were left as they are. \
+        "Bucket {bucket} already has {most} CORS rules, as many as S3 takes, so this stack's does not fit. They were left as they are. \
          Remove one that is not needed, or set ConfigureCors to false.",
         most = limits::CORS_RULES
     )]
@@ -356,8 +355,8 @@ fn advice(action: Option<Action>, failure: &Failure) -> String {
              exception, then try again"
         ),
         FailureKind::MalformedDocument if failure.message.to_lowercase().contains("principal") => {
-            "IAM does not know the principal in the trust policy: check TrustedPrincipalArn, and ask Cavatica's support whether \
-             its role changed"
+            "IAM does not know the principal in the trust policy: check TrustedPrincipalArn, and ask the platform's support \
+             whether its role changed"
                 .to_owned()
         }
         FailureKind::AlreadyExists => "The name is taken, under another path or in other letter case: by something that is not \

@@ -5,24 +5,21 @@
 
 mod fields;
 
+use fields::{Fields, scalar};
+pub use fields::{Invalid, Problem, shown};
 use icu_properties::CodePointMapData;
 use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 use serde_json::Value;
-
-use fields::{Fields, scalar};
-pub use fields::{Invalid, Problem, shown};
 
 use crate::limits;
 use crate::lineage::Replaced;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
 use crate::owner::{self, Tags};
-use crate::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use crate::platform::{self, CAVATICA, ProjectLocation};
+use crate::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Region, Volume};
 
 /// The resource type in the template.
 pub const RESOURCE_TYPE: &str = "Custom::CavaticaVolumeAccess";
-
-/// The role that Cavatica assumes roles with. Source: Cavatica's manual, trust policy.
-pub const CAVATICA_PRINCIPAL: &str = "arn:aws:iam::151136852077:role/volume-connection";
 
 /// Properties that belong to CloudFormation itself.
 const CLOUDFORMATION_PROPERTIES: [&str; 2] = ["ServiceToken", "ServiceTimeout"];
@@ -38,8 +35,12 @@ pub struct Request {
     pub path: IamPath,
     /// The volumes; at least one.
     pub volumes: Vec<Volume>,
-    /// The regions of the projects.
-    pub project_locations: Vec<ProjectLocation>,
+    /// Buckets of the platform that it copies results from when it writes to a volume.
+    pub copy_buckets: Vec<String>,
+    /// Name of the platform in texts.
+    pub platform: String,
+    /// Origin of the platform's web interface, for the buckets' CORS rule.
+    pub cors_origin: String,
     /// The principal that may assume the role.
     pub trusted_principal: RoleArn,
     /// The external ID that it has to give.
@@ -54,15 +55,15 @@ pub struct Request {
     pub tags: Tags,
     /// True if only names under the volumes' prefixes may be listed.
     pub restrict_listing: bool,
-    /// True if Cavatica gets no rights on objects' ACLs.
+    /// True if the platform gets no rights on objects' ACLs.
     pub omit_object_acls: bool,
-    /// The consequence of a finding that Cavatica could not use a volume.
+    /// Consequence of a finding that the platform could not use a volume.
     pub checks: Checks,
-    /// True if the buckets get a CORS rule for Cavatica's interface.
+    /// True if the buckets get a CORS rule for the platform's web interface.
     pub configure_cors: bool,
 }
 
-/// The consequence of a finding that Cavatica could not use a volume.
+/// Consequence of a finding that the platform could not use a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Checks {
     /// It fails.
@@ -142,8 +143,11 @@ impl Request {
         let policy_name: Option<PolicyName> = fields.optional("PolicyName", str::parse);
         let path = fields.optional("Path", str::parse).unwrap_or_default();
         let volumes = fields.list("Volumes", "a list of at least one volume", volume);
-        let locations = fields
-            .list_of_scalars("ProjectLocations", ProjectLocation::RULE, |text| text.trim().parse::<ProjectLocation>());
+        let platform = fields.optional("PlatformName", platform_name);
+        let cors_origin = fields.optional("CorsOrigin", cors_origin);
+        let locations = fields.list_of_scalars("CopyBuckets", LOCATION_RULE, location);
+        let locations = locations.unwrap_or_else(|| CAVATICA.locations.to_vec());
+        let copy_buckets = copy_buckets(&mut fields, &locations);
         let principal = fields.optional("TrustedPrincipalArn", str::parse);
         let external_id = fields.optional("ExternalId", str::parse);
         let permissions_boundary = fields.optional("PermissionsBoundaryArn", permissions_boundary);
@@ -160,19 +164,7 @@ impl Request {
         }
         let trusted_principal = match principal {
             Some(arn) => Some(arn),
-            None => CAVATICA_PRINCIPAL.parse().ok(),
-        };
-        let project_locations = match locations {
-            Some(list) if list.is_empty() => {
-                fields.refuse("ProjectLocations", "[]", ProjectLocation::RULE);
-                list
-            }
-            Some(mut list) => {
-                list.sort_unstable();
-                list.dedup();
-                list
-            }
-            None => ProjectLocation::ALL.map(|(location, ..)| location).to_vec(),
+            None => CAVATICA.principal.parse().ok(),
         };
         if fields.is_clean() && volumes.as_ref().is_none_or(Vec::is_empty) {
             fields.refuse("Volumes", "nothing", "a list of at least one volume");
@@ -188,7 +180,9 @@ impl Request {
             role_name,
             path,
             volumes,
-            project_locations,
+            copy_buckets,
+            platform: platform.unwrap_or_else(|| CAVATICA.name.to_string()),
+            cors_origin: cors_origin.unwrap_or_else(|| CAVATICA.web.to_string()),
             trusted_principal,
             external_id,
             permissions_boundary,
@@ -220,6 +214,41 @@ fn volume(item: &Value, place: &str) -> Result<Volume, Vec<Problem>> {
         (Some(bucket), Ok(())) => Ok(Volume { bucket, prefix, access, kms_key, bucket_owner }),
         _ => Err(fields.into_problems()),
     }
+}
+
+/// Rule for an item of `CopyBuckets` in words.
+const LOCATION_RULE: Rule = "REGION=BUCKET, such as us-east-1=sbg-main";
+
+fn location(text: &str) -> Result<ProjectLocation, Rule> {
+    let (region, bucket) = text.split_once('=').ok_or(LOCATION_RULE)?;
+    let is_valid = region.parse::<Region>().is_ok() && bucket.parse::<BucketName>().is_ok();
+    let location = || ProjectLocation { region: region.to_owned().into(), copy_bucket: bucket.to_owned().into() };
+    is_valid.then(location).ok_or(LOCATION_RULE)
+}
+
+/// Reads `ProjectLocations`; returns the copy buckets of the platform there, in the platform's order.
+fn copy_buckets(fields: &mut Fields<'_>, locations: &[ProjectLocation]) -> Vec<String> {
+    let regions: Vec<_> = locations.iter().map(|location| location.region.as_ref()).collect();
+    let rule = format!("{}, the regions where the platform runs projects", regions.join(" or "));
+    let read = |text: &str| match regions.contains(&text.trim()) {
+        true => Ok(text.trim().to_owned()),
+        false => Err(rule.clone()),
+    };
+    let asked = fields.list_of_scalars("ProjectLocations", "a list of regions", read);
+    if asked.as_ref().is_some_and(Vec::is_empty) {
+        fields.refuse("ProjectLocations", "[]", rule);
+    }
+    let is_asked = |region: &str| asked.as_ref().is_none_or(|asked| asked.iter().any(|it| it == region));
+    let asked = locations.iter().filter(|location| is_asked(&location.region));
+    asked.map(|location| location.copy_bucket.to_string()).collect()
+}
+
+fn platform_name(text: &str) -> Result<String, Rule> {
+    platform::is_name(text).then(|| text.to_owned()).ok_or("the name of a platform")
+}
+
+fn cors_origin(text: &str) -> Result<String, Rule> {
+    platform::is_origin(text).then(|| text.to_owned()).ok_or(platform::ORIGIN_RULE)
 }
 
 fn permissions_boundary(text: &str) -> Result<PolicyArn, Rule> {
@@ -346,7 +375,7 @@ impl OldProperties {
             path: get(properties, "Path").unwrap_or_default(),
             trusted_principal: match properties.get("TrustedPrincipalArn") {
                 Some(_) => get(properties, "TrustedPrincipalArn"),
-                None => CAVATICA_PRINCIPAL.parse().ok(),
+                None => CAVATICA.principal.parse().ok(),
             },
             external_id: get(properties, "ExternalId"),
             permissions_boundary: get(properties, "PermissionsBoundaryArn"),

@@ -219,41 +219,6 @@ impl FromStr for KmsKeyArn {
     }
 }
 
-/// A region where Cavatica runs projects; a read-write volume is written from Cavatica's bucket there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ProjectLocation {
-    /// `us-east-1`.
-    UsEast1,
-    /// `us-west-2`.
-    UsWest2,
-}
-
-impl ProjectLocation {
-    /// The rule in words.
-    pub const RULE: Rule = "us-east-1 or us-west-2, the regions where Cavatica runs projects";
-
-    /// Every location: its region and the vendor's bucket there. Source: Cavatica's manual, read-write policy.
-    pub const ALL: [(Self, &str, &str); 2] =
-        [(Self::UsEast1, "us-east-1", "sbg-main"), (Self::UsWest2, "us-west-2", "sbg-main-us-west-2")];
-
-    /// The bucket that Cavatica copies results from when it writes to a volume.
-    #[must_use]
-    pub fn copy_source(self) -> &'static str {
-        match self {
-            Self::UsEast1 => Self::ALL[0].2,
-            Self::UsWest2 => Self::ALL[1].2,
-        }
-    }
-}
-
-impl FromStr for ProjectLocation {
-    type Err = Rule;
-
-    fn from_str(text: &str) -> Result<Self, Rule> {
-        Self::ALL.iter().find(|(_, region, _)| *region == text).map(|(location, ..)| *location).ok_or(Self::RULE)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

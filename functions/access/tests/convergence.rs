@@ -238,7 +238,7 @@ async fn a_removal_that_stays_denied_is_explained() -> Outcome {
 #[tokio::test]
 async fn a_principal_that_iam_does_not_know_is_permanent_and_explained() -> Outcome {
     let bench = Bench::new()?;
-    bench.account.forget_principal(cavatica_access::request::CAVATICA_PRINCIPAL);
+    bench.account.forget_principal(&cavatica_access::platform::CAVATICA.principal);
     let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("TrustedPrincipalArn") && said.contains("MalformedPolicyDocument"), "{said}");
     assert_eq!(bench.account.clock().now(), Duration::ZERO, "no retry");

@@ -2,7 +2,7 @@
 
 use aws_sdk_iam::types::Tag;
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, Change, Failure, POLICY_DESCRIPTION, Receipt};
+use cavatica_access::port::{Carrier, Change, Failure, NewPolicy, Receipt};
 
 use super::{AwsAccount, failure};
 
@@ -48,9 +48,10 @@ impl AwsAccount {
                 let call = iam.put_role_permissions_boundary().role_name(role.as_str());
                 send!(call.permissions_boundary(boundary.as_str()));
             }
-            Change::CreatePolicy { arn, path, document, tags } => {
+            Change::CreatePolicy(new) => {
+                let NewPolicy { arn, path, document, description, tags } = new.as_ref();
                 let call = iam.create_policy().policy_name(arn.name()).path(path.as_str()).policy_document(document);
-                send!(call.description(POLICY_DESCRIPTION).set_tags(Some(sdk_tags(tags)?)));
+                send!(call.description(description).set_tags(Some(sdk_tags(tags)?)));
             }
             Change::TagPolicy { arn, tags } => {
                 send!(iam.tag_policy().policy_arn(arn.as_str()).set_tags(Some(sdk_tags(tags)?)));

@@ -161,7 +161,7 @@ mod tests {
                 "PhysicalResourceId": "arn:aws:iam::123456789012:role/vol",
                 "ResourceProperties": {{"RoleName": "vol", "Volumes": [{{"BucketName": "my-bucket"}}]}}}}"#
         );
-        let principal = cavatica_access::request::CAVATICA_PRINCIPAL.parse()?;
+        let principal = cavatica_access::platform::CAVATICA.principal.parse()?;
         Ok(Task::of(&Envelope::read(&event), &Pins { stack: STACK.parse()?, principal }))
     }
 

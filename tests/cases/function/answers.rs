@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cavatica_access::owner::Tags;
+use cavatica_access::platform::CAVATICA;
 use cavatica_access::port::Action;
-use cavatica_access::request::CAVATICA_PRINCIPAL;
 use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
@@ -18,7 +18,7 @@ use serde_json::Value;
 const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
 
 fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
-    let pins = Pins { stack: STACK.parse()?, principal: CAVATICA_PRINCIPAL.parse()? };
+    let pins = Pins { stack: STACK.parse()?, principal: CAVATICA.principal.parse()? };
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     Ok(Provider { account: Staged { account, stage }, post: Posted::default(), pins: Ok(pins), is_local: false })
 }

@@ -21,7 +21,7 @@ type Served = Provider<Staged, Posted>;
 
 fn provider() -> Result<Served, Error> {
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
-    let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::request::CAVATICA_PRINCIPAL.parse()? };
+    let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::platform::CAVATICA.principal.parse()? };
     Ok(Provider { account: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins), is_local: false })
 }
 

@@ -3,9 +3,12 @@
 use std::process::Command;
 
 use cavatica_access::document::in_ascii;
-use cavatica_access::volume::{AccessMode, Prefix, ProjectLocation, Volume};
+use cavatica_access::platform::CAVATICA;
+use cavatica_access::volume::{AccessMode, Prefix, Volume};
+use cavatica_connect::cfn::Parameter;
 use cavatica_connect::documents::{Subject, documents};
 use cavatica_connect::launch::url::{Launch, launch_url};
+use cavatica_connect::meaning::{Meaning, meaning};
 use cavatica_connect::template::files;
 use cavatica_tests::browser::{REGIONS, at};
 use cavatica_tests::{Error, Outcome};
@@ -59,6 +62,10 @@ fn given(rng: &mut Rng, is_native: bool) -> Vec<(String, String)> {
     }
     maybe(rng, "RestrictListing", "true");
     maybe(rng, "OmitObjectAcls", "true");
+    // The template refuses a CORS rule in the bucket of another account.
+    if values.iter().any(|(name, _)| *name == "BucketOwnerAccountId") {
+        values.retain(|(name, _)| *name != "ConfigureCors");
+    }
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
@@ -77,13 +84,37 @@ fn expected(given: &[(String, String)]) -> Result<Value, Error> {
             kms_key: value(given, "KmsKeyArn").map(str::parse).transpose()?,
             bucket_owner: None,
         }],
-        locations: location.map(str::parse::<ProjectLocation>).transpose()?.into_iter().collect(),
+        platform: CAVATICA.clone(),
+        locations: location.map(str::to_owned).into_iter().collect(),
         external_id: Some("in-its-place".parse()?),
         trusted_principal: None,
         partition: "aws".parse()?,
         restrict_listing: is("RestrictListing", "true"),
         omit_object_acls: is("OmitObjectAcls", "true"),
     })?)
+}
+
+/// An action more in the policy is said by the page too: nothing of its sentences is fixed.
+#[tokio::test]
+async fn an_action_that_is_granted_is_said_and_no_longer_denied() -> Outcome {
+    let setting = Setting::prepare().await?;
+    let pairs = [("v", "0.1.0"), ("kind", "provided"), ("BucketName", "my-bucket"), ("AccessMode", "ReadWrite")];
+    let fragment = fragment(&pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let said = async |setting: &Setting| -> Result<(String, String), Error> {
+        let state = setting.states(std::slice::from_ref(&fragment)).await?.remove(0);
+        Ok((state["can"].to_string(), state["cannot"].to_string()))
+    };
+    let (can, cannot) = said(&setting).await?;
+    assert!(!can.contains("delete") && cannot.contains("delete anything"), "{can} {cannot}");
+    setting.change_page(|page| {
+        let (before, after) = page.split_once("\"permissions\":").unwrap_or((page, ""));
+        // The policy of the page names its one script by its digest.
+        let before = before.replace("script-src 'sha256-", "script-src 'unsafe-inline' 'none-");
+        format!("{before}\"permissions\":{}", after.replacen("s3:AbortMultipartUpload", "s3:DeleteObject", 2))
+    })?;
+    let (can, cannot) = said(&setting).await?;
+    assert!(can.contains("delete objects there") && !cannot.contains("delete"), "{can} {cannot}");
+    Ok(())
 }
 
 /// The words of a command line as a shell reads them; every program in it is a function that prints its arguments.
@@ -121,16 +152,19 @@ async fn documents_link_and_commands_are_those_of_the_generator() -> Outcome {
         let mut trust = state["trust"].clone();
         trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = "in-its-place".into();
         assert_eq!(trust, expected["trust"]);
+        let bucket = value(given, "BucketName").unwrap_or_default();
+        let Meaning { can, cannot } = meaning(&expected["permissions"], &CAVATICA, bucket, value(given, "Prefix"));
+        assert_eq!((&state["can"], &state["cannot"]), (&Value::from(can), &Value::from(cannot)), "{given:?}");
         let size = in_ascii(&expected["permissions"].to_string()).len();
         let told = state["size"].as_str().unwrap_or_default().replace(',', "");
         assert_eq!(told, format!("{size} of 6144 characters"), "{given:?}");
 
-        let (name, bucket) = (if *is_native { files::NATIVE } else { files::PROVIDED }, format!("releases-{region}"));
-        let key = at().templates.get(name).cloned().unwrap_or_default();
+        let (name, bucket) = (files::name(&CAVATICA, *is_native), format!("releases-{region}"));
+        let key = at().templates.get(&name).cloned().unwrap_or_default();
         let launch = Launch {
             template_url: format!("https://{bucket}.s3.{region}.amazonaws.com/{key}"),
             region: (*region).to_owned(),
-            stack_name: "lab-1".to_owned(),
+            stack_name: "lab-1".parse()?,
             parameters: given.clone(),
         };
         assert_eq!(state["launch"], launch_url(&template, &launch)?, "{given:?}");
@@ -255,6 +289,9 @@ async fn a_field_says_what_the_template_says() -> Outcome {
     });
     let fragments: Vec<_> = fragments.collect();
     let states = setting.states(&fragments).await?;
+    let has_owner = |fields: &[(Parameter, String)]| {
+        fields.iter().any(|(parameter, value)| parameter.name == "BucketOwnerAccountId" && !value.is_empty())
+    };
     let (mut compared, mut refused) = (0, 0);
     for (state, (_, fields)) in states.iter().zip(&cases) {
         for (parameter, value) in fields {
@@ -263,6 +300,13 @@ async fn a_field_says_what_the_template_says() -> Outcome {
             match parameter.check(value) {
                 // An empty field is none that a link filled in.
                 _ if value.is_empty() => assert_eq!(said, None),
+                Ok(()) if parameter.name == "ConfigureCors" && value == "true" && has_owner(fields) => {
+                    assert!(
+                        said.is_some_and(|said| said.contains("its owner has to configure CORS there")),
+                        "{said:?}"
+                    );
+                    refused += 1;
+                }
                 Ok(()) => assert_eq!(said, None, "{} {value:?}", parameter.name),
                 // The generator names the pair that has no equals sign.
                 Err(_) if parameter.name == "Tags" => assert!(said.is_some(), "Tags {value:?}"),

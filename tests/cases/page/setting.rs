@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::cfn::Template;
 use cavatica_connect::page::html;
 use cavatica_connect::template::{Config, native, provided};
@@ -21,8 +22,8 @@ pub struct Setting {
 impl Setting {
     pub async fn prepare() -> Result<Self, Error> {
         let (browser, folder) = (Browser::find().await?, tempfile::tempdir()?);
-        std::fs::write(folder.path().join("launch.html"), html("0.1.0", Some(&at())))?;
-        std::fs::write(folder.path().join("unreleased.html"), html("0.1.0", None))?;
+        std::fs::write(folder.path().join("launch.html"), html("0.1.0", &CAVATICA, Some(&at())))?;
+        std::fs::write(folder.path().join("unreleased.html"), html("0.1.0", &CAVATICA, None))?;
         Ok(Self { browser, folder })
     }
 
@@ -48,6 +49,13 @@ impl Setting {
         let router = Router::new().route("/launch.html", get(move || async move { Html(text) }));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(address)
+    }
+
+    /// Changes the text of the page.
+    pub fn change_page(&self, change: impl FnOnce(&str) -> String) -> Result<(), Error> {
+        let path = self.path("launch.html");
+        let changed = change(&std::fs::read_to_string(&path)?);
+        Ok(std::fs::write(path, changed)?)
     }
 
     /// The state of the page for each fragment, in order.

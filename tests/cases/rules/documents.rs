@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cavatica_access::permissions::{LIST, PERMISSIONS, Permission};
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::cli::args::Cli;
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
@@ -70,6 +72,27 @@ fn every_link_within_the_documents_leads_somewhere() -> Outcome {
         }
     }
     assert!(followed >= 15, "{followed} links");
+    Ok(())
+}
+
+/// The rows of SECURITY.md for the actions that a role can have.
+fn permission_rows() -> Vec<String> {
+    let filled = |text: &str| CAVATICA.fill(text).replace("{bucket}", "the bucket").replace("{folder}", "the prefix");
+    let is_granted = |permission: &&Permission| permission.action != "s3:DeleteObject";
+    let row = |permission: &Permission| {
+        let only_with = if permission.action == LIST { "`RestrictListing`" } else { "a prefix" };
+        let in_folder = permission.can_in_folder.map(|text| format!("; with {only_with}: {}", filled(text)));
+        format!("| `{}` | {}{} |", permission.action, filled(permission.can), in_folder.unwrap_or_default())
+    };
+    PERMISSIONS.iter().filter(is_granted).map(row).collect()
+}
+
+#[test]
+fn the_permissions_in_security_are_those_of_the_program() -> Outcome {
+    let text = std::fs::read_to_string(Workspace::locate()?.root.join("SECURITY.md"))?;
+    let (_, table) = text.split_once("| action | Cavatica can |\n| --- | --- |\n").ok_or("no table")?;
+    let rows: Vec<_> = table.lines().take_while(|line| line.starts_with('|')).map(str::to_owned).collect();
+    assert_eq!(rows, permission_rows(), "the table should be:\n{}", permission_rows().join("\n"));
     Ok(())
 }
 

@@ -4,7 +4,8 @@
 //! without a word. Source: "Create quick-create links for CloudFormation stacks".
 
 use cavatica_access::blueprint;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, Request};
+use cavatica_access::platform::CAVATICA;
+use cavatica_access::request::Request;
 use cavatica_connect::cfn::Template;
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_simulation::evaluation::{self, Evaluation};
@@ -42,7 +43,7 @@ fn applied<'l>(template: &Template, link: &[(&'l str, &'l str)]) -> Vec<(&'l str
 /// The one statement of a trust policy: Cavatica alone, with an external ID.
 fn lets_in_cavatica_alone(trust: &Value, external_id: &str) {
     let expected = json!([{
-        "Effect": "Allow", "Principal": {"AWS": CAVATICA_PRINCIPAL}, "Action": ["sts:AssumeRole"],
+        "Effect": "Allow", "Principal": {"AWS": CAVATICA.principal}, "Action": ["sts:AssumeRole"],
         "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
     }]);
     assert_eq!(trust["Statement"], expected);

@@ -21,7 +21,7 @@ const CFN_LINT: &[Answer] = &[(
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let committed = Workspace::locate()?.root.join("templates");
     let mut files = files::write(&files::generate(&published()), folder)?;
-    files.extend(files::generate(&Config::default()).iter().map(|file| committed.join(file.name)));
+    files.extend(files::generate(&Config::default()).iter().map(|file| committed.join(&file.name)));
     Ok(files)
 }
 

@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use cavatica_access::platform::CAVATICA;
 use cavatica_access::request::{Checks, Request};
-use cavatica_connect::cfn::Evaluator;
 use cavatica_connect::cfn::Template;
 use cavatica_connect::operator;
 use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
 use cavatica_connect::template::{Config, native, provided};
 use cavatica_local::python;
 use cavatica_local::workspace::Workspace;
-use cavatica_simulation::evaluation::{self, Evaluation};
+use cavatica_simulation::evaluation::Evaluation;
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
@@ -188,7 +188,7 @@ fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
         let called: BTreeSet<&str> =
             handlers.values().flat_map(BTreeMap::values).flatten().map(String::as_str).collect();
         assert!(called.len() >= 20, "{called:?}");
-        let policy = operator::policy("cavatica-volume", is_native);
+        let policy = operator::policy(&CAVATICA, "cavatica-volume", is_native);
         let granted: BTreeSet<&str> = policy.statements().iter().flat_map(|it| it.action.iter().copied()).collect();
         let mut missing: BTreeSet<&str> = called.difference(&granted).copied().collect();
         for (_, actions) in NOT_CALLED {
@@ -203,59 +203,5 @@ fn the_operator_may_do_what_cloudformations_handlers_call() -> Outcome {
     let stale: Vec<_> =
         NOT_CALLED.iter().flat_map(|(_, actions)| *actions).filter(|action| !excused.contains(*action)).collect();
     assert!(stale.is_empty(), "no handler calls {stale:?} any more, or the operator has it");
-    Ok(())
-}
-
-/// `status` cannot ask CloudFormation which properties it sent, and evaluates the template itself.
-#[test]
-fn what_status_takes_for_the_request_is_what_the_template_sends() -> Outcome {
-    let template = provided::template(&evaluation::published());
-    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
-    let tables: [&[(&str, &str)]; 4] = [
-        &[("BucketName", "my-bucket")],
-        &[("BucketName", "my-bucket"), ("ExternalId", "none"), ("ProjectLocations", "us-east-1")],
-        &[
-            ("BucketName", "my-bucket"),
-            ("RoleName", "lab-role"),
-            ("IamPath", "/lab/"),
-            ("Tags", "a=b,c=d"),
-            ("Checks", "Off"),
-        ],
-        &[
-            ("BucketName", "my-bucket"),
-            ("Prefix", "raw/2026"),
-            ("AccessMode", "ReadWrite"),
-            ("KmsKeyArn", key),
-            ("BucketOwnerAccountId", "210987654321"),
-            ("RoleName", "lab-role"),
-            ("PolicyName", "lab-policy"),
-            ("ExternalId", "a-secret-of-ours"),
-            ("PermissionsBoundaryArn", "arn:aws:iam::123456789012:policy/cap"),
-            ("MaxSessionDuration", "43200"),
-            ("Description", "of the lab"),
-            ("RestrictListing", "true"),
-            ("OmitObjectAcls", "true"),
-        ],
-    ];
-    for given in tables {
-        let evaluation = Evaluation::of(&template, given);
-        let sent = evaluation.custom_resource()?;
-        let set = |name: &str, value: &Value| (name.to_owned(), value.as_str().unwrap_or_default().to_owned());
-        let mut parameters: BTreeMap<_, _> =
-            given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        // As the stack's output has it.
-        let id = sent["ExternalId"].as_str().unwrap_or("none");
-        parameters.insert("ExternalId".to_owned(), id.to_owned());
-        let known = ["AWS::Partition", "AWS::Region", "AWS::StackId", "Boundary"];
-        let known = known.iter().map(|name| Ok(set(name, &evaluation.reference(name)?)));
-        let evaluator = Evaluator {
-            template: template.to_value(),
-            parameters,
-            references: known.collect::<Result<_, Error>>()?,
-            attributes: [set("ProviderFunction.Arn", &sent["ServiceToken"])].into(),
-        };
-        let evaluated = evaluator.properties("VolumeAccess")?.ok_or("no VolumeAccess")?;
-        assert_eq!(Request::parse(&evaluated)?, Request::parse(&sent)?, "{given:?}");
-    }
     Ok(())
 }

@@ -4,6 +4,7 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::document::same_meaning;
 use cavatica_access::limits;
 use cavatica_access::owner::Owner;
+use cavatica_access::platform::CAVATICA;
 use cavatica_access::request::Request;
 use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
 use cavatica_connect::page;
@@ -28,7 +29,7 @@ fn request(evaluation: &Evaluation) -> Result<Request, Error> {
 #[test]
 fn the_committed_templates_are_what_the_generator_makes() -> Outcome {
     let mut files = files::generate(&Config::default());
-    files.push(files::File { name: page::FILE, text: page::html(VERSION, None) });
+    files.push(files::File { name: page::FILE.to_owned(), text: page::html(VERSION, &CAVATICA, None) });
     files::check(&files, &Workspace::locate()?.root.join("templates"))?;
     Ok(())
 }
@@ -39,9 +40,9 @@ fn a_drifted_template_is_named_with_the_command_that_renews_it() -> Outcome {
     let files = files::generate(&Config::default());
     files::write(&files, folder.path())?;
     files::check(&files, folder.path())?;
-    std::fs::write(folder.path().join(files[1].name), "edited by hand")?;
+    std::fs::write(folder.path().join(&files[1].name), "edited by hand")?;
     let said = files::check(&files, folder.path()).map_err(|drift| drift.to_string()).err().unwrap_or_default();
-    assert!(said.contains(files[1].name) && !said.contains(files[0].name) && said.contains(files::RENEW), "{said}");
+    assert!(said.contains(&files[1].name) && !said.contains(&files[0].name) && said.contains(files::RENEW), "{said}");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cavatica_access::request::CAVATICA_PRINCIPAL;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::zip::Asset;
 use cavatica_local::node::{self, Packages};
@@ -183,7 +183,7 @@ impl Prepared {
             ("NODE_EXTRA_CA_CERTS", &text(&stub.authority)),
             ("COMPARE_CALLS", &text(&self.calls())),
             ("CAVATICA_STACK_ID", events::STACK),
-            ("CAVATICA_TRUSTED_PRINCIPAL_ARN", CAVATICA_PRINCIPAL),
+            ("CAVATICA_TRUSTED_PRINCIPAL_ARN", &CAVATICA.principal),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Launch { command, environment: environment.to_vec() }

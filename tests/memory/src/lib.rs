@@ -20,8 +20,8 @@ use self::state::key;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
-    Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewRole, Policy, Question,
-    ReadAccount, Receipt, Role, Usage, Verdict, Version,
+    Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewPolicy, NewRole, Policy,
+    Question, ReadAccount, Receipt, Role, Usage, Verdict, Version,
 };
 use cavatica_access::volume::{BucketName, Region};
 
@@ -339,7 +339,13 @@ impl Account for MemoryAccount {
 pub fn wide_boundary(arn: PolicyArn) -> Change {
     let document =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*"}]}"#;
-    Change::CreatePolicy { arn, path: Default::default(), document: document.to_owned(), tags: Tags::new() }
+    Change::CreatePolicy(Box::new(NewPolicy {
+        arn,
+        path: Default::default(),
+        document: document.to_owned(),
+        description: String::new(),
+        tags: Tags::new(),
+    }))
 }
 
 /// A role as somebody else would have made it.
@@ -361,7 +367,13 @@ pub fn foreign_role(arn: RoleArn) -> Change {
 pub fn foreign_policy(arn: PolicyArn) -> Change {
     let document =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"}]}"#;
-    Change::CreatePolicy { arn, path: Default::default(), document: document.to_owned(), tags: Tags::new() }
+    Change::CreatePolicy(Box::new(NewPolicy {
+        arn,
+        path: Default::default(),
+        document: document.to_owned(),
+        description: String::new(),
+        tags: Tags::new(),
+    }))
 }
 
 /// A failure with the code that AWS has for it.

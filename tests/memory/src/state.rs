@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::buckets::HeldBucket;
-use super::{failure, rules};
 use cavatica_access::limits;
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::{TagKeys, Tags};
 use cavatica_access::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
 use cavatica_access::volume::BucketName;
+use serde_json::Value;
+
+use super::buckets::HeldBucket;
+use super::{failure, rules};
 
 /// Everything AWS holds of an account, as far as we have to do with it. Two equal ones are the same account; a copy is cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl State {
                 self.held_policy(boundary)?;
                 self.role_mut(role)?.role.boundary = Some(boundary.clone());
             }
-            Change::CreatePolicy { arn, document, tags, .. } => self.create_policy(arn, document, tags)?,
+            Change::CreatePolicy(new) => self.create_policy(&new.arn, &new.document, &new.tags)?,
             Change::TagPolicy { arn, tags } => {
                 seen.held_policy(arn)?;
                 rules::merge_tags(TagKeys::OfPolicy, &mut self.policy_mut(arn)?.tags, tags)?;

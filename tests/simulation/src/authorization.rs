@@ -87,8 +87,8 @@ pub fn ask(action: Action, subject: Subject<'_>, seen: &State, allows: impl Fn(&
             let create = Question { resource: &resource, request_tags, boundary, ..question };
             allows(&create) && allows(&Question { action: Action::TagRole, ..create })
         }
-        Change::CreatePolicy { arn, tags, .. } => {
-            let create = Question { resource: arn.as_str(), request_tags: Some(tags), ..question };
+        Change::CreatePolicy(new) => {
+            let create = Question { resource: new.arn.as_str(), request_tags: Some(&new.tags), ..question };
             allows(&create) && allows(&Question { action: Action::TagPolicy, ..create })
         }
         Change::TagRole { role, tags } => on_role(role.as_str(), Question { request_tags: Some(tags), ..question }),

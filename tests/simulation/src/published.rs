@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::Owner;
+use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::request::Request;
 use cavatica_connect::template::{Config, provided};
 use cavatica_provider::task::Pins;
@@ -42,11 +43,17 @@ impl Published {
     /// The template of a release.
     #[must_use]
     pub fn new() -> Self {
-        let of = |trusted_principal| {
-            let config = Config { trusted_principal, ..evaluation::published() };
+        let of = |platform| {
+            let config = Config { platform, ..evaluation::published() };
             Evaluation::of(&provided::template(&config), &[("BucketName", "my-bucket")])
         };
-        Self { template: of(None), sibling: of(SIBLING.parse().ok()), known: Mutex::default(), record: None }
+        let sibling = Platform {
+            name: "Sibling".into(),
+            principal: SIBLING.into(),
+            web: "https://sibling.example.org".into(),
+            ..CAVATICA.clone()
+        };
+        Self { template: of(CAVATICA.clone()), sibling: of(sibling), known: Mutex::default(), record: None }
     }
 
     /// The same, with every question that is asked of the provider role written down.

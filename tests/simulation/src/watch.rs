@@ -232,7 +232,7 @@ impl Watch {
         let is_our_role = |name: &str| before.role_named(name).is_some_and(|role| self.owner.owns(&role.tags));
         let is_our_policy = |arn: &PolicyArn| before.policy_tags(arn).is_some_and(|tags| self.owner.owns(tags));
         let is_ours = match change {
-            Change::CreateRole(_) | Change::CreatePolicy { .. } => true,
+            Change::CreateRole(_) | Change::CreatePolicy(_) => true,
             Change::TagRole { role, .. }
             | Change::UntagRole { role, .. }
             | Change::UpdateRole { role, .. }
@@ -315,7 +315,7 @@ fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
 
 /// Whether exactly the buckets asked for have the role's CORS rule. A bucket that somebody deleted has none.
 fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
-    let rule = cors::rule(&blueprint.owner.stack, &blueprint.role.name);
+    let rule = cors::rule(&blueprint.owner.stack, &blueprint.role.name, &blueprint.request.cors_origin);
     state.buckets().all(|(name, held)| {
         let is_asked = blueprint.request.volumes.iter().any(|volume| volume.bucket == *name);
         let is_wanted = is_asked && blueprint.request.configure_cors;

@@ -4,6 +4,7 @@
 use std::process::{ExitCode, Stdio};
 
 use anstyle_svg::Term;
+use cavatica_access::platform::CAVATICA;
 use cavatica_connect::page::html;
 use cavatica_connect::release::package::VERSION;
 use cavatica_local::workspace::Workspace;
@@ -64,7 +65,7 @@ async fn draw_demo() -> Result<(), Error> {
 async fn take_page() -> Result<(), Error> {
     let (root, folder) = (Workspace::locate()?.root, tempfile::tempdir()?);
     let page = folder.path().join("launch.html");
-    std::fs::write(&page, html(VERSION, Some(&at())))?;
+    std::fs::write(&page, html(VERSION, &CAVATICA, Some(&at())))?;
     let shots = SHOTS.map(|(path, theme, width, height)| {
         println!("taking {path}");
         json!({"path": root.join(path), "theme": theme, "width": width, "height": height})

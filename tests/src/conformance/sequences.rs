@@ -2,7 +2,7 @@
 
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Bucket, Carrier, Change, NewRole, Usage};
+use cavatica_access::port::{Bucket, Carrier, Change, NewPolicy, NewRole, Usage};
 use cavatica_access::volume::BucketName;
 use cavatica_memory::foreign_cors_rule;
 use fastrand::Rng;
@@ -168,12 +168,13 @@ fn create_role(name: &str) -> Result<Change, Error> {
 fn create_policy(name: &str, document: &str) -> Result<Change, Error> {
     let arn = policy(name)?;
     let path = name.rsplit_once('/').map_or_else(|| "/".to_owned(), |(path, _)| format!("/{path}/"));
-    Ok(Change::CreatePolicy {
+    Ok(Change::CreatePolicy(Box::new(NewPolicy {
         arn,
         path: path.parse()?,
         document: document.to_owned(),
+        description: "a policy".to_owned(),
         tags: tags(&[("team", "genomics")]),
-    })
+    })))
 }
 
 fn version(name: &str, document: &str) -> Result<Change, Error> {

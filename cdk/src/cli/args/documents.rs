@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use cavatica_access::copied;
 use cavatica_access::names::{Partition, RoleArn};
+use cavatica_access::platform::Platform;
 use cavatica_access::request::ExternalId;
-use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, ProjectLocation, Volume};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Volume};
 use clap::Args;
 
 use super::{Mode, ruled};
 use crate::documents::{Subject, read_volume};
-use crate::template::STACK_NAME;
+use crate::stack_name::StackName;
 
 /// Arguments of `synth`.
 #[derive(Debug, Args)]
@@ -27,9 +28,6 @@ pub struct SynthArgs {
     /// With --format: the template without a function
     #[arg(long, requires = "format")]
     pub native: bool,
-    /// Role that may assume the volume roles, for a platform other than Cavatica on the same engine [default: Cavatica's]
-    #[arg(long, value_name = "ARN", value_parser = commercial_role)]
-    pub trusted_principal: Option<RoleArn>,
 }
 
 /// Notation of a printed template.
@@ -58,8 +56,8 @@ pub struct DocumentsArgs {
           conflicts_with_all = ["bucket", "prefix", "access", "kms_key_arn"])]
     volume: Vec<Volume>,
     /// Region where your projects run, for read-write volumes; can be given several times [default: all of them]
-    #[arg(long, value_name = "REGION", value_parser = ruled::<ProjectLocation>)]
-    location: Vec<ProjectLocation>,
+    #[arg(long, value_name = "REGION")]
+    location: Vec<String>,
     /// ARN of the KMS key that encrypts the bucket
     #[arg(long, value_name = "ARN", value_parser = ruled::<KmsKeyArn>, requires = "bucket")]
     kms_key_arn: Option<KmsKeyArn>,
@@ -80,9 +78,9 @@ pub struct DocumentsArgs {
     /// With --operator: for the template without a function; names of your own for role and policy have to be added
     #[arg(long, requires = "operator")]
     pub native: bool,
-    /// With --operator: what the names of the stacks begin with
-    #[arg(long, value_name = "NAME", default_value = STACK_NAME, requires = "operator")]
-    pub stack_name: String,
+    /// With --operator: beginning of the stacks' names [default: cavatica-volume]
+    #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>, requires = "operator")]
+    pub stack_name: Option<StackName>,
     /// Let Cavatica list only names that begin with the prefix; goes beyond Cavatica's own policy
     #[arg(long)]
     restrict_listing: bool,
@@ -102,7 +100,7 @@ struct OptionalPrefix(Option<Prefix>);
 impl DocumentsArgs {
     /// The request of the documents, with this external ID where none was given.
     #[must_use]
-    pub fn subject(self, otherwise: ExternalId) -> Subject {
+    pub fn subject(self, platform: &Platform, otherwise: ExternalId) -> Subject {
         let access = match self.access {
             Mode::ReadOnly => AccessMode::ReadOnly,
             Mode::ReadWrite => AccessMode::ReadWrite,
@@ -111,6 +109,7 @@ impl DocumentsArgs {
         let single = self.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
         Subject {
             volumes: single.into_iter().chain(self.volume).collect(),
+            platform: platform.clone(),
             locations: self.location,
             external_id: self.external_id.map_or(Some(otherwise), |given| given.0),
             trusted_principal: self.trusted_principal,
@@ -118,15 +117,6 @@ impl DocumentsArgs {
             restrict_listing: self.restrict_listing,
             omit_object_acls: self.omit_object_acls,
         }
-    }
-}
-
-/// Reads a role that can be trusted from where the templates can be launched.
-fn commercial_role(text: &str) -> Result<RoleArn, String> {
-    let role: RoleArn = ruled(text)?;
-    match role.partition.as_str() {
-        "aws" => Ok(role),
-        other => Err(format!("must be in the partition aws, where the templates can be launched, not in {other}")),
     }
 }
 

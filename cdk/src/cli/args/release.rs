@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::stack_name::StackName;
+
 use cavatica_access::owner::StackId;
 use cavatica_access::volume::BucketName;
 use clap::Args;
@@ -88,8 +90,8 @@ pub struct LaunchUrlArgs {
     #[arg(long, required_unless_present_any = ["release", "update"], value_parser = regions::commercial)]
     pub region: Option<&'static str>,
     /// Name of the stack [default: cavatica-volume- and six random characters, so that another launch makes another stack]
-    #[arg(long)]
-    pub stack_name: Option<String>,
+    #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>)]
+    pub stack_name: Option<StackName>,
     /// The template is the one without a function
     #[arg(long)]
     pub native: bool,

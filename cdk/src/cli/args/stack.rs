@@ -9,7 +9,7 @@ use super::{Mode, pair, ruled, typed, typed_prefix};
 use crate::launch::source::ListAt;
 use crate::regions;
 use crate::rehearse::stage::Name;
-use crate::template::STACK_NAME;
+use crate::stack_name::StackName;
 
 /// The origin of the function's code; without any of these it is built.
 #[derive(Debug, Args)]
@@ -41,9 +41,9 @@ pub struct DeployArgs {
     /// Any other parameter of the template; can be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
     further: Vec<(String, String)>,
-    /// Name of the stack
-    #[arg(long, default_value = STACK_NAME)]
-    pub stack_name: String,
+    /// Name of the stack [default: cavatica-volume]
+    #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>)]
+    pub stack_name: Option<StackName>,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,
@@ -73,9 +73,9 @@ pub struct DeployArgs {
 /// Arguments of `destroy`.
 #[derive(Debug, Args)]
 pub struct DestroyArgs {
-    /// Name of the stack
-    #[arg(long, default_value = STACK_NAME)]
-    pub stack_name: String,
+    /// Name of the stack [default: cavatica-volume]
+    #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>)]
+    pub stack_name: Option<StackName>,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,
@@ -110,9 +110,9 @@ pub struct ListArgs {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Name of the stack
-    #[arg(long, default_value = STACK_NAME)]
-    pub stack_name: String,
+    /// Name of the stack [default: cavatica-volume]
+    #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>)]
+    pub stack_name: Option<StackName>,
     /// Region of the stack [default: that of the AWS configuration]
     #[arg(long, value_parser = regions::commercial)]
     pub region: Option<&'static str>,

@@ -33,7 +33,7 @@ impl Standing {
 impl Deploy<'_> {
     /// Looks at the stack, and refuses what this command cannot or must not work on.
     pub(super) async fn standing(&self, clients: &RegionClients) -> Result<Standing, Failure> {
-        let (name, stacks) = (&self.args.stack_name, &clients.stacks);
+        let (name, stacks) = (self.stack_name.as_str(), &clients.stacks);
         let Some(stack) = stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE") else {
             return Ok(Standing::Absent);
         };
@@ -45,7 +45,7 @@ impl Deploy<'_> {
         let change_sets = stacks.change_sets(name).await?;
         let foreign = |change_set: &String| {
             let delete = aws(&["delete-change-set", "--change-set-name", change_set]);
-            DeployError::ForeignChangeSet { name: name.clone(), change_set: change_set.clone(), delete }
+            DeployError::ForeignChangeSet { name: name.to_owned(), change_set: change_set.clone(), delete }
         };
         if way == Way::Create {
             return match (change_sets.foreign.first(), change_sets.own.is_empty()) {
@@ -53,29 +53,29 @@ impl Deploy<'_> {
                 (None, false) => Ok(Standing::Empty),
                 (None, true) => {
                     let delete = aws(&["delete-stack"]);
-                    Err(DeployError::ForeignStack { name: name.clone(), delete }.into())
+                    Err(DeployError::ForeignStack { name: name.to_owned(), delete }.into())
                 }
             };
         }
         let asked = if self.args.native { Kind::Native } else { Kind::ByFunction };
         let kind = clients.kind(&stack, name).await?;
         let not_now =
-            |remedy: String| StackProblem::NotNow { name: name.clone(), status: stack.status.clone(), remedy };
+            |remedy: String| StackProblem::NotNow { name: name.to_owned(), status: stack.status.clone(), remedy };
         match way {
-            Way::Update if kind != asked => Err(DeployError::OtherKind { name: name.clone(), kind }.into()),
+            Way::Update if kind != asked => Err(DeployError::OtherKind { name: name.to_owned(), kind }.into()),
             Way::Update => match change_sets.foreign.first() {
                 Some(change_set) => Err(foreign(change_set).into()),
                 None => Ok(Standing::Running(stack)),
             },
             Way::DeleteAndCreate => Ok(Standing::Failed(stack)),
             Way::Wait => {
-                let watch = ["status", "--watch", "--stack-name", name.as_str()];
+                let watch = ["status", "--watch", "--stack-name", name];
                 let watch = clients.account.invocation.command(&watch, Some(clients.region));
                 Err(not_now(format!("wait for its end, which `{watch}` shows")).into())
             }
             Way::ContinueRollback => Err(not_now(format!("run `{}` first", aws(&["continue-update-rollback"]))).into()),
             Way::Delete => {
-                let destroy = ["destroy", "--stack-name", name.as_str()];
+                let destroy = ["destroy", "--stack-name", name];
                 let destroy = clients.account.invocation.command(&destroy, Some(clients.region));
                 Err(not_now(format!("run `{destroy}` first")).into())
             }
@@ -96,7 +96,7 @@ impl Deploy<'_> {
             Standing::Running(stack) => return Ok(Some((Purpose::Update, Some(stack)))),
             Standing::Failed(stack) => stack,
         };
-        let name = &args.stack_name;
+        let name = self.stack_name.as_str();
         let mut known = KnownEvents::default();
         stacks.catch_up(&stack.id, &mut known).await?;
         let cause = first_cause(&known.all).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
@@ -108,7 +108,7 @@ impl Deploy<'_> {
         }
         if !args.yes && !console.ask("Delete it and create it again?").await? {
             let remedy = "it can only be deleted, and was not".to_owned();
-            return Err(StackProblem::NotNow { name: name.clone(), status: stack.status, remedy }.into());
+            return Err(StackProblem::NotNow { name: name.to_owned(), status: stack.status, remedy }.into());
         }
         let operation = stacks.delete(&stack.id).await?;
         let outlook = outlook(&operation, clients.region, &clients.account.invocation);

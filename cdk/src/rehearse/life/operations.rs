@@ -41,7 +41,7 @@ impl Life<'_> {
             Purpose::NewStack | Purpose::EmptyStack => None,
         };
         let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let template = provided::template(&Config::default());
+        let template = provided::template(&Config::of(self.stage.account.platform()));
         let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
         Ok(Proposal {
             stack_name: name.to_owned(),
@@ -147,6 +147,7 @@ impl Life<'_> {
         let held = inspection.await?.documents;
         let promised = documents(Subject {
             volumes: vec![volume.clone()],
+            platform: self.stage.account.platform().clone(),
             locations: Vec::new(),
             external_id: stack.outputs.get("ExternalId").and_then(|id| id.parse().ok()),
             trusted_principal: None,
@@ -173,7 +174,8 @@ impl Life<'_> {
             == json!({"role_arn": output("RoleArn"), "external_id": output("ExternalId")})
             && service["bucket"] == self.stage.bucket();
         check("the output CreateVolumeRequest", is_ready, outputs)?;
-        self.tell.holds(&"CreateVolumeRequest is JSON with this role and external ID, ready to post to Cavatica's API");
+        self.tell
+            .holds(&"CreateVolumeRequest is JSON with this role and external ID, ready to post to the platform's API");
         Ok(())
     }
 

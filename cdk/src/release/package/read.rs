@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use cavatica_access::platform::Platform;
+
 use super::{
     Content, LARGEST_UNZIPPED, MANIFEST, Manifest, Package, PackageError, Provenance, VERSION, sbom_name, zip_name,
 };
@@ -48,7 +50,7 @@ pub enum ReadError {
 impl Package {
     /// Reads the package in a folder. Every file has to be what the manifest says, and the templates what this program
     /// makes.
-    pub fn read(folder: &Path) -> Result<Self, ReadError> {
+    pub fn read(folder: &Path, platform: &Platform) -> Result<Self, ReadError> {
         let read = |name: &str| {
             let path = folder.join(name);
             fs::read(&path).map_err(|source| ReadError::Missing { path, source })
@@ -74,7 +76,7 @@ impl Package {
         let zip = Asset::from_zip(read(&zip_name())?);
         let binary = zip.binary(LARGEST_UNZIPPED as u64).map_err(|why| damaged(&zip_name(), why))?;
         let provenance = Provenance { commit: manifest.commit.clone(), toolchain: manifest.toolchain.clone() };
-        let package = Self::of(zip, &binary, read(&sbom_name())?, provenance)?;
+        let package = Self::of(zip, &binary, read(&sbom_name())?, platform, provenance)?;
         let made_here =
             |name: &str| package.files.iter().find(|file| file.name == name).map(|file| Content::of(&file.bytes));
         match manifest.files.iter().find(|listed| made_here(&listed.name).as_ref() != Some(&listed.content)) {
@@ -90,13 +92,16 @@ impl Package {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use cavatica_access::platform::CAVATICA;
+
     use super::super::tests::written;
+
     use super::*;
 
     #[test]
     fn a_package_is_read_back_as_it_was_written() {
         let (folder, package) = written();
-        assert_eq!(Package::read(folder.path()).unwrap(), package);
+        assert_eq!(Package::read(folder.path(), &CAVATICA).unwrap(), package);
     }
 
     #[test]
@@ -124,7 +129,7 @@ mod tests {
             let path = folder.path().join(name);
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.replacen(from, to, 1)).unwrap();
-            let said = Package::read(folder.path()).unwrap_err().to_string();
+            let said = Package::read(folder.path(), &CAVATICA).unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -137,7 +142,7 @@ mod tests {
         let (name, content) = (template.name.clone(), Content::of(&template.bytes));
         package.manifest.files.iter_mut().find(|listed| listed.name == name).unwrap().content = content;
         package.write(folder.path()).unwrap();
-        let said = Package::read(folder.path()).unwrap_err().to_string();
+        let said = Package::read(folder.path(), &CAVATICA).unwrap_err().to_string();
         assert!(said.contains("this program's source makes another"), "{said}");
     }
 
@@ -146,7 +151,7 @@ mod tests {
         let (folder, _) = written();
         for name in [zip_name().as_str(), MANIFEST] {
             fs::remove_file(folder.path().join(name)).unwrap();
-            let said = Package::read(folder.path()).unwrap_err().to_string();
+            let said = Package::read(folder.path(), &CAVATICA).unwrap_err().to_string();
             assert!(said.contains(name) && said.contains("--package"), "{said}");
         }
     }

@@ -45,7 +45,7 @@ pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(existence(blueprint, facts, &of_it));
         if let Ok(region) = &facts.region {
-            findings.extend(place(facts, region));
+            findings.extend(place(&blueprint.request.platform, facts, region));
             findings.extend(encryption(blueprint, facts, region, &of_it));
         }
         findings
@@ -64,7 +64,8 @@ fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
         let with_it = volumes.iter().filter(|volume| volume.kms_key.as_ref() == Some(key));
         let access = with_it.map(|volume| volume.access).max().unwrap_or(AccessMode::ReadOnly);
         let through = format!("s3.{}.amazonaws.com", key.region());
-        let statement = permissions::key_policy(blueprint.role.to_string(), through, access);
+        let statement =
+            permissions::key_policy(&blueprint.request.platform, blueprint.role.to_string(), through, access);
         Finding::reported(format!(
             "KMS key {key} is account {}'s, and only there can be seen whether its key policy lets the role in. It has to have this \
              statement: {}.",
@@ -106,12 +107,12 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
 }
 
 /// Its region, which has to be one that S3's global endpoint serves.
-fn place(facts: &Facts, region: &Region) -> Option<Finding> {
+fn place(platform: &str, facts: &Facts, region: &Region) -> Option<Finding> {
     let bucket = &facts.bucket;
     region.is_opt_in().then(|| {
         Finding::fails(format!(
-            "Bucket {bucket} is in {region}, a region that accounts have to opt in to: S3's global endpoint, which Cavatica's volumes \
-             use, does not serve it. Use a bucket in another region; or, if Cavatica's support confirms that it works, set Checks \
+            "Bucket {bucket} is in {region}, a region that accounts have to opt in to: S3's global endpoint, which {platform}'s volumes \
+             use, does not serve it. Use a bucket in another region; or, if {platform}'s support confirms that it works, set Checks \
              to Report and give the volume the endpoint s3.{region}.amazonaws.com."
         ))
     })
@@ -136,7 +137,7 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
         Ok(Some(key)) => {
             let id = key.rsplit_once("key/").map_or(key.as_str(), |(_, id)| id);
             let is_named = named.iter().any(|named| named.as_str().ends_with(&format!(":key/{id}")));
-            (!is_named).then(|| unnamed(&blueprint.role, bucket, region, key))
+            (!is_named).then(|| unnamed(blueprint, bucket, region, key))
         }
         Ok(None) => named.first().map(|key| {
             Finding::reported(format!(
@@ -153,9 +154,10 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
 }
 
 /// Says which key is missing, with the value to set.
-fn unnamed(role: &RoleArn, bucket: &BucketName, region: &Region, key: &str) -> Finding {
-    let RoleArn { partition, account, .. } = role;
-    let says = format!("Bucket {bucket} encrypts new objects with the KMS key {key}, which Cavatica may not use");
+fn unnamed(blueprint: &Blueprint, bucket: &BucketName, region: &Region, key: &str) -> Finding {
+    let RoleArn { partition, account, .. } = &blueprint.role;
+    let platform = &blueprint.request.platform;
+    let says = format!("Bucket {bucket} encrypts new objects with the KMS key {key}, which {platform} may not use");
     Finding::fails(if key.contains("alias/") {
         format!(
             "{says}. It is an alias: set KmsKeyArn to what `aws kms describe-key --region {region} --key-id {key} --query \

@@ -11,7 +11,8 @@ use crate::names::{PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::observe::ObservedState;
 use crate::owner::{self, TagKeys, Tags};
 use crate::plan::{Plan, absent};
-use crate::port::{Change, NewRole, Policy, Role};
+use crate::platform::policy_description;
+use crate::port::{Change, NewPolicy, NewRole, Policy, Role};
 use crate::recognition::{Evidence, is_policy_without_owner};
 use crate::refusal::{Kind, Refusal};
 use crate::wanted::Present;
@@ -38,12 +39,13 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
         }
     }
     let policy_steps = match &observed.policy {
-        None => vec![Change::CreatePolicy {
+        None => vec![Change::CreatePolicy(Box::new(NewPolicy {
             arn: blueprint.policy.clone(),
             path: blueprint.role.path.clone(),
             document: blueprint.permissions.to_json(),
+            description: policy_description(&blueprint.request.platform),
             tags: blueprint.policy_tags(),
-        }],
+        }))],
         Some(policy) => change_policy(present, observed, policy),
     };
     side_by_side(&mut plan, role_steps, policy_steps);

@@ -32,12 +32,7 @@ pub enum Change {
         role: RoleName,
         boundary: PolicyArn,
     },
-    CreatePolicy {
-        arn: PolicyArn,
-        path: IamPath,
-        document: String,
-        tags: Tags,
-    },
+    CreatePolicy(Box<NewPolicy>),
     TagPolicy {
         arn: PolicyArn,
         tags: Tags,
@@ -96,9 +91,20 @@ pub struct NewRole {
     pub tags: Tags,
 }
 
-/// The description of our managed policies. It can never be changed, so it is fixed text.
-pub const POLICY_DESCRIPTION: &str =
-    "Lets Cavatica use an S3 bucket. Made by cavatica-connect; delete its CloudFormation stack to remove it.";
+/// A policy to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPolicy {
+    /// Its ARN.
+    pub arn: PolicyArn,
+    /// Its path.
+    pub path: IamPath,
+    /// The document of its first version.
+    pub document: String,
+    /// Its description, which IAM never changes.
+    pub description: String,
+    /// Its tags.
+    pub tags: Tags,
+}
 
 impl Change {
     /// The call it is.
@@ -111,7 +117,7 @@ impl Change {
             Self::UpdateRole { .. } => Action::UpdateRole,
             Self::UpdateTrust { .. } => Action::UpdateAssumeRolePolicy,
             Self::PutBoundary { .. } => Action::PutRolePermissionsBoundary,
-            Self::CreatePolicy { .. } => Action::CreatePolicy,
+            Self::CreatePolicy(_) => Action::CreatePolicy,
             Self::TagPolicy { .. } => Action::TagPolicy,
             Self::UntagPolicy { .. } => Action::UntagPolicy,
             Self::CreatePolicyVersion { .. } => Action::CreatePolicyVersion,
@@ -167,7 +173,7 @@ impl fmt::Display for Change {
             Self::UpdateRole { role, .. } => write!(f, "setting description and session duration of role {role}"),
             Self::UpdateTrust { role, .. } => write!(f, "setting the trust policy of role {role}"),
             Self::PutBoundary { role, boundary } => write!(f, "setting {} as boundary of role {role}", boundary.name()),
-            Self::CreatePolicy { arn, .. } => write!(f, "creating policy {}", arn.name()),
+            Self::CreatePolicy(new) => write!(f, "creating policy {}", new.arn.name()),
             Self::TagPolicy { arn, .. } => write!(f, "tagging policy {}", arn.name()),
             Self::UntagPolicy { arn, .. } => write!(f, "removing tags from policy {}", arn.name()),
             Self::CreatePolicyVersion { arn, .. } => write!(f, "making a new version of policy {}", arn.name()),

@@ -119,7 +119,7 @@ fn wishes(present: &Present) -> Vec<Wish> {
     buckets.dedup();
     let wish = |bucket: &BucketName| Wish {
         bucket: bucket.clone(),
-        wanted: wanted.contains(&bucket).then(|| rule(stack, role)),
+        wanted: wanted.contains(&bucket).then(|| rule(stack, role, &blueprint.request.cors_origin)),
         ours: ours.clone(),
         is_as_before: is_same_role && wanted.contains(&bucket) && former.contains(bucket),
         at_stake: match blueprint.request.checks {

@@ -157,16 +157,20 @@ impl<'a> Fields<'a> {
     }
 
     /// A list of single values.
-    pub(super) fn list_of_scalars<T>(
+    pub(super) fn list_of_scalars<T, E: Into<Cow<'static, str>>>(
         &mut self,
         name: &'static str,
         rule: Rule,
-        read: impl Fn(&str) -> Result<T, Rule>,
+        read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
         self.list(name, rule, |item, place| {
-            scalar(item).ok_or(rule).and_then(|text| read(&text)).map_err(|rule| {
+            let value = match scalar(item) {
+                Some(text) => read(&text).map_err(Into::into),
+                None => Err(rule.into()),
+            };
+            value.map_err(|rule| {
                 let property = place.trim_end_matches('.').to_owned();
-                vec![Problem::Breaks { property, value: shown(item), rule: rule.into() }]
+                vec![Problem::Breaks { property, value: shown(item), rule }]
             })
         })
     }

@@ -30,8 +30,12 @@ fn the_least_request_gets_the_documented_defaults() -> Result<(), Box<dyn std::e
     let request = Request::parse(&minimal())?;
     assert_eq!(request.policy_name.as_str(), "cavatica");
     assert_eq!(request.path.as_str(), "/");
-    assert_eq!(request.trusted_principal.to_string(), CAVATICA_PRINCIPAL);
-    assert_eq!(request.project_locations, [ProjectLocation::UsEast1, ProjectLocation::UsWest2]);
+    assert_eq!(request.trusted_principal.to_string(), CAVATICA.principal);
+    assert_eq!(request.copy_buckets, ["sbg-main", "sbg-main-us-west-2"]);
+    assert_eq!(
+        (request.platform.as_str(), request.cors_origin.as_str()),
+        ("Cavatica", "https://cavatica.sbgenomics.com")
+    );
     assert_eq!(request.max_session_duration, 3600);
     assert_eq!(
         (request.external_id, request.permissions_boundary, request.description, request.tags),
@@ -60,9 +64,29 @@ fn every_property_is_read_as_cloudformation_sends_it() -> Result<(), Box<dyn std
     assert_eq!(request.volumes.len(), 2);
     assert_eq!(request.volumes[0].prefix.as_ref().map(Prefix::as_str), Some("raw"));
     assert_eq!(request.volumes[1].bucket_owner.as_ref().map(AccountId::as_str), Some("210987654321"));
-    assert_eq!(request.project_locations, [ProjectLocation::UsWest2]);
+    assert_eq!(request.copy_buckets, ["sbg-main-us-west-2"]);
     assert_eq!(request.max_session_duration, 7200);
     assert_eq!(request.tags["cost centre"], "4=2");
+    Ok(())
+}
+
+#[test]
+fn another_platform_brings_its_own_buckets_and_origin() -> Result<(), Box<dyn std::error::Error>> {
+    let mut properties =
+        with("CopyBuckets", json!(["us-east-1=other-main", "eu-west-1=other-eu", "us-west-2=other-west"]));
+    properties["PlatformName"] = json!("Other Platform");
+    properties["CorsOrigin"] = json!("https://other.example.org");
+    let request = Request::parse(&properties)?;
+    assert_eq!(request.copy_buckets, ["other-main", "other-eu", "other-west"]);
+    assert_eq!(
+        (request.platform.as_str(), request.cors_origin.as_str()),
+        ("Other Platform", "https://other.example.org")
+    );
+    properties["ProjectLocations"] = json!(["us-west-2", "us-east-1"]);
+    assert_eq!(Request::parse(&properties)?.copy_buckets, ["other-main", "other-west"]);
+    properties["ProjectLocations"] = json!(["us-east-2"]);
+    let said = Request::parse(&properties).map_err(|invalid| invalid.to_string()).err().unwrap_or_default();
+    assert!(said.contains("us-east-1 or eu-west-1 or us-west-2"), "{said}");
     Ok(())
 }
 
@@ -91,7 +115,17 @@ fn bad_input_is_refused_with_the_property_the_value_and_the_rule() {
         (with("RestrictListing", json!("yes")), "RestrictListing", "yes", FLAG_RULE),
         (with("OmitObjectAcls", json!("True")), "OmitObjectAcls", "True", FLAG_RULE),
         (with("Description", json!("日本")), "Description", "日本", DESCRIPTION_RULE),
-        (with("ProjectLocations", json!(["eu-west-1"])), "ProjectLocations[0]", "eu-west-1", ProjectLocation::RULE),
+        (
+            with("ProjectLocations", json!(["eu-west-1"])),
+            "ProjectLocations[0]",
+            "eu-west-1",
+            "us-east-1 or us-west-2, the regions",
+        ),
+        (with("ProjectLocations", json!([])), "ProjectLocations", "[]", "us-east-1 or us-west-2, the regions"),
+        (with("PlatformName", json!("<b>")), "PlatformName", "<b>", "the name of a platform"),
+        (with("CorsOrigin", json!("https://*")), "CorsOrigin", "https://*", platform::ORIGIN_RULE),
+        (with("CopyBuckets", json!(["us-east-1"])), "CopyBuckets[0]", "us-east-1", LOCATION_RULE),
+        (with("CopyBuckets", json!(["us-east-1=*"])), "CopyBuckets[0]", "us-east-1=*", LOCATION_RULE),
         (with("TrustedPrincipalArn", json!("*")), "TrustedPrincipalArn", "*", RoleArn::RULE),
         (with("PermissionsBoundaryArn", json!("cap")), "PermissionsBoundaryArn", "cap", BOUNDARY_RULE),
         (with("PermissionsBoundaryArn", json!(ADMINISTRATOR)), "PermissionsBoundaryArn", ADMINISTRATOR, BOUNDARY_RULE),
@@ -147,6 +181,9 @@ fn any_json() -> impl Strategy<Value = Value> {
         "Prefix",
         "AccessMode",
         "ProjectLocations",
+        "CopyBuckets",
+        "PlatformName",
+        "CorsOrigin",
         "ExternalId",
         "Tags",
         "Key",

@@ -8,10 +8,11 @@ use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
 use cavatica_access::plan::Plan;
+use cavatica_access::platform::CAVATICA;
 use cavatica_access::recognition::Evidence;
 use cavatica_access::reconcile::{self, Context, Done};
 use cavatica_access::refusal::Refusal;
-use cavatica_access::request::{CAVATICA_PRINCIPAL, OldProperties, Request};
+use cavatica_access::request::{OldProperties, Request};
 use cavatica_access::wanted::{Absent, Present, Target};
 use cavatica_memory::{MemoryAccount, wide_boundary};
 use serde_json::{Value, json};
@@ -95,7 +96,7 @@ pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>>
     let blueprint = Blueprint::draw(Request::parse(properties)?, owner()?)?;
     Ok(Present {
         blueprint,
-        pinned_principal: CAVATICA_PRINCIPAL.parse()?,
+        pinned_principal: CAVATICA.principal.parse()?,
         from: None,
         former: OldProperties::default(),
         before: None,
