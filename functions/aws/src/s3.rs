@@ -2,16 +2,12 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
-use aws_sdk_s3::primitives::SdkBody;
-use aws_sdk_s3::types::{BucketLocationConstraint, CorsRule as SdkRule, ServerSideEncryption};
-use aws_smithy_types::base64;
-use aws_smithy_xml::encode::XmlWriter;
+use aws_sdk_s3::types::{BucketLocationConstraint, CorsConfiguration, CorsRule as SdkRule, ServerSideEncryption};
 use aws_types::SdkConfig;
 use aws_types::region::Region as SdkRegion;
 use cavatica_access::names::AccountId;
 use cavatica_access::port::{Bucket, CorsRule, Failure, FailureKind};
 use cavatica_access::volume::{BucketName, Region};
-use sha2::{Digest as _, Sha256};
 
 use super::failure;
 
@@ -110,45 +106,25 @@ impl Buckets {
             let call = client.delete_bucket_cors().bucket(name).expected_bucket_owner(owner);
             return call.send().await.map(|_| ()).map_err(failure::of);
         }
-        let configuration = in_xml(rules);
-        let digest = base64::encode(Sha256::digest(&configuration));
-        // The SDK's own call brings every checksum that S3 knows along, with tables that are a tenth of the function. So its
-        // neighbour is sent with another method and a body: address, signature, errors and answer are the same.
-        let call = client.delete_bucket_cors().bucket(name).expected_bucket_owner(owner).customize();
-        let call = call.mutate_request(move |request| {
-            // Neither can fail: it is a method of HTTP.
-            drop(request.set_method("PUT"));
-            request.headers_mut().insert("content-type", "application/xml");
-            request.headers_mut().insert("x-amz-checksum-sha256", digest.clone());
-            *request.body_mut() = SdkBody::from(configuration.clone());
-        });
+        let rules = rules.iter().map(sdk_rule).collect::<Result<_, _>>()?;
+        let configuration = CorsConfiguration::builder().set_cors_rules(Some(rules)).build();
+        let configuration = configuration.map_err(|_| failure::unexpected("a CORS configuration without rules"))?;
+        let call = client.put_bucket_cors().bucket(name).expected_bucket_owner(owner).cors_configuration(configuration);
         call.send().await.map(|_| ()).map_err(failure::of)
     }
 }
 
-/// A CORS configuration as S3 takes it. Source: `PutBucketCors`, request syntax.
-fn in_xml(rules: &[CorsRule]) -> String {
-    let mut xml = String::new();
-    {
-        let mut writer = XmlWriter::new(&mut xml);
-        let mut all =
-            writer.start_el("CORSConfiguration").write_ns("http://s3.amazonaws.com/doc/2006-03-01/", None).finish();
-        for rule in rules {
-            let mut element = all.start_el("CORSRule").finish();
-            let mut put = |name: &str, text: &str| element.start_el(name).finish().data(text);
-            rule.id.iter().for_each(|id| put("ID", id));
-            for (name, texts) in [
-                ("AllowedHeader", &rule.allowed_headers),
-                ("AllowedMethod", &rule.allowed_methods),
-                ("AllowedOrigin", &rule.allowed_origins),
-                ("ExposeHeader", &rule.expose_headers),
-            ] {
-                texts.iter().for_each(|text| put(name, text));
-            }
-            rule.max_age_seconds.iter().for_each(|seconds| put("MaxAgeSeconds", &seconds.to_string()));
-        }
-    }
-    xml
+fn sdk_rule(rule: &CorsRule) -> Result<SdkRule, Failure> {
+    let given = |texts: &[String]| (!texts.is_empty()).then(|| texts.to_vec());
+    SdkRule::builder()
+        .set_id(rule.id.clone())
+        .set_allowed_headers(given(&rule.allowed_headers))
+        .set_allowed_methods(Some(rule.allowed_methods.clone()))
+        .set_allowed_origins(Some(rule.allowed_origins.clone()))
+        .set_expose_headers(given(&rule.expose_headers))
+        .set_max_age_seconds(rule.max_age_seconds)
+        .build()
+        .map_err(|_| failure::unexpected("a CORS rule without methods or origins"))
 }
 
 fn read_region(location: Option<&BucketLocationConstraint>) -> Result<Region, Failure> {
@@ -247,29 +223,6 @@ mod tests {
             };
             assert_eq!(referred(&failure, header).map(|region| region.to_string()).as_deref(), expected, "{code}");
         }
-    }
-
-    #[test]
-    fn the_configuration_is_the_xml_that_s3_takes_with_every_text_escaped() {
-        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let rule = CorsRule {
-            id: Some("a<b&c".to_owned()),
-            allowed_origins: texts(&["https://one.example", "*"]),
-            allowed_methods: texts(&["GET"]),
-            allowed_headers: texts(&["Range"]),
-            expose_headers: Vec::new(),
-            max_age_seconds: Some(3_000),
-        };
-        let bare = CorsRule { id: None, allowed_headers: Vec::new(), max_age_seconds: None, ..rule.clone() };
-        let origins = "<AllowedOrigin>https://one.example</AllowedOrigin><AllowedOrigin>*</AllowedOrigin>";
-        assert_eq!(
-            in_xml(&[rule, bare]),
-            format!(
-                "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule><ID>a&lt;b&amp;c</ID>\
-                 <AllowedHeader>Range</AllowedHeader><AllowedMethod>GET</AllowedMethod>{origins}<MaxAgeSeconds>3000</MaxAgeSeconds>\
-                 </CORSRule><CORSRule><AllowedMethod>GET</AllowedMethod>{origins}</CORSRule></CORSConfiguration>"
-            )
-        );
     }
 
     #[test]
