@@ -11,7 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::Client as IamClient;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client as S3Client;
-use cavatica_access::port::{Account, Carrier, Failure, Question};
+use cavatica_access::port::{Account, Carrier, Failure, Look, Sight, Verdict, Version};
 use cavatica_aws::{AwsAccount, connector};
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
@@ -20,7 +20,7 @@ use cavatica_memory::{HeldBucket, MemoryAccount};
 use serde_json::Value;
 
 use self::differences::{DIFFERENCES, Side};
-use self::sequences::{Hand, Read, Sequence, Step};
+use self::sequences::{Hand, Sequence, Step};
 use crate::Error;
 
 /// What moto's server needs, each at one version.
@@ -89,7 +89,7 @@ impl Compared {
 fn name(step: &Step) -> String {
     match step {
         Step::Change(change) => format!("{:?}", change.action()),
-        Step::Read(Read::Carriers(_, usage)) => format!("Carriers as {usage:?}"),
+        Step::Read(Look::Carriers(_, usage)) => format!("Carriers as {usage:?}"),
         Step::Read(read) => {
             let text = format!("{read:?}");
             text.split('(').next().unwrap_or_default().to_owned()
@@ -195,62 +195,57 @@ impl Server {
 
 /// One answer as text: what was read with lists in order and made-up IDs left out, or the code of the failure.
 async fn ask<I: Account>(account: &I, step: &Step) -> String {
-    fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
-        list.sort();
-        format!("{list:?}")
-    }
     let answer: Result<String, Failure> = async {
         Ok(match step {
             Step::Change(change) => {
                 let receipt = account.apply(change).await?;
                 format!("done{}", if receipt.role_id.is_some() { " with an ID" } else { "" })
             }
-            Step::Read(Read::Role(name)) => match account.role(name).await? {
-                None => "none".to_owned(),
-                Some(role) => format!(
-                    "{} {:?} {} {:?} {} {:?}",
-                    role.arn,
-                    role.tags,
-                    canonical(&role.trust),
-                    role.description,
-                    role.max_session_duration,
-                    role.boundary
-                ),
-            },
-            Step::Read(Read::Policy(arn)) => match account.policy(arn).await? {
-                None => "none".to_owned(),
-                Some(policy) => format!("{} {:?} {}", policy.arn, policy.tags, policy.default_version),
-            },
-            Step::Read(Read::Attached(role)) => sorted(account.attached_policies(role).await?),
-            Step::Read(Read::Inline(role)) => sorted(account.inline_policies(role).await?),
-            Step::Read(Read::Profiles(role)) => sorted(account.instance_profiles(role).await?),
-            Step::Read(Read::Versions(arn)) => {
-                let versions = account.policy_versions(arn).await?;
-                let shown: Vec<_> =
-                    versions.iter().map(|v| format!("{}{}", v.id, if v.is_default { "*" } else { "" })).collect();
-                shown.join(" ")
-            }
-            Step::Read(Read::Document(arn, version)) => canonical(&account.policy_document(arn, version).await?),
-            Step::Read(Read::Carriers(arn, usage)) => sorted(account.policy_carriers(arn, *usage).await?),
-            Step::Read(Read::Region(name, owner)) => account.bucket_region(name, owner).await?.to_string(),
-            Step::Read(Read::Key(bucket)) => format!("{:?}", account.bucket_key(bucket).await?),
-            Step::Read(Read::Cors(bucket)) => format!("{:?}", account.cors(bucket).await?),
-            Step::Read(Read::Simulation(role)) => {
-                let resources = ["arn:aws:s3:::b/object", "arn:aws:s3:::other/object"].map(str::to_owned).to_vec();
-                let question = Question { actions: vec!["s3:GetObject"], resources, context: Vec::new() };
-                let mut verdicts = account.simulate(role, &question).await?;
-                verdicts.sort_by(|one, other| one.resource.cmp(&other.resource));
-                verdicts
-                    .iter()
-                    .map(|it| format!("{} {:?}", it.resource, it.forbidden_by))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            }
+            Step::Read(look) => shown(account.look(look).await?),
             Step::Hand(_) => String::new(),
         })
     }
     .await;
     answer.unwrap_or_else(|failure| failure.code)
+}
+
+/// The answer to a read, in an order of its own where AWS promises none.
+fn shown(sight: Sight) -> String {
+    fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
+        list.sort_unstable();
+        format!("{list:?}")
+    }
+    match sight {
+        Sight::Role(Some(role)) => format!(
+            "{} {:?} {} {:?} {} {:?}",
+            role.arn,
+            role.tags,
+            canonical(&role.trust),
+            role.description,
+            role.max_session_duration,
+            role.boundary
+        ),
+        Sight::Policy(Some(policy)) => format!("{} {:?} {}", policy.arn, policy.tags, policy.default_version),
+        Sight::Role(None) | Sight::Policy(None) | Sight::Tags(None) => "none".to_owned(),
+        Sight::Policies(policies) => sorted(policies),
+        Sight::Names(names) => sorted(names),
+        Sight::Versions(versions) => {
+            let version = |it: &Version| format!("{}{}", it.id, if it.is_default { "*" } else { "" });
+            versions.iter().map(version).collect::<Vec<_>>().join(" ")
+        }
+        Sight::Document(document) => canonical(&document),
+        Sight::Carriers(carriers) => sorted(carriers),
+        Sight::Region(region) => region.to_string(),
+        Sight::Verdicts(mut verdicts) => {
+            verdicts.sort_by(|one, other| one.resource.cmp(&other.resource));
+            let verdict = |it: &Verdict| format!("{} {:?}", it.resource, it.forbidden_by);
+            verdicts.iter().map(verdict).collect::<Vec<_>>().join(", ")
+        }
+        Sight::Account(id) => id.to_string(),
+        Sight::Tags(Some(tags)) => format!("{tags:?}"),
+        Sight::Key(key) => format!("{key:?}"),
+        Sight::CorsRules(rules) => format!("{rules:?}"),
+    }
 }
 
 /// JSON with its keys in order.

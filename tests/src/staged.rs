@@ -5,13 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::Tags;
-use cavatica_access::port::{
-    Account, Action, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage,
-    Verdict, Version,
-};
-use cavatica_access::volume::{BucketName, Region};
+use cavatica_access::port::{Account, Action, Change, Failure, Look, ReadAccount, Receipt, Sight};
 use cavatica_memory::MemoryAccount;
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
@@ -37,74 +31,9 @@ impl Staged {
 }
 
 impl ReadAccount for Staged {
-    async fn caller_account(&self) -> Result<AccountId, Failure> {
-        (self.stage)(None).await;
-        self.account.caller_account().await
-    }
-
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
-        (self.stage)(Some(Action::GetRole)).await;
-        self.account.role(name).await
-    }
-
-    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
-        (self.stage)(Some(Action::ListRoleTags)).await;
-        self.account.role_tags(name).await
-    }
-
-    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
-        (self.stage)(Some(Action::GetPolicy)).await;
-        self.account.policy(arn).await
-    }
-
-    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
-        (self.stage)(Some(Action::ListAttachedRolePolicies)).await;
-        self.account.attached_policies(role).await
-    }
-
-    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        (self.stage)(Some(Action::ListRolePolicies)).await;
-        self.account.inline_policies(role).await
-    }
-
-    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        (self.stage)(Some(Action::ListInstanceProfilesForRole)).await;
-        self.account.instance_profiles(role).await
-    }
-
-    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
-        (self.stage)(Some(Action::ListPolicyVersions)).await;
-        self.account.policy_versions(arn).await
-    }
-
-    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
-        (self.stage)(Some(Action::GetPolicyVersion)).await;
-        self.account.policy_document(arn, version).await
-    }
-
-    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
-        (self.stage)(Some(Action::ListEntitiesForPolicy)).await;
-        self.account.policy_carriers(arn, usage).await
-    }
-
-    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        (self.stage)(Some(Action::SimulatePrincipalPolicy)).await;
-        self.account.simulate(role, question).await
-    }
-
-    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
-        (self.stage)(Some(Action::GetBucketLocation)).await;
-        self.account.bucket_region(name, owner).await
-    }
-
-    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
-        (self.stage)(Some(Action::GetEncryptionConfiguration)).await;
-        self.account.bucket_key(bucket).await
-    }
-
-    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        (self.stage)(Some(Action::GetBucketCORS)).await;
-        self.account.cors(bucket).await
+    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+        (self.stage)(look.action()).await;
+        self.account.look(look).await
     }
 }
 

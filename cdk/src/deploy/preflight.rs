@@ -4,8 +4,8 @@
 //! not seen is reported as that, and never as fine.
 
 use cavatica_access::names::AccountId;
-use cavatica_access::port::{Bucket, Failure, FailureKind, ReadAccount as _};
-use cavatica_access::volume::{BucketName, KmsKeyArn, Prefix};
+use cavatica_access::port::{Bucket, Failure, FailureKind, Look, ReadAccount as _};
+use cavatica_access::volume::{BucketName, KmsKeyArn, Prefix, Region};
 
 use super::preview::Parameters;
 use crate::account::Account;
@@ -33,7 +33,7 @@ pub async fn look(account: &Account, region: &str, parameters: &Parameters) -> V
     let other_owner = text("BucketOwnerAccountId").and_then(|id| id.parse::<AccountId>().ok());
     let owner = other_owner.clone().unwrap_or_else(|| caller.clone());
     let (port, platform) = (account.port(region), &account.platform().name);
-    let bucket_region = match port.bucket_region(&name, &owner).await {
+    let bucket_region = match port.read::<Region>(&Look::BucketRegion(name.clone(), owner.clone())).await {
         Ok(region) => region,
         Err(failure) => return vec![unreached(account, region, &name, other_owner.as_ref(), &failure).await],
     };
@@ -47,7 +47,7 @@ pub async fn look(account: &Account, region: &str, parameters: &Parameters) -> V
     }
     let given_key = text("KmsKeyArn").and_then(|arn| arn.parse::<KmsKeyArn>().ok());
     let bucket = Bucket { name: name.clone(), owner: owner.clone(), region: bucket_region };
-    observations.push(match port.bucket_key(&bucket).await {
+    observations.push(match port.read::<Option<String>>(&Look::BucketKey(bucket.clone())).await {
         Ok(key) => judge_key(&name, key.as_deref(), given_key.as_ref()),
         Err(failure) => Observation::Unseen(format!("how bucket {name} encrypts ({failure})")),
     });

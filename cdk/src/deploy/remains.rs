@@ -9,7 +9,7 @@ use cavatica_access::cors;
 use cavatica_access::names::{AccountId, PolicyArn, RoleName};
 use cavatica_access::owner::{self, StackId, Tags};
 use cavatica_access::platform::Platform;
-use cavatica_access::port::{Bucket, Failure, FailureKind, ReadAccount as _};
+use cavatica_access::port::{Bucket, CorsRule, Failure, FailureKind, Look, Policy, ReadAccount as _, Role, Version};
 use cavatica_access::volume::BucketName;
 
 use super::standing::Stack;
@@ -118,22 +118,22 @@ impl Part {
         };
         match self {
             Self::Role { name, is_certain } => {
-                let role = port.role(name).await.map_err(RemainsError::Look)?;
+                let role: Option<Role> = port.read(&Look::Role(name.clone())).await.map_err(RemainsError::Look)?;
                 Ok(of_iam(role.map(|role| role.tags), *is_certain))
             }
             Self::Policy { arn, is_certain } => {
-                let policy = port.policy(arn).await.map_err(RemainsError::Look)?;
+                let policy: Option<Policy> = port.read(&Look::Policy(arn.clone())).await.map_err(RemainsError::Look)?;
                 Ok(of_iam(policy.map(|policy| policy.tags), *is_certain))
             }
             Self::CorsRule { bucket, owner, id } => {
-                let region = match port.bucket_region(bucket, owner).await {
+                let region = match port.read(&Look::BucketRegion(bucket.clone(), owner.clone())).await {
                     Ok(region) => region,
                     // A bucket takes its rules with it.
                     Err(failure) if failure.kind == FailureKind::NotFound => return Ok(State::Gone),
                     Err(failure) => return Err(RemainsError::Look(failure)),
                 };
                 let bucket = Bucket { name: bucket.clone(), owner: owner.clone(), region };
-                let rules = port.cors(&bucket).await.map_err(RemainsError::Look)?;
+                let rules: Vec<CorsRule> = port.read(&Look::Cors(bucket)).await.map_err(RemainsError::Look)?;
                 Ok(found(rules.iter().any(|rule| rule.id.as_ref() == Some(id))))
             }
             Self::Function(name) => {
@@ -157,13 +157,13 @@ async fn role_removal(account: &Account, region: &str, name: &RoleName) -> Vec<S
     let (port, invocation, role) = (account.port(region), &account.invocation, name.to_string());
     let iam = |arguments: &[&str]| invocation.aws(&[&["iam"], arguments].concat(), None);
     let mut commands = Vec::new();
-    for arn in port.attached_policies(name).await.unwrap_or_default() {
+    for arn in port.read::<Vec<PolicyArn>>(&Look::Attached(name.clone())).await.unwrap_or_default() {
         commands.push(iam(&["detach-role-policy", "--role-name", &role, "--policy-arn", &arn.to_string()]));
     }
-    for policy in port.inline_policies(name).await.unwrap_or_default() {
+    for policy in port.read::<Vec<String>>(&Look::Inline(name.clone())).await.unwrap_or_default() {
         commands.push(iam(&["delete-role-policy", "--role-name", &role, "--policy-name", &policy]));
     }
-    for profile in port.instance_profiles(name).await.unwrap_or_default() {
+    for profile in port.read::<Vec<String>>(&Look::Profiles(name.clone())).await.unwrap_or_default() {
         let remove = ["remove-role-from-instance-profile", "--instance-profile-name", &profile, "--role-name", &role];
         commands.push(iam(&remove));
     }
@@ -175,7 +175,7 @@ async fn role_removal(account: &Account, region: &str, name: &RoleName) -> Vec<S
 async fn policy_removal(account: &Account, region: &str, arn: &PolicyArn) -> Vec<String> {
     let (port, invocation, text) = (account.port(region), &account.invocation, arn.to_string());
     let iam = |arguments: &[&str]| invocation.aws(&[&["iam"], arguments].concat(), None);
-    let versions = port.policy_versions(arn).await.unwrap_or_default();
+    let versions: Vec<Version> = port.read(&Look::Versions(arn.clone())).await.unwrap_or_default();
     let older = versions.iter().filter(|version| !version.is_default);
     let mut commands: Vec<_> = older
         .map(|version| iam(&["delete-policy-version", "--policy-arn", &text, "--version-id", &version.id]))

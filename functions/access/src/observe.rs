@@ -11,8 +11,8 @@ pub use self::absent::{Leftover, LeftoverPolicy};
 pub use self::present::ObservedState;
 use crate::activity::Activities;
 use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
-use crate::owner::Owner;
-use crate::port::{Clock, Failure, FailureKind, Look, Policy, ReadAccount, Role, Version};
+use crate::owner::{Owner, Tags};
+use crate::port::{Answer, Clock, Failure, FailureKind, Look, Policy, ReadAccount, Role, Version};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, persist};
 
@@ -31,7 +31,7 @@ pub struct Observer<'a, I, C> {
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// The function's own account.
     pub async fn caller(&self) -> Result<AccountId, Refusal> {
-        self.look(Look::Caller, || self.account.caller_account()).await
+        self.look(Look::Caller).await
     }
 
     /// The role under a name. The provider role may read the role of the wanted name, and others with our tag; where a read
@@ -39,14 +39,15 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     async fn role(&self, expected: &RoleArn) -> Result<Option<Role>, Refusal> {
         let name = &expected.name;
         let look = Look::Role(name.clone());
-        let read = |attempt| persist(self.clock, self.activities, attempt, &look, || self.account.role(name));
+        let read =
+            |attempt| persist(self.clock, self.activities, attempt, &look, || self.account.read::<Option<Role>>(&look));
         let is_denied =
             |answer: &Result<_, Failure>| answer.as_ref().is_err_and(|failure| failure.kind == FailureKind::Denied);
         let first = read(Attempt::LookUnlessDenied).await;
         if !is_denied(&first) {
             return first.map_err(|failure| Refusal::while_looking(&look, failure));
         }
-        let tags = self.look(Look::RoleTags(name.clone()), || self.account.role_tags(name)).await?;
+        let tags: Option<Tags> = self.look(Look::RoleTags(name.clone())).await?;
         let Some(tags) = tags else { return Ok(None) };
         let is_ours = self.owner.owns(&tags);
         let second = read(if is_ours { Attempt::Look } else { Attempt::LookUnlessDenied }).await;
@@ -57,35 +58,29 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     }
 
     async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Refusal> {
-        self.look(Look::Policy(arn.clone()), || self.account.policy(arn)).await
+        self.look(Look::Policy(arn.clone())).await
     }
 
     async fn attached_to(&self, name: &RoleName) -> Result<Vec<PolicyArn>, Refusal> {
-        self.look(Look::Attached(name.clone()), || self.account.attached_policies(name)).await
+        self.look(Look::Attached(name.clone())).await
     }
 
     async fn versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Refusal> {
-        self.look(Look::Versions(arn.clone()), || self.account.policy_versions(arn)).await
+        self.look(Look::Versions(arn.clone())).await
     }
 
     /// A read that has to succeed.
-    async fn look<T: Send, F>(&self, look: Look, call: impl Fn() -> F + Send) -> Result<T, Refusal>
-    where
-        F: Future<Output = Result<T, Failure>> + Send,
-    {
+    async fn look<T: Answer>(&self, look: Look) -> Result<T, Refusal> {
         let attempt = match look {
             Look::Caller | Look::Role(_) | Look::RoleTags(_) | Look::Policy(_) => Attempt::Look,
             _ => Attempt::LookInto,
         };
-        let answer = persist(self.clock, self.activities, attempt, &look, call).await;
+        let answer = self.check(attempt, &look).await;
         answer.map_err(|failure| Refusal::while_looking(&look, failure))
     }
 
     /// A read of what need not be known.
-    async fn check<T: Send, F>(&self, attempt: Attempt, look: Look, call: impl Fn() -> F + Send) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, Failure>> + Send,
-    {
-        persist(self.clock, self.activities, attempt, &look, call).await
+    async fn check<T: Answer>(&self, attempt: Attempt, look: &Look) -> Result<T, Failure> {
+        persist(self.clock, self.activities, attempt, look, || self.account.read(look)).await
     }
 }

@@ -10,58 +10,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use crate::names::{AccountId, PolicyArn, RoleArn};
 use crate::owner::Tags;
 use crate::volume::{BucketName, Region};
 
 pub use self::change::{Change, NewPolicy, NewRole};
-pub use self::look::Look;
+pub use self::look::{Answer, Look, Sight};
 
 /// An AWS account as far as it can be read: its IAM, its buckets, and whose it is.
-///
-/// Each method is one AWS call, listed in [`Action`], but where it says otherwise; reads of something absent answer `None`.
 pub trait ReadAccount: Sync {
-    /// The account that the function's own credentials belong to (`sts:GetCallerIdentity`).
-    fn caller_account(&self) -> impl Future<Output = Result<AccountId, Failure>> + Send;
-    /// A role by its name, under whatever path.
-    fn role(&self, name: &RoleName) -> impl Future<Output = Result<Option<Role>, Failure>> + Send;
-    /// The tags of a role by its name, under whatever path.
-    fn role_tags(&self, name: &RoleName) -> impl Future<Output = Result<Option<Tags>, Failure>> + Send;
-    /// A managed policy.
-    fn policy(&self, arn: &PolicyArn) -> impl Future<Output = Result<Option<Policy>, Failure>> + Send;
-    /// The managed policies attached to a role.
-    fn attached_policies(&self, role: &RoleName) -> impl Future<Output = Result<Vec<PolicyArn>, Failure>> + Send;
-    /// The names of a role's inline policies.
-    fn inline_policies(&self, role: &RoleName) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
-    /// The names of the instance profiles that hold a role.
-    fn instance_profiles(&self, role: &RoleName) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
-    /// A policy's versions, oldest first.
-    fn policy_versions(&self, arn: &PolicyArn) -> impl Future<Output = Result<Vec<Version>, Failure>> + Send;
-    /// The document of one version.
-    fn policy_document(&self, arn: &PolicyArn, version: &str) -> impl Future<Output = Result<Value, Failure>> + Send;
-    /// The users, groups and roles that carry a policy, as permissions or as boundary.
-    fn policy_carriers(
-        &self,
-        arn: &PolicyArn,
-        usage: Usage,
-    ) -> impl Future<Output = Result<Vec<Carrier>, Failure>> + Send;
-    /// The verdicts of IAM's policy simulator on a role.
-    fn simulate(
-        &self,
-        role: &RoleArn,
-        question: &Question,
-    ) -> impl Future<Output = Result<Vec<Verdict>, Failure>> + Send;
-    /// In which region a bucket of an account is; a second call where S3 refers to another region.
-    fn bucket_region(
-        &self,
-        name: &BucketName,
-        owner: &AccountId,
-    ) -> impl Future<Output = Result<Region, Failure>> + Send;
-    /// The key that a bucket encrypts new objects with, as S3 tells it: a KMS key's ARN or ID or an alias. `None` for a key that
-    /// needs no permission of its own, S3's or the AWS managed one.
-    fn bucket_key(&self, bucket: &Bucket) -> impl Future<Output = Result<Option<String>, Failure>> + Send;
-    /// A bucket's CORS rules.
-    fn cors(&self, bucket: &Bucket) -> impl Future<Output = Result<Vec<CorsRule>, Failure>> + Send;
+    /// Makes one read.
+    fn look(&self, look: &Look) -> impl Future<Output = Result<Sight, Failure>> + Send;
+
+    /// Makes one read whose answer has a type that is known here.
+    fn read<T: Answer>(&self, look: &Look) -> impl Future<Output = Result<T, Failure>> + Send {
+        async move { self.look(look).await.and_then(|sight| look::answered(sight, look)) }
+    }
 }
 
 /// An AWS account that can be changed too.

@@ -20,15 +20,9 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region as SdkRegion;
-use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::Tags;
+use cavatica_access::names::AccountId;
 use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
-use cavatica_access::port::{
-    Account, Bucket, Carrier, Change, CorsRule, Failure, Policy, Question, ReadAccount, Receipt, Role, Usage, Verdict,
-    Version,
-};
-use cavatica_access::volume::{BucketName, Region};
-use serde_json::Value;
+use cavatica_access::port::{Account, Answer as _, Change, Failure, Look, ReadAccount, Receipt, Sight};
 
 /// The account that the credentials belong to.
 #[derive(Debug, Clone)]
@@ -97,64 +91,32 @@ impl AwsAccount {
             buckets: s3::Buckets::new(config),
         }
     }
-}
 
-impl ReadAccount for AwsAccount {
-    async fn caller_account(&self) -> Result<AccountId, Failure> {
+    async fn caller(&self) -> Result<AccountId, Failure> {
         let identity = self.sts.get_caller_identity().send().await.map_err(failure::of)?;
         identity.account().unwrap_or_default().parse().map_err(|_| failure::unexpected("an account without an ID"))
     }
+}
 
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
-        self.iam.role(name).await
-    }
-
-    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
-        self.iam.role_tags(name).await
-    }
-
-    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
-        self.iam.policy(arn).await
-    }
-
-    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
-        self.iam.attached_policies(role).await
-    }
-
-    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        self.iam.inline_policies(role).await
-    }
-
-    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        self.iam.instance_profiles(role).await
-    }
-
-    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
-        self.iam.policy_versions(arn).await
-    }
-
-    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
-        self.iam.policy_document(arn, version).await
-    }
-
-    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
-        self.iam.policy_carriers(arn, usage).await
-    }
-
-    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        self.iam.simulate(role, question).await
-    }
-
-    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
-        self.buckets.region(name, owner).await
-    }
-
-    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
-        self.buckets.key(bucket).await
-    }
-
-    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        self.buckets.cors(bucket).await
+impl ReadAccount for AwsAccount {
+    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+        let (iam, buckets) = (&self.iam, &self.buckets);
+        Ok(match look {
+            Look::Caller => self.caller().await?.into_sight(),
+            Look::Role(name) => iam.role(name).await?.into_sight(),
+            Look::RoleTags(name) => iam.role_tags(name).await?.into_sight(),
+            Look::Policy(arn) => iam.policy(arn).await?.into_sight(),
+            Look::Attached(role) => iam.attached_policies(role).await?.into_sight(),
+            Look::Inline(role) => iam.inline_policies(role).await?.into_sight(),
+            Look::Profiles(role) => iam.instance_profiles(role).await?.into_sight(),
+            Look::Versions(arn) => iam.policy_versions(arn).await?.into_sight(),
+            Look::Document(arn, version) => iam.policy_document(arn, version).await?.into_sight(),
+            Look::Carriers(arn, usage) => iam.policy_carriers(arn, *usage).await?.into_sight(),
+            Look::Simulation(role, question) => iam.simulate(role, question).await?.into_sight(),
+            Look::BucketRegion(name, owner) => buckets.region(name, owner).await?.into_sight(),
+            Look::BucketKey(bucket) => buckets.key(bucket).await?.into_sight(),
+            Look::Cors(bucket) => buckets.cors(bucket).await?.into_sight(),
+        })
     }
 }
 

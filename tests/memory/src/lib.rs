@@ -5,6 +5,7 @@
 
 mod buckets;
 pub mod policy;
+mod reads;
 mod rules;
 mod state;
 mod view;
@@ -12,18 +13,16 @@ mod view;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
-
 pub use self::buckets::{HeldBucket, foreign_cors_rule};
 pub use self::state::State;
 use self::state::key;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
-    Account, Action, Bucket, Carrier, Change, Clock, CorsRule, Failure, FailureKind, NewPolicy, NewRole, Policy,
-    Question, ReadAccount, Receipt, Role, Usage, Verdict, Version,
+    Account, Action, Answer as _, Carrier, Change, Clock, Failure, FailureKind, Look, NewPolicy, NewRole, ReadAccount,
+    Receipt, Sight,
 };
-use cavatica_access::volume::{BucketName, Region};
+use cavatica_access::volume::BucketName;
 
 /// Longest that a change can take to show.
 pub const LONGEST_LAG: Duration = Duration::from_secs(60);
@@ -214,11 +213,6 @@ impl MemoryAccount {
             None => Ok(inner),
         }
     }
-
-    fn look<T>(&self, action: Action, read: impl FnOnce(&State) -> Result<T, Failure>) -> Result<T, Failure> {
-        let inner = self.enter(action)?;
-        read(inner.seen_at(self.clock.now()))
-    }
 }
 
 impl Inner {
@@ -236,95 +230,11 @@ impl Inner {
 }
 
 impl ReadAccount for MemoryAccount {
-    async fn caller_account(&self) -> Result<AccountId, Failure> {
-        Ok(self.id.clone())
-    }
-
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
-        self.look(Action::GetRole, |state| Ok(state.roles.get(&key(name.as_str())).map(|held| held.role.clone())))
-    }
-
-    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
-        let tags = |state: &State| state.roles.get(&key(name.as_str())).map(|held| held.role.tags.clone());
-        self.look(Action::ListRoleTags, |state| Ok(tags(state)))
-    }
-
-    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
-        self.look(Action::GetPolicy, |state| {
-            // IAM takes the ARN's path into account here, unlike a name's uniqueness.
-            let held = state.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn));
-            Ok(held.map(|held| Policy {
-                arn: held.arn.clone(),
-                tags: held.tags.clone(),
-                default_version: format!("v{}", held.default),
-            }))
-        })
-    }
-
-    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
-        self.look(Action::ListAttachedRolePolicies, |state| {
-            let carrier = Carrier::Role(state.role(role)?.role.arn.name.to_string());
-            Ok(state.attachments.iter().filter(|(c, _)| *c == carrier).map(|(_, arn)| arn.clone()).collect())
-        })
-    }
-
-    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        self.look(Action::ListRolePolicies, |state| Ok(state.role(role)?.inline.iter().cloned().collect()))
-    }
-
-    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        self.look(Action::ListInstanceProfilesForRole, |state| {
-            state.role(role)?;
-            Ok(state.instance_profiles.iter().filter(|(_, r)| r.is_same(role)).map(|(p, _)| p.clone()).collect())
-        })
-    }
-
-    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
-        self.look(Action::ListPolicyVersions, |state| {
-            let held = state.held_policy(arn)?;
-            Ok(held.versions.keys().map(|n| Version { id: format!("v{n}"), is_default: *n == held.default }).collect())
-        })
-    }
-
-    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
-        self.look(Action::GetPolicyVersion, |state| {
-            let number = version.strip_prefix('v').and_then(|n| n.parse().ok()).unwrap_or(0);
-            state
-                .held_policy(arn)?
-                .versions
-                .get(&number)
-                .cloned()
-                .ok_or_else(|| failure(FailureKind::NotFound, version))
-        })
-    }
-
-    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
-        self.look(Action::ListEntitiesForPolicy, |state| {
-            let arn = &state.held_policy(arn)?.arn;
-            Ok(match usage {
-                Usage::Permissions => {
-                    state.attachments.iter().filter(|(_, a)| a == arn).map(|(c, _)| c.clone()).collect()
-                }
-                Usage::Boundary => state.capped_by(arn),
-            })
-        })
-    }
-
-    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        self.look(Action::SimulatePrincipalPolicy, |state| state.simulate(role, question))
-    }
-
-    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
-        self.look(Action::GetBucketLocation, |state| Ok(state.bucket(name, owner)?.region.clone()))
-    }
-
-    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
-        let read = |state: &State| Ok(state.bucket(&bucket.name, &bucket.owner)?.key.clone());
-        self.look(Action::GetEncryptionConfiguration, read)
-    }
-
-    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        self.look(Action::GetBucketCORS, |state| Ok(state.bucket(&bucket.name, &bucket.owner)?.cors.clone()))
+    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+        match look.action() {
+            None => Ok(self.id.clone().into_sight()),
+            Some(action) => self.enter(action)?.seen_at(self.clock.now()).look(look),
+        }
     }
 }
 

@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
-use cavatica_access::owner::Tags;
+use cavatica_access::names::RoleArn;
 use cavatica_access::port::{
-    Account as Port, Action, Bucket, Carrier, Change, CorsRule, Failure, FailureKind, Policy, Question, ReadAccount,
-    Receipt, Role, Usage, Verdict, Version,
+    Account as Port, Action, Bucket, Change, Failure, FailureKind, Look, ReadAccount, Receipt, Sight,
 };
-use cavatica_access::volume::{BucketName, Region};
 use cavatica_memory::{MemoryAccount, failure};
 use cavatica_provider::delivery::Post;
 use cavatica_provider::secret::ResponseUrl;
@@ -336,74 +333,34 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Fai
 pub struct Account<'w>(pub &'w World);
 
 impl ReadAccount for Account<'_> {
-    async fn caller_account(&self) -> Result<AccountId, Failure> {
-        let world = self.0;
-        world.call(None, None, &|| "GetCallerIdentity".to_owned(), || at_once(world.account.caller_account())).await
-    }
-
-    async fn role(&self, name: &RoleName) -> Result<Option<Role>, Failure> {
-        let read = || at_once(self.0.account.role(name));
-        self.read(Action::GetRole, Subject::Role(name), read).await
-    }
-
-    async fn role_tags(&self, name: &RoleName) -> Result<Option<Tags>, Failure> {
-        let read = || at_once(self.0.account.role_tags(name));
-        self.read(Action::ListRoleTags, Subject::Role(name), read).await
-    }
-
-    async fn policy(&self, arn: &PolicyArn) -> Result<Option<Policy>, Failure> {
-        let read = || at_once(self.0.account.policy(arn));
-        self.read(Action::GetPolicy, Subject::Policy(arn), read).await
-    }
-
-    async fn attached_policies(&self, role: &RoleName) -> Result<Vec<PolicyArn>, Failure> {
-        let read = || at_once(self.0.account.attached_policies(role));
-        self.read(Action::ListAttachedRolePolicies, Subject::Role(role), read).await
-    }
-
-    async fn inline_policies(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        let read = || at_once(self.0.account.inline_policies(role));
-        self.read(Action::ListRolePolicies, Subject::Role(role), read).await
-    }
-
-    async fn instance_profiles(&self, role: &RoleName) -> Result<Vec<String>, Failure> {
-        let read = || at_once(self.0.account.instance_profiles(role));
-        self.read(Action::ListInstanceProfilesForRole, Subject::Role(role), read).await
-    }
-
-    async fn policy_versions(&self, arn: &PolicyArn) -> Result<Vec<Version>, Failure> {
-        let read = || at_once(self.0.account.policy_versions(arn));
-        self.read(Action::ListPolicyVersions, Subject::Policy(arn), read).await
-    }
-
-    async fn policy_document(&self, arn: &PolicyArn, version: &str) -> Result<Value, Failure> {
-        let read = || at_once(self.0.account.policy_document(arn, version));
-        self.read(Action::GetPolicyVersion, Subject::Policy(arn), read).await
-    }
-
-    async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
-        let read = || at_once(self.0.account.policy_carriers(arn, usage));
-        self.read(Action::ListEntitiesForPolicy, Subject::Policy(arn), read).await
-    }
-
-    async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        let read = || at_once(self.0.account.simulate(role, question));
-        self.read(Action::SimulatePrincipalPolicy, Subject::Role(&role.name), read).await
-    }
-
-    async fn bucket_region(&self, name: &BucketName, owner: &AccountId) -> Result<Region, Failure> {
-        let read = || at_once(self.0.account.bucket_region(name, owner));
-        self.read(Action::GetBucketLocation, Subject::Bucket(name), read).await
-    }
-
-    async fn bucket_key(&self, bucket: &Bucket) -> Result<Option<String>, Failure> {
-        let read = || at_once(self.0.account.bucket_key(bucket));
-        self.read(Action::GetEncryptionConfiguration, Subject::Bucket(&bucket.name), read).await
-    }
-
-    async fn cors(&self, bucket: &Bucket) -> Result<Vec<CorsRule>, Failure> {
-        let read = || at_once(self.0.account.cors(bucket));
-        self.read(Action::GetBucketCORS, Subject::Bucket(&bucket.name), read).await
+    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+        let (world, action) = (self.0, look.action());
+        let (subject, name) = match look {
+            Look::Caller => (None, None),
+            Look::Role(name)
+            | Look::RoleTags(name)
+            | Look::Attached(name)
+            | Look::Inline(name)
+            | Look::Profiles(name)
+            | Look::Simulation(RoleArn { name, .. }, _) => (Some(Subject::Role(name)), Some(name.as_str())),
+            Look::Policy(arn) | Look::Versions(arn) | Look::Document(arn, _) | Look::Carriers(arn, _) => {
+                (Some(Subject::Policy(arn)), Some(arn.name()))
+            }
+            Look::BucketRegion(name, _) | Look::BucketKey(Bucket { name, .. }) | Look::Cors(Bucket { name, .. }) => {
+                (Some(Subject::Bucket(name)), Some(name.as_str()))
+            }
+        };
+        let what = || match (action, name) {
+            (Some(action), Some(name)) => format!("{action:?} {name}"),
+            _ => "GetCallerIdentity".to_owned(),
+        };
+        let effect = || {
+            if action.is_some() {
+                world.look();
+            }
+            at_once(world.account.look(look))
+        };
+        world.call(action, subject, &what, effect).await
     }
 }
 
@@ -412,28 +369,6 @@ impl Port for Account<'_> {
         let world = self.0;
         let effect = || world.change(change);
         world.call(Some(change.action()), Some(Subject::Change(change)), &|| change.to_string(), effect).await
-    }
-}
-
-impl Account<'_> {
-    async fn read<T>(
-        &self,
-        action: Action,
-        subject: Subject<'_>,
-        read: impl FnOnce() -> Result<T, Failure> + Send,
-    ) -> Result<T, Failure> {
-        let what = || match subject {
-            Subject::Role(name) => format!("{action:?} {name}"),
-            Subject::Policy(arn) => format!("{action:?} {}", arn.name()),
-            Subject::Bucket(name) => format!("{action:?} {name}"),
-            Subject::Change(change) => change.to_string(),
-        };
-        let world = self.0;
-        let effect = || {
-            world.look();
-            read()
-        };
-        world.call(Some(action), Some(subject), &what, effect).await
     }
 }
 

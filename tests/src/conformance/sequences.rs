@@ -1,8 +1,8 @@
 //! What is asked: short sequences that each probe a rule, and random ones from a seed.
 
-use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Bucket, Carrier, Change, NewPolicy, NewRole, Usage};
+use cavatica_access::port::{Bucket, Carrier, Change, Look, NewPolicy, NewRole, Question, Usage};
 use cavatica_access::volume::BucketName;
 use cavatica_memory::foreign_cors_rule;
 use fastrand::Rng;
@@ -15,28 +15,9 @@ pub enum Step {
     /// A change.
     Change(Change),
     /// A read.
-    Read(Read),
+    Read(Look),
     /// Something that the port cannot do.
     Hand(Hand),
-}
-
-/// A read of the port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the port's methods")]
-pub enum Read {
-    Role(RoleName),
-    Policy(PolicyArn),
-    Attached(RoleName),
-    Inline(RoleName),
-    Profiles(RoleName),
-    Versions(PolicyArn),
-    Document(PolicyArn, String),
-    Carriers(PolicyArn, Usage),
-    Region(BucketName, AccountId),
-    Key(Bucket),
-    Cors(Bucket),
-    /// What the simulator says of `s3:GetObject` on an object that [`DOCUMENT`] is about, and on one that it is not about.
-    Simulation(RoleArn),
 }
 
 /// What somebody does by other means; it is done only to what is there.
@@ -99,14 +80,18 @@ pub fn about_buckets() -> Result<Vec<Sequence>, Error> {
     };
     let (ours, theirs) = (bucket("123456789012")?, bucket("210987654321")?);
     let make = || Step::Hand(Hand::MakeBucket(ours.name.clone()));
-    let region = |of: &Bucket| Step::Read(Read::Region(of.name.clone(), of.owner.clone()));
-    let cors = |of: &Bucket| Step::Read(Read::Cors(of.clone()));
-    let key = |of: &Bucket| Step::Read(Read::Key(of.clone()));
+    let region = |of: &Bucket| Step::Read(Look::BucketRegion(of.name.clone(), of.owner.clone()));
+    let cors = |of: &Bucket| Step::Read(Look::Cors(of.clone()));
+    let key = |of: &Bucket| Step::Read(Look::BucketKey(of.clone()));
     let put = |of: &Bucket, ids: &[&str]| {
         let rules = ids.iter().map(|id| foreign_cors_rule(id)).collect();
         Step::Change(Change::PutCors { bucket: Box::new(of.clone()), rules })
     };
-    let of_role = || Ok::<_, Error>(Step::Read(Read::Simulation("arn:aws:iam::123456789012:role/r".parse()?)));
+    // On an object that the policy is about, and on one that it is not about.
+    let resources = ["arn:aws:s3:::b/object", "arn:aws:s3:::other/object"].map(str::to_owned).to_vec();
+    let question = Question { actions: vec!["s3:GetObject"], resources, context: Vec::new() };
+    let role: RoleArn = "arn:aws:iam::123456789012:role/r".parse()?;
+    let of_role = || Ok::<_, Error>(Step::Read(Look::Simulation(role.clone(), question.clone())));
     let set = |ids: &[&str]| [put(&ours, ids), cors(&ours)];
     let changes = [set(&["one", "two"]), set(&["two"]), set(&[]), set(&[])].concat();
     let asked = |of: &Bucket| vec![region(of), key(of), cors(of), put(of, &["one"]), put(of, &[])];
@@ -201,15 +186,15 @@ fn delete_role(name: &str) -> Result<Change, Error> {
 fn reads(of: &str, name: &str) -> Result<Vec<Step>, Error> {
     let (role, arn) = (role(of)?, policy(name)?);
     let reads = [
-        Read::Role(role.clone()),
-        Read::Attached(role.clone()),
-        Read::Inline(role.clone()),
-        Read::Profiles(role),
-        Read::Policy(arn.clone()),
-        Read::Versions(arn.clone()),
-        Read::Document(arn.clone(), "v1".to_owned()),
-        Read::Carriers(arn.clone(), Usage::Permissions),
-        Read::Carriers(arn, Usage::Boundary),
+        Look::Role(role.clone()),
+        Look::Attached(role.clone()),
+        Look::Inline(role.clone()),
+        Look::Profiles(role),
+        Look::Policy(arn.clone()),
+        Look::Versions(arn.clone()),
+        Look::Document(arn.clone(), "v1".to_owned()),
+        Look::Carriers(arn.clone(), Usage::Permissions),
+        Look::Carriers(arn, Usage::Boundary),
     ];
     Ok(reads.into_iter().map(Step::Read).collect())
 }

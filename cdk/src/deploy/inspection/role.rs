@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{ReadAccount as _, Role, Usage};
+use cavatica_access::port::{Carrier, Look, Policy, ReadAccount as _, Role, Usage, Version};
 use serde_json::Value;
 
 use super::difference::{self, Difference, Remedy, beside};
@@ -55,12 +55,19 @@ pub async fn read_role(account: &Account, region: &str, name: &str) -> Result<Op
     let (port, iam) = (account.port(region), account.iam(region));
     let parsed: RoleName = name.parse().map_err(|rule| format!("role {name}: its name must be {rule}"))?;
     let unseen = |what: &'static str| move |failure| format!("{what} of role {name} (AWS answered {failure})");
-    let Some(role) = port.role(&parsed).await.map_err(unseen("the trust policy and settings"))? else {
+    let Some(role) = port
+        .read::<Option<Role>>(&Look::Role(parsed.clone()))
+        .await
+        .map_err(unseen("the trust policy and settings"))?
+    else {
         return Ok(None);
     };
-    let attached = port.attached_policies(&parsed).await.map_err(unseen("the attached policies"))?;
+    let attached: Vec<PolicyArn> =
+        port.read(&Look::Attached(parsed.clone())).await.map_err(unseen("the attached policies"))?;
     let mut inline = BTreeMap::new();
-    for policy in port.inline_policies(&parsed).await.map_err(unseen("the inline policies"))? {
+    for policy in
+        port.read::<Vec<String>>(&Look::Inline(parsed.clone())).await.map_err(unseen("the inline policies"))?
+    {
         let answer = iam.get_role_policy().role_name(name).policy_name(&policy).send().await;
         let call = account.call("read", "iam:GetRolePolicy", format!("inline policy {policy} of role {name}"), region);
         let answer = answer.map_err(|error| call.failed(error).to_string())?;
@@ -181,10 +188,10 @@ pub async fn document_in_force(account: &Account, region: &str, text: &str) -> R
     let port = account.port(region);
     let arn: PolicyArn = text.parse().map_err(|rule| format!("policy {text}: its ARN must be {rule}"))?;
     let unseen = |what: &'static str| move |failure| format!("{what} of policy {text} (AWS answered {failure})");
-    let versions = port.policy_versions(&arn).await.map_err(unseen("the versions"))?;
+    let versions: Vec<Version> = port.read(&Look::Versions(arn.clone())).await.map_err(unseen("the versions"))?;
     let version = versions.iter().find(|version| version.is_default).map(|version| version.id.clone());
     let version = version.ok_or_else(|| format!("the version of policy {text} that is in force"))?;
-    port.policy_document(&arn, &version).await.map_err(unseen("the document"))
+    port.read(&Look::Document(arn, version)).await.map_err(unseen("the document"))
 }
 
 /// Reads a managed policy and compares it; returns the differences and the document that is in force.
@@ -202,7 +209,7 @@ pub async fn inspect_policy(
     let by_command = |command: String| if expected.is_repaired { Remedy::Repair } else { Remedy::Command(command) };
     let arn: PolicyArn = text.parse().map_err(|rule| format!("policy {text}: its ARN must be {rule}"))?;
     let unseen = |what: &'static str| move |failure| format!("{what} of policy {text} (AWS answered {failure})");
-    if port.policy(&arn).await.map_err(unseen("the settings"))?.is_none() {
+    if port.read::<Option<Policy>>(&Look::Policy(arn.clone())).await.map_err(unseen("the settings"))?.is_none() {
         let remedy = by_command(account.invocation.command(&["deploy"], None));
         return Ok((vec![Difference { text: format!("policy {text} does not exist"), remedy }], Value::Null));
     }
@@ -214,9 +221,9 @@ pub async fn inspect_policy(
         .map(|text| Difference { text, remedy: by_command(iam(&create)) })
         .collect();
     for usage in [Usage::Permissions, Usage::Boundary] {
-        let carriers = port.policy_carriers(&arn, usage).await.map_err(unseen("the carriers"))?;
+        let carriers: Vec<Carrier> =
+            port.read(&Look::Carriers(arn.clone(), usage)).await.map_err(unseen("the carriers"))?;
         for carrier in carriers {
-            use cavatica_access::port::Carrier;
             let (kind, name) = match &carrier {
                 Carrier::Role(name) => ("role", name),
                 Carrier::User(name) => ("user", name),

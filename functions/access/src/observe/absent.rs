@@ -261,8 +261,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let Some(name) = ours.map(|role| &role.arn.name) else { return Ok(Contents::default()) };
         let (attached, inline, profiles) = try_join3(
             self.attached_to(name),
-            self.look(Look::Inline(name.clone()), || self.account.inline_policies(name)),
-            self.look(Look::Profiles(name.clone()), || self.account.instance_profiles(name)),
+            self.look(Look::Inline(name.clone())),
+            self.look(Look::Profiles(name.clone())),
         )
         .await?;
         Ok(Contents { attached, inline, profiles })
@@ -274,8 +274,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     async fn leftover_policy(&self, policy: &Policy) -> Result<LeftoverPolicy, Refusal> {
         let arn = &policy.arn;
-        let carriers =
-            |usage| self.look(Look::Carriers(arn.clone(), usage), move || self.account.policy_carriers(arn, usage));
+        let carriers = |usage| self.look(Look::Carriers(arn.clone(), usage));
         let (versions, carriers, capped) =
             try_join3(self.versions(arn), carriers(Usage::Permissions), carriers(Usage::Boundary)).await?;
         Ok(LeftoverPolicy { policy: policy.clone(), versions, carriers, capped })

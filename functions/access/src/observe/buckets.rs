@@ -45,8 +45,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     async fn facts_of(&self, name: &BucketName, owner: &AccountId, attempt: Attempt) -> Facts {
         let (region, key) = match self.bucket(name, owner.clone(), attempt).await {
             Ok(bucket) => {
-                let look = Look::BucketKey(name.clone());
-                let key = self.check(attempt, look, || self.account.bucket_key(&bucket)).await;
+                let key = self.check(attempt, &Look::BucketKey(bucket.clone())).await;
                 (Ok(bucket.region), key)
             }
             Err(failure) => (Err(failure), Ok(None)),
@@ -56,20 +55,17 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     /// A bucket of an account.
     pub async fn bucket(&self, name: &BucketName, owner: AccountId, attempt: Attempt) -> Result<Bucket, Failure> {
-        let look = Look::BucketRegion(name.clone());
-        let region = self.check(attempt, look, || self.account.bucket_region(name, &owner)).await?;
+        let region = self.check(attempt, &Look::BucketRegion(name.clone(), owner.clone())).await?;
         Ok(Bucket { name: name.clone(), owner, region })
     }
 
     /// A bucket's CORS rules.
     pub async fn cors(&self, bucket: &Bucket, attempt: Attempt) -> Result<Vec<CorsRule>, Failure> {
-        self.check(attempt, Look::Cors(bucket.name.clone()), || self.account.cors(bucket)).await
+        self.check(attempt, &Look::Cors(bucket.clone())).await
     }
 
     /// The verdicts of IAM's policy simulator on a role.
     pub async fn verdicts(&self, blueprint: &Blueprint, question: &Question) -> Result<Vec<Verdict>, Failure> {
-        let role = &blueprint.role;
-        let look = Look::Simulation(role.name.clone());
-        self.check(Attempt::Check, look, || self.account.simulate(role, question)).await
+        self.check(Attempt::Check, &Look::Simulation(blueprint.role.clone(), question.clone())).await
     }
 }

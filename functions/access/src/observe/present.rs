@@ -95,8 +95,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     async fn content(&self, ours: Option<&Policy>) -> Result<(Vec<Version>, Option<Value>), Refusal> {
         let Some(policy) = ours else { return Ok((Vec::new(), None)) };
         let arn = &policy.arn;
-        let document =
-            self.look(Look::Document(arn.clone()), || self.account.policy_document(arn, &policy.default_version));
+        let document = self.look(Look::Document(arn.clone(), policy.default_version.clone()));
         let (versions, document) = try_join(self.versions(arn), document).await?;
         Ok((versions, Some(document)))
     }
@@ -106,8 +105,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let ours = observed.policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
         let Some(arn) = ours.map(|policy| &policy.arn) else { return Vec::new() };
         let older = observed.versions.iter().filter(|version| !version.is_default);
-        let documents = older.map(|version| {
-            self.check(Attempt::Check, Look::Document(arn.clone()), || self.account.policy_document(arn, &version.id))
+        let documents = older.map(|version| async move {
+            self.check(Attempt::Check, &Look::Document(arn.clone(), version.id.clone())).await
         });
         join_all(documents).await.into_iter().filter_map(Result::ok).collect()
     }

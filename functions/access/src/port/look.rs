@@ -1,33 +1,50 @@
-//! Every read that the domain makes, as one value each: what is said of it while it goes on and when it fails.
+//! Every read that the domain makes, as one value each, and the answers to them.
 
 use std::fmt;
 
-use super::{Action, Usage};
-use crate::names::{PolicyArn, RoleName};
-use crate::volume::BucketName;
+use serde_json::Value;
 
-/// One read of an account: one AWS call.
+use super::{Action, Bucket, Carrier, CorsRule, Failure, FailureKind, Policy, Question, Role, Usage, Verdict, Version};
+use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
+use crate::owner::Tags;
+use crate::volume::{BucketName, Region};
+
+/// A read of an account: one AWS call, or its pages. The answer to a read of something absent is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are the port's methods")]
 pub enum Look {
+    /// Account of the credentials (`sts:GetCallerIdentity`): [`AccountId`].
     Caller,
+    /// Role by its name, under whatever path: `Option<Role>`.
     Role(RoleName),
+    /// Tags of a role by its name, under whatever path: `Option<Tags>`.
     RoleTags(RoleName),
+    /// Managed policy: `Option<Policy>`.
     Policy(PolicyArn),
+    /// Managed policies attached to a role: `Vec<PolicyArn>`.
     Attached(RoleName),
+    /// Names of a role's inline policies: `Vec<String>`.
     Inline(RoleName),
+    /// Names of the instance profiles that hold a role: `Vec<String>`.
     Profiles(RoleName),
+    /// Versions of a policy, oldest first: `Vec<Version>`.
     Versions(PolicyArn),
-    Document(PolicyArn),
+    /// Document of a version of a policy: [`Value`].
+    Document(PolicyArn, String),
+    /// Users, groups and roles that carry a policy: `Vec<Carrier>`.
     Carriers(PolicyArn, Usage),
-    Simulation(RoleName),
-    BucketRegion(BucketName),
-    BucketKey(BucketName),
-    Cors(BucketName),
+    /// Verdicts of IAM's policy simulator on a role: `Vec<Verdict>`.
+    Simulation(RoleArn, Question),
+    /// Region of a bucket of an account: [`Region`]. A second call where S3 refers to another region.
+    BucketRegion(BucketName, AccountId),
+    /// Key that a bucket encrypts new objects with, as S3 tells it, an ARN, ID or alias: `Option<String>`. None for a key that
+    /// needs no permission of its own, S3's or the AWS managed one.
+    BucketKey(Bucket),
+    /// CORS rules of a bucket: `Vec<CorsRule>`.
+    Cors(Bucket),
 }
 
 impl Look {
-    /// The call it is; `None` for the one that is of STS.
+    /// Returns the call; `None` for the one that is of STS.
     #[must_use]
     pub fn action(&self) -> Option<Action> {
         Some(match self {
@@ -39,10 +56,10 @@ impl Look {
             Self::Inline(_) => Action::ListRolePolicies,
             Self::Profiles(_) => Action::ListInstanceProfilesForRole,
             Self::Versions(_) => Action::ListPolicyVersions,
-            Self::Document(_) => Action::GetPolicyVersion,
+            Self::Document(..) => Action::GetPolicyVersion,
             Self::Carriers(..) => Action::ListEntitiesForPolicy,
-            Self::Simulation(_) => Action::SimulatePrincipalPolicy,
-            Self::BucketRegion(_) => Action::GetBucketLocation,
+            Self::Simulation(..) => Action::SimulatePrincipalPolicy,
+            Self::BucketRegion(..) => Action::GetBucketLocation,
             Self::BucketKey(_) => Action::GetEncryptionConfiguration,
             Self::Cors(_) => Action::GetBucketCORS,
         })
@@ -60,13 +77,70 @@ impl fmt::Display for Look {
             Self::Inline(role) => write!(f, "listing the inline policies of role {role}"),
             Self::Profiles(role) => write!(f, "listing the instance profiles of role {role}"),
             Self::Versions(arn) => write!(f, "listing the versions of policy {}", arn.name()),
-            Self::Document(arn) => write!(f, "reading the document of policy {}", arn.name()),
+            Self::Document(arn, _) => write!(f, "reading the document of policy {}", arn.name()),
             Self::Carriers(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
             Self::Carriers(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
-            Self::Simulation(role) => write!(f, "asking IAM's simulator what role {role} may do"),
-            Self::BucketRegion(name) => write!(f, "asking where bucket {name} is"),
-            Self::BucketKey(name) => write!(f, "asking how bucket {name} encrypts"),
-            Self::Cors(name) => write!(f, "reading the CORS rules of bucket {name}"),
+            Self::Simulation(role, _) => write!(f, "asking IAM's simulator what role {} may do", role.name),
+            Self::BucketRegion(name, _) => write!(f, "asking where bucket {name} is"),
+            Self::BucketKey(bucket) => write!(f, "asking how bucket {} encrypts", bucket.name),
+            Self::Cors(bucket) => write!(f, "reading the CORS rules of bucket {}", bucket.name),
         }
     }
+}
+
+/// Type of an answer to a read.
+pub trait Answer: Sized + Send {
+    /// Returns the answer as one of all.
+    fn into_sight(self) -> Sight;
+    /// Returns the answer out of all; `None` for the answer to another read.
+    fn of(sight: Sight) -> Option<Self>;
+}
+
+/// Defines [`Sight`] with the type that each variant holds.
+macro_rules! sights {
+    ($($name:ident($answer:ty)),* $(,)?) => {
+        /// The answer to a read.
+        #[derive(Debug, Clone, PartialEq)]
+        #[allow(missing_docs, reason = "the names are those of what is read")]
+        pub enum Sight { $($name($answer)),* }
+
+        $(impl Answer for $answer {
+            fn into_sight(self) -> Sight {
+                Sight::$name(self)
+            }
+
+            fn of(sight: Sight) -> Option<Self> {
+                match sight {
+                    Sight::$name(answer) => Some(answer),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+sights! {
+    Account(AccountId),
+    Role(Option<Role>),
+    Tags(Option<Tags>),
+    Policy(Option<Policy>),
+    Policies(Vec<PolicyArn>),
+    Names(Vec<String>),
+    Versions(Vec<Version>),
+    Document(Value),
+    Carriers(Vec<Carrier>),
+    Verdicts(Vec<Verdict>),
+    Region(Region),
+    Key(Option<String>),
+    CorsRules(Vec<CorsRule>),
+}
+
+/// Returns the answer to a read as its type. Another one is a mistake of the adapter, and permanent.
+pub(super) fn answered<T: Answer>(sight: Sight, look: &Look) -> Result<T, Failure> {
+    T::of(sight).ok_or_else(|| Failure {
+        kind: FailureKind::Other,
+        code: "UnexpectedAnswer".to_owned(),
+        message: format!("{look} had the answer to another read"),
+        request_id: None,
+    })
 }

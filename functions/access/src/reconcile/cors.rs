@@ -75,10 +75,9 @@ pub(super) async fn preview<I: ReadAccount, C: Clock>(
             Ok((Ok(_), _)) => {}
             Ok((Err(_), _)) => findings.push(Finding::reported(Refusal::CorsIsFull { bucket }.to_string())),
             // With a bucket goes its configuration; that it should be there, the preflight says.
-            Err(failure) if failure.kind == FailureKind::NotFound => {}
-            Err(failure) => {
-                let sentence = Refusal::while_looking(&Look::Cors(bucket), failure).to_string();
-                findings.push(Finding::reported(sentence));
+            Err((_, failure)) if failure.kind == FailureKind::NotFound => {}
+            Err((look, failure)) => {
+                findings.push(Finding::reported(Refusal::while_looking(&look, failure).to_string()));
             }
         }
     }
@@ -96,10 +95,12 @@ async fn look<I: ReadAccount, C: Clock>(
     owner: &Owner,
     wish: &Wish,
     attempt: Attempt,
-) -> Result<Seen, Failure> {
-    let observer = context.observer(owner);
-    let bucket = observer.bucket(&wish.bucket, owner.stack.account.clone(), attempt).await?;
-    let rules = observer.cors(&bucket, attempt).await?;
+) -> Result<Seen, (Look, Failure)> {
+    let (observer, account) = (context.observer(owner), owner.stack.account.clone());
+    let bucket = observer.bucket(&wish.bucket, account.clone(), attempt).await;
+    let bucket = bucket.map_err(|failure| (Look::BucketRegion(wish.bucket.clone(), account), failure))?;
+    let rules = observer.cors(&bucket, attempt).await;
+    let rules = rules.map_err(|failure| (Look::Cors(bucket.clone()), failure))?;
     Ok(Seen { bucket, rules })
 }
 
@@ -213,7 +214,7 @@ async fn settle<I: Account, C: Clock>(
     let bucket = match observer.bucket(name, owner.stack.account.clone(), attempt).await {
         // With a bucket goes its configuration; that it should be there, the preflight says.
         Err(failure) if failure.kind == FailureKind::NotFound => return Ok(None),
-        bucket => bucket.map_err(looking(Look::BucketRegion(name.clone())))?,
+        bucket => bucket.map_err(looking(Look::BucketRegion(name.clone(), owner.stack.account.clone())))?,
     };
     let mut applied = None;
     let mut is_doubtful = !wish.is_as_before;
@@ -221,7 +222,7 @@ async fn settle<I: Account, C: Clock>(
     for _ in 0..2 * MOST_CORS_WRITES {
         let there = match observer.cors(&bucket, attempt).await {
             Err(failure) if failure.kind == FailureKind::NotFound => return Ok(applied),
-            there => there.map_err(looking(Look::Cors(name.clone())))?,
+            there => there.map_err(looking(Look::Cors(bucket.clone())))?,
         };
         let rules = merged(&there, wish.wanted.as_ref(), &wish.ours)
             .map_err(|_| Trouble::Passing(Refusal::CorsIsFull { bucket: name.clone() }))?;

@@ -79,7 +79,8 @@ fn every_refusal() -> Result<Vec<Refusal>, Rule> {
         };
         all.extend(changes.iter().map(|change| Refusal::while_changing(change, failure())));
         all.extend(
-            [Look::Cors(bucket.clone()), Look::Role(role.clone())].map(|look| Refusal::while_looking(&look, failure())),
+            [Look::BucketRegion(bucket.clone(), owner.stack.account.clone()), Look::Role(role.clone())]
+                .map(|look| Refusal::while_looking(&look, failure())),
         );
     }
     Ok(all)
