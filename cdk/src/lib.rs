@@ -12,6 +12,7 @@
 //! invocation                 command lines that messages print, ready to paste
 //! verify                     whether a stack runs what was released
 //! deploy                     stacks through CloudFormation's API
+//! operation                  one of them as the user sees it: proposed, agreed to, followed, printed
 //! rehearse                   the whole life of one, checked step by step
 //! console                    how things are told: to people, to logs, to programs
 //! cli <── commands           arguments, signals and exit codes; one file a command
@@ -30,6 +31,7 @@ pub mod documents;
 pub mod invocation;
 pub mod launch;
 pub mod meaning;
+mod operation;
 pub mod operator;
 pub mod page;
 mod pattern;

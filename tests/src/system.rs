@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use aws_sdk_cloudformation::error::ProvideErrorMetadata as _;
+use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
-use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
-use cavatica_connect::deploy::follow::{KnownEvents, Operation, first_cause};
+use cavatica_connect::deploy::client::{Pace, Stacks, new_token};
+use cavatica_connect::deploy::follow::{KnownEvents, Operation, OperationKind, first_cause};
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::versions::Published;
 use cavatica_connect::publish::{Place, ReleaseParts, carry_out};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package;
 use cavatica_connect::release::zip::{Asset, Compression};
+use cavatica_connect::template::files;
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 use percent_encoding::percent_decode_str;
@@ -50,8 +53,31 @@ pub struct System {
     /// Its S3.
     pub s3: aws_sdk_s3::Client,
     /// Its CloudFormation.
+    pub cloudformation: aws_sdk_cloudformation::Client,
+    /// The same as the commands use it.
     pub stacks: Stacks,
     release: Published,
+}
+
+/// A template of the release, and parameters; those that are missing take their defaults.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition<'d> {
+    /// True for the template without a function.
+    pub is_native: bool,
+    /// Names and values.
+    pub parameters: &'d [(&'d str, &'d str)],
+}
+
+impl Definition<'_> {
+    fn parameters(self) -> Vec<Parameter> {
+        let parameter =
+            |(name, value): &(&str, &str)| Parameter::builder().parameter_key(*name).parameter_value(*value).build();
+        self.parameters.iter().map(parameter).collect()
+    }
+
+    fn capability(self) -> Capability {
+        if self.is_native { Capability::CapabilityNamedIam } else { Capability::CapabilityIam }
+    }
 }
 
 /// How an operation on a stack ended.
@@ -79,40 +105,47 @@ impl System {
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config), Pace::EMULATOR),
+            cloudformation: aws_sdk_cloudformation::Client::new(&config),
             release: publication.entry,
             s3,
             engine,
         })
     }
 
-    /// Returns the stack of the template with parameters.
-    #[must_use]
-    pub fn definition(&self, parameters: &[(&str, &str)]) -> Definition {
-        Definition {
-            template_url: self.address("cavatica-volume.template.yaml"),
-            parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            names_iam: false,
-        }
-    }
-
     /// Creates a stack of the native template and waits for its end.
     pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let template_url = self.address("cavatica-volume-native.template.yaml");
-        let definition = Definition { template_url, names_iam: true, ..self.definition(parameters) };
-        let operation = self.stacks.create("my-native-volume", &definition).await?;
+        let operation = self.start_create("my-native-volume", Definition { is_native: true, parameters }).await?;
         self.end(operation).await
     }
 
     /// Creates a stack and waits for its end.
     pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let operation = self.stacks.create("my-volume", &self.definition(parameters)).await?;
+        let operation = self.start_create("my-volume", Definition { is_native: false, parameters }).await?;
         self.end(operation).await
+    }
+
+    /// Starts creating a stack. A failed one stays, so that its events can be read.
+    pub async fn start_create(&self, name: &str, definition: Definition<'_>) -> Result<Operation, Error> {
+        let token = new_token();
+        let call = self.cloudformation.create_stack().stack_name(name).template_url(self.template_url(definition));
+        let call = call.set_parameters(Some(definition.parameters())).capabilities(definition.capability());
+        let created = call.client_request_token(&token).send().await;
+        let created = created.map_err(|error| error.message().unwrap_or("no answer").to_owned())?;
+        let stack_id = created.stack_id.ok_or("no stack ID")?;
+        Ok(Operation { stack_id, token: Some(token), kind: OperationKind::Create })
     }
 
     /// Updates a stack and waits for its end.
     pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
-        let operation = self.stacks.update(id, &self.definition(parameters)).await?;
-        self.end(operation.ok_or("there was nothing to update")?).await
+        let (token, definition) = (new_token(), Definition { is_native: false, parameters });
+        let call = self.cloudformation.update_stack().stack_name(id).template_url(self.template_url(definition));
+        let call = call.set_parameters(Some(definition.parameters())).capabilities(definition.capability());
+        call.client_request_token(&token).send().await?;
+        self.end(Operation { stack_id: id.to_owned(), token: Some(token), kind: OperationKind::Update }).await
+    }
+
+    fn template_url(&self, definition: Definition<'_>) -> String {
+        self.address(&files::name(&CAVATICA, definition.is_native))
     }
 
     /// Deletes a stack and waits for its end.

@@ -9,10 +9,6 @@ use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::inspection::repaired;
-use super::outputs;
-use super::stack::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
-use super::stack_change::{Phase, StackChange, interrupted};
 use crate::account::AwsConnection;
 use crate::cfn::Template;
 use crate::cli::args::{DeployArgs, OutputForm};
@@ -28,6 +24,10 @@ use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
 use crate::documents::{self, trust_of_stack};
 use crate::launch::url::check_parameters;
 use crate::meaning::{Meaning, meaning};
+use crate::operation::change::{Phase, StackChange, interrupted};
+use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
+use crate::operation::inspection::repaired;
+use crate::operation::outputs;
 use crate::publish::Place;
 use crate::release::build::Profile;
 use crate::release::zip::Asset;

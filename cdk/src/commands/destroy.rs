@@ -7,7 +7,6 @@ use crate::stack_name::StackName;
 use cavatica_access::owner::StackId;
 use serde_json::json;
 
-use super::stack::{RegionClients, StackProblem, outlook, print_caller, require_answer};
 use crate::account::AwsConnection;
 use crate::cli::args::{DestroyArgs, OutputForm};
 use crate::cli::exit::{Exit, Failure};
@@ -18,6 +17,7 @@ use crate::deploy::follow::KnownEvents;
 use crate::deploy::remains::{Part, State, deletion_without_function, parts, states};
 use crate::deploy::remedy::remedy;
 use crate::deploy::standing::{Stack, Way};
+use crate::operation::clients::{RegionClients, StackProblem, outlook, print_caller, require_answer};
 use crate::publish::Place;
 
 /// The step that comes first, or files stay behind that nobody can read.

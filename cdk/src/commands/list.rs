@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::stack::{RegionClients, print_caller};
 use crate::account::{Account, AwsConnection, AwsError};
 use crate::cli::args::{ListArgs, OutputForm};
 use crate::cli::exit::{Exit, Failure};
@@ -12,6 +11,7 @@ use crate::console::{Console, Tone};
 use crate::deploy::client::{StackError, Stacks};
 use crate::deploy::preview::grants;
 use crate::deploy::standing::{Stack, Way};
+use crate::operation::clients::{RegionClients, print_caller};
 use crate::regions;
 
 /// Why the list is not whole.

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use cavatica_local::workspace::{Workspace, WorkspaceError};
 use futures_util::future::try_join_all;
 
-use super::stack::print_caller;
 use crate::account::{Account, AwsConnection};
 use crate::cli::args::PublishArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
+use crate::operation::clients::print_caller;
 use crate::page;
 use crate::publish::carry_out::{self, News, Survey};
 use crate::publish::naming::BucketNaming;

@@ -8,13 +8,13 @@ use cavatica_local::children;
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 
-use super::stack::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::account::{Account, AwsConnection};
 use crate::cli::args::RehearseArgs;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::code::built;
+use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::rehearse::access::PlatformCaller;
 use crate::rehearse::stage::{Name, Stage};
 use crate::rehearse::{Code, Played, Telling, play};

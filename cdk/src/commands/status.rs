@@ -7,10 +7,6 @@ use crate::stack_name::StackName;
 use cavatica_access::document::same_meaning;
 use serde_json::json;
 
-use super::inspection::{self, exit_of, repaired};
-use super::outputs;
-use super::stack::{RegionClients, print_caller, require_answer};
-use super::stack_change::{Phase, StackChange, interrupted};
 use crate::account::AwsConnection;
 use crate::cli::args::{OutputForm, StatusArgs};
 use crate::cli::exit::{Exit, Failure};
@@ -20,6 +16,10 @@ use crate::deploy::follow::{KnownEvents, Progress, first_cause};
 use crate::deploy::inspection::difference::{Remedy, without_external_id};
 use crate::deploy::inspection::{Inspection, inspect};
 use crate::deploy::standing::{Stack, Way};
+use crate::operation::change::{Phase, StackChange, interrupted};
+use crate::operation::clients::{RegionClients, print_caller, require_answer};
+use crate::operation::inspection::{self, exit_of, repaired};
+use crate::operation::outputs;
 
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_cloudformation::types::{Capability, Output, Parameter, StackResource, StackStatus, StackSummary};
+use aws_sdk_cloudformation::types::{Output, Parameter, StackResource, StackStatus, StackSummary};
 use cavatica_access::platform::Platform;
 use tokio::time::Instant;
 
@@ -51,23 +51,6 @@ impl Pace {
         longest: Duration::from_millis(200),
         fresh_within: Duration::from_secs(15),
     };
-}
-
-/// Template and parameters of a stack that a test creates.
-#[derive(Debug, Clone, Default)]
-pub struct Definition {
-    /// URL of the template, in S3.
-    pub template_url: String,
-    /// Values; the others take their defaults.
-    pub parameters: Vec<(String, String)>,
-    /// True if it names roles or policies itself, which has to be acknowledged.
-    pub names_iam: bool,
-}
-
-impl Definition {
-    fn capability(&self) -> Capability {
-        if self.names_iam { Capability::CapabilityNamedIam } else { Capability::CapabilityIam }
-    }
 }
 
 /// Failure of an operation on a stack.
@@ -209,29 +192,6 @@ impl Stacks {
         }
     }
 
-    /// Starts creating a stack. A failed one stays, so that its events can be read.
-    pub async fn create(&self, name: &str, definition: &Definition) -> Result<Operation, StackError> {
-        let token = new_token();
-        let call = self.client.create_stack().stack_name(name).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
-        let answer = call.client_request_token(&token).send().await;
-        let answer = answer.map_err(self.failed("create", "cloudformation:CreateStack", name))?;
-        let stack_id = answer.stack_id.ok_or_else(|| StackError::Absent(name.to_owned()))?;
-        Ok(Operation { stack_id, token: Some(token), kind: OperationKind::Create })
-    }
-
-    /// Starts updating a stack. `None` when there is nothing to change.
-    pub async fn update(&self, id: &str, definition: &Definition) -> Result<Option<Operation>, StackError> {
-        let token = new_token();
-        let call = self.client.update_stack().stack_name(id).template_url(&definition.template_url);
-        let call = call.set_parameters(Some(parameters(definition))).capabilities(definition.capability());
-        match call.client_request_token(&token).send().await {
-            Ok(_) => Ok(Some(Operation { stack_id: id.to_owned(), token: Some(token), kind: OperationKind::Update })),
-            Err(error) if error.message().is_some_and(|m| m.contains("No updates are to be performed")) => Ok(None),
-            Err(error) => Err(self.failed("update", "cloudformation:UpdateStack", id)(error)),
-        }
-    }
-
     /// Starts deleting a stack. A call whose answer was lost is repeated with the same token.
     ///
     /// # Errors
@@ -345,10 +305,4 @@ impl Stacks {
     async fn existing(&self, id: &str) -> Result<Stack, StackError> {
         self.find(id).await?.ok_or_else(|| StackError::Absent(id.to_owned()))
     }
-}
-
-fn parameters(definition: &Definition) -> Vec<Parameter> {
-    let parameter =
-        |(name, value): &(String, String)| Parameter::builder().parameter_key(name).parameter_value(value).build();
-    definition.parameters.iter().map(parameter).collect()
 }

@@ -79,10 +79,10 @@ fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
         "src/commands/deploy.rs",
         "src/commands/deploy/standing.rs",
         "src/commands/destroy.rs",
-        "src/commands/inspection.rs",
-        "src/commands/outputs.rs",
-        "src/commands/stack.rs",
-        "src/commands/stack_change.rs",
+        "src/operation/inspection.rs",
+        "src/operation/outputs.rs",
+        "src/operation/clients.rs",
+        "src/operation/change.rs",
         "src/deploy/preflight.rs",
     ])?);
     let tests = read(&[

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::address::Address;
-use cavatica_connect::deploy::client::{Definition, Pace, Stacks};
-use cavatica_connect::deploy::follow::KnownEvents;
+use cavatica_connect::deploy::client::{Pace, Stacks, new_token};
+use cavatica_connect::deploy::follow::{KnownEvents, Operation, OperationKind};
 use cavatica_connect::publish::plan::Wish;
 use cavatica_connect::publish::{ReleaseParts, carry_out, versions};
 use cavatica_connect::release::zip::Asset;
@@ -57,13 +58,16 @@ async fn launched(publisher: &Publisher, further: &[&str]) -> Result<String, Box
     if is_native {
         parameters.push(("ExternalId".to_owned(), "chosen-at-the-console".to_owned()));
     }
-    let definition = Definition {
-        template_url: format!("{}/{}/{}", publisher.engine.url(), template.bucket, template.key),
-        parameters,
-        names_iam: is_native,
-    };
-    let stacks = Stacks::new(aws_sdk_cloudformation::Client::new(&publisher.engine.sdk_config()), Pace::EMULATOR);
-    let operation = stacks.create(&read["stackName"], &definition).await?;
+    let client = aws_sdk_cloudformation::Client::new(&publisher.engine.sdk_config());
+    let (stacks, token) = (Stacks::new(client.clone(), Pace::EMULATOR), new_token());
+    let parameter = |(name, value)| Parameter::builder().parameter_key(name).parameter_value(value).build();
+    let template_url = format!("{}/{}/{}", publisher.engine.url(), template.bucket, template.key);
+    let call = client.create_stack().stack_name(&read["stackName"]).template_url(template_url);
+    let call = call.set_parameters(Some(parameters.into_iter().map(parameter).collect()));
+    let capability = if is_native { Capability::CapabilityNamedIam } else { Capability::CapabilityIam };
+    let created = call.capabilities(capability).client_request_token(&token).send().await?;
+    let stack_id = created.stack_id.ok_or("no stack ID")?;
+    let operation = Operation { stack_id, token: Some(token), kind: OperationKind::Create };
     let ending = stacks.follow(&operation, &mut KnownEvents::default(), |_| {}).await?;
     assert_eq!(ending.status, "CREATE_COMPLETE");
     Ok(operation.stack_id)

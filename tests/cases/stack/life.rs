@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{
 };
 use cavatica_access::document::same_meaning;
 use cavatica_tests::Outcome;
-use cavatica_tests::system::System;
+use cavatica_tests::system::{Definition, System};
 
 const BUCKET: (&str, &str) = ("BucketName", "genomics-lab-data");
 
@@ -180,7 +180,7 @@ async fn the_template_refuses_what_its_patterns_can_see() -> Outcome {
     ] {
         let parameters: Vec<_> =
             [BUCKET].into_iter().filter(|(known, _)| *known != name).chain([(name, value)]).collect();
-        let refused = system.stacks.create("my-volume", &system.definition(&parameters)).await;
+        let refused = system.start_create("my-volume", Definition { is_native: false, parameters: &parameters }).await;
         let said = refused.map_err(|error| error.to_string()).err().unwrap_or_default();
         assert!(said.contains(name), "{name}={value}: {said}");
     }

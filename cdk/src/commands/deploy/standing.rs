@@ -2,11 +2,11 @@
 
 use super::{Deploy, DeployError};
 use crate::cli::exit::Failure;
-use crate::commands::stack::{RegionClients, StackProblem, outlook};
-use crate::commands::stack_change::Phase;
 use crate::deploy::change_set::Purpose;
 use crate::deploy::follow::{KnownEvents, first_cause};
 use crate::deploy::standing::{Kind, Stack, Way};
+use crate::operation::change::Phase;
+use crate::operation::clients::{RegionClients, StackProblem, outlook};
 
 /// A stack that allows the operation, at once or after its deletion.
 pub(super) enum Standing {

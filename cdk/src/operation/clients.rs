@@ -20,7 +20,7 @@ use crate::release::zip::{Asset, ZipError};
 
 /// Why nothing can be done about a stack.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StackProblem {
+pub(crate) enum StackProblem {
     /// A question would have no answer.
     #[error("cannot ask for confirmation: standard input is not a terminal; pass --yes")]
     NobodyToAsk,
@@ -85,25 +85,25 @@ pub(super) enum StackProblem {
 }
 
 /// The clients of one region.
-pub(super) struct RegionClients {
-    pub(super) account: Account,
-    pub(super) region: &'static str,
-    pub(super) stacks: Stacks,
+pub(crate) struct RegionClients {
+    pub(crate) account: Account,
+    pub(crate) region: &'static str,
+    pub(crate) stacks: Stacks,
 }
 
 /// Refuses to go on where a question would have no answer.
-pub(super) fn require_answer(yes: bool, console: &Console) -> Result<(), Failure> {
+pub(crate) fn require_answer(yes: bool, console: &Console) -> Result<(), Failure> {
     if yes || console.can_ask() { Ok(()) } else { Err(Failure::new(Exit::Usage, StackProblem::NobodyToAsk)) }
 }
 
 /// Reads the function's zip, and refuses a file that cannot be it.
-pub(super) fn read_zip(path: &Path) -> Result<Asset, StackProblem> {
+pub(crate) fn read_zip(path: &Path) -> Result<Asset, StackProblem> {
     let bytes = std::fs::read(path).map_err(|source| StackProblem::Zip { path: path.to_owned(), source })?;
     Asset::checked(bytes).map_err(|source| StackProblem::NotCode { path: path.to_owned(), source })
 }
 
 /// Returns the template of a release, and the address where CloudFormation reads it.
-pub(super) async fn template_of_release(
+pub(crate) async fn template_of_release(
     connection: &AwsConnection,
     region: &str,
     at: &ListAt,
@@ -116,7 +116,7 @@ pub(super) async fn template_of_release(
 }
 
 /// Prints account, alias, region and caller: what a user reads before answering a question.
-pub(super) async fn print_caller(account: &Account, regions: &[&str], console: &Console) {
+pub(crate) async fn print_caller(account: &Account, regions: &[&str], console: &Console) {
     let alias = account
         .alias(regions.first().unwrap_or(&"us-east-1"))
         .await
@@ -130,7 +130,7 @@ pub(super) async fn print_caller(account: &Account, regions: &[&str], console: &
 
 impl RegionClients {
     /// Returns the clients of the region that is given, or else configured.
-    pub(super) async fn reach(connection: &AwsConnection, region: Option<&'static str>) -> Result<Self, Failure> {
+    pub(crate) async fn reach(connection: &AwsConnection, region: Option<&'static str>) -> Result<Self, Failure> {
         let account = Account::of_caller(connection).await?;
         let region = match region.or(account.region()) {
             Some(region) => regions::commercial(region).map_err(|error| Failure::new(Exit::Usage, error))?,
@@ -145,7 +145,7 @@ impl RegionClients {
     }
 
     /// Returns the template that a stack has; one of somebody else's is refused.
-    pub(super) async fn kind(&self, stack: &Stack, name: &str) -> Result<Kind, Failure> {
+    pub(crate) async fn kind(&self, stack: &Stack, name: &str) -> Result<Kind, Failure> {
         let description = self.stacks.description(&stack.id).await?;
         Kind::of(self.account.platform(), &description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
     }
@@ -155,7 +155,7 @@ impl RegionClients {
     /// # Errors
     ///
     /// Every end but the complete one of the operation itself.
-    pub(super) async fn follow(
+    pub(crate) async fn follow(
         &self,
         operation: &Operation,
         known: &mut KnownEvents,
@@ -208,7 +208,7 @@ fn repeats(line: &str, cause: &str) -> bool {
 }
 
 /// Says what goes on in AWS after this program has stopped following, and how to watch and stop it.
-pub(super) fn outlook(operation: &Operation, region: &str, invocation: &Invocation) -> String {
+pub(crate) fn outlook(operation: &Operation, region: &str, invocation: &Invocation) -> String {
     let stack = operation.stack_id.as_str();
     let command =
         |what: &str| format!("  {}", invocation.aws(&["cloudformation", what, "--stack-name", stack], Some(region)));
@@ -235,7 +235,7 @@ pub(super) fn outlook(operation: &Operation, region: &str, invocation: &Invocati
 
 impl StackProblem {
     /// Turns a failed start of an operation into an error: what is known about it, and what to do.
-    pub(super) fn of_start(why: StackError, operation: &Operation, region: &str, invocation: &Invocation) -> Failure {
+    pub(crate) fn of_start(why: StackError, operation: &Operation, region: &str, invocation: &Invocation) -> Failure {
         let is_known = !why.is_transient() && !why.aws().is_some_and(AwsError::is_about_credentials);
         if is_known {
             return why.into();

@@ -11,7 +11,7 @@ use crate::deploy::standing::Stack;
 
 /// Prints the outputs; `NextSteps` only for a new stack. The external ID is for a terminal or a program that asks for it,
 /// and for no log.
-pub(super) fn print(
+pub(crate) fn print(
     platform: &Platform,
     stack: &Stack,
     form: OutputForm,

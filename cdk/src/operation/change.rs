@@ -6,7 +6,6 @@ use std::cell::RefCell;
 
 use cavatica_local::children;
 
-use super::stack::{RegionClients, StackProblem, outlook};
 use crate::cli::exit::Failure;
 use crate::console::Console;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
@@ -14,12 +13,13 @@ use crate::deploy::client::{Stacks, new_token};
 use crate::deploy::code;
 use crate::deploy::follow::{KnownEvents, Operation, OperationKind};
 use crate::deploy::standing::Stack;
+use crate::operation::clients::{RegionClients, StackProblem, outlook};
 use crate::publish::Place;
 use crate::release::zip::Asset;
 
 /// Why a change was not carried out, or its result is not shown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ChangeError {
+pub(crate) enum ChangeError {
     /// The change set was not carried out.
     #[error("the changes were not carried out: {why}{status}. {left}")]
     NotExecuted {
@@ -44,7 +44,7 @@ pub(super) enum ChangeError {
 
 /// Progress of the command, which decides what a signal takes back.
 #[derive(Debug, Default)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// Nothing of it is in AWS.
     #[default]
     Looking,
@@ -58,7 +58,7 @@ pub(super) enum Phase {
 }
 
 /// Withdraws a change set, and says what goes on.
-pub(super) async fn interrupted(phase: Phase) -> String {
+pub(crate) async fn interrupted(phase: Phase) -> String {
     match phase {
         Phase::Looking => children::end_all().to_owned(),
         Phase::Proposed(proposed) => match proposed.0.withdraw(&proposed.1).await {
@@ -74,20 +74,20 @@ pub(super) async fn interrupted(phase: Phase) -> String {
 }
 
 /// A change of one stack.
-pub(super) struct StackChange<'c> {
-    pub(super) clients: &'c RegionClients,
-    pub(super) stack_name: &'c str,
+pub(crate) struct StackChange<'c> {
+    pub(crate) clients: &'c RegionClients,
+    pub(crate) stack_name: &'c str,
     /// Carry it out without a question.
-    pub(super) yes: bool,
+    pub(crate) yes: bool,
     /// Show it, and carry nothing out.
-    pub(super) dry_run: bool,
-    pub(super) console: &'c Console,
-    pub(super) phase: &'c RefCell<Phase>,
+    pub(crate) dry_run: bool,
+    pub(crate) console: &'c Console,
+    pub(crate) phase: &'c RefCell<Phase>,
 }
 
 impl StackChange<'_> {
     /// Proposes an operation; `None` if there is nothing to change.
-    pub(super) async fn proposed(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
+    pub(crate) async fn proposed(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
         self.console.wait("asking CloudFormation what would change");
         let change_set = ChangeSet::new(proposal);
         // Before the call: a signal may come while CloudFormation creates it.
@@ -111,7 +111,7 @@ impl StackChange<'_> {
     }
 
     /// Prints the consequence and asks; withdraws the change set if the answer is no or nobody wants to be asked.
-    pub(super) async fn agreed(&self, change_set: &ChangeSet, consequence: Option<&str>) -> Result<bool, Failure> {
+    pub(crate) async fn agreed(&self, change_set: &ChangeSet, consequence: Option<&str>) -> Result<bool, Failure> {
         let Self { console, .. } = *self;
         if let Some(consequence) = consequence {
             console.say(&consequence);
@@ -127,7 +127,7 @@ impl StackChange<'_> {
     }
 
     /// Uploads the code, executes the change set and follows it; returns the stack as it is afterwards.
-    pub(super) async fn execute(
+    pub(crate) async fn execute(
         &self,
         change_set: ChangeSet,
         code: Option<&(Asset, Place)>,
@@ -178,7 +178,7 @@ impl StackChange<'_> {
     }
 
     /// Withdraws a change set that is not carried out; returns the error that says so.
-    pub(super) async fn withdrawn(&self, change_set: &ChangeSet, why: String) -> Failure {
+    pub(crate) async fn withdrawn(&self, change_set: &ChangeSet, why: String) -> Failure {
         let found = self.clients.stacks.find(self.stack_name).await.ok().flatten();
         let status =
             found.filter(|stack| stack.status.ends_with("_IN_PROGRESS") && !stack.status.starts_with("REVIEW"));

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::stack::RegionClients;
-use super::stack_change::StackChange;
 use crate::cli::exit::{Exit, Failure};
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::Proposal;
 use crate::deploy::inspection::difference::Remedy;
 use crate::deploy::inspection::{Inspection, inspect};
 use crate::deploy::standing::{Kind, Stack};
+use crate::operation::change::StackChange;
+use crate::operation::clients::RegionClients;
 
 /// Looks at IAM after a repair until it shows, and the wait between two of them.
 const LOOKS: u32 = 6;
@@ -27,7 +27,7 @@ enum RepairError {
 }
 
 /// Prints what was compared, what differs with its remedy, and what was not seen.
-pub(super) fn print(inspection: &Inspection, clients: &RegionClients, stack_name: &str, console: &Console) {
+pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name: &str, console: &Console) {
     console.part("As the stack asks?");
     let repair = ["status", "--repair", "--stack-name", stack_name];
     let repair = clients.account.invocation.command(&repair, Some(clients.region));
@@ -62,7 +62,7 @@ pub(super) fn print(inspection: &Inspection, clients: &RegionClients, stack_name
 }
 
 /// Exit code of an inspection: a difference weighs more than what was not seen.
-pub(super) fn exit_of(inspection: &Inspection) -> Exit {
+pub(crate) fn exit_of(inspection: &Inspection) -> Exit {
     let differs = inspection.differences().next().is_some()
         || inspection.refusal.is_some()
         || !inspection.repairs.is_empty()
@@ -77,7 +77,7 @@ pub(super) fn exit_of(inspection: &Inspection) -> Exit {
 /// Inspects a stack, prints the result, and repairs what the function can put right, if the user agrees.
 ///
 /// Returns the exit code and the stack as it is afterwards.
-pub(super) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack) -> Result<(Exit, Stack), Failure> {
+pub(crate) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack) -> Result<(Exit, Stack), Failure> {
     let StackChange { clients, console, stack_name, .. } = *change;
     let look = async |stack: &Stack| {
         console.wait("looking at what AWS holds for the stack");
