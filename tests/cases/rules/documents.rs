@@ -1,6 +1,6 @@
 //! The documents for people: their links lead somewhere, and their commands are commands that there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use cavatica_access::permissions::{LIST, PERMISSIONS, Permission};
@@ -72,6 +72,57 @@ fn every_link_within_the_documents_leads_somewhere() -> Outcome {
         }
     }
     assert!(followed >= 15, "{followed} links");
+    Ok(())
+}
+
+/// The words in backticks of a document.
+fn code_words(document: &str) -> impl Iterator<Item = &str> {
+    document.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// A map that names what is not there sends its reader astray.
+#[test]
+fn every_file_in_the_architecture_exists() -> Outcome {
+    /// Where paths may begin, besides the top of the tree.
+    const FOLDERS: [&str; 6] =
+        ["functions", "functions/access/src", "functions/access", "cdk/src", "cdk/src/template", "tests/cases"];
+    /// What is only called like a file of the tree.
+    const OTHERS: [&str; 2] = ["versions.json", "cdk/src/commands/NAME.rs"];
+    let root = Workspace::locate()?.root;
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;
+    let is_path = |word: &&str| {
+        let is_plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
+        is_plain && (word.contains('/') || Path::new(word).extension().is_some_and(|it| it == "rs" || it == "js"))
+    };
+    let paths: BTreeSet<_> = code_words(&text).filter(is_path).filter(|path| !OTHERS.contains(path)).collect();
+    assert!(paths.len() >= 50, "{paths:?}");
+    for path in paths {
+        let is_there = [""].iter().chain(&FOLDERS).any(|folder| root.join(folder).join(path).exists());
+        assert!(is_there, "{path} is not there");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_crate_and_every_module_of_the_command_line_is_in_the_architecture() -> Outcome {
+    let root = Workspace::locate()?.root;
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;
+    let named: BTreeSet<_> = code_words(&text).collect();
+    let modules = std::fs::read_to_string(root.join("cdk/src/lib.rs"))?;
+    let modules = modules.lines().filter_map(|line| line.split("mod ").nth(1)?.strip_suffix(';').map(str::to_owned));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml"))?;
+    let members =
+        manifest.split_once("members = [").and_then(|(_, rest)| rest.split(']').next()).ok_or("no members")?;
+    let crates = members.split('"').skip(1).step_by(2).map(|member| -> Result<String, Error> {
+        let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml"))?;
+        let name = manifest.split("name = \"").nth(1).and_then(|rest| rest.split('"').next());
+        Ok(name.ok_or("a crate without a name")?.to_owned())
+    });
+    let expected = crates.collect::<Result<Vec<_>, _>>()?.into_iter().chain(modules).collect::<Vec<_>>();
+    assert!(expected.len() >= 30, "{expected:?}");
+    for name in expected {
+        assert!(named.contains(name.as_str()), "{name} is not named");
+    }
     Ok(())
 }
 
