@@ -25,6 +25,7 @@ pub mod limits;
 pub mod lineage;
 pub mod names;
 pub mod observe;
+pub mod observed;
 pub mod owner;
 pub mod patience;
 pub mod permissions;

@@ -7,8 +7,6 @@ mod absent;
 mod buckets;
 mod present;
 
-pub use self::absent::{Leftover, LeftoverPolicy};
-pub use self::present::ObservedState;
 use crate::activity::Activities;
 use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use crate::owner::{Owner, Tags};

@@ -7,7 +7,7 @@ mod present;
 
 use std::fmt;
 
-use crate::observe::{Leftover, ObservedState};
+use crate::observed::{Leftover, ObservedState};
 use crate::port::Change;
 use crate::refusal::Refusal;
 use crate::wanted::{Absent, Present};
@@ -71,3 +71,6 @@ impl fmt::Display for Plan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,103 +8,7 @@ use cavatica_memory::{foreign_policy, foreign_role};
 use serde_json::json;
 use support::*;
 
-const CREATE: &str = "creating role vol | creating policy vol\nattaching policy vol to role vol\n";
 const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol | deleting role vol\n";
-
-#[tokio::test]
-async fn an_empty_account_gets_role_and_policy_at_once_then_the_attachment() -> Outcome {
-    let bench = Bench::new()?;
-    assert_eq!(bench.plan(&create(&properties("vol"))?).await?, CREATE);
-    assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
-    Ok(())
-}
-
-#[tokio::test]
-async fn each_changed_property_costs_the_steps_it_needs_and_no_more() -> Outcome {
-    let read_write = json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite", "Prefix": "raw"}]);
-    let table = [
-        ("Release", json!("another"), ""),
-        ("Volumes", read_write, "making a new version of policy vol\n"),
-        ("ExternalId", json!("other-id"), "setting the trust policy of role vol\n"),
-        ("Description", json!("For the lab"), "setting description and session duration of role vol\n"),
-        ("MaxSessionDuration", json!("7200"), "setting description and session duration of role vol\n"),
-        ("Tags", json!(["team=genomics"]), "tagging role vol | tagging policy vol\n"),
-    ];
-    for (name, value, steps) in table {
-        let bench = Bench::new()?;
-        let old = properties("vol");
-        bench.establish(&create(&old)?).await?;
-        let present = update(&role_arn("vol"), &old, &with(old.clone(), name, value))?;
-        assert_eq!(bench.plan(&present).await?, steps, "{name}");
-        bench.establish(&present).await?;
-        assert_eq!(bench.plan(&present).await?, "", "{name}: the plan of what was applied is empty");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_boundary_that_somebody_changed_is_set_again_first_and_role_and_policy_go_side_by_side() -> Outcome {
-    let bench = Bench::new()?;
-    let old = with(properties("vol"), "Tags", json!(["old=1"]));
-    bench.establish(&create(&old)?).await?;
-    bench.account.by_hand(&foreign_policy(policy_arn("cap")?))?;
-    bench.account.by_hand(&Change::PutBoundary { role: "vol".parse()?, boundary: policy_arn("cap")? })?;
-    let mut new = with(properties("vol"), "Tags", json!(["new=2"]));
-    new["ExternalId"] = json!("other-id");
-    new["Volumes"][0]["Prefix"] = json!("raw");
-    assert_eq!(
-        bench.plan(&update(&role_arn("vol"), &old, &new)?).await?,
-        "setting my-volume-Boundary-1A2B3C4D5E6F as boundary of role vol\n\
-         setting the trust policy of role vol | making a new version of policy vol\n\
-         removing tags from role vol | removing tags from policy vol\n\
-         tagging role vol | tagging policy vol\n"
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_oldest_version_that_is_not_in_force_makes_room() -> Outcome {
-    let bench = Bench::new()?;
-    let mut old = properties("vol");
-    bench.establish(&create(&old)?).await?;
-    for prefix in ["a", "b", "c", "d"] {
-        let mut new = old.clone();
-        new["Volumes"][0]["Prefix"] = json!(prefix);
-        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-        old = new;
-    }
-    let mut new = old.clone();
-    new["Volumes"][0]["Prefix"] = json!("e");
-    let present = update(&role_arn("vol"), &old, &new)?;
-    assert_eq!(bench.plan(&present).await?, "deleting version v1 of policy vol\nmaking a new version of policy vol\n");
-    bench.establish(&present).await?;
-    assert_eq!(
-        bench.plan_removal(&delete("vol")?).await?.lines().next(),
-        Some(
-            "detaching policy vol from role vol | deleting version v2 of policy vol | deleting version v3 of policy vol | \
-             deleting version v4 of policy vol | deleting version v5 of policy vol"
-        )
-    );
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_delete_empties_what_others_put_in_and_detaches_our_policy_from_whoever_carries_it() -> Outcome {
-    let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
-    bench.account.put_inline_by_hand(&"vol".parse()?, "extra");
-    let aws_policy = "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?;
-    bench.account.by_hand(&Change::Attach { role: "vol".parse()?, arn: aws_policy })?;
-    bench.account.attach_by_hand(Carrier::User("ann".to_owned()), policy_arn("vol")?);
-    bench.account.attach_by_hand(Carrier::Group("lab".to_owned()), policy_arn("vol")?);
-    assert_eq!(
-        bench.plan_removal(&delete("vol")?).await?,
-        "detaching policy vol from role vol | detaching policy ReadOnlyAccess from role vol | \
-         deleting inline policy extra of role vol | detaching policy vol from user ann | detaching policy vol from group lab\n\
-         deleting policy vol | deleting role vol\n"
-    );
-    Ok(())
-}
 
 #[tokio::test]
 async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outcome {
@@ -116,44 +20,6 @@ async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outc
     assert!(said.contains("Role VOL already exists") && said.contains("Choose another RoleName"), "{said}");
     assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
     assert_eq!(bench.account.snapshot(), before);
-    Ok(())
-}
-
-#[tokio::test]
-async fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_passes() -> Outcome {
-    let sibling = json!("arn:aws:iam::999999999999:role/sibling");
-    let without_boundary = {
-        let mut properties = properties("vol");
-        properties.as_object_mut().map(|o| o.remove("PermissionsBoundaryArn"));
-        properties
-    };
-    let table = [
-        (with(properties("vol"), "PolicyName", json!("other")), "PolicyName was changed from vol to other alone"),
-        (with(properties("vol"), "PolicyName", json!("Vol")), "PolicyName was changed from vol to Vol alone"),
-        (properties("Vol"), "IAM ignores letter case"),
-        (with(properties("vol"), "Path", json!("/labs/")), "names are unique across paths"),
-        (with(properties("vol"), "TrustedPrincipalArn", sibling), "TrustedPrincipalArn was changed"),
-        (without_boundary, "PermissionsBoundaryArn was changed"),
-        (
-            with(properties("vol"), "PermissionsBoundaryArn", json!(policy_arn("cap")?.as_str())),
-            "to arn:aws:iam::123456789012:policy/cap alone",
-        ),
-    ];
-    for (asked, refusal) in table {
-        let bench = Bench::new()?;
-        let old = properties("vol");
-        bench.establish(&create(&old)?).await?;
-        let before = bench.account.snapshot();
-        let said = bench.establish(&update(&role_arn("vol"), &old, &asked)?).await;
-        let said = said.map_err(|e| e.to_string()).err().unwrap_or_default();
-        assert!(said.contains(refusal), "{asked}: {said}");
-        assert_eq!(bench.account.snapshot(), before, "{asked}: nothing changed");
-        assert_eq!(
-            bench.plan(&update(&role_arn("vol"), &asked, &old)?).await?,
-            "",
-            "{asked}: its reverse has nothing to do"
-        );
-    }
     Ok(())
 }
 

@@ -3,60 +3,14 @@
 use futures_util::future::{join_all, try_join, try_join3};
 use serde_json::Value;
 
+use super::Observer;
 use super::absent::Wanted;
-use super::{Leftover, Observer};
-use crate::blueprint::Blueprint;
 use crate::names::PolicyArn;
+use crate::observed::ObservedState;
 use crate::port::{Clock, Look, Policy, ReadAccount, Role, Version};
 use crate::refusal::Refusal;
 use crate::retry::Attempt;
 use crate::wanted::Present;
-
-/// The observed state of what a request wants.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ObservedState {
-    /// The role under the wanted name.
-    pub role: Option<Role>,
-    /// The policies attached to it, if it is ours.
-    pub attached: Vec<PolicyArn>,
-    /// The policy under the wanted ARN.
-    pub policy: Option<Policy>,
-    /// Its versions, oldest first, if it is ours.
-    pub versions: Vec<Version>,
-    /// Its document in force, if it is ours.
-    pub document: Option<Value>,
-    /// The role that is being replaced.
-    pub from: Option<Role>,
-    /// The rest of roles for which no Delete will come, the oldest first.
-    pub leftovers: Vec<Leftover>,
-}
-
-impl ObservedState {
-    /// The state to be expected where something was asked for before and nothing went wrong.
-    #[must_use]
-    pub fn expected(before: &Blueprint, present: &Present) -> Self {
-        let wanted = &present.blueprint;
-        let request = &before.request;
-        let role = Role {
-            arn: before.role.clone(),
-            id: String::new(),
-            tags: before.role_tags(),
-            trust: before.trust.to_value(),
-            description: request.description.clone().unwrap_or_default(),
-            max_session_duration: request.max_session_duration,
-            boundary: request.permissions_boundary.clone(),
-        };
-        let policy = Policy { arn: before.policy.clone(), tags: before.policy_tags(), default_version: String::new() };
-        let (stays, keeps_policy) = (before.role.is_same(&wanted.role), before.policy.is_same(&wanted.policy));
-        Self {
-            role: Some(role).filter(|_| stays),
-            attached: if stays { vec![before.policy.clone()] } else { Vec::new() },
-            policy: Some(policy).filter(|_| keeps_policy),
-            document: Some(before.permissions.to_value()).filter(|_| keeps_policy),
-            ..Self::default()
-        }
-    }
-}
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// The state of what is wanted: two round trips, one if nothing is there.

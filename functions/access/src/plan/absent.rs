@@ -2,7 +2,7 @@
 //! name leads to the policy; elsewhere the role goes last, since only its tags do. What is not ours is left alone.
 
 use crate::names::PolicyName;
-use crate::observe::{Leftover, LeftoverPolicy};
+use crate::observed::{Leftover, LeftoverPolicy};
 use crate::owner::Owner;
 use crate::plan::Plan;
 use crate::port::{Carrier, Change, Role};

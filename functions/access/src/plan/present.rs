@@ -8,7 +8,7 @@ use crate::document::same_meaning;
 use crate::limits;
 use crate::lineage::{Lineage, Replaced};
 use crate::names::{PolicyArn, PolicyName, RoleArn, RoleName};
-use crate::observe::ObservedState;
+use crate::observed::ObservedState;
 use crate::owner::{self, TagKeys, Tags};
 use crate::plan::{Plan, absent};
 use crate::platform::policy_description;

@@ -8,7 +8,7 @@ use super::{Context, cors};
 use crate::budget::Budget;
 use crate::checks::Finding;
 use crate::checks::preflight;
-use crate::observe::ObservedState;
+use crate::observed::ObservedState;
 use crate::owner::{REPLACES, RESOURCE, STACK, Tags};
 use crate::plan::Plan;
 use crate::port::{Change, Clock, ReadAccount};
