@@ -7,6 +7,7 @@ mod stack;
 use std::path::PathBuf;
 
 use cavatica_access::copied;
+use cavatica_access::volume::{AccessMode, BucketName, Prefix};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -138,6 +139,15 @@ enum Mode {
     ReadWrite,
 }
 
+impl From<Mode> for AccessMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::ReadOnly => Self::ReadOnly,
+            Mode::ReadWrite => Self::ReadWrite,
+        }
+    }
+}
+
 /// Commands of other tools, and ours that do the same.
 const SYNONYMS: [(&[&str], &str); 5] = [
     (&["apply", "create", "up", "update", "upgrade"], "deploy"),
@@ -169,19 +179,25 @@ fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, Stri
     text.parse().map_err(|rule| format!("must be {rule}"))
 }
 
+/// A prefix, or the whole bucket when nothing but slashes was given.
+#[derive(Debug, Clone)]
+struct OptionalPrefix(Option<Prefix>);
+
+/// Reads a bucket's name, without the blanks that were copied with it.
+fn bucket(text: &str) -> Result<BucketName, String> {
+    BucketName::read(text.trim()).map_err(|rule| format!("must be {rule}"))
+}
+
+/// Reads a prefix, without the blanks and slashes that were copied with it.
+fn prefix(text: &str) -> Result<OptionalPrefix, String> {
+    Prefix::read(copied::tidied(text)).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
+}
+
+/// Reads a parameter of the template. Its value is checked by the template, which is not known yet.
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, such as BucketName=my-bucket")?;
-    Ok((name.to_owned(), if name == "Prefix" { typed_prefix(value) } else { typed(value) }?))
-}
-
-/// A value without the blanks that were copied with it.
-fn typed(text: &str) -> Result<String, String> {
-    Ok(text.trim().to_owned())
-}
-
-/// A prefix without the blanks and slashes that were copied with it.
-fn typed_prefix(text: &str) -> Result<String, String> {
-    Ok(copied::tidied(text).to_owned())
+    let value = if name == "Prefix" { copied::tidied(value) } else { value.trim() };
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ async fn what_cannot_be_is_said_before_anything_is_in_aws() -> Outcome {
     for (arguments, code, expected) in [
         (&["--bucket", BUCKET][..], 2, "pass --yes"),
         (&["--yes"], 2, "give it with --bucket"),
-        (&["--bucket", "My_Bucket", "--yes"], 2, "parameter BucketName cannot be \"My_Bucket\""),
+        (&["--bucket", "My_Bucket", "--yes"], 2, "must be a bucket's name"),
         (&["--bucket", BUCKET, "--param", "Checks=Sometimes", "--yes"], 2, "choose Enforce, Report or Off"),
         (&["--bucket", BUCKET, "--stack-name", "1st", "--yes"], 2, "must be a stack's name"),
         (&["--bucket", BUCKET, "--stack-name", "somebody-elses", "--yes"], 1, "not one of cavatica-connect's"),

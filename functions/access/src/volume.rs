@@ -40,6 +40,15 @@ impl AccessMode {
 
     /// Both modes, as they are spelled in properties and parameters.
     pub const ALL: [(Self, &str); 2] = [(Self::ReadOnly, "ReadOnly"), (Self::ReadWrite, "ReadWrite")];
+
+    /// Returns the mode as it is spelled there.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadOnly => Self::ALL[0].1,
+            Self::ReadWrite => Self::ALL[1].1,
+        }
+    }
 }
 
 impl FromStr for AccessMode {

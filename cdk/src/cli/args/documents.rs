@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use cavatica_access::copied;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::platform::Platform;
 use cavatica_access::request::ExternalId;
-use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Volume};
+use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Volume};
 use clap::Args;
 
-use super::{Mode, ruled};
+use super::{Mode, OptionalPrefix, bucket, prefix, ruled};
 use crate::documents::{Subject, read_volume};
 use crate::stack_name::StackName;
 
@@ -93,19 +92,12 @@ pub struct DocumentsArgs {
 #[derive(Debug, Clone)]
 pub struct GivenExternalId(Option<ExternalId>);
 
-/// A prefix, or the whole bucket when nothing but slashes was given.
-#[derive(Debug, Clone)]
-struct OptionalPrefix(Option<Prefix>);
-
 impl DocumentsArgs {
     /// The request of the documents, with this external ID where none was given.
     #[must_use]
     pub fn subject(self, platform: &Platform, otherwise: ExternalId) -> Subject {
-        let access = match self.access {
-            Mode::ReadOnly => AccessMode::ReadOnly,
-            Mode::ReadWrite => AccessMode::ReadWrite,
-        };
         let (prefix, kms_key) = (self.prefix.and_then(|prefix| prefix.0), self.kms_key_arn);
+        let access = AccessMode::from(self.access);
         let single = self.bucket.map(|bucket| Volume { bucket, prefix, access, kms_key, bucket_owner: None });
         Subject {
             volumes: single.into_iter().chain(self.volume).collect(),
@@ -118,14 +110,6 @@ impl DocumentsArgs {
             omit_object_acls: self.omit_object_acls,
         }
     }
-}
-
-fn bucket(text: &str) -> Result<BucketName, String> {
-    BucketName::read(text.trim()).map_err(|rule| format!("must be {rule}"))
-}
-
-fn prefix(text: &str) -> Result<OptionalPrefix, String> {
-    Prefix::read(copied::tidied(text)).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
 }
 
 fn external_id(text: &str) -> Result<GivenExternalId, String> {

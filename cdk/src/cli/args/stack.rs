@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use cavatica_access::volume::BucketName;
+use cavatica_access::volume::{AccessMode, BucketName};
 use clap::{Args, ValueEnum};
 
-use super::{Mode, pair, ruled, typed, typed_prefix};
+use super::{Mode, OptionalPrefix, bucket, pair, prefix, ruled};
 use crate::launch::source::ListAt;
 use crate::regions;
 use crate::rehearse::stage::Name;
@@ -29,12 +29,12 @@ pub struct CodeArgs {
 #[derive(Debug, Args)]
 pub struct DeployArgs {
     /// Name of the S3 bucket that Cavatica may use
-    #[arg(long, value_name = "BUCKET", value_parser = typed)]
-    bucket: Option<String>,
+    #[arg(long, value_name = "BUCKET", value_parser = bucket)]
+    bucket: Option<BucketName>,
     /// Prefix (folder) of the objects that Cavatica may use, such as raw/2026; the names of all objects in the bucket stay
     /// visible to it
-    #[arg(long, value_name = "PREFIX", value_parser = typed_prefix)]
-    prefix: Option<String>,
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    prefix: Option<OptionalPrefix>,
     /// What Cavatica may do with the objects
     #[arg(long, value_enum)]
     access: Option<Mode>,
@@ -172,11 +172,11 @@ impl DeployArgs {
     /// The parameters that are given, by their names in the template.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, String)> {
-        let access = self.access.map(|access| match access {
-            Mode::ReadOnly => "ReadOnly".to_owned(),
-            Mode::ReadWrite => "ReadWrite".to_owned(),
-        });
-        let named = [("BucketName", self.bucket.clone()), ("Prefix", self.prefix.clone()), ("AccessMode", access)];
+        let bucket = self.bucket.as_ref().map(ToString::to_string);
+        // The whole bucket is the empty prefix.
+        let prefix = self.prefix.as_ref().map(|prefix| prefix.0.as_ref().map(ToString::to_string).unwrap_or_default());
+        let access = self.access.map(|access| AccessMode::from(access).name().to_owned());
+        let named = [("BucketName", bucket), ("Prefix", prefix), ("AccessMode", access)];
         let named = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         named.chain(self.further.iter().cloned()).collect()
     }
