@@ -46,7 +46,9 @@ pub(crate) enum StackProblem {
     #[error("the region is not known{0}: give it with --region")]
     NoRegion(String),
     /// The stack is of somebody else's template.
-    #[error("stack {0} is there and not one of cavatica-connect's: give another --stack-name")]
+    #[error(
+        "stack {0} is there and not one of cavatica-connect's: give another --stack-name, or the file of its platform with --platform"
+    )]
     Foreign(String),
     /// The stack's status allows no operation.
     #[error("stack {name} is in {status}: {remedy}")]

@@ -10,6 +10,7 @@ mod faulty_aws;
 mod following;
 mod launch;
 mod operator;
+mod other_platform;
 mod publish;
 mod publisher;
 mod rights;
