@@ -144,9 +144,10 @@ async fn locally(
     console.rest();
     let engine = engine?;
     console.part("A stack's life in an AWS account that is played on this machine");
-    console.say(&concat!(
-        "The engine enforces no policies: what IAM holds decides what the platform may do, and what it may, it does, by calls ",
-        "of its role in another account."
+    console.say(&format!(
+        "The engine enforces no policies: what IAM holds decides what {} may do, and what it may, it does, by calls of its role in \
+         another account.",
+        connection.platform().name
     ));
     let mut account = Account::of(engine.sdk_config()).await?;
     account.invocation = connection.invocation.clone();
