@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use aws_smithy_types::base64;
-use cavatica_access::platform::Platform;
+use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::{copied, limits, owner, permissions, request};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -141,6 +141,8 @@ fn data(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String,
     json!({
         "version": version,
         "stack": platform.stack_name(),
+        // Without it, the program's own command would be for Cavatica.
+        "platformFile": (*platform != CAVATICA).then(|| format!("{}.yaml", platform.slug)),
         "limit": limits::MANAGED_POLICY,
         "copied": copied::SENTENCES.iter().map(|(name, text)| (*name, format!("it must be {text}"))).collect::<BTreeMap<_, _>>(),
         "buckets": at.map(|at| at.release.buckets.iter().cloned().collect::<BTreeMap<_, _>>()),
@@ -257,8 +259,6 @@ fn commands(platform: &Platform, at: Option<&At>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cavatica_access::platform::CAVATICA;
-
     use super::*;
 
     fn at() -> At {

@@ -50,6 +50,7 @@ const awsCommands = (state) => {
 const ownCommand = (state) => {
   const [region, stack] = [state.values.get("region"), state.values.get("stack")];
   const words = ["cavatica-connect", "deploy", "--region", region, "--stack-name", stack];
+  if (DATA.platformFile) words.push("--platform", DATA.platformFile);
   if (state.kind.id === "native") words.push("--native");
   if (bucketOfRelease(state) !== undefined) words.push("--release", objectAddress(state, DATA.list));
   for (const [name, value] of parametersOf(state)) {

@@ -138,7 +138,9 @@ const render = () => {
   const mail = mailOf(state, can);
   at("mail-text").textContent = mail.body;
   at("mail").href = `mailto:?subject=${encode(mail.subject)}&body=${encode(mail.body.replaceAll("\n", "\r\n"))}`;
-  at("commands-hint").textContent = DATA.buckets ? said("commands_hint") : said("commands_file_hint", { file: state.kind.file });
+  const hint = DATA.buckets ? said("commands_hint") : said("commands_file_hint", { file: state.kind.file });
+  const platformHint = DATA.platformFile ? ` ${said("commands_platform_hint", { file: DATA.platformFile })}` : "";
+  at("commands-hint").textContent = hint + platformHint;
   at("aws").textContent = awsCommands(state);
   at("own").textContent = ownCommand(state);
 };

@@ -3,12 +3,13 @@
 use std::process::Command;
 
 use cavatica_access::document::in_ascii;
-use cavatica_access::platform::CAVATICA;
+use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::volume::{AccessMode, Prefix, Volume};
 use cavatica_connect::cfn::Parameter;
 use cavatica_connect::documents::{Subject, documents};
 use cavatica_connect::launch::url::{Launch, launch_url};
 use cavatica_connect::meaning::{Meaning, meaning};
+use cavatica_connect::page::html;
 use cavatica_connect::template::files;
 use cavatica_tests::browser::{REGIONS, at};
 use cavatica_tests::{Error, Outcome};
@@ -114,6 +115,24 @@ async fn an_action_that_is_granted_is_said_and_no_longer_denied() -> Outcome {
     })?;
     let (can, cannot) = said(&setting).await?;
     assert!(can.contains("delete objects there") && !cannot.contains("delete"), "{can} {cannot}");
+    Ok(())
+}
+
+/// Without its file the command would connect the bucket to Cavatica.
+#[tokio::test]
+async fn the_command_of_another_platforms_page_names_its_file() -> Outcome {
+    let setting = Setting::prepare().await?;
+    let other = Platform { name: "Other Platform".into(), slug: "other".into(), ..CAVATICA.clone() };
+    let pairs = [("v", "0.1.0"), ("kind", "provided"), ("BucketName", "my-bucket")];
+    let fragment = fragment(&pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let own = async |setting: &Setting| -> Result<Vec<String>, Error> {
+        let state = setting.states(std::slice::from_ref(&fragment)).await?.remove(0);
+        Ok(state["own"].as_str().unwrap_or_default().split_whitespace().map(str::to_owned).collect())
+    };
+    assert!(!own(&setting).await?.contains(&"--platform".to_owned()));
+    setting.change_page(|_| html("0.1.0", &other, Some(&at())))?;
+    let words = own(&setting).await?;
+    assert!(words.windows(2).any(|pair| pair == ["--platform", "other.yaml"]), "{words:?}");
     Ok(())
 }
 
