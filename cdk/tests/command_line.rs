@@ -104,18 +104,11 @@ fn an_external_id_that_was_not_given_is_made_at_random() -> Outcome {
     Ok(())
 }
 
-/// A platform that does not exist, on Cavatica's engine.
-const OTHER_PLATFORM: &str = "
-name: Other Platform
-slug: other
-principal: arn:aws:iam::999999999999:role/other-connection
-locations:
-  - {region: us-east-1, copy-bucket: other-main}
-  - {region: eu-central-1, copy-bucket: other-main-eu}
-  - {region: ap-southeast-2, copy-bucket: other-main-ap}
-web: https://other.example.org
-api: https://api.other.example.org/v2
-";
+/// The platform that the document describes; it does not exist.
+fn other_platform() -> Result<&'static str, &'static str> {
+    let document = include_str!("../../docs/platforms.md");
+    document.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).ok_or("no example")
+}
 
 /// Every text that the program generates for another platform names that platform alone. Excepted are the ownership tags,
 /// the logical ID's type and the program's own name, which are the same for every platform.
@@ -123,7 +116,7 @@ api: https://api.other.example.org/v2
 fn what_is_generated_for_another_platform_has_no_trace_of_cavatica() -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("other.yaml").display().to_string();
-    std::fs::write(&file, OTHER_PLATFORM)?;
+    std::fs::write(&file, other_platform()?)?;
     let out = folder.path().join("templates");
     let written = run(&["synth", "--platform", &file, "--out", &out.display().to_string()])?;
     assert!(written.status.success(), "{}", stderr(&written));
@@ -178,8 +171,8 @@ fn a_platform_that_cannot_be_is_refused_by_every_command() -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("other.yaml").display().to_string();
     for (text, said) in [
-        (OTHER_PLATFORM.replace("arn:aws:", "arn:aws-cn:"), "must be in the partition aws"),
-        (OTHER_PLATFORM.replace("slug: other", "slug: Other"), "slug is"),
+        (other_platform()?.replace("arn:aws:", "arn:aws-cn:"), "must be in the partition aws"),
+        (other_platform()?.replace("slug: other", "slug: Other"), "slug is"),
         ("- a list".to_owned(), "is not a platform"),
     ] {
         std::fs::write(&file, text)?;

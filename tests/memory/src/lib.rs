@@ -249,6 +249,10 @@ impl Account for MemoryAccount {
 pub fn wide_boundary(arn: PolicyArn) -> Change {
     let document =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","kms:*"],"Resource":"*"}]}"#;
+    untagged_policy(arn, document)
+}
+
+fn untagged_policy(arn: PolicyArn, document: &str) -> Change {
     Change::CreatePolicy(Box::new(NewPolicy {
         arn,
         path: Default::default(),
@@ -277,13 +281,7 @@ pub fn foreign_role(arn: RoleArn) -> Change {
 pub fn foreign_policy(arn: PolicyArn) -> Change {
     let document =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"}]}"#;
-    Change::CreatePolicy(Box::new(NewPolicy {
-        arn,
-        path: Default::default(),
-        document: document.to_owned(),
-        description: String::new(),
-        tags: Tags::new(),
-    }))
+    untagged_policy(arn, document)
 }
 
 /// A failure with the code that AWS has for it.
