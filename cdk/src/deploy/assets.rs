@@ -69,7 +69,7 @@ pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> 
 }
 
 impl Stacks {
-    /// The names of the stacks of ours in the region, which may be updated from the code in the bucket.
+    /// The names of the stacks of ours in the region, of whatever platform: all may be updated from the code in the bucket.
     pub async fn ours(&self) -> Result<Vec<String>, StackError> {
         let mut ours = Vec::new();
         for stack in self.all().await? {
@@ -82,7 +82,7 @@ impl Stacks {
                     Err(error) => return Err(error),
                 },
             };
-            if Kind::of(self.platform(), &description).is_some() {
+            if Kind::of_any_platform(&description).is_some() {
                 ours.push(stack.name);
             }
         }

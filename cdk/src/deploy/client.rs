@@ -6,7 +6,6 @@ use std::time::Duration;
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::types::{Output, Parameter, StackResource, StackStatus, StackSummary};
-use cavatica_access::platform::Platform;
 use tokio::time::Instant;
 
 use super::change_set::ChangeSet;
@@ -146,11 +145,6 @@ pub fn new_token() -> String {
 }
 
 impl Stacks {
-    /// Returns the platform that the user chose.
-    pub(super) fn platform(&self) -> &Platform {
-        &self.invocation.platform.platform
-    }
-
     /// Stacks that this client reaches.
     #[must_use]
     pub fn new(client: Client, pace: Pace) -> Self {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use cavatica_access::platform::Platform;
+use cavatica_access::platform::{CAVATICA, Platform};
 
-use crate::template::{Config, native, provided};
+use crate::template::{native, provided};
 
 /// A stack as CloudFormation describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,12 +70,17 @@ impl Kind {
     /// The template with this description, if it is one of ours. Releases keep the descriptions.
     #[must_use]
     pub fn of(platform: &Platform, description: &str) -> Option<Self> {
-        let config = Config::of(platform);
-        let ours = [
-            (Self::ByFunction, provided::template(&config).description),
-            (Self::Native, native::template(&config).description),
-        ];
-        ours.into_iter().find(|(_, known)| known == description).map(|(kind, _)| kind)
+        let ours = [(Self::ByFunction, provided::DESCRIPTION), (Self::Native, native::DESCRIPTION)];
+        ours.into_iter().find(|(_, known)| platform.fill(known) == description).map(|(kind, _)| kind)
+    }
+
+    /// The template with this description, whichever platform it is for.
+    #[must_use]
+    pub fn of_any_platform(description: &str) -> Option<Self> {
+        let before = provided::DESCRIPTION.split("{platform}").next().unwrap_or_default();
+        // No platform's name has a colon.
+        let name = description.strip_prefix(before)?.split(':').next()?;
+        Self::of(&Platform { name: name.to_owned().into(), ..CAVATICA.clone() }, description)
     }
 }
 
@@ -136,6 +141,20 @@ mod tests {
             for status in statuses {
                 assert_eq!(Way::of(status), way, "{status}");
             }
+        }
+    }
+
+    #[test]
+    fn a_stack_of_any_platform_is_known_by_its_description() {
+        let other = Platform { name: "Other Platform 2.0".into(), ..CAVATICA.clone() };
+        for (description, kind) in [(provided::DESCRIPTION, Kind::ByFunction), (native::DESCRIPTION, Kind::Native)] {
+            for platform in [&CAVATICA, &other] {
+                assert_eq!(Kind::of_any_platform(&platform.fill(description)), Some(kind));
+            }
+            assert_eq!(Kind::of(&CAVATICA, &other.fill(description)), None);
+        }
+        for foreign in ["", "Connects an S3 bucket to a: b", "Connects an S3 bucket to our mailer"] {
+            assert_eq!(Kind::of_any_platform(foreign), None, "{foreign}");
         }
     }
 

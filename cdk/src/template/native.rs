@@ -12,6 +12,10 @@ use super::values::{self, Condition, boundary_arn, conditions, policy_name, role
 use super::{Config, boundary, parameters, rules};
 use crate::cfn::{Expr as E, Resource, Template};
 
+/// Description of the template. Frozen but for the platform's name: a stack of ours is known by it.
+pub const DESCRIPTION: &str = "Connects an S3 bucket to {platform}: the IAM policy and role that let {platform} use it, made by \
+                      CloudFormation itself.";
+
 /// Makes the template.
 #[must_use]
 pub fn template(config: &Config) -> Template {
@@ -23,10 +27,7 @@ pub fn template(config: &Config) -> Template {
         release: None,
     };
     Template {
-        description:
-            "Connects an S3 bucket to {platform}: the IAM policy and role that let {platform} use it, made by \
-                      CloudFormation itself."
-                .to_owned(),
+        description: DESCRIPTION.to_owned(),
         groups: parameters::native_groups(config),
         rules: vec![rules::commercial_partition(), rules::prefix_without_bucket()],
         mappings: Vec::new(),

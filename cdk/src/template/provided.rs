@@ -46,14 +46,15 @@ const RELEASE_BUCKET: &str = "Bucket";
 const RELEASE_KEY: &str = "Key";
 const RELEASE_VERSION: &str = "Version";
 
+/// Description of the template. Frozen but for the platform's name: a stack of ours is known by it.
+pub const DESCRIPTION: &str = "Connects an S3 bucket to {platform}: makes the IAM policy and role that let {platform} use it, and removes \
+                      them when the stack is deleted.";
+
 /// Makes the template.
 #[must_use]
 pub fn template(config: &Config) -> Template {
     Template {
-        description:
-            "Connects an S3 bucket to {platform}: makes the IAM policy and role that let {platform} use it, and removes \
-                      them when the stack is deleted."
-                .to_owned(),
+        description: DESCRIPTION.to_owned(),
         groups: parameters::groups(config),
         rules: [rules::commercial_partition(), rules::prefix_without_bucket(), rules::cors_of_own_bucket_only()]
             .into_iter()
@@ -62,12 +63,7 @@ pub fn template(config: &Config) -> Template {
         mappings: config.release.iter().map(mapping).collect(),
         conditions: conditions(
             &config.platform,
-            &[
-                Condition::HasBucketOwner,
-                Condition::HasAutoExternalId,
-                Condition::ConfiguresCors,
-                Condition::HasRepair,
-            ],
+            &[Condition::HasBucketOwner, Condition::HasAutoExternalId, Condition::ConfiguresCors, Condition::HasRepair],
         ),
         resources: vec![
             volume_access(config),

@@ -5,21 +5,36 @@ use crate::publisher::Outcome;
 
 const STACK: &str = "other-volume";
 
-const PLATFORM: &str = "
-name: Other Platform
-slug: other
-principal: arn:aws:iam::999999999999:role/other-connection
-locations:
-  - {region: us-east-1, copy-bucket: other-main}
-web: https://other.example.org
-api: https://api.other.example.org/v2
-";
+/// Writes the platform that the document describes into the operator's folder.
+fn written(operator: &Operator) -> Result<String, Box<dyn std::error::Error>> {
+    let document = include_str!("../../../docs/platforms.md");
+    let example = document.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).ok_or("no example")?;
+    let file = operator.publisher.folder.path().join("other.yaml");
+    std::fs::write(&file, example)?;
+    Ok(file.display().to_string())
+}
+
+/// Both platforms' functions have their code in one bucket.
+#[tokio::test]
+async fn the_bucket_for_the_code_stays_for_a_stack_of_another_platform() -> Outcome {
+    let operator = Operator::start().await?;
+    let file = written(&operator)?;
+    operator.deployed(&["--bucket", BUCKET]).await?;
+    operator.deployed(&["--bucket", BUCKET, "--platform", &file]).await?;
+    let listed = operator.run(&["list"]).await?;
+    expect(&listed, 0, &["cavatica-volume", STACK])?;
+    let destroyed = operator.run(&["destroy", "--yes", "--assets"]).await?;
+    expect(&destroyed, 0, &["stays, for stack other-volume."])?;
+    let destroyed = operator.run(&["destroy", "--yes", "--assets", "--platform", &file]).await?;
+    expect(&destroyed, 0, &["bucket cavatica-connect-assets-123456789012-us-east-1-an is gone"])?;
+    operator.publisher.engine.stop().await?;
+    Ok(())
+}
 
 #[tokio::test]
 async fn a_stack_of_another_platform_grants_that_platform_alone() -> Outcome {
     let operator = Operator::start().await?;
-    let file = operator.publisher.folder.path().join("other.yaml").display().to_string();
-    std::fs::write(&file, PLATFORM)?;
+    let file = written(&operator)?;
     let platform = ["--platform", file.as_str()];
 
     let arguments = ["--bucket", BUCKET, "--access", "read-write", "--param", "ConfigureCors=true", "--yes"];
