@@ -7,7 +7,7 @@ use cavatica_access::limits;
 use cavatica_access::names::{Partition, RoleArn};
 use cavatica_access::owner::Tags;
 use cavatica_access::permissions;
-use cavatica_access::platform::Platform;
+use cavatica_access::platform::{self, Platform};
 use cavatica_access::request::{Checks, ExternalId, Request};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Volume};
 use serde_json::{Value, json};
@@ -111,6 +111,12 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
             prefix.check_beside(&volume.bucket).map_err(wrong)?;
         }
     }
+    let locations = &subject.platform.locations;
+    let is_known = |region: &&String| locations.iter().any(|location| location.region == **region);
+    if let Some(unknown) = subject.locations.iter().find(|region| !is_known(region)) {
+        let name = subject.platform.name.to_string();
+        return Err(DocumentsError::Location(unknown.clone(), platform::regions(locations), name));
+    }
     let constant = |name| move |_| DocumentsError::Constant(name);
     let request = Request {
         // Neither name is in the documents.
@@ -118,7 +124,7 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         policy_name: "cavatica".parse().map_err(constant("cavatica"))?,
         path: Default::default(),
         volumes: subject.volumes,
-        copy_buckets: copy_buckets(&subject.platform, &subject.locations)?,
+        copy_buckets: platform::copy_buckets(&subject.platform.locations, &subject.locations),
         platform: subject.platform.name.to_string(),
         cors_origin: subject.platform.web.to_string(),
         trusted_principal: match subject.trusted_principal {
@@ -162,17 +168,6 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
         documents["keyPolicyStatements"] = Value::from(statements);
     }
     Ok(documents)
-}
-
-/// Returns the platform's copy buckets in some regions, in all of its regions where none is named.
-fn copy_buckets(platform: &Platform, asked: &[String]) -> Result<Vec<String>, DocumentsError> {
-    let regions: Vec<_> = platform.locations.iter().map(|location| location.region.as_ref()).collect();
-    if let Some(unknown) = asked.iter().find(|region| !regions.contains(&region.as_str())) {
-        return Err(DocumentsError::Location(unknown.clone(), regions.join(" or "), platform.name.to_string()));
-    }
-    let is_asked = |region: &str| asked.is_empty() || asked.iter().any(|it| it == region);
-    let locations = platform.locations.iter().filter(|location| is_asked(&location.region));
-    Ok(locations.map(|location| location.copy_bucket.to_string()).collect())
 }
 
 /// What the policy of a volume's key has to say. The role has no ARN yet.

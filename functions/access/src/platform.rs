@@ -38,6 +38,19 @@ pub struct ProjectLocation {
     pub copy_bucket: Cow<'static, str>,
 }
 
+/// Returns the regions of locations, as a choice in a sentence.
+#[must_use]
+pub fn regions(locations: &[ProjectLocation]) -> String {
+    locations.iter().map(|location| location.region.as_ref()).collect::<Vec<_>>().join(" or ")
+}
+
+/// Returns the copy buckets of the locations in some regions, of all locations where no region is named.
+#[must_use]
+pub fn copy_buckets(locations: &[ProjectLocation], regions: &[String]) -> Vec<String> {
+    let is_asked = |location: &&ProjectLocation| regions.is_empty() || regions.iter().any(|it| *it == location.region);
+    locations.iter().filter(is_asked).map(|location| location.copy_bucket.to_string()).collect()
+}
+
 /// Cavatica. Source: Cavatica's manual, trust policy, read-write policy and additional configuration; its API.
 pub static CAVATICA: Platform = Platform {
     name: Cow::Borrowed("Cavatica"),

@@ -228,9 +228,8 @@ fn location(text: &str) -> Result<ProjectLocation, Rule> {
 
 /// Reads `ProjectLocations`; returns the copy buckets of the platform there, in the platform's order.
 fn copy_buckets(fields: &mut Fields<'_>, locations: &[ProjectLocation]) -> Vec<String> {
-    let regions: Vec<_> = locations.iter().map(|location| location.region.as_ref()).collect();
-    let rule = format!("{}, the regions where the platform runs projects", regions.join(" or "));
-    let read = |text: &str| match regions.contains(&text.trim()) {
+    let rule = format!("{}, the regions where the platform runs projects", platform::regions(locations));
+    let read = |text: &str| match locations.iter().any(|location| location.region == text.trim()) {
         true => Ok(text.trim().to_owned()),
         false => Err(rule.clone()),
     };
@@ -238,9 +237,7 @@ fn copy_buckets(fields: &mut Fields<'_>, locations: &[ProjectLocation]) -> Vec<S
     if asked.as_ref().is_some_and(Vec::is_empty) {
         fields.refuse("ProjectLocations", "[]", rule);
     }
-    let is_asked = |region: &str| asked.as_ref().is_none_or(|asked| asked.iter().any(|it| it == region));
-    let asked = locations.iter().filter(|location| is_asked(&location.region));
-    asked.map(|location| location.copy_bucket.to_string()).collect()
+    platform::copy_buckets(locations, &asked.unwrap_or_default())
 }
 
 fn platform_name(text: &str) -> Result<String, Rule> {
