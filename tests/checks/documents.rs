@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use cavatica_access::platform::CAVATICA;
-use cavatica_connect::cfn::Template;
-use cavatica_connect::operator;
-use cavatica_connect::template::files;
-use cavatica_connect::template::{Config, native, provided};
+use cavatica_generator::cfn::Template;
+use cavatica_generator::operator;
+use cavatica_generator::template::files;
+use cavatica_generator::template::{Config, native, provided};
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_tests::checkers::{Answer, require_answers, run};
 use cavatica_tests::{Error, Outcome};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use cavatica_access::platform::CAVATICA;
-use cavatica_connect::page::At;
-use cavatica_connect::template::{Release, files};
+use cavatica_generator::page::At;
+use cavatica_generator::template::{Release, files};
 use cavatica_local::node::{self, Packages};
 use cavatica_local::workspace::Workspace;
 use serde_json::Value;

@@ -16,7 +16,7 @@ use cavatica_connect::publish::{Place, ReleaseParts, carry_out};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package;
 use cavatica_connect::release::zip::{Asset, Compression};
-use cavatica_connect::template::files;
+use cavatica_generator::template::files;
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 use percent_encoding::percent_decode_str;

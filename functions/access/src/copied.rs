@@ -1,7 +1,7 @@
 //! Reads bucket names and prefixes that were copied together with something else: an address, an ARN, a folder behind the
 //! bucket, the bucket before the folder, blanks. Says what to give instead.
 //!
-//! The page does the same in the browser (`cdk/src/page/copied.js`); a test compares both.
+//! The page does the same in the browser (`cdk/generator/src/page/copied.js`); a test compares both.
 
 use crate::volume::{BucketName, Prefix};
 

@@ -1,6 +1,6 @@
 //! Every wait and every number of attempts, in one table; [`crate::retry`] says which failures they are for.
 //!
-//! A function runs for at most 180 seconds (`cdk/src/template/provided.rs`), so these have to fit into that together. Where no
+//! A function runs for at most 180 seconds (`cdk/generator/src/template/provided.rs`), so these have to fit into that together. Where no
 //! source is named, none exists: IAM promises no bound for how long a change takes to show.
 
 use std::time::Duration;

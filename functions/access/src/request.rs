@@ -100,6 +100,12 @@ impl ExternalId {
     pub const RULE: Rule = "6 to 1224 characters out of letters, digits and _+=,.@:/-";
     /// The rule as a pattern for CloudFormation, without anchors and length (1,224 exceeds what some engines repeat).
     pub const PATTERN: &str = r"[\w+=,.@:/-]{6,}";
+
+    /// Returns bytes as an external ID of hexadecimal digits.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 16]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
 }
 
 impl std::str::FromStr for ExternalId {

@@ -9,7 +9,7 @@ use cavatica_access::asked_tags::ASKED;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
 use cavatica_access::{permissions, request};
-use cavatica_connect::template::{Config, native, provided};
+use cavatica_generator::template::{Config, native, provided};
 use cavatica_memory::policy::Request;
 use cavatica_simulation::authority::Record;
 use cavatica_simulation::cloudformation::Rollback;

@@ -6,8 +6,8 @@
 use cavatica_access::blueprint;
 use cavatica_access::platform::CAVATICA;
 use cavatica_access::request::Request;
-use cavatica_connect::cfn::Template;
-use cavatica_connect::template::{Config, native, provided};
+use cavatica_generator::cfn::Template;
+use cavatica_generator::template::{Config, native, provided};
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_simulation::events::PROVIDER_ROLE_ID;
 use cavatica_tests::{Error, Outcome};

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use cavatica_connect::template::{Config, files};
+use cavatica_connect::templates_folder;
+use cavatica_generator::template::{Config, files};
 use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::published;
 use cavatica_tests::checkers::{Answer, require_answers, run};
@@ -20,7 +21,7 @@ const CFN_LINT: &[Answer] = &[(
 /// The files of a release, and those in the checkout.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let committed = Workspace::locate()?.root.join("templates");
-    let mut files = files::write(&files::generate(&published()), folder)?;
+    let mut files = templates_folder::write(&files::generate(&published()), folder)?;
     files.extend(files::generate(&Config::default()).iter().map(|file| committed.join(&file.name)));
     Ok(files)
 }

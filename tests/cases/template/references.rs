@@ -6,10 +6,10 @@ use std::process::Command;
 
 use cavatica_access::platform::CAVATICA;
 use cavatica_access::request::{Checks, Request};
-use cavatica_connect::cfn::Template;
-use cavatica_connect::operator;
-use cavatica_connect::regions::{COMMERCIAL, OTHER_PARTITIONS};
-use cavatica_connect::template::{Config, native, provided};
+use cavatica_generator::cfn::Template;
+use cavatica_generator::operator;
+use cavatica_generator::regions::{COMMERCIAL, OTHER_PARTITIONS};
+use cavatica_generator::template::{Config, native, provided};
 use cavatica_local::python;
 use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::Evaluation;

@@ -6,11 +6,12 @@ use cavatica_access::limits;
 use cavatica_access::owner::Owner;
 use cavatica_access::platform::CAVATICA;
 use cavatica_access::request::Request;
-use cavatica_connect::cfn::{INLINE_TEMPLATE, Template};
-use cavatica_connect::page;
 use cavatica_connect::release::package::VERSION;
-use cavatica_connect::template::files;
-use cavatica_connect::template::{Config, native, provided};
+use cavatica_connect::templates_folder;
+use cavatica_generator::cfn::{INLINE_TEMPLATE, Template};
+use cavatica_generator::page;
+use cavatica_generator::template::files;
+use cavatica_generator::template::{Config, native, provided};
 use cavatica_local::workspace::Workspace;
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_simulation::events::{PROVIDER_ROLE_ID, STACK};
@@ -30,7 +31,7 @@ fn request(evaluation: &Evaluation) -> Result<Request, Error> {
 fn the_committed_templates_are_what_the_generator_makes() -> Outcome {
     let mut files = files::generate(&Config::default());
     files.push(files::File { name: page::FILE.to_owned(), text: page::html(VERSION, &CAVATICA, None) });
-    files::check(&files, &Workspace::locate()?.root.join("templates"))?;
+    templates_folder::check(&files, &Workspace::locate()?.root.join("templates"))?;
     Ok(())
 }
 
@@ -38,11 +39,15 @@ fn the_committed_templates_are_what_the_generator_makes() -> Outcome {
 fn a_drifted_template_is_named_with_the_command_that_renews_it() -> Outcome {
     let folder = tempfile::tempdir()?;
     let files = files::generate(&Config::default());
-    files::write(&files, folder.path())?;
-    files::check(&files, folder.path())?;
+    templates_folder::write(&files, folder.path())?;
+    templates_folder::check(&files, folder.path())?;
     std::fs::write(folder.path().join(&files[1].name), "edited by hand")?;
-    let said = files::check(&files, folder.path()).map_err(|drift| drift.to_string()).err().unwrap_or_default();
-    assert!(said.contains(&files[1].name) && !said.contains(&files[0].name) && said.contains(files::RENEW), "{said}");
+    let said =
+        templates_folder::check(&files, folder.path()).map_err(|drift| drift.to_string()).err().unwrap_or_default();
+    assert!(
+        said.contains(&files[1].name) && !said.contains(&files[0].name) && said.contains(templates_folder::RENEW),
+        "{said}"
+    );
     Ok(())
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cavatica_connect::cfn::{Evaluator, Template};
-use cavatica_connect::template::{Config, Release};
+use cavatica_generator::cfn::{Evaluator, Template};
+use cavatica_generator::template::{Config, Release};
 use serde_json::{Value, json};
 
 use crate::{Error, events};

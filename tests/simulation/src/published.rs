@@ -7,7 +7,7 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::Owner;
 use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::request::Request;
-use cavatica_connect::template::{Config, provided};
+use cavatica_generator::template::{Config, provided};
 use cavatica_provider::task::Pins;
 
 use super::authority::{Authority, Record};

@@ -5,8 +5,8 @@ use std::process::{ExitCode, Stdio};
 
 use anstyle_svg::Term;
 use cavatica_access::platform::CAVATICA;
-use cavatica_connect::page::html;
 use cavatica_connect::release::package::VERSION;
+use cavatica_generator::page::html;
 use cavatica_local::workspace::Workspace;
 use cavatica_tests::Error;
 use cavatica_tests::browser::{Browser, at};

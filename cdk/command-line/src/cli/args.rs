@@ -1,0 +1,235 @@
+//! The arguments: clap reads into domain values, so that commands see only valid ones.
+
+mod documents;
+mod release;
+mod stack;
+
+use std::path::PathBuf;
+
+use cavatica_access::copied;
+use cavatica_access::volume::{AccessMode, BucketName, Prefix};
+use cavatica_generator::wording::excerpt;
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
+pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
+pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
+use crate::platform::ChosenPlatform;
+
+/// Exit codes, in the words of [`crate::cli::exit::Exit`].
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  as requested
+  1  an error, something that could not be seen, or \"no\" to the question
+  2  wrong arguments
+  3  a difference, a finding, a change that --dry-run shows, or a stack in a failed state";
+
+/// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
+#[derive(Debug, Parser)]
+#[command(name = "cavatica-connect", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// File (YAML) that describes another platform on Cavatica's engine, in Cavatica's place
+    #[arg(long, global = true, value_name = "FILE", value_parser = str::parse::<ChosenPlatform>)]
+    pub platform: Option<ChosenPlatform>,
+    /// The connection to AWS.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Arguments of all commands that ask AWS.
+#[derive(Debug, Args)]
+pub struct ConnectionArgs {
+    /// Profile of the AWS configuration; it decides alone, whatever keys the environment has [default: the standard chain of
+    /// credentials, with AWS_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Address at which AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write the CloudFormation templates, and the launch page that goes with them
+    Synth(SynthArgs),
+    /// Print the permission and trust policies that the stack would create
+    ///
+    /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}, and with
+    /// --kms-key-arn also what the key's policy has to say where it does not leave permissions to IAM.
+    Documents(DocumentsArgs),
+    /// Build the Lambda and write a release: its zip, bill of materials, templates, manifest and checksums
+    ///
+    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux whose C
+    /// library makes programs that start with glibc 2.34, as Debian 12's does.
+    Package(PackageArgs),
+    /// Publish a packaged release: one bucket a region, under keys that never change, for links to launch from
+    ///
+    /// Looks at every bucket first and prints what there is to do. The credentials are those that AWS's own command line
+    /// would take. Interrupted, the same command finishes.
+    Publish(PublishArgs),
+    /// Print the link that opens the CloudFormation console with everything filled in
+    LaunchUrl(LaunchUrlArgs),
+    /// Write the launch page: from a bucket's name to a link, a mail and commands, in a browser
+    ///
+    /// One file that works from anywhere and fetches nothing. `publish` puts it beside the templates of a release.
+    Page(PageArgs),
+    /// Create or update a stack, after showing what would change
+    ///
+    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket of
+    /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the account
+    /// can own. What is not given on an update stays as the stack has it.
+    Deploy(DeployArgs),
+    /// Delete a stack, and prove that nothing of it is left
+    Destroy(DestroyArgs),
+    /// List the stacks of this program in a region: name, status, and what each grants
+    ///
+    /// Exits with code 3 if a stack is in a failed state.
+    List(ListArgs),
+    /// Show a stack, what IAM holds for it, and what differs from what it asks for
+    ///
+    /// Only looks. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
+    Status(StatusArgs),
+    /// Play the whole life of a stack in your account, check every step, and leave the account as it was
+    ///
+    /// For whoever has to decide, and for what no emulator shows. Deploys, updates, renames, provokes mishaps, deletes, and
+    /// compares IAM, logs and buckets before and after. Everything it makes has its name and is removed, also after a
+    /// failure or Ctrl-C. Takes some ten minutes, and the rights to make buckets, roles, functions and stacks.
+    Rehearse(RehearseArgs),
+    /// Compare what a stack runs with what was released
+    ///
+    /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
+    Verify(VerifyArgs),
+    /// Print what completes this command line in a shell
+    ///
+    /// For bash: cavatica-connect completions bash > ~/.local/share/bash-completion/completions/cavatica-connect
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    ///
+    /// With --out ~/.local/share/man/man1, `man cavatica-connect` shows them.
+    Man(ManArgs),
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// The access mode, as it is spelled on a command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    /// List and read
+    ReadOnly,
+    /// List, read and write
+    ReadWrite,
+}
+
+impl From<Mode> for AccessMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::ReadOnly => Self::ReadOnly,
+            Mode::ReadWrite => Self::ReadWrite,
+        }
+    }
+}
+
+/// Commands of other tools, and ours that do the same.
+const SYNONYMS: [(&[&str], &str); 5] = [
+    (&["apply", "create", "up", "update", "upgrade"], "deploy"),
+    (&["diff", "dry-run", "plan", "preview"], "deploy --dry-run"),
+    (&["delete", "down", "remove", "rm", "teardown", "uninstall"], "destroy"),
+    (&["ls", "stacks"], "list"),
+    (&["check", "describe", "drift", "show"], "status"),
+];
+
+/// Adds to an error of clap what helps: a long value is repeated in part, and an unknown command is compared by meaning.
+#[must_use]
+pub fn explained(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+        let short = excerpt(value);
+        error.insert(ContextKind::InvalidValue, ContextValue::String(short));
+    }
+    if let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) {
+        let unknown = unknown.to_lowercase();
+        let meant = SYNONYMS.iter().find(|(synonyms, _)| synonyms.contains(&unknown.as_str())).map(|(_, ours)| *ours);
+        if let Some(meant) = meant {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![meant.to_owned()]));
+        }
+    }
+    error
+}
+
+/// Reads a domain value; what it breaks is said as its rule.
+fn ruled<T: std::str::FromStr<Err = &'static str>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|rule| format!("must be {rule}"))
+}
+
+/// A prefix, or the whole bucket when nothing but slashes was given.
+#[derive(Debug, Clone)]
+struct OptionalPrefix(Option<Prefix>);
+
+/// Reads a bucket's name, without the blanks that were copied with it.
+fn bucket(text: &str) -> Result<BucketName, String> {
+    BucketName::read(text.trim()).map_err(|rule| format!("must be {rule}"))
+}
+
+/// Reads a prefix, without the blanks and slashes that were copied with it.
+fn prefix(text: &str) -> Result<OptionalPrefix, String> {
+    Prefix::read(copied::tidied(text)).map(OptionalPrefix).map_err(|rule| format!("must be {rule}"))
+}
+
+/// Reads a parameter of the template. Its value is checked by the template, which is not known yet.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, such as BucketName=my-bucket")?;
+    let value = if name == "Prefix" { copied::tidied(value) } else { value.trim() };
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_repeated_in_part() {
+        let arguments = ["cavatica-connect", "documents", "--bucket", &"B".repeat(900)];
+        let said = explained(Cli::try_parse_from(arguments).unwrap_err()).to_string();
+        assert!(said.contains(&format!("'{}…'", "B".repeat(80))), "{said}");
+        assert!(said.contains("3 to 63"), "{said}");
+    }
+
+    #[test]
+    fn suggests_the_command_that_does_what_the_word_means() {
+        for (word, meant) in
+            [("plan", "'deploy --dry-run'"), ("update", "'deploy'"), ("ls", "'list'"), ("depoly", "'deploy'")]
+        {
+            let message = explained(Cli::try_parse_from(["cavatica-connect", word]).unwrap_err()).to_string();
+            assert!(message.contains(meant), "{message}");
+            for wrong in ["'man'", "'page'"] {
+                assert!(!message.contains(wrong), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,192 @@
+//! The operations that the steps are made of: a stack proposed, carried out, followed and deleted, and looks at IAM until it
+//! shows what was done.
+
+use std::collections::BTreeMap;
+
+use cavatica_access::document::same_meaning;
+use cavatica_access::volume::Volume;
+use cavatica_generator::documents::{Subject, documents};
+use cavatica_generator::template::{Config, provided};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::super::{StepError, refused, surprises};
+use super::{BETWEEN_LOOKS, Life, Outcome, Stage, UNTIL_SHOWN, check, mismatch};
+use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
+use crate::deploy::client::new_token;
+use crate::deploy::follow::{KnownEvents, Operation, Progress, first_cause};
+use crate::deploy::inspection::{Documents, Inspection, inspect};
+use crate::deploy::standing::{Kind, Stack, parameters};
+use crate::deploy::watch;
+
+impl Life<'_> {
+    /// The main stack, as CloudFormation describes it.
+    pub(super) async fn stack(&self) -> Result<Stack, StepError> {
+        let id = self.stack.as_ref().ok_or(StepError::NoStack)?;
+        self.stage.stacks.find(id).await?.ok_or(StepError::NoStack)
+    }
+
+    pub(super) async fn inspected(&self, stack: &Stack) -> Result<Inspection, StepError> {
+        Ok(inspect(&self.stage.account, &self.stage.stacks, stack, Kind::ByFunction).await?)
+    }
+
+    pub(super) async fn proposal(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        given: &[(&str, &str)],
+    ) -> Result<Proposal, StepError> {
+        let before = match purpose {
+            Purpose::Update => Some(self.stack().await?),
+            Purpose::NewStack | Purpose::EmptyStack => None,
+        };
+        let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let template = provided::template(&Config::of(self.stage.account.platform()));
+        let names: Vec<_> = template.parameters().map(|parameter| parameter.name).collect();
+        Ok(Proposal {
+            stack_name: name.to_owned(),
+            purpose,
+            template: self.template.clone().ok_or(StepError::NoStack)?,
+            parameters: parameters(&names, &given, before.as_ref()),
+            names_iam: false,
+        })
+    }
+
+    /// Changes the main stack.
+    pub(super) async fn change(&mut self, given: &[(&str, &str)]) -> Result<Outcome, StepError> {
+        self.stack().await?;
+        let name = self.stage.name.to_string();
+        self.operate(&name, Purpose::Update, given).await
+    }
+
+    /// Proposes an operation, carries it out and follows it to its end.
+    pub(super) async fn operate(
+        &mut self,
+        name: &str,
+        purpose: Purpose,
+        given: &[(&str, &str)],
+    ) -> Result<Outcome, StepError> {
+        let proposal = self.proposal(name, purpose, given).await?;
+        self.tell.wait("asking CloudFormation what would change");
+        let change_set = ChangeSet::new(&proposal);
+        let change_set = self.stage.stacks.propose(&proposal, &change_set).await?;
+        self.tell.rest();
+        let Some(change_set) = change_set else {
+            return Err(StepError::Mismatch { what: "the proposal", found: "nothing would change".to_owned() });
+        };
+        let is_main = name == self.stage.name.to_string();
+        let mut known = if is_main { std::mem::take(&mut self.known) } else { KnownEvents::default() };
+        self.stage.stacks.catch_up(&change_set.stack_id, &mut known).await?;
+        let operation = self.stage.stacks.execute(&change_set, &new_token()).await?;
+        let outcome = self.follow(&operation, &mut known).await;
+        if is_main {
+            self.known = known;
+        }
+        outcome
+    }
+
+    pub(super) async fn delete(&mut self, stack: &str, known: &mut KnownEvents) -> Result<(), StepError> {
+        self.stage.stacks.catch_up(stack, known).await?;
+        let operation = self.stage.stacks.delete(stack).await?;
+        self.follow(&operation, known).await?.is("DELETE_COMPLETE").map(drop)
+    }
+
+    pub(super) async fn follow(
+        &mut self,
+        operation: &Operation,
+        known: &mut KnownEvents,
+    ) -> Result<Outcome, StepError> {
+        let stack = operation.stack_id.as_str();
+        let begun = known.all.len();
+        self.tell.wait("waiting for CloudFormation");
+        let Stage { account, stacks, .. } = self.stage;
+        let watched = watch::watch(account, stacks, operation, known, |progress| match progress {
+            Progress::Event(event) => event.print(&self.tell, true),
+            Progress::Trouble(error) => self.tell.note(&format!("{error}. This command keeps trying")),
+        });
+        let watched = watched.await;
+        self.tell.rest();
+        let watched = watched?;
+        let events = &known.all[begun..];
+        // A stack's ID is `arn:…:stack/NAME/UUID`.
+        self.surprises.extend(surprises::of_events(events, stack.split('/').nth(1).unwrap_or_default()));
+        self.surprises.extend(watched.hooks);
+        for line in &watched.log {
+            self.tell.say(&format!("the function's log: {line}"));
+        }
+        let cause = first_cause(events).unwrap_or_else(|| "CloudFormation names none".to_owned());
+        Ok(Outcome { stack: stack.to_owned(), status: watched.ending.status, cause })
+    }
+
+    /// Looks until IAM shows something, and notes how late that was.
+    pub(super) async fn shown<T>(
+        &mut self,
+        what: &'static str,
+        look: impl AsyncFn(&Self) -> Result<Option<T>, StepError>,
+    ) -> Result<T, StepError> {
+        let begun = Instant::now();
+        loop {
+            if let Some(shown) = look(self).await? {
+                self.surprises.extend(surprises::of_wait(what, begun.elapsed()));
+                return Ok(shown);
+            }
+            if begun.elapsed() > UNTIL_SHOWN {
+                let found = format!("IAM does not show {what} within {} s", UNTIL_SHOWN.as_secs());
+                return Err(StepError::Mismatch { what: "IAM", found });
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    /// Sees that IAM holds what the function would make, and that this is what `documents` prints.
+    pub(super) async fn as_asked(&mut self, stack: &Stack, volume: &Volume) -> Result<Documents, StepError> {
+        let inspection = self.shown("what the stack asks for", async |life| {
+            let inspection = life.inspected(stack).await?;
+            Ok(inspection.is_as_requested().then_some(inspection))
+        });
+        let held = inspection.await?.documents;
+        let promised = documents(Subject {
+            volumes: vec![volume.clone()],
+            platform: self.stage.account.platform().clone(),
+            locations: Vec::new(),
+            external_id: stack.outputs.get("ExternalId").and_then(|id| id.parse().ok()),
+            trusted_principal: None,
+            partition: "aws".parse().map_err(|found: &str| mismatch("the partition", found))?,
+            restrict_listing: false,
+            omit_object_acls: false,
+        })?;
+        for (what, held, promised) in [
+            ("the permission policy in IAM", &held.permissions.held, &promised["permissions"]),
+            ("the trust policy in IAM", &held.trust.held, &promised["trust"]),
+        ] {
+            check(what, same_meaning(held, promised), held)?;
+        }
+        Ok(held)
+    }
+
+    pub(super) fn check_outputs(&self, outputs: &BTreeMap<String, String>) -> Result<(), StepError> {
+        let output = |name: &str| outputs.get(name).map(String::as_str).unwrap_or_default();
+        let is_its = output("RoleArn").ends_with(output("RoleName")) && !output("RoleName").is_empty();
+        check("the output RoleArn", is_its, outputs)?;
+        let request: Option<Value> = serde_json::from_str(output("CreateVolumeRequest")).ok();
+        let service = request.map(|request| request["service"].clone()).unwrap_or_default();
+        let is_ready = service["credentials"]
+            == json!({"role_arn": output("RoleArn"), "external_id": output("ExternalId")})
+            && service["bucket"] == self.stage.bucket();
+        check("the output CreateVolumeRequest", is_ready, outputs)?;
+        self.tell
+            .holds(&"CreateVolumeRequest is JSON with this role and external ID, ready to post to the platform's API");
+        Ok(())
+    }
+
+    /// Everything about somebody else's role that a stack could have changed.
+    pub(super) async fn foreign_role(&self) -> Result<Vec<String>, StepError> {
+        let (iam, name) = (&self.stage.iam, self.stage.foreign_role());
+        let doing = "look at somebody else's role";
+        let role = iam.get_role().role_name(&name).send().await.map_err(refused(doing))?.role;
+        let attached = iam.list_attached_role_policies().role_name(&name).send().await.map_err(refused(doing))?;
+        let inline = iam.get_role_policy().role_name(&name).policy_name("upload").send().await;
+        let inline = inline.map_err(refused(doing))?;
+        Ok(vec![format!("{role:?}"), format!("{:?}", attached.attached_policies), inline.policy_document])
+    }
+}
