@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use cavatica_access::port::{Account, Action, Change, Failure, Look, ReadAccount, Receipt, Sight};
 use cavatica_memory::MemoryAccount;
-use cavatica_provider::delivery::Post;
-use cavatica_provider::secret::ResponseUrl;
+use cavatica_provider::delivery::{Post, Secret};
 use serde_json::Value;
 
 /// What happens before a call; `None` is the call to STS.
@@ -67,7 +66,7 @@ impl Posted {
 }
 
 impl Post for Posted {
-    async fn put(&self, _url: &ResponseUrl, body: String) -> Result<u16, String> {
+    async fn put(&self, _url: &Secret, body: String) -> Result<u16, String> {
         tokio::time::sleep(self.latency).await;
         let body = serde_json::from_str(&body).map_err(|error| error.to_string())?;
         self.bodies.lock().map_err(|error| error.to_string())?.push(body);

@@ -246,7 +246,11 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message.trim_end_matches('.'))?;
+        f.write_str(&self.code)?;
+        match self.message.trim_end_matches('.') {
+            "" => {}
+            message => write!(f, ": {message}")?,
+        }
         match &self.request_id {
             Some(id) => write!(f, " (AWS request ID {id})"),
             None => Ok(()),

@@ -104,13 +104,13 @@ where
 {
     let activity = activities.begin(what);
     let begun = clock.elapsed();
-    let mut wait = FIRST_RETRY;
+    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         let failure = match call().await {
             Ok(value) => return Ok(value),
             Err(failure) => failure,
         };
-        let pause = jittered(wait, clock.chance());
+        let pause = backoff.pause(clock.chance());
         let spent = clock.elapsed().saturating_sub(begun);
         let worth_it = patience(attempt, failure.kind, begun).is_some_and(|patience| spent + pause <= patience);
         if !worth_it || pause >= clock.remaining() {
@@ -118,11 +118,28 @@ where
         }
         activity.now(&format_args!("{what}, AWS last answered {failure}"));
         clock.sleep(pause).await;
-        wait = (wait * 2).min(LONGEST_RETRY);
     }
 }
 
-/// Between half of the wait and all of it, so that two of us do not keep meeting.
-fn jittered(wait: Duration, chance: f64) -> Duration {
-    wait.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0))
+/// Pauses between the attempts of one call: they double up to the longest, and each is shortened at random by up to half, so
+/// that two clients that failed together do not keep meeting.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    /// Returns the pauses from the first to the longest.
+    #[must_use]
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { next: first, longest }
+    }
+
+    /// Returns the next pause for a random number from 0 to 1.
+    pub fn pause(&mut self, chance: f64) -> Duration {
+        let pause = self.next.mul_f64(0.5 + 0.5 * chance.clamp(0.0, 1.0));
+        self.next = (self.next * 2).min(self.longest);
+        pause
+    }
 }

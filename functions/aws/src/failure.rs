@@ -1,4 +1,4 @@
-//! AWS errors as the domain's kinds of failures, by code and transport error.
+//! AWS errors as the domain's kinds of failures, by code and transport error: for the function and the command line.
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -12,6 +12,7 @@ const CODES: &[(&str, FailureKind)] = &[
     ("NoSuchBucket", FailureKind::NotFound),
     ("EntityAlreadyExists", FailureKind::AlreadyExists),
     ("AccessDenied", FailureKind::Denied),
+    ("AllAccessDisabled", FailureKind::Denied),
     ("UnauthorizedOperation", FailureKind::Denied),
     // Credentials of a role that was made a moment ago may not be known everywhere yet.
     ("InvalidClientTokenId", FailureKind::Denied),
@@ -34,8 +35,8 @@ const CODES: &[(&str, FailureKind)] = &[
     ("InternalError", FailureKind::Server),
 ];
 
-/// The domain's view of an SDK error.
-pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Failure
+/// Returns the domain's view of an SDK error.
+pub fn of<E>(error: SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
@@ -44,19 +45,14 @@ where
     let header = |name| response.and_then(|response| response.headers().get(name)).map(str::to_owned);
     let request_id = header("x-amzn-requestid").or_else(|| header("x-amz-request-id"));
     if let Some(error) = error.as_service_error() {
-        let code = error.code().unwrap_or("UnknownError").to_owned();
-        let message = error.message().unwrap_or("no message").to_owned();
+        // Answers to HEAD have no body, and so no code.
+        let code = error.code().map_or_else(|| status.unwrap_or_default().to_string(), str::to_owned);
+        let message = error.message().unwrap_or_default().to_owned();
         return Failure { kind: kind(&code, status), code, message, request_id };
     }
     let is_answered = status.is_some();
     let code = if is_answered { "UnreadableAnswer" } else { "ConnectionError" }.to_owned();
-    // What stands behind a transport error is a chain; its links say more than its head.
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
+    let message = sentence(&error);
     let is_ours = matches!(error, SdkError::ConstructionFailure(_));
     let kind = match status {
         Some(500..) => FailureKind::Server,
@@ -71,10 +67,27 @@ fn kind(code: &str, status: Option<u16>) -> FailureKind {
     let stem = code.strip_suffix("Exception").unwrap_or(code);
     let known = CODES.iter().find(|(name, _)| *name == code || *name == stem).map(|(_, kind)| *kind);
     known.unwrap_or(match status {
+        Some(403) if code == "403" => FailureKind::Denied,
         Some(429) => FailureKind::Throttled,
         Some(500..) => FailureKind::Server,
         _ => FailureKind::Other,
     })
+}
+
+/// Returns an error and its causes as one sentence: the causes of a transport error say more than its head.
+#[must_use]
+pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut sentence = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_said = cause.to_string();
+        // Some errors repeat their cause.
+        if !sentence.ends_with(&cause_said) {
+            sentence = format!("{sentence}: {cause_said}");
+        }
+        source = cause.source();
+    }
+    sentence
 }
 
 /// An answer that AWS should not give.
@@ -102,6 +115,8 @@ mod tests {
             ("TooManyRequestsException", 429, FailureKind::Throttled),
             ("Whatever", 503, FailureKind::Server),
             ("InvalidInput", 400, FailureKind::Other),
+            ("403", 403, FailureKind::Denied),
+            ("SignatureDoesNotMatch", 403, FailureKind::Other),
         ] {
             assert_eq!(kind(code, Some(status)), meaning, "{code}");
         }

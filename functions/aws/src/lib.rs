@@ -4,7 +4,8 @@
 
 mod change;
 pub mod clock;
-mod failure;
+pub mod failure;
+pub mod http;
 mod iam;
 mod s3;
 

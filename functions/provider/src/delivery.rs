@@ -4,14 +4,12 @@
 use std::future::Future;
 use std::net::IpAddr;
 
-use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
-use cavatica_access::patience::{DELIVERY_ATTEMPT, FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY};
+use cavatica_access::patience::{FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY};
 use cavatica_access::port::Clock;
+use cavatica_access::retry::Backoff;
+pub use cavatica_aws::http::Secret;
+use cavatica_aws::http::{HttpClient, Request};
 use url::{Host, Url};
-
-use crate::secret::ResponseUrl;
 
 /// Why an answer did not arrive. Never shows the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +33,7 @@ pub enum Undeliverable {
 /// Sends one PUT and tells the status that came back. The port behind which tests stand.
 pub trait Post: Sync {
     /// Sends the body once.
-    fn put(&self, url: &ResponseUrl, body: String) -> impl Future<Output = Result<u16, String>> + Send;
+    fn put(&self, url: &Secret, body: String) -> impl Future<Output = Result<u16, String>> + Send;
 }
 
 /// Delivers an answer: every status but 2xx is tried again, until time runs out.
@@ -43,7 +41,7 @@ pub trait Post: Sync {
 pub async fn deliver<P: Post, C: Clock>(
     post: &P,
     clock: &C,
-    url: Option<&ResponseUrl>,
+    url: Option<&Secret>,
     is_local: bool,
     body: &str,
 ) -> Result<(), Undeliverable> {
@@ -51,7 +49,7 @@ pub async fn deliver<P: Post, C: Clock>(
     if !is_allowed(url, is_local) {
         return Err(Undeliverable::Forbidden);
     }
-    let mut wait = FIRST_DELIVERY_RETRY;
+    let mut backoff = Backoff::new(FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY);
     for attempts in 1.. {
         let last = match post.put(url, body.to_owned()).await {
             Ok(200..=299) => return Ok(()),
@@ -59,11 +57,11 @@ pub async fn deliver<P: Post, C: Clock>(
             Err(error) => error,
         };
         tracing::warn!(attempts, last, "the answer was not taken");
-        if wait >= clock.remaining() {
+        let pause = backoff.pause(clock.chance());
+        if pause >= clock.remaining() {
             return Err(Undeliverable::Refused { attempts, last });
         }
-        clock.sleep(wait.mul_f64(0.5 + 0.5 * clock.chance())).await;
-        wait = (wait * 2).min(LONGEST_DELIVERY_RETRY);
+        clock.sleep(pause).await;
     }
     Ok(())
 }
@@ -74,7 +72,7 @@ const BUCKET: &str = "cloudformation-custom-resource-response-";
 
 /// `https` to one of CloudFormation's buckets, in the forms that S3's virtual-hosted addresses have; CloudFormation uses no
 /// others. Where the function's own AWS is on this machine, as the local engine is, so may the answer's place be.
-fn is_allowed(url: &ResponseUrl, is_local: bool) -> bool {
+fn is_allowed(url: &Secret, is_local: bool) -> bool {
     let Ok(url) = Url::parse(url.reveal()) else { return false };
     if is_this_machine(&url) {
         return is_local;
@@ -113,36 +111,12 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-/// Sends over the connector that the AWS clients use too.
-#[derive(Debug, Clone)]
-pub struct HttpPost {
-    connector: SharedHttpConnector,
-}
-
-impl HttpPost {
-    /// Sends over this connector.
-    #[must_use]
-    pub fn new(connector: SharedHttpConnector) -> Self {
-        Self { connector }
-    }
-}
-
-impl Post for HttpPost {
-    async fn put(&self, url: &ResponseUrl, body: String) -> Result<u16, String> {
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        let unusable = |_| "the ResponseURL cannot be sent to".to_owned();
-        request.set_method("PUT").map_err(unusable)?;
-        request.set_uri(url.reveal()).map_err(unusable)?;
+impl Post for HttpClient {
+    async fn put(&self, url: &Secret, body: String) -> Result<u16, String> {
         // The URL is signed for an empty content type; any other is answered with 403.
-        request.headers_mut().insert("content-type", "");
-        match tokio::time::timeout(DELIVERY_ATTEMPT, self.connector.call(request)).await {
-            Ok(Ok(response)) => Ok(response.status().as_u16()),
-            // A connector error can carry the URL, so only its kind is told.
-            Ok(Err(error)) if error.is_timeout() => Err("the connection timed out".to_owned()),
-            Ok(Err(error)) if error.is_io() => Err("the connection could not be made or broke".to_owned()),
-            Ok(Err(_)) => Err("the request could not be sent".to_owned()),
-            Err(_) => Err(format!("no answer within {} s", DELIVERY_ATTEMPT.as_secs())),
-        }
+        let request = Request { method: "PUT", url, headers: &[("content-type", "")], body };
+        let answer = self.send(request).await.map_err(|failure| failure.to_string())?;
+        Ok(answer.status().as_u16())
     }
 }
 
@@ -151,7 +125,7 @@ mod tests {
     use super::*;
 
     fn is_allowed_to(url: &str, is_local: bool) -> bool {
-        is_allowed(&ResponseUrl::new(url.to_owned()), is_local)
+        is_allowed(&Secret::new(url.to_owned()), is_local)
     }
 
     #[test]

@@ -2,15 +2,16 @@
 //! answered.
 
 use cavatica_access::request::shown;
+use cavatica_aws::http::Secret;
 use serde_json::Value;
 
-use crate::secret::{ResponseUrl, Scrubber};
+use crate::secret::Scrubber;
 
 /// The part of an event that is CloudFormation's; the properties are still unread.
 #[derive(Debug, Clone, Default)]
 pub struct Envelope {
     /// The address of the answer.
-    pub response_url: Option<ResponseUrl>,
+    pub response_url: Option<Secret>,
     /// `Create`, `Update` or `Delete`, if it is one of them.
     pub request_type: String,
     /// Such as `Custom::CavaticaVolumeAccess`.
@@ -49,7 +50,7 @@ impl Envelope {
             Some(_) => salvage(text, name),
         };
         let envelope = Self {
-            response_url: get("ResponseURL").map(ResponseUrl::new),
+            response_url: get("ResponseURL").map(Secret::new),
             request_type: get("RequestType").unwrap_or_default(),
             resource_type: get("ResourceType").unwrap_or_default(),
             stack_id: get("StackId").unwrap_or_default(),
@@ -94,7 +95,7 @@ mod tests {
         let envelope = Envelope::read(
             r#"{"RequestType": "Create", "ResponseURL" : "https://x/\"y", "StackId":"s", "ResourceProperties": {"Volumes": ["#,
         );
-        assert_eq!(envelope.response_url.as_ref().map(ResponseUrl::reveal), Some("https://x/\"y"));
+        assert_eq!(envelope.response_url.as_ref().map(Secret::reveal), Some("https://x/\"y"));
         assert_eq!((envelope.request_type.as_str(), envelope.stack_id.as_str()), ("Create", "s"));
         assert!(envelope.malformed.is_some());
     }

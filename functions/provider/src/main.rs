@@ -1,7 +1,9 @@
 //! The Lambda's entry: environment, log, clients. Everything else is in the library.
 
+use cavatica_access::patience::DELIVERY_ATTEMPT;
+use cavatica_aws::http::HttpClient;
 use cavatica_aws::{self as aws, AwsAccount, Surroundings};
-use cavatica_provider::delivery::{self, HttpPost};
+use cavatica_provider::delivery;
 use cavatica_provider::invocation;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
@@ -23,8 +25,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let connector = aws::connector();
     let config = aws::configuration(connector.clone(), surroundings());
     let is_local = config.endpoint_url().is_some_and(delivery::is_loopback);
-    let provider =
-        Provider { account: AwsAccount::new(&config), post: HttpPost::new(connector), pins: pins(), is_local };
+    let provider = Provider {
+        account: AwsAccount::new(&config),
+        post: HttpClient::new(connector, DELIVERY_ATTEMPT),
+        pins: pins(),
+        is_local,
+    };
     invocation::run(provider).await
 }
 

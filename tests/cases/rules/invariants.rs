@@ -65,7 +65,8 @@ fn only_the_aws_adapter_names_the_sdks_of_iam_and_s3() -> Outcome {
 
 #[test]
 fn only_one_file_sends_http_to_cloudformation() -> Outcome {
-    assert_eq!(naming("functions/provider/src", "HttpRequest::new")?, ["delivery.rs"]);
+    assert_eq!(naming("functions", "HttpRequest::new")?, ["http.rs"]);
+    assert_eq!(naming("functions/provider/src", "Request { method")?, ["delivery.rs"]);
     assert_eq!(naming("functions/provider/src", ".reveal()")?.len(), 2, "delivery.rs sends, envelope.rs scrubs");
     Ok(())
 }

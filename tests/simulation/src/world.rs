@@ -10,8 +10,7 @@ use cavatica_access::port::{
     Account as Port, Action, Bucket, Change, Failure, FailureKind, Look, ReadAccount, Receipt, Sight,
 };
 use cavatica_memory::{MemoryAccount, failure};
-use cavatica_provider::delivery::Post;
-use cavatica_provider::secret::ResponseUrl;
+use cavatica_provider::delivery::{Post, Secret};
 use fastrand::Rng;
 use futures_util::FutureExt as _;
 use serde_json::Value;
@@ -382,7 +381,7 @@ pub struct Desk<'w> {
 }
 
 impl Post for Desk<'_> {
-    async fn put(&self, _url: &ResponseUrl, body: String) -> Result<u16, String> {
+    async fn put(&self, _url: &Secret, body: String) -> Result<u16, String> {
         let posting = self.world.lock().postings.pop();
         sleep(Duration::from_millis(30)).await;
         let lost = || Err("the connection could not be made or broke".to_owned());

@@ -7,6 +7,7 @@ use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
 use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
 use crate::port::{Clock, Failure, FailureKind, ReadAccount, Verdict};
+use crate::retry::Backoff;
 
 /// The findings of IAM's policy simulator about the role.
 pub(super) async fn verify<I: ReadAccount, C: Clock>(
@@ -17,7 +18,7 @@ pub(super) async fn verify<I: ReadAccount, C: Clock>(
     let observer = context.observer(&blueprint.owner);
     let questions = verification::questions(blueprint);
     let begun = context.clock.elapsed();
-    let mut wait = FIRST_SIMULATION;
+    let mut backoff = Backoff::new(FIRST_SIMULATION, UNTIL_SIMULATED);
     loop {
         let asked = context.clock.elapsed().saturating_sub(begun);
         let answers = join_all(questions.iter().map(|question| observer.verdicts(blueprint, question))).await;
@@ -26,10 +27,12 @@ pub(super) async fn verify<I: ReadAccount, C: Clock>(
             Ok(verdicts) => verification::may_pass(verdicts.iter().flatten()),
             Err(failure) => failure.kind == FailureKind::NotFound,
         };
-        if may_pass && is_recent && asked < UNTIL_SIMULATED && wait < context.clock.remaining() {
-            context.clock.sleep(wait).await;
-            wait *= 2;
-            continue;
+        if may_pass && is_recent && asked < UNTIL_SIMULATED {
+            let pause = backoff.pause(context.clock.chance());
+            if pause < context.clock.remaining() {
+                context.clock.sleep(pause).await;
+                continue;
+            }
         }
         return match answers {
             Ok(verdicts) => verification::judge(blueprint, &verdicts.concat()),
