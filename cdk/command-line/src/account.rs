@@ -3,8 +3,6 @@
 mod connection;
 mod failure;
 
-use std::time::Duration;
-
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -12,15 +10,13 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use cavatica_access::platform::Platform;
 use cavatica_aws::AwsAccount;
+use cavatica_aws::failure::sentence;
 use cavatica_generator::address::Address;
-use cavatica_generator::wording::sentence;
 
 pub use self::connection::AwsConnection;
 pub use self::failure::{AwsError, Call};
 use crate::invocation::Invocation;
-
-/// Longest wait for the first answer of AWS, all attempts together.
-const IDENTITY_WITHIN: Duration = Duration::from_secs(8);
+use crate::waits::IDENTITY_WITHIN;
 
 /// The account that the credentials belong to.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use self::board::Board;
+use crate::waits::{BETWEEN_HEARTBEATS, BETWEEN_TICKS};
 
 /// Prints the progress of a command.
 #[derive(Debug, Clone)]
@@ -63,9 +64,6 @@ enum To {
 /// Columns of the longest line where the terminal has more, or where there is none.
 const MOST_COLUMNS: usize = 100;
 const PIPE_COLUMNS: usize = 80;
-
-/// The time between two signs of life in a pipe.
-const BETWEEN_HEARTBEATS: Duration = Duration::from_secs(9);
 
 /// How a row is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,7 +217,7 @@ impl Console {
             Some(spinner) => {
                 spinner.set_message(text.to_owned());
                 spinner.reset();
-                spinner.enable_steady_tick(Duration::from_millis(100));
+                spinner.enable_steady_tick(BETWEEN_TICKS);
             }
             None => {
                 self.say(&format!("{text} …"));

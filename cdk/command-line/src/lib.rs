@@ -14,6 +14,7 @@
 //! invocation                 command lines that messages print, ready to paste
 //! link                       launch link as text, HTML, QR code
 //! console                    output for people, for logs, for programs
+//! waits                      waits and numbers of attempts
 //! pattern, random            IAM's patterns; random IDs
 //! ```
 //!
@@ -37,3 +38,4 @@ pub mod release;
 pub mod source;
 pub mod templates_folder;
 pub mod verify;
+pub mod waits;

@@ -13,6 +13,8 @@ mod surprises;
 use std::time::Duration;
 
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
+use cavatica_access::port::Failure;
+use cavatica_aws::failure;
 use cavatica_generator::documents::DocumentsError;
 use tokio::time::Instant;
 
@@ -25,13 +27,7 @@ use crate::deploy::change_set::TemplateAt;
 use crate::deploy::client::StackError;
 use crate::deploy::code::{CodeError, template_of, upload};
 use crate::release::zip::Asset;
-
-/// Longest step that is not announced where nobody watches.
-const UNTIL_SAID: Duration = Duration::from_secs(10);
-
-/// Longest wait until the lists of the account are as they were, and the wait between two looks.
-const UNTIL_LISTED: Duration = Duration::from_secs(20);
-const BETWEEN_LISTS: Duration = Duration::from_secs(4);
+use crate::waits::{ANNOUNCED_AFTER, BETWEEN_LISTS, LISTS_WITHIN};
 
 /// The steps, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +97,12 @@ pub enum StepError {
     #[error(transparent)]
     Documents(#[from] DocumentsError),
     /// IAM refused.
-    #[error("IAM refuses to {doing}: {message}")]
+    #[error("IAM refuses to {doing}: {source}")]
     Iam {
         /// The call, as part of the sentence.
         doing: &'static str,
-        /// IAM's words.
-        message: String,
+        /// IAM's answer.
+        source: Failure,
     },
     /// Something is not as it was promised.
     #[error("{what} is not as promised: {found}")]
@@ -179,11 +175,11 @@ impl Played {
     }
 }
 
-fn refused<E: ProvideErrorMetadata, R>(doing: &'static str) -> impl FnOnce(SdkError<E, R>) -> StepError {
-    move |error| {
-        let message = error.message().or(error.code()).unwrap_or("no answer").to_owned();
-        StepError::Iam { doing, message }
-    }
+fn refused<E>(doing: &'static str) -> impl FnOnce(SdkError<E>) -> StepError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    move |error| StepError::Iam { doing, source: failure::of(error) }
 }
 
 /// Plays all steps and cleans up, whatever fails; a failed step ends the others unless the rehearsal keeps going.
@@ -223,7 +219,7 @@ async fn is_as_before(stage: &Stage, before: &Inventory) -> Result<Duration, Ste
         if differences.is_empty() {
             return Ok(begun.elapsed());
         }
-        if begun.elapsed() > UNTIL_LISTED {
+        if begun.elapsed() > LISTS_WITHIN {
             let found = differences.join(", ");
             let found = format!("{found}. If others work in it at the same time, this may be theirs");
             return Err(StepError::Mismatch { what: "the account after the rehearsal", found });
@@ -276,7 +272,7 @@ async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output
         return step.await;
     }
     tokio::pin!(step);
-    match tokio::time::timeout(UNTIL_SAID, &mut step).await {
+    match tokio::time::timeout(ANNOUNCED_AFTER, &mut step).await {
         Ok(result) => result,
         Err(_) => {
             say();

@@ -1,6 +1,4 @@
-//! The wording of error messages: how much of a typed word they repeat, which known one was meant, and the causes.
-
-use std::error::Error;
+//! Words of error messages: the beginning of a typed value, and the known word that was meant.
 
 /// The end of a sentence about an unknown word: the one that was meant, or something else.
 pub fn did_you_mean(meant: Option<&'static str>, otherwise: impl FnOnce() -> String) -> String {
@@ -25,20 +23,4 @@ pub fn excerpt(value: &str) -> String {
         Some((at, _)) => format!("{}…", &value[..at]),
         None => value.to_owned(),
     }
-}
-
-/// An error and its causes as one sentence.
-#[must_use]
-pub fn sentence(error: &(dyn Error + 'static)) -> String {
-    let mut sentence = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_said = cause.to_string();
-        // Some errors repeat their cause.
-        if !sentence.ends_with(&cause_said) {
-            sentence = format!("{sentence}: {cause_said}");
-        }
-        source = cause.source();
-    }
-    sentence
 }

@@ -11,7 +11,6 @@
 //! `AWS_CA_BUNDLE` beside them. A server that accepts a request and stays silent is named after [`NOTICE_AFTER`].
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use aws_config::profile::{self, ProfileFileCredentialsProvider};
 use aws_config::provider_config::ProviderConfig;
@@ -29,20 +28,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::os_shim_internal::{Env, Fs};
 use cavatica_access::platform::Platform;
-use cavatica_generator::wording::sentence;
+use cavatica_aws::failure::sentence;
 
 use super::AwsError;
 use crate::console::Console;
 use crate::invocation::Invocation;
-
-/// Longest silence of a server before the user is told.
-const NOTICE_AFTER: Duration = Duration::from_secs(5);
-
-/// Longest wait for one answer, the sending of the function's code included.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-
-/// Longest wait for an answer of a service that hands out credentials.
-const CREDENTIALS_WITHIN: Duration = Duration::from_secs(4);
+use crate::waits::{ANSWER_WITHIN, CREDENTIALS_WITHIN, NOTICE_AFTER};
 
 /// Host of the instance metadata service. Source: Amazon EC2, "Access instance metadata for an EC2 instance".
 const METADATA_HOST: &str = "169.254.169.254";

@@ -1,8 +1,9 @@
 //! Failed calls to AWS: the cause, the object and the remedy as one sentence.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use cavatica_access::port::{Failure, FailureKind};
+use cavatica_aws::failure::{self, sentence};
 use cavatica_generator::regions::has_to_be_enabled;
-use cavatica_generator::wording::sentence;
 
 /// A call to AWS, as part of a sentence. Made by [`super::Account::call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,33 +86,25 @@ pub enum AwsError {
         why: String,
     },
     /// AWS asks to wait, or fails itself.
-    #[error("AWS cannot {} {} now ({code}{}): try again", .call.doing, .call.on, after_colon(.message))]
+    #[error("AWS cannot {} {} now ({answer}): try again", .call.doing, .call.on)]
     Busy {
         /// The call.
         call: Box<Call>,
-        /// AWS's code.
-        code: String,
-        /// AWS's words; empty if there are none.
-        message: String,
+        /// AWS's answer.
+        answer: Box<Failure>,
     },
     /// Any other refusal.
-    #[error("AWS refuses to {} {}: {code}{}", .call.doing, .call.on, after_colon(.message))]
+    #[error("AWS refuses to {} {}: {answer}", .call.doing, .call.on)]
     Refused {
         /// The call.
         call: Box<Call>,
-        /// AWS's code.
-        code: String,
-        /// AWS's words; empty if there are none.
-        message: String,
+        /// AWS's answer.
+        answer: Box<Failure>,
     },
 }
 
 fn in_brackets(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(" ({message})") }
-}
-
-fn after_colon(message: &str) -> String {
-    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 fn known_profiles(known: &[String]) -> String {
@@ -132,41 +125,23 @@ const UNKNOWN: [&str; 5] = [
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 ];
-/// Codes of a missing right.
-const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "UnauthorizedOperation"];
-/// Codes of throttling. Source: AWS SDKs and Tools Reference Guide, "Retry behavior".
-const THROTTLED: [&str; 8] = [
-    "Throttling",
-    "ThrottlingException",
-    "ThrottledException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "TooManyRequestsException",
-];
-
 impl Call {
     /// Returns the meaning of AWS's answer to the call.
     pub fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(self, error: SdkError<E>) -> AwsError {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let Some(status) = status else {
+        if error.raw_response().is_none() {
             return self.unanswered(&error);
-        };
-        let code = error.code().map_or_else(|| status.to_string(), str::to_owned);
-        let message = error.message().unwrap_or_default().to_owned();
-        match code.as_str() {
-            code if EXPIRED.contains(&code) => AwsError::Expired { sign_in: self.sign_in },
-            code if UNKNOWN.contains(&code) && has_to_be_enabled(&self.region) => {
-                AwsError::RegionNotEnabled(self.region)
+        }
+        let answer = Box::new(failure::of(error));
+        let call = Box::new(self);
+        match answer.kind {
+            _ if EXPIRED.contains(&answer.code.as_str()) => AwsError::Expired { sign_in: call.sign_in },
+            _ if UNKNOWN.contains(&answer.code.as_str()) && has_to_be_enabled(&call.region) => {
+                AwsError::RegionNotEnabled(call.region)
             }
-            code if UNKNOWN.contains(&code) => AwsError::Unaccepted(code.to_owned()),
-            // Answers to HEAD have no body, and so no code.
-            code if DENIED.contains(&code) || code == "403" => AwsError::Denied { call: Box::new(self), message },
-            known if THROTTLED.contains(&known) || status >= 500 => {
-                AwsError::Busy { call: Box::new(self), code, message }
-            }
-            _ => AwsError::Refused { call: Box::new(self), code, message },
+            _ if UNKNOWN.contains(&answer.code.as_str()) => AwsError::Unaccepted(answer.code),
+            FailureKind::Denied => AwsError::Denied { call, message: answer.message },
+            FailureKind::Throttled | FailureKind::Server => AwsError::Busy { call, answer },
+            _ => AwsError::Refused { call, answer },
         }
     }
 
@@ -201,7 +176,7 @@ impl AwsError {
     #[must_use]
     pub fn refusal(&self) -> Option<(&str, &str)> {
         match self {
-            Self::Refused { code, message, .. } => Some((code, message)),
+            Self::Refused { answer, .. } => Some((&answer.code, &answer.message)),
             Self::Denied { message, .. } => Some(("AccessDenied", message)),
             _ => None,
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anstream::eprintln;
-use cavatica_generator::wording::sentence;
+use cavatica_aws::failure::sentence;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

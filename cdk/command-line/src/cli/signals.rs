@@ -2,17 +2,11 @@
 
 use std::future::Future;
 use std::io;
-use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
-
-/// A signal reaches child processes too, and the failure of one may be here before the signal.
-const SIGNAL_DELAY: Duration = Duration::from_millis(100);
-
-/// Longest wait for what still runs beside the command to put its files away.
-const TAKING_AWAY: Duration = Duration::from_secs(5);
+use crate::waits::{CLEAN_UP_WITHIN, SIGNAL_WITHIN};
 
 /// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
 ///
@@ -38,11 +32,11 @@ pub fn run_until_signal<O: Future<Output = String>>(
         };
         match result {
             Ok(exit) => Ok(exit),
-            Err(failure) => tokio::time::timeout(SIGNAL_DELAY, ended).await.map_err(|_| failure),
+            Err(failure) => tokio::time::timeout(SIGNAL_WITHIN, ended).await.map_err(|_| failure),
         }
     });
     // What a build has begun to take away goes, now that its children have ended.
-    runtime.shutdown_timeout(TAKING_AWAY);
+    runtime.shutdown_timeout(CLEAN_UP_WITHIN);
     result
 }
 

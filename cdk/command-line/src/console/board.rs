@@ -1,11 +1,10 @@
 //! Several things that go on at once, one line each: lines that change in a terminal, plain lines elsewhere.
 
-use std::time::Duration;
-
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print_line;
 use super::style::{GREEN, PLAIN, RED};
+use crate::waits::BETWEEN_TICKS;
 
 /// The lines, each with the name that it begins with.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ impl Board {
                 let style = ProgressStyle::with_template("{spinner:.cyan} {prefix}  {wide_msg}");
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
                 bar.set_prefix(name.clone());
-                bar.enable_steady_tick(Duration::from_millis(100));
+                bar.enable_steady_tick(BETWEEN_TICKS);
                 bar
             });
             (name, bar)

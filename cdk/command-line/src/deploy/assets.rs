@@ -1,7 +1,9 @@
 //! The bucket that `deploy` makes for the function's code: one for an account and region, and the way to remove it.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersion};
+use cavatica_access::port::{Failure, FailureKind};
 use cavatica_access::volume::BucketName;
 
 use super::client::{StackError, Stacks};
@@ -113,12 +115,17 @@ async fn delete(s3: &Client, account: &Account, place: &Place, objects: Vec<Obje
     let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().ok();
     let call_s3 = s3.delete_objects().bucket(&place.bucket).expected_bucket_owner(&account.id).set_delete(delete);
     let answer = call_s3.send().await.map_err(|error| call(account, place, "empty", action).failed(error))?;
+    let request_id = answer.request_id().map(str::to_owned);
     match answer.errors.unwrap_or_default().into_iter().next() {
         None => Ok(()),
         Some(error) => Err(AwsError::Refused {
             call: Box::new(call(account, place, "empty", action)),
-            code: error.code.unwrap_or_default(),
-            message: error.message.unwrap_or_default(),
+            answer: Box::new(Failure {
+                kind: FailureKind::Other,
+                code: error.code.unwrap_or_default(),
+                message: error.message.unwrap_or_default(),
+                request_id,
+            }),
         }),
     }
 }

@@ -1,7 +1,5 @@
 //! Change sets: CloudFormation computes what it would do, and does it only when the change set is executed.
 
-use std::time::Duration;
-
 use aws_sdk_cloudformation::operation::describe_change_set::DescribeChangeSetOutput;
 use aws_sdk_cloudformation::types::{
     Capability, ChangeSetStatus, ChangeSetType, EventFilter, ExecutionStatus, OperationEvent, Parameter, Replacement,
@@ -10,14 +8,9 @@ use aws_sdk_cloudformation::types::{
 use tokio::time::Instant;
 
 use super::client::{StackError, Stacks};
-use super::follow::{KnownEvents, Operation, OperationKind, backoff};
+use super::follow::{KnownEvents, Operation, OperationKind};
 use super::standing::{ParameterValue, Stack};
-
-/// Wait between two reads of a change set that is being computed.
-const POLL: Duration = Duration::from_millis(300);
-
-/// Longest wait for CloudFormation and its hooks to compute a change set.
-const COMPUTED_WITHIN: Duration = Duration::from_secs(900);
+use crate::waits::{BETWEEN_CHANGE_SET_LOOKS, CHANGE_SET_WITHIN, Retry};
 
 /// Beginning of the names of change sets of ours.
 const OURS: &str = "cavatica-connect-";
@@ -223,7 +216,7 @@ impl Stacks {
             }
             Err(error) => return Err(error),
         }
-        let mut waits = backoff();
+        let mut attempts = Retry::CALL.attempts();
         let begun = Instant::now();
         loop {
             let answer = self.described(change_set, None).await;
@@ -236,14 +229,15 @@ impl Stacks {
                     }
                     return Ok(answer);
                 }
-                Ok(_) if begun.elapsed() < COMPUTED_WITHIN => tokio::time::sleep(POLL).await,
+                Ok(_) if begun.elapsed() < CHANGE_SET_WITHIN => tokio::time::sleep(BETWEEN_CHANGE_SET_LOOKS).await,
                 Ok(_) => return Err(StackError::NotShown(stack.clone())),
                 // Reads are eventually consistent: what was just created may not be there yet.
-                Err(error) if error.has_code("ChangeSetNotFound") || error.is_transient() => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let may_pass = error.has_code("ChangeSetNotFound") || error.is_transient();
+                    if !may_pass || !attempts.next().await {
+                        return Err(error);
+                    }
+                }
             }
         }
     }
@@ -301,7 +295,7 @@ impl Stacks {
             Purpose::NewStack | Purpose::EmptyStack => OperationKind::Create,
         };
         let operation = Operation { stack_id: stack_id.clone(), token: Some(token.to_owned()), kind };
-        let mut waits = backoff();
+        let mut attempts = Retry::CALL.attempts();
         loop {
             let call = self.client.execute_change_set().change_set_name(&change_set.name);
             let call = call.stack_name(&change_set.stack_name).client_request_token(token);
@@ -311,10 +305,11 @@ impl Stacks {
                 Ok(true) => return Ok(operation),
                 Ok(false) if !error.is_transient() => return Err(error),
                 Err(_) if !error.is_transient() => return Err(error),
-                Ok(false) | Err(_) => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error),
-                },
+                Ok(false) | Err(_) => {
+                    if !attempts.next().await {
+                        return Err(error);
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,6 @@
 //! CloudFormation in one account and region: reading stacks, deleting one, and the tests' own creations.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
@@ -9,11 +8,12 @@ use aws_sdk_cloudformation::types::{Output, Parameter, StackResource, StackStatu
 use tokio::time::Instant;
 
 use super::change_set::ChangeSet;
-use super::follow::{KnownEvents, Operation, OperationKind, backoff};
+use super::follow::{KnownEvents, Operation, OperationKind};
 use super::remedy::remedy;
 use super::standing::Stack;
 use crate::account::{Account, AwsError, Call};
 use crate::invocation::Invocation;
+use crate::waits::{Pace, Retry};
 
 /// Most by which the time of an update precedes that of its first event, in milliseconds.
 const TIMES_DIFFER: i64 = 10_000;
@@ -27,29 +27,6 @@ pub struct Stacks {
     /// The user's call of this program, for the commands in messages.
     pub invocation: Invocation,
     pub(super) pace: Pace,
-}
-
-/// Waits for an operation: between two looks at it, and for its result to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// First wait.
-    pub first: Duration,
-    /// Longest wait.
-    pub longest: Duration,
-    /// Longest time until a stack shows what its events say.
-    pub fresh_within: Duration,
-}
-
-impl Pace {
-    /// Pace for AWS, whose API throttles an account as a whole.
-    pub const AWS: Self =
-        Self { first: Duration::from_secs(2), longest: Duration::from_secs(10), fresh_within: Duration::from_secs(60) };
-    /// Pace for an emulator on this machine, which throttles nobody.
-    pub const EMULATOR: Self = Self {
-        first: Duration::from_millis(200),
-        longest: Duration::from_millis(200),
-        fresh_within: Duration::from_secs(15),
-    };
 }
 
 /// Failure of an operation on a stack.
@@ -192,18 +169,18 @@ impl Stacks {
     ///
     /// [`StackError::is_transient`] if it is not known whether the operation started; otherwise it did not.
     pub async fn delete(&self, id: &str) -> Result<Operation, StackError> {
-        let (token, mut waits) = (new_token(), backoff());
+        let (token, mut attempts) = (new_token(), Retry::CALL.attempts());
         loop {
             let call = self.client.delete_stack().stack_name(id).client_request_token(&token);
             match call.send().await.map_err(self.failed("delete", "cloudformation:DeleteStack", id)) {
                 Ok(_) => {
                     return Ok(Operation { stack_id: id.to_owned(), token: Some(token), kind: OperationKind::Delete });
                 }
-                Err(error) if error.is_transient() => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error),
-                },
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if !error.is_transient() || !attempts.next().await {
+                        return Err(error);
+                    }
+                }
             }
         }
     }

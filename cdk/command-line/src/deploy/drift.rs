@@ -1,8 +1,6 @@
 //! The content of IAM for a stack, and its difference from what the stack asks for: the function's own plan, made with the
 //! caller's rights and carried out by nobody.
 
-use std::time::Duration;
-
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::reconcile::{self, Context};
@@ -13,12 +11,10 @@ use cavatica_aws::clock::Deadline;
 use serde_json::Value;
 
 use crate::account::Account;
+use crate::waits::PLAN_WITHIN;
 
 /// The custom resource's name in the template.
 pub const RESOURCE: &str = "VolumeAccess";
-
-/// Longest look at an account.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The content of IAM, and its differences from what it should be.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,7 +42,7 @@ pub async fn look(account: &Account, region: &str, blueprint: Blueprint, propert
         blueprint,
     };
     let (port, clock, activities) =
-        (account.port(region), Deadline::after(PATIENCE).of_old_rights(), Activities::default());
+        (account.port(region), Deadline::after(PLAN_WITHIN).of_old_rights(), Activities::default());
     let context = Context { account: &port, clock: &clock, activities: &activities };
     let preview = match reconcile::preview(&context, &present).await {
         Ok(preview) => preview,

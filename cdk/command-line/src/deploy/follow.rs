@@ -13,25 +13,13 @@
 //! somebody else's cancel or delete replaced is reported as such.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use aws_sdk_cloudformation::types::{Annotation, AnnotationStatus, HookFailureMode, StackEvent};
 use tokio::time::Instant;
 
-use super::client::{Pace, StackError, Stacks};
+use super::client::{StackError, Stacks};
 use crate::console::{Console, Tone};
-
-/// Time of failed reads before the user is told.
-const TROUBLE_AFTER: Duration = Duration::from_secs(30);
-
-/// Longest time of failed reads.
-const TROUBLE_WITHIN: Duration = Duration::from_secs(900);
-
-/// Longest wait for the first event of an operation. Reads are behind by seconds.
-const SHOWN_WITHIN: Duration = Duration::from_secs(180);
-
-/// Time after which a deletion without events is looked for by the stack's ID: an empty stack has none.
-const DELETED_WITHIN: Duration = Duration::from_secs(20);
+use crate::waits::{DELETION_WITHOUT_EVENTS, OPERATION_SHOWN_WITHIN, Pace, TROUBLE_AFTER, TROUBLE_WITHIN, chance};
 
 /// Resource type of a stack in its own events.
 const STACK: &str = "AWS::CloudFormation::Stack";
@@ -161,16 +149,6 @@ pub struct KnownEvents {
     pub all: Vec<Event>,
 }
 
-/// Returns waits between attempts at one call: doubling, with jitter.
-pub(super) fn backoff() -> impl Iterator<Item = Duration> {
-    [1.0, 2.0, 4.0, 8.0].into_iter().map(|seconds| Duration::from_secs_f64(seconds * jitter()))
-}
-
-/// A random factor from 0.5 to 1.5, so that clients that failed together do not come back together.
-fn jitter() -> f64 {
-    0.5 + f64::from(getrandom::u32().unwrap_or(u32::MAX / 2)) / f64::from(u32::MAX)
-}
-
 /// Statuses that a rollback follows, unless it was switched off.
 const BEFORE_ROLLBACK: [&str; 2] = ["CREATE_FAILED", "UPDATE_FAILED"];
 
@@ -200,7 +178,7 @@ impl Stacks {
     /// # Errors
     ///
     /// Refusals of CloudFormation, such as expired credentials; lost connections after [`TROUBLE_WITHIN`]; and an operation
-    /// of which no event shows within [`SHOWN_WITHIN`]. The operation goes on in AWS.
+    /// of which no event shows within [`OPERATION_SHOWN_WITHIN`]. The operation goes on in AWS.
     pub async fn follow(
         &self,
         operation: &Operation,
@@ -306,7 +284,9 @@ async fn follow_events(
                 }
             }
             // The events of a stack that was just created may not be there yet.
-            Err(error) if error.is_transient() || error.says("does not exist") && begun.elapsed() < SHOWN_WITHIN => {
+            Err(error)
+                if error.is_transient() || error.says("does not exist") && begun.elapsed() < OPERATION_SHOWN_WITHIN =>
+            {
                 let since = *trouble_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > TROUBLE_WITHIN {
                     return Err(error);
@@ -321,16 +301,16 @@ async fn follow_events(
         let is_shown = known.all.iter().any(|event| event.token == operation.token);
         if !is_shown && trouble_since.is_none() {
             if operation.kind == OperationKind::Delete
-                && begun.elapsed() > DELETED_WITHIN
+                && begun.elapsed() > DELETION_WITHOUT_EVENTS
                 && is_deleted().await.unwrap_or_default()
             {
                 return Ok(Ending { status: "DELETE_COMPLETE".to_owned(), is_own: true });
             }
-            if begun.elapsed() > SHOWN_WITHIN {
+            if begun.elapsed() > OPERATION_SHOWN_WITHIN {
                 return Err(StackError::NotShown(operation.stack_id.clone()));
             }
         }
-        tokio::time::sleep(wait.mul_f64(jitter())).await;
+        tokio::time::sleep(wait.mul_f64(0.5 + chance())).await;
         wait = wait.mul_f64(1.2).min(pace.longest);
     }
 }
@@ -496,7 +476,7 @@ mod tests {
         assert_eq!(followed(&update, vec![Ok(""), Err(expired())]).await.0, Err(expired()));
         let (ending, seconds, _) = followed(&update, vec![Ok("UPDATE_COMPLETE:theirs")]).await;
         assert_eq!(ending, Err(StackError::NotShown(STACK_ID.to_owned())));
-        assert!(seconds >= SHOWN_WITHIN.as_secs());
+        assert!(seconds >= OPERATION_SHOWN_WITHIN.as_secs());
         // An empty stack leaves no event of its deletion.
         let (ending, ..) = followed(&operation("ours", OperationKind::Delete), vec![Ok("REVIEW_IN_PROGRESS:")]).await;
         assert_eq!(ending, Ok(Ending { status: "DELETE_COMPLETE".to_owned(), is_own: true }));

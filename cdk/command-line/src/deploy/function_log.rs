@@ -1,19 +1,14 @@
 //! The function's own log of an operation, read while it is there: a rollback deletes it.
 
-use std::time::Duration;
-
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata as _;
 use serde_json::Value;
 
 use super::client::Stacks;
 use crate::account::{Account, AwsError};
+use crate::waits::Retry;
 
 /// The log group's name in the template.
 const LOG_GROUP: &str = "ProviderLogGroup";
-
-/// The number of looks for the end of a run, and the wait in between: CloudWatch shows a line some seconds late.
-const LOOKS: u32 = 6;
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// The lines that Lambda writes about every run, and that say nothing of this one.
 const OF_EVERY_RUN: [&str; 4] = ["START RequestId", "END RequestId", "REPORT RequestId", "INIT_START"];
@@ -27,17 +22,13 @@ pub async fn since(account: &Account, stacks: &Stacks, stack: &str, begun: i64) 
     let region = &stacks.region;
     let Ok(resources) = stacks.resources(stack).await else { return Ok(Vec::new()) };
     let Some(group) = resources.get(LOG_GROUP) else { return Ok(Vec::new()) };
-    let mut lines = Vec::new();
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-        lines = read(account, region, group, begun).await?;
-        if lines.iter().any(|line| line.starts_with(END_OF_RUN)) {
-            break;
+    let mut looks = Retry::FUNCTION_LOG.attempts();
+    loop {
+        let lines = read(account, region, group, begun).await?;
+        if lines.iter().any(|line| line.starts_with(END_OF_RUN)) || !looks.next().await {
+            return Ok(lines.iter().filter_map(|line| told(line)).collect());
         }
     }
-    Ok(lines.iter().filter_map(|line| told(line)).collect())
 }
 
 async fn read(account: &Account, region: &str, group: &str, begun: i64) -> Result<Vec<String>, AwsError> {

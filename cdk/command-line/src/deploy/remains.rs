@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata as _;
 use cavatica_access::cors;
@@ -15,10 +14,7 @@ use cavatica_access::volume::BucketName;
 use super::standing::Stack;
 use crate::account::{Account, AwsError};
 use crate::invocation::Invocation;
-
-/// Looks for what should be gone, and the wait between two of them: reads of IAM are behind by seconds.
-const LOOKS: u32 = 8;
-const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+use crate::waits::Retry;
 
 /// A thing that a stack has outside itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,17 +230,16 @@ pub fn parts(platform: &Platform, stack: &Stack, resources: &BTreeMap<String, St
 /// Looks for every part, again for some seconds for those that still show; one failed read hides no other part.
 pub async fn states(account: &Account, region: &str, stack: &StackId, parts: &[Part]) -> Vec<(Part, State)> {
     let mut states: Vec<(Part, Option<State>)> = parts.iter().map(|part| (part.clone(), None)).collect();
-    for look in 0..LOOKS {
-        if look > 0 {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
+    let mut looks = Retry::REMAINS.attempts();
+    loop {
         for (part, state) in &mut states {
             if matches!(state, None | Some(State::Left | State::Unseen(_))) {
                 let seen = part.state(account, region, stack).await;
                 *state = Some(seen.unwrap_or_else(|error| State::Unseen(error.to_string())));
             }
         }
-        if states.iter().all(|(_, state)| !matches!(state, Some(State::Left))) {
+        let is_all_gone = states.iter().all(|(_, state)| !matches!(state, Some(State::Left)));
+        if is_all_gone || !looks.next().await {
             break;
         }
     }

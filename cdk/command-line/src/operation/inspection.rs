@@ -1,7 +1,5 @@
 //! Printing what an inspection found, and repairing what the function can put right. Shared by `deploy` and `status`.
 
-use std::time::Duration;
-
 use crate::cli::exit::{Exit, Failure};
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::Proposal;
@@ -10,10 +8,7 @@ use crate::deploy::inspection::{Inspection, inspect};
 use crate::deploy::standing::{Kind, Stack};
 use crate::operation::change::StackChange;
 use crate::operation::clients::RegionClients;
-
-/// Looks at IAM after a repair until it shows, and the wait between two of them.
-const LOOKS: u32 = 6;
-const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+use crate::waits::Retry;
 
 /// Why a repair is no success.
 #[derive(Debug, thiserror::Error)]
@@ -102,11 +97,8 @@ pub(crate) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack)
     let stack = change.execute(change_set, None, Some(&stack)).await?;
     let mut inspection = look(&stack).await?;
     // Reads of IAM are behind by seconds.
-    for _ in 1..LOOKS {
-        if inspection.repairs.is_empty() {
-            break;
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+    let mut looks = Retry::REPAIRED.attempts();
+    while !inspection.repairs.is_empty() && looks.next().await {
         inspection = look(&stack).await?;
     }
     if !inspection.repairs.is_empty() {

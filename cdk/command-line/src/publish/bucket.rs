@@ -4,7 +4,6 @@
 //! read from or written to a bucket of the same name that somebody else made meanwhile.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::client::Waiters as _;
@@ -25,18 +24,7 @@ use super::{Object, Place};
 use crate::account::{Account, AwsError, Call};
 use crate::release::package::Content;
 use crate::release::zip::hex;
-
-/// Longest wait for a new bucket. S3 shows one within seconds.
-const APPEARANCE: Duration = Duration::from_secs(60);
-
-/// The number of tries of a public policy on a new bucket, and the wait in between: S3 takes seconds to notice that Block
-/// Public Access was switched off.
-const POLICY_TRIES: u32 = 6;
-const BETWEEN_POLICY_TRIES: Duration = Duration::from_secs(2);
-
-/// The number of tries of a conditional write, and the wait in between, which grows: others may be writing too.
-const WRITE_TRIES: u32 = 8;
-const BETWEEN_WRITE_TRIES: Duration = Duration::from_millis(100);
+use crate::waits::{BUCKET_SHOWN_WITHIN, Retry};
 
 /// Nothing at this key ever changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -232,7 +220,7 @@ impl Bucket {
             Err(error) => return Err(self.call("make", "s3:CreateBucket", "").failed(error).into()),
         }
         let appeared = self.client.wait_until_bucket_exists().bucket(&self.place.bucket);
-        let appeared = appeared.expected_bucket_owner(&self.owner).wait(APPEARANCE).await;
+        let appeared = appeared.expected_bucket_owner(&self.owner).wait(BUCKET_SHOWN_WITHIN).await;
         appeared.map_err(|error| self.call("find", "s3:ListBucket", "the new ").unanswered(&error))?;
         Ok(())
     }
@@ -265,9 +253,8 @@ impl Bucket {
 
     /// Reads `versions.json` as anybody does, and finds the release in it. S3 takes seconds to notice a new policy.
     pub async fn check_public(&self, account: &Account, release: &Published) -> Result<(), Obstacle> {
-        let mut tries = 0;
+        let mut attempts = Retry::PUBLIC_POLICY.attempts();
         loop {
-            tries += 1;
             let read = account.read_without_credentials(&self.place.object(versions::KEY)).await;
             let why = match read {
                 Ok(Some(bytes)) => match Versions::read(&bytes) {
@@ -283,36 +270,33 @@ impl Bucket {
                 }
                 Err(error) => return Err(error.into()),
             };
-            if tries == POLICY_TRIES {
+            if !attempts.next().await {
                 return Err(Obstacle::NotPublic { bucket: self.place.bucket.clone(), why });
             }
-            tokio::time::sleep(BETWEEN_POLICY_TRIES).await;
         }
     }
 
     /// Writes the policy that lets an audience in.
     pub async fn let_in(&self, audience: &Audience) -> Result<(), AwsError> {
         let policy = audience.policy(&self.place.bucket).to_string();
-        let mut tries = 0;
+        let mut attempts = Retry::PUBLIC_POLICY.attempts();
         loop {
-            tries += 1;
             let request = self.client.put_bucket_policy().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
             let error = match request.policy(&policy).send().await {
                 Ok(_) => return Ok(()),
                 Err(error) => self.call("write", "s3:PutBucketPolicy", "the policy of ").failed(error),
             };
-            match error {
-                AwsError::Denied { .. } if audience.is_public() && tries < POLICY_TRIES => {
-                    tokio::time::sleep(BETWEEN_POLICY_TRIES).await;
-                }
-                error => return Err(error),
+            let may_pass = audience.is_public() && matches!(error, AwsError::Denied { .. });
+            if !may_pass || !attempts.next().await {
+                return Err(error);
             }
         }
     }
 
     /// Writes an object where there is none. One that is there has to have the same bytes.
     pub async fn write(&self, object: &Object) -> Result<Written, Obstacle> {
-        for i in 1..=WRITE_TRIES {
+        let mut attempts = Retry::CONDITIONAL_WRITE.attempts();
+        loop {
             let request = self.put(&object.key, &object.bytes).if_none_match("*").content_type(object.media_type);
             match request.cache_control(FOR_EVER).send().await {
                 Ok(answer) => return Ok(Written { is_new: true, version: answer.version_id }),
@@ -337,16 +321,17 @@ impl Bucket {
                     });
                 }
                 // Somebody else's write of the same key has not ended, or failed.
-                None => tokio::time::sleep(BETWEEN_WRITE_TRIES * i).await,
+                None if attempts.next().await => {}
+                None => return Err(Obstacle::Contended { bucket: self.place.bucket.clone(), key: object.key.clone() }),
             }
         }
-        Err(Obstacle::Contended { bucket: self.place.bucket.clone(), key: object.key.clone() })
     }
 
     /// Adds a release to `versions.json`, whatever others add meanwhile.
     pub async fn list(&self, release: &Published) -> Result<(), Obstacle> {
         let bucket = || self.place.bucket.clone();
-        for i in 1..=WRITE_TRIES {
+        let mut attempts = Retry::CONDITIONAL_WRITE.attempts();
+        loop {
             let (list, tag) = match self.versions().await? {
                 Some(list) => (Versions::read_of(&self.place, &list.bytes), Some(list.tag)),
                 None => (Ok(Versions::empty(&self.place)), None),
@@ -361,7 +346,9 @@ impl Bucket {
             match request.send().await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.code().is_some_and(|code| LOST.contains(&code)) => {
-                    tokio::time::sleep(BETWEEN_WRITE_TRIES * i).await;
+                    if !attempts.next().await {
+                        return Err(Obstacle::Contended { bucket: bucket(), key: versions::KEY.to_owned() });
+                    }
                 }
                 Err(error) => {
                     let call = self.call("write", "s3:PutObject", &format!("{} in ", versions::KEY));
@@ -369,7 +356,6 @@ impl Bucket {
                 }
             }
         }
-        Err(Obstacle::Contended { bucket: bucket(), key: versions::KEY.to_owned() })
     }
 
     /// A request that writes an object, with the checksum that S3 has to find.

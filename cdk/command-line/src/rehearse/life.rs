@@ -5,7 +5,6 @@ mod hands;
 mod operations;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use cavatica_access::volume::{AccessMode, Volume};
 use cavatica_generator::documents::read_volume;
@@ -22,10 +21,7 @@ use crate::deploy::inspection::Documents;
 use crate::deploy::outputs;
 use crate::deploy::remains::{State, parts, states};
 use crate::publish;
-
-/// Longest wait until IAM shows what was done by hand, and the wait between two looks.
-const UNTIL_SHOWN: Duration = Duration::from_secs(60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+use crate::waits::{BETWEEN_REHEARSED_LOOKS, REHEARSED_CHANGE_WITHIN};
 
 /// The folder of the volume after the update.
 const FOLDER: &str = "raw/2026";
@@ -307,9 +303,9 @@ impl<'r> Life<'r> {
                 break answers;
             };
             // IAM's simulator is behind by seconds; documents that were read decide at once.
-            let may_be_behind = self.stage.platform.is_none() && begun.elapsed() < UNTIL_SHOWN;
+            let may_be_behind = self.stage.platform.is_none() && begun.elapsed() < REHEARSED_CHANGE_WITHIN;
             check("the platform's access", may_be_behind, other)?;
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(BETWEEN_REHEARSED_LOOKS).await;
         };
         self.surprises.extend(surprises::of_wait("what the platform may do", begun.elapsed()));
         let line = |answer: &Answer| {

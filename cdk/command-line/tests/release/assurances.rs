@@ -66,7 +66,7 @@ const MARKERS: [&str; 3] = ["holds(&format!(", "holds(&\"", "Fine(format!("];
 
 #[test]
 fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
-    let root = Workspace::locate()?.root.join("cdk");
+    let root = Workspace::locate()?.root.join("cdk/command-line");
     let read = |names: &[&str]| -> Result<String, std::io::Error> {
         names.iter().map(|name| std::fs::read_to_string(root.join(name))).collect()
     };

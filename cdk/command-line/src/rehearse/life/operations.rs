@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::super::{StepError, refused, surprises};
-use super::{BETWEEN_LOOKS, Life, Outcome, Stage, UNTIL_SHOWN, check, mismatch};
+use super::{Life, Outcome, Stage, check, mismatch};
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
 use crate::deploy::client::new_token;
 use crate::deploy::follow::{KnownEvents, Operation, Progress, first_cause};
 use crate::deploy::inspection::{Documents, Inspection, inspect};
 use crate::deploy::standing::{Kind, Stack, parameters};
 use crate::deploy::watch;
+use crate::waits::{BETWEEN_REHEARSED_LOOKS, REHEARSED_CHANGE_WITHIN};
 
 impl Life<'_> {
     /// The main stack, as CloudFormation describes it.
@@ -130,11 +131,11 @@ impl Life<'_> {
                 self.surprises.extend(surprises::of_wait(what, begun.elapsed()));
                 return Ok(shown);
             }
-            if begun.elapsed() > UNTIL_SHOWN {
-                let found = format!("IAM does not show {what} within {} s", UNTIL_SHOWN.as_secs());
+            if begun.elapsed() > REHEARSED_CHANGE_WITHIN {
+                let found = format!("IAM does not show {what} within {} s", REHEARSED_CHANGE_WITHIN.as_secs());
                 return Err(StepError::Mismatch { what: "IAM", found });
             }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(BETWEEN_REHEARSED_LOOKS).await;
         }
     }
 
