@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use cavatica_access::platform::CAVATICA;
 use cavatica_generator::cfn::Template;
 use cavatica_generator::operator;
-use cavatica_generator::template::files;
 use cavatica_generator::template::{Config, native, provided};
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_tests::checkers::{Answer, require_answers, run};

@@ -107,7 +107,7 @@ pub const DIFFERENCES: &[Difference] = &[
     row(Moto, "BucketKey", "AccessDenied", "None", OWNER),
     row(Moto, "Cors", "AccessDenied", "[]", OWNER),
     row(Moto, "PutBucketCORS", "AccessDenied", "done", OWNER),
-    row(Moto, "Simulation", "…", "UnknownError", "moto's server does not have SimulatePrincipalPolicy"),
+    row(Moto, "Simulation", "…", "500", "moto's server does not have SimulatePrincipalPolicy"),
     row(Moto, "CreateRole", "EntityAlreadyExists", "done with an ID", UNIQUE),
     row(Moto, "CreatePolicy", "EntityAlreadyExists", "done", UNIQUE),
     row(Moto, "CreatePolicy", "LimitExceeded", "done", QUOTAS),
