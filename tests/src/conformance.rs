@@ -11,7 +11,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_iam::Client as IamClient;
 use aws_sdk_iam::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client as S3Client;
-use cavatica_access::port::{Account, Carrier, Failure, Look, Sight, Verdict, Version};
+use cavatica_access::port::{Account, Failure, Look, Observation, PolicyEntity, Verdict, Version};
 use cavatica_aws::{AwsAccount, connector};
 use cavatica_local::engine::Engine;
 use cavatica_local::python;
@@ -89,7 +89,7 @@ impl Compared {
 fn name(step: &Step) -> String {
     match step {
         Step::Change(change) => format!("{:?}", change.action()),
-        Step::Read(Look::Carriers(_, usage)) => format!("Carriers as {usage:?}"),
+        Step::Read(Look::PolicyEntities(_, usage)) => format!("Carriers as {usage:?}"),
         Step::Read(read) => {
             let text = format!("{read:?}");
             text.split('(').next().unwrap_or_default().to_owned()
@@ -116,8 +116,12 @@ async fn memory(sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
                             let held = HeldBucket { owner, region, key: None, cors: Vec::new() };
                             account.hold(name.clone(), Some(held));
                         }
-                        Hand::AttachUser(arn) => account.attach_by_hand(Carrier::User("u".to_owned()), arn.clone()),
-                        Hand::AttachGroup(arn) => account.attach_by_hand(Carrier::Group("g".to_owned()), arn.clone()),
+                        Hand::AttachUser(arn) => {
+                            account.attach_by_hand(PolicyEntity::User("u".to_owned()), arn.clone())
+                        }
+                        Hand::AttachGroup(arn) => {
+                            account.attach_by_hand(PolicyEntity::Group("g".to_owned()), arn.clone())
+                        }
                     }
                     String::new()
                 }
@@ -210,13 +214,13 @@ async fn ask<I: Account>(account: &I, step: &Step) -> String {
 }
 
 /// The answer to a read, in an order of its own where AWS promises none.
-fn shown(sight: Sight) -> String {
+fn shown(observation: Observation) -> String {
     fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
         list.sort_unstable();
         format!("{list:?}")
     }
-    match sight {
-        Sight::Role(Some(role)) => format!(
+    match observation {
+        Observation::Role(Some(role)) => format!(
             "{} {:?} {} {:?} {} {:?}",
             role.arn,
             role.tags,
@@ -225,26 +229,26 @@ fn shown(sight: Sight) -> String {
             role.max_session_duration,
             role.boundary
         ),
-        Sight::Policy(Some(policy)) => format!("{} {:?} {}", policy.arn, policy.tags, policy.default_version),
-        Sight::Role(None) | Sight::Policy(None) | Sight::Tags(None) => "none".to_owned(),
-        Sight::Policies(policies) => sorted(policies),
-        Sight::Names(names) => sorted(names),
-        Sight::Versions(versions) => {
+        Observation::Policy(Some(policy)) => format!("{} {:?} {}", policy.arn, policy.tags, policy.default_version),
+        Observation::Role(None) | Observation::Policy(None) | Observation::Tags(None) => "none".to_owned(),
+        Observation::Policies(policies) => sorted(policies),
+        Observation::Names(names) => sorted(names),
+        Observation::Versions(versions) => {
             let version = |it: &Version| format!("{}{}", it.id, if it.is_default { "*" } else { "" });
             versions.iter().map(version).collect::<Vec<_>>().join(" ")
         }
-        Sight::Document(document) => canonical(&document),
-        Sight::Carriers(carriers) => sorted(carriers),
-        Sight::Region(region) => region.to_string(),
-        Sight::Verdicts(mut verdicts) => {
+        Observation::Document(document) => canonical(&document),
+        Observation::PolicyEntities(entities) => sorted(entities),
+        Observation::Region(region) => region.to_string(),
+        Observation::Verdicts(mut verdicts) => {
             verdicts.sort_by(|one, other| one.resource.cmp(&other.resource));
             let verdict = |it: &Verdict| format!("{} {:?}", it.resource, it.forbidden_by);
             verdicts.iter().map(verdict).collect::<Vec<_>>().join(", ")
         }
-        Sight::Account(id) => id.to_string(),
-        Sight::Tags(Some(tags)) => format!("{tags:?}"),
-        Sight::Key(key) => format!("{key:?}"),
-        Sight::CorsRules(rules) => format!("{rules:?}"),
+        Observation::Account(id) => id.to_string(),
+        Observation::Tags(Some(tags)) => format!("{tags:?}"),
+        Observation::Key(key) => format!("{key:?}"),
+        Observation::CorsRules(rules) => format!("{rules:?}"),
     }
 }
 

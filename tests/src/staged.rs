@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cavatica_access::port::{Account, Action, Change, Failure, Look, ReadAccount, Receipt, Sight};
+use cavatica_access::port::{Account, Action, Change, Failure, Look, Observation, ReadAccount, Receipt};
 use cavatica_memory::MemoryAccount;
 use cavatica_provider::delivery::{Post, Secret};
 use serde_json::Value;
@@ -30,7 +30,7 @@ impl Staged {
 }
 
 impl ReadAccount for Staged {
-    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+    async fn look(&self, look: &Look) -> Result<Observation, Failure> {
         (self.stage)(look.action()).await;
         self.account.look(look).await
     }

@@ -471,7 +471,7 @@ impl<'e> Actor<'e> {
             return self.check_gone(id.rsplit('/').next().unwrap_or_default()).await;
         }
         let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
-        let wanted = Blueprint::draw(Request::parse(&event["ResourceProperties"])?, owner)?;
+        let wanted = Blueprint::new(Request::parse(&event["ResourceProperties"])?, owner)?;
         let name = wanted.role.name.as_str();
         let role = self.iam.get_role().role_name(name).send().await?.role.ok_or("a role without content")?;
         let policy =

@@ -1,5 +1,5 @@
 //! Waits, limits of time and numbers of attempts of the command line, in one table. Those of the function are in
-//! [`cavatica_access::patience`].
+//! [`cavatica_access::waits`].
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! A request in IAM's terms: names, documents and tags, computed before any call is made.
 
-use crate::asked_tags;
 use crate::document::Document;
 use crate::limits;
 use crate::names::{Partition, PolicyArn, RoleArn};
 use crate::owner::{self, Owner, TagKeys, Tags};
 use crate::permissions::{self, Grants};
 use crate::request::{Invalid, Problem, Request};
+use crate::requested_tags;
 use crate::volume::{AccessMode, Volume};
 
 /// Everything about a role and its policy that a request decides.
@@ -28,7 +28,7 @@ pub struct Blueprint {
 
 impl Blueprint {
     /// Draws it; refuses documents that are larger than AWS takes.
-    pub fn draw(request: Request, owner: Owner) -> Result<Self, Invalid> {
+    pub fn new(request: Request, owner: Owner) -> Result<Self, Invalid> {
         let role = RoleArn {
             partition: owner.stack.partition.clone(),
             account: owner.stack.account.clone(),
@@ -55,17 +55,17 @@ impl Blueprint {
     /// The tags that the role has to have, less [`owner::REPLACES`], which depends on what is there.
     #[must_use]
     pub fn role_tags(&self) -> Tags {
-        let mut tags = self.asked_tags(TagKeys::OfRole);
+        let mut tags = self.requested_tags(TagKeys::OfRole);
         tags.extend(self.owner.tags());
         tags.insert(owner::POLICY.to_owned(), owner::policy_tag(self.request.policy_name.as_str()));
         tags
     }
 
     /// The tags that were asked for, with the note of that.
-    fn asked_tags(&self, of: TagKeys) -> Tags {
-        let mut tags = self.request.asked_tags();
+    fn requested_tags(&self, of: TagKeys) -> Tags {
+        let mut tags = self.request.requested_tags();
         if !tags.is_empty() {
-            tags.insert(asked_tags::ASKED.to_owned(), asked_tags::note(of, tags.keys()));
+            tags.insert(requested_tags::REQUESTED.to_owned(), requested_tags::note(of, tags.keys()));
         }
         tags
     }
@@ -73,7 +73,7 @@ impl Blueprint {
     /// The tags that the policy has to have.
     #[must_use]
     pub fn policy_tags(&self) -> Tags {
-        let mut tags = self.asked_tags(TagKeys::OfPolicy);
+        let mut tags = self.requested_tags(TagKeys::OfPolicy);
         tags.extend(self.owner.tags());
         tags.insert(owner::ROLE.to_owned(), owner::role_tag(&self.role.name));
         tags
@@ -143,16 +143,16 @@ mod tests {
 
     use super::*;
 
-    fn draw(properties: &Value) -> Result<Blueprint, Box<dyn std::error::Error>> {
+    fn blueprint(properties: &Value) -> Result<Blueprint, Box<dyn std::error::Error>> {
         let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
         let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
-        Ok(Blueprint::draw(Request::parse(properties)?, owner)?)
+        Ok(Blueprint::new(Request::parse(properties)?, owner)?)
     }
 
     /// One that is not noted would stay for ever once it is not asked for any more.
     #[test]
     fn every_tag_that_is_not_ours_is_noted_as_asked_for() -> Result<(), Box<dyn std::error::Error>> {
-        let blueprint = draw(&json!({
+        let blueprint = blueprint(&json!({
             "RoleName": "r", "PolicyName": "p", "Path": "/lab/", "Volumes": [{"BucketName": "one-bucket"}],
             "ExternalId": "lab-1234", "Description": "for the lab", "Tags": ["team=a", "Cost Centre=4"],
             "PermissionsBoundaryArn": "arn:aws:iam::123456789012:policy/b", "MaxSessionDuration": "7200",
@@ -162,14 +162,14 @@ mod tests {
         for (of, tags) in both {
             let asked: Vec<_> = tags.keys().filter(|key| !key.starts_with(owner::RESERVED)).collect();
             assert_eq!(asked.len(), 2, "{tags:?}");
-            assert!(asked.iter().all(|key| asked_tags::has_asked(of, &tags, key)), "{tags:?}");
+            assert!(asked.iter().all(|key| requested_tags::has_requested(of, &tags, key)), "{tags:?}");
         }
         Ok(())
     }
 
     #[test]
     fn volumes_share_statements() -> Result<(), Box<dyn std::error::Error>> {
-        let blueprint = draw(&json!({"RoleName": "r", "ProjectLocations": ["us-west-2"], "Volumes": [
+        let blueprint = blueprint(&json!({"RoleName": "r", "ProjectLocations": ["us-west-2"], "Volumes": [
             {"BucketName": "one-bucket", "Prefix": "a", "AccessMode": "ReadWrite"},
             {"BucketName": "one-bucket", "Prefix": "b"},
             {"BucketName": "two-bucket"},
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn listing_is_restricted_by_bucket_unless_a_volume_is_the_whole_of_it() -> Result<(), Box<dyn std::error::Error>> {
-        let blueprint = draw(&json!({"RoleName": "r", "RestrictListing": "true", "Volumes": [
+        let blueprint = blueprint(&json!({"RoleName": "r", "RestrictListing": "true", "Volumes": [
             {"BucketName": "one-bucket", "Prefix": "a"}, {"BucketName": "one-bucket", "Prefix": "b/c"},
             {"BucketName": "two-bucket", "Prefix": "d"}, {"BucketName": "two-bucket"},
         ]}))?;
@@ -220,7 +220,7 @@ mod tests {
     fn only_the_keys_of_read_write_volumes_encrypt() -> Result<(), Box<dyn std::error::Error>> {
         let key = |id: &str| format!("arn:aws:kms:us-east-1:123456789012:key/{id}");
         let kms = |volumes: Value| -> Result<Vec<Value>, Box<dyn std::error::Error>> {
-            let document = draw(&json!({"RoleName": "r", "Volumes": volumes}))?.permissions.to_value();
+            let document = blueprint(&json!({"RoleName": "r", "Volumes": volumes}))?.permissions.to_value();
             let statements = document["Statement"].as_array().cloned().unwrap_or_default();
             Ok(statements.into_iter().filter(|s| s["Action"].to_string().contains("kms:")).collect())
         };
@@ -243,8 +243,10 @@ mod tests {
     fn a_document_larger_than_aws_takes_is_refused_before_any_call() {
         let volumes: Vec<_> =
             (0..60).map(|i| json!({"BucketName": format!("a-long-bucket-name-of-the-laboratory-{i}")})).collect();
-        let said =
-            draw(&json!({"RoleName": "r", "Volumes": volumes})).map_err(|e| e.to_string()).err().unwrap_or_default();
+        let said = blueprint(&json!({"RoleName": "r", "Volumes": volumes}))
+            .map_err(|e| e.to_string())
+            .err()
+            .unwrap_or_default();
         assert!(
             said.contains("permission policy") && said.contains("6144") && said.contains("several stacks"),
             "{said}"
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn a_long_external_id_still_fits_the_trust_policy() -> Result<(), Box<dyn std::error::Error>> {
         let blueprint =
-            draw(&json!({"RoleName": "r", "ExternalId": "x".repeat(1224), "Volumes": [{"BucketName": "aaa"}]}))?;
+            blueprint(&json!({"RoleName": "r", "ExternalId": "x".repeat(1224), "Volumes": [{"BucketName": "aaa"}]}))?;
         assert!(blueprint.trust.to_json().len() <= limits::TRUST_POLICY);
         Ok(())
     }

@@ -8,24 +8,24 @@ pub mod verification;
 
 use serde_json::Value;
 
+use crate::desired::Desired;
 use crate::document::same_meaning;
 use crate::plan::Plan;
 use crate::port::Change;
 use crate::request::Checks;
-use crate::wanted::Present;
 
 /// Something that an administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Its consequence where checks are enforced.
-    pub weight: Weight,
+    pub severity: Severity,
     /// The finding and the remedy, as whole sentences.
     pub sentence: String,
 }
 
 /// The consequence of a finding where checks are enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub enum Severity {
     /// It fails: Cavatica cannot work like this.
     Fails,
     /// It is only reported: it need not be so, or only others can tell.
@@ -34,34 +34,34 @@ pub enum Weight {
 
 impl Finding {
     fn fails(sentence: String) -> Self {
-        Self { weight: Weight::Fails, sentence }
+        Self { severity: Severity::Fails, sentence }
     }
 
     pub(crate) fn reported(sentence: String) -> Self {
-        Self { weight: Weight::Reported, sentence }
+        Self { severity: Severity::Reported, sentence }
     }
 
     /// True if a stack whose checks are enforced fails for it.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        self.weight == Weight::Fails
+        self.severity == Severity::Fails
     }
 }
 
 /// True if findings make the event fail: only where it opens something that was not open before. What goes back
 /// to how it was, as a rollback does, must not fail for what is no better and no worse than before.
 #[must_use]
-pub fn is_enforced(present: &Present, plan: &Plan, older: &[Value]) -> bool {
+pub fn is_enforced(desired: &Desired, plan: &Plan, older: &[Value]) -> bool {
     let is_older = |document: &str| {
         let document: Value = serde_json::from_str(document).unwrap_or_default();
         older.iter().any(|older| same_meaning(older, &document))
     };
     let opens = |change: &Change| match change {
-        Change::CreateRole(_) => present.from.is_some(),
+        Change::CreateRole(_) => desired.replaced_role.is_some(),
         Change::CreatePolicyVersion { document, .. } => !is_older(document),
         _ => false,
     };
-    present.blueprint.request.checks == Checks::Enforce && (present.is_new || plan.changes().any(opens))
+    desired.blueprint.request.checks == Checks::Enforce && (desired.is_new || plan.changes().any(opens))
 }
 
 /// Said where nobody looked.

@@ -14,12 +14,11 @@
 //! ```
 
 pub mod activity;
-pub mod asked_tags;
 pub mod blueprint;
-mod budget;
 pub mod checks;
 pub mod copied;
 pub mod cors;
+pub mod desired;
 pub mod document;
 pub mod limits;
 pub mod lineage;
@@ -27,7 +26,6 @@ pub mod names;
 pub mod observe;
 pub mod observed;
 pub mod owner;
-pub mod patience;
 pub mod permissions;
 pub mod plan;
 pub mod platform;
@@ -36,6 +34,8 @@ pub mod recognition;
 pub mod reconcile;
 pub mod refusal;
 pub mod request;
+pub mod requested_tags;
 pub mod retry;
+mod s3_time;
 pub mod volume;
-pub mod wanted;
+pub mod waits;

@@ -15,12 +15,12 @@ pub struct Lineage {
     /// 0 for a role that replaced none.
     pub generation: u32,
     /// The roles it replaced, until they are gone.
-    pub replaced: Vec<Replaced>,
+    pub replaced: Vec<ReplacedRole>,
 }
 
 /// A role that was replaced, and its policy: the role itself may never have been made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replaced {
+pub struct ReplacedRole {
     /// The path of both.
     pub path: IamPath,
     /// The role.
@@ -29,7 +29,7 @@ pub struct Replaced {
     pub policy: PolicyName,
 }
 
-impl Replaced {
+impl ReplacedRole {
     /// True if both are one role. Under another path it has other policies.
     fn is_same_role(&self, other: &Self) -> bool {
         self.role.is_same(&other.role) && self.path == other.path
@@ -64,7 +64,7 @@ impl Lineage {
         let mut words = note.split(' ');
         Self {
             generation: words.next().and_then(|word| word.parse().ok()).unwrap_or_default(),
-            replaced: words.filter_map(Replaced::read).collect(),
+            replaced: words.filter_map(ReplacedRole::read).collect(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Lineage {
 
     /// The lineage of a role once it has replaced another.
     #[must_use]
-    pub fn replacing(&self, other: Replaced, its: &Self) -> Self {
+    pub fn replacing(&self, other: ReplacedRole, its: &Self) -> Self {
         let mut after = self.clone();
         if !after.replaced.iter().any(|known| known.is_same_role(&other)) {
             after.replaced.push(other);
@@ -110,14 +110,14 @@ impl Lineage {
 
 /// The role that leads to an older one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Later {
+pub struct Successor {
     /// Its name.
     pub name: RoleName,
     /// Its generation; `None` when it is not there any more.
     pub generation: Option<u32>,
 }
 
-impl Later {
+impl Successor {
     /// True if the role with this lineage took its place. Generations fall along a chain, so it ends.
     fn is_replaced_by(&self, lineage: &Lineage) -> bool {
         match self.generation {
@@ -129,43 +129,56 @@ impl Later {
 
 /// An older role to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lead {
+pub struct OlderRole {
     /// The role.
-    pub role: Replaced,
+    pub role: ReplacedRole,
     /// More names that its policy may have.
     pub policies: Vec<PolicyName>,
     /// The role that leads to it. `None` for a role that goes whatever its own note says.
-    pub later: Option<Later>,
+    pub successor: Option<Successor>,
 }
 
 /// The older roles that an update in place looks at: those that the wanted role notes, then the one that the old
 /// properties name. A Delete would come for the last if it were in use, so whatever it says of itself does not count.
 #[must_use]
-pub fn behind_wanted(wanted: &RoleName, lineage: &Lineage, former: Option<Replaced>) -> Vec<Lead> {
-    let is_former = |noted: &&Replaced| former.as_ref().is_some_and(|it| it.is_same_role(noted));
-    let noted = lineage.replaced.iter().filter(|noted| !is_former(noted)).map(|noted| Lead {
+pub fn older_roles_of_update(wanted: &RoleName, lineage: &Lineage, old_role: Option<ReplacedRole>) -> Vec<OlderRole> {
+    let is_former = |noted: &&ReplacedRole| old_role.as_ref().is_some_and(|it| it.is_same_role(noted));
+    let noted = lineage.replaced.iter().filter(|noted| !is_former(noted)).map(|noted| OlderRole {
         role: noted.clone(),
         policies: Vec::new(),
-        later: Some(Later { name: wanted.clone(), generation: Some(lineage.generation) }),
+        successor: Some(Successor { name: wanted.clone(), generation: Some(lineage.generation) }),
     });
     let policies = lineage.replaced.iter().filter(is_former).map(|noted| noted.policy.clone()).collect();
-    let named = former.clone().map(|role| Lead { role, policies, later: None });
+    let named = old_role.clone().map(|role| OlderRole { role, policies, successor: None });
     noted.chain(named).collect()
 }
 
 /// The older roles behind one that should go: those that its note names, if it is there, and the one known beside it.
 #[must_use]
-pub fn behind(role: &RoleName, lineage: Option<&Lineage>, beside: Option<&Replaced>) -> Vec<Lead> {
-    let later = Later { name: role.clone(), generation: lineage.map(|lineage| lineage.generation) };
-    let lead = |role: &Replaced| Lead { role: role.clone(), policies: Vec::new(), later: Some(later.clone()) };
-    lineage.iter().flat_map(|lineage| &lineage.replaced).chain(beside).map(lead).collect()
+pub fn older_roles_of_deletion(
+    role: &RoleName,
+    lineage: Option<&Lineage>,
+    other_role: Option<&ReplacedRole>,
+) -> Vec<OlderRole> {
+    let successor = Successor { name: role.clone(), generation: lineage.map(|lineage| lineage.generation) };
+    let older_role = |role: &ReplacedRole| OlderRole {
+        role: role.clone(),
+        policies: Vec::new(),
+        successor: Some(successor.clone()),
+    };
+    lineage.iter().flat_map(|lineage| &lineage.replaced).chain(other_role).map(older_role).collect()
 }
 
 /// True if a role that was led to is in use, so that it stays: it is the one that is wanted, or it took the place of the
 /// role that leads to it.
 #[must_use]
-pub fn is_in_use(role: &RoleName, lineage: Option<&Lineage>, later: Option<&Later>, wanted: Option<&RoleName>) -> bool {
-    let is_later = later.zip(lineage).is_some_and(|(later, lineage)| later.is_replaced_by(lineage));
+pub fn is_in_use(
+    role: &RoleName,
+    lineage: Option<&Lineage>,
+    successor: Option<&Successor>,
+    wanted: Option<&RoleName>,
+) -> bool {
+    let is_later = successor.zip(lineage).is_some_and(|(successor, lineage)| successor.is_replaced_by(lineage));
     is_later || wanted.is_some_and(|wanted| wanted.is_same(role))
 }
 
@@ -175,14 +188,14 @@ mod tests {
     use crate::names::Rule;
     use crate::owner::{POLICY, policy_tag, tagged_policy};
 
-    fn named(role: &str, policy: &str) -> Result<Replaced, Rule> {
-        Ok(Replaced { path: IamPath::default(), role: role.parse()?, policy: policy.parse()? })
+    fn named(role: &str, policy: &str) -> Result<ReplacedRole, Rule> {
+        Ok(ReplacedRole { path: IamPath::default(), role: role.parse()?, policy: policy.parse()? })
     }
 
     #[test]
     fn names_survive_being_written_as_tags() -> Result<(), Rule> {
         let odd = "a,b=c+d@e.f_g-h";
-        let placed = |path: &str, named: Replaced| Ok::<_, Rule>(Replaced { path: path.parse()?, ..named });
+        let placed = |path: &str, named: ReplacedRole| Ok::<_, Rule>(ReplacedRole { path: path.parse()?, ..named });
         let replaced = vec![
             named(odd, odd)?,
             named("34", "p,q")?,
@@ -220,7 +233,7 @@ mod tests {
         assert_eq!(Lineage::of(&tags).replaced, lineage.replaced[..1]);
 
         let path = format!("/{}/", "p".repeat(limits::PATH - 2)).parse()?;
-        let lineage = Lineage { generation: u32::MAX, replaced: vec![Replaced { path, ..named(&a, &b)? }] };
+        let lineage = Lineage { generation: u32::MAX, replaced: vec![ReplacedRole { path, ..named(&a, &b)? }] };
         let tags = Tags::from([(REPLACES.to_owned(), lineage.tag())]);
         assert_eq!(Lineage::of(&tags).replaced, [named(&a, &b)?], "its path goes first");
         Ok(())
@@ -231,53 +244,64 @@ mod tests {
         Ok(Lineage { generation, replaced })
     }
 
-    fn text(leads: &[Lead]) -> String {
-        let one = |lead: &Lead| {
-            let policies: Vec<_> = lead.policies.iter().map(|policy| format!("+{}", policy.as_str())).collect();
-            let later = lead.later.as_ref().map(|later| format!("<{}:{:?}", later.name, later.generation));
-            format!("{}{}{}", lead.role.tag(), policies.concat(), later.unwrap_or_default())
+    fn text(older_roles: &[OlderRole]) -> String {
+        let one = |older_role: &OlderRole| {
+            let policies: Vec<_> = older_role.policies.iter().map(|policy| format!("+{}", policy.as_str())).collect();
+            let successor = older_role
+                .successor
+                .as_ref()
+                .map(|successor| format!("<{}:{:?}", successor.name, successor.generation));
+            format!("{}{}{}", older_role.role.tag(), policies.concat(), successor.unwrap_or_default())
         };
-        leads.iter().map(one).collect::<Vec<_>>().join(" ")
+        older_roles.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn the_older_roles_of_an_update_are_those_noted_and_then_the_one_that_was_asked_for() -> Result<(), Rule> {
         let wanted: RoleName = "c".parse()?;
         let noted = lineage(2, &["a", "b"])?;
-        for (name, former, expected) in [
+        for (name, old_role, expected) in [
             ("nothing was asked for before", None, "a<c:Some(2) b<c:Some(2)"),
             ("another role was", Some(named("d", "d")?), "a<c:Some(2) b<c:Some(2) d"),
             ("a noted one was: it goes in any case, with both policies", Some(named("A", "p")?), "b<c:Some(2) A//p+a"),
         ] {
-            assert_eq!(text(&behind_wanted(&wanted, &noted, former)), expected, "{name}");
+            assert_eq!(text(&older_roles_of_update(&wanted, &noted, old_role)), expected, "{name}");
         }
         Ok(())
     }
 
     #[test]
     fn behind_a_role_that_should_go_are_those_noted_and_the_one_beside() -> Result<(), Rule> {
-        let (role, beside) = ("c".parse()?, named("d", "d")?);
+        let (role, other_role) = ("c".parse()?, named("d", "d")?);
         let noted = lineage(2, &["a"])?;
-        assert_eq!(text(&behind(&role, Some(&noted), Some(&beside))), "a<c:Some(2) d<c:Some(2)");
-        assert_eq!(text(&behind(&role, None, Some(&beside))), "d<c:None", "it is not there any more");
-        assert_eq!(text(&behind(&role, Some(&noted), None)), "a<c:Some(2)");
+        assert_eq!(text(&older_roles_of_deletion(&role, Some(&noted), Some(&other_role))), "a<c:Some(2) d<c:Some(2)");
+        assert_eq!(
+            text(&older_roles_of_deletion(&role, None, Some(&other_role))),
+            "d<c:None",
+            "it is not there any more"
+        );
+        assert_eq!(text(&older_roles_of_deletion(&role, Some(&noted), None)), "a<c:Some(2)");
         Ok(())
     }
 
     #[test]
     fn a_role_stays_if_it_is_wanted_or_took_the_place_of_what_leads_to_it() -> Result<(), Rule> {
-        let later = |generation| Ok::<_, Rule>(Some(Later { name: "c".parse()?, generation }));
-        for (name, noted, later, wanted, expected) in [
+        let successor = |generation| Ok::<_, Rule>(Some(Successor { name: "c".parse()?, generation }));
+        for (name, noted, successor, wanted, expected) in [
             ("wanted, in whatever letter case", None, None, Some("A".parse()?), true),
             ("another is wanted", None, None, Some("b".parse()?), false),
-            ("older than what leads to it", Some(lineage(1, &[])?), later(Some(2))?, None, false),
-            ("of the same generation", Some(lineage(2, &[])?), later(Some(2))?, None, true),
-            ("later", Some(lineage(3, &[])?), later(Some(2))?, None, true),
-            ("it names what leads to it and is gone", Some(lineage(1, &["c"])?), later(None)?, None, true),
-            ("it does not", Some(lineage(9, &[])?), later(None)?, None, false),
-            ("it is not there", None, later(Some(0))?, None, false),
+            ("older than what leads to it", Some(lineage(1, &[])?), successor(Some(2))?, None, false),
+            ("of the same generation", Some(lineage(2, &[])?), successor(Some(2))?, None, true),
+            ("later", Some(lineage(3, &[])?), successor(Some(2))?, None, true),
+            ("it names what leads to it and is gone", Some(lineage(1, &["c"])?), successor(None)?, None, true),
+            ("it does not", Some(lineage(9, &[])?), successor(None)?, None, false),
+            ("it is not there", None, successor(Some(0))?, None, false),
         ] {
-            assert_eq!(is_in_use(&"a".parse()?, noted.as_ref(), later.as_ref(), wanted.as_ref()), expected, "{name}");
+            assert_eq!(
+                is_in_use(&"a".parse()?, noted.as_ref(), successor.as_ref(), wanted.as_ref()),
+                expected,
+                "{name}"
+            );
         }
         Ok(())
     }

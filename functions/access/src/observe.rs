@@ -3,16 +3,16 @@
 //! Its meaning is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into. Nothing
 //! here can change anything: it needs a [`ReadAccount`] and no more.
 
-mod absent;
 mod buckets;
-mod present;
+mod desired;
+mod remaining;
 
 use crate::activity::Activities;
 use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use crate::owner::{Owner, Tags};
 use crate::port::{Answer, Clock, Failure, FailureKind, Look, Policy, ReadAccount, Role, Version};
 use crate::refusal::Refusal;
-use crate::retry::{Attempt, persist};
+use crate::retry::{Attempt, retry};
 
 /// Looks through the port, patiently.
 pub struct Observer<'a, I, C> {
@@ -38,7 +38,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let name = &expected.name;
         let look = Look::Role(name.clone());
         let read =
-            |attempt| persist(self.clock, self.activities, attempt, &look, || self.account.read::<Option<Role>>(&look));
+            |attempt| retry(self.clock, self.activities, attempt, &look, || self.account.read::<Option<Role>>(&look));
         let is_denied =
             |answer: &Result<_, Failure>| answer.as_ref().is_err_and(|failure| failure.kind == FailureKind::Denied);
         let first = read(Attempt::LookUnlessDenied).await;
@@ -79,6 +79,6 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
     /// A read of what need not be known.
     async fn check<T: Answer>(&self, attempt: Attempt, look: &Look) -> Result<T, Failure> {
-        persist(self.clock, self.activities, attempt, look, || self.account.read(look)).await
+        retry(self.clock, self.activities, attempt, look, || self.account.read(look)).await
     }
 }

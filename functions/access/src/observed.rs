@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::blueprint::Blueprint;
+use crate::desired::Desired;
 use crate::names::{PolicyArn, RoleName};
 use crate::owner::{self, Owner};
-use crate::port::{Carrier, Policy, Role, Version};
-use crate::wanted::Present;
+use crate::port::{Policy, PolicyEntity, Role, Version};
 
 /// The observed state of what a request wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,16 +22,16 @@ pub struct ObservedState {
     /// Its document in force, if it is ours.
     pub document: Option<Value>,
     /// The role that is being replaced.
-    pub from: Option<Role>,
+    pub replaced_role: Option<Role>,
     /// The rest of roles for which no Delete will come, the oldest first.
-    pub leftovers: Vec<Leftover>,
+    pub remaining_roles: Vec<RemainingRole>,
 }
 
 impl ObservedState {
     /// The state to be expected where something was asked for before and nothing went wrong.
     #[must_use]
-    pub fn expected(before: &Blueprint, present: &Present) -> Self {
-        let wanted = &present.blueprint;
+    pub fn expected(before: &Blueprint, desired: &Desired) -> Self {
+        let wanted = &desired.blueprint;
         let request = &before.request;
         let role = Role {
             arn: before.role.clone(),
@@ -56,7 +56,7 @@ impl ObservedState {
 
 /// The rest of a role that should go, and of its policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
+pub struct RemainingRole {
     /// The role's name.
     pub name: RoleName,
     /// The role, if it is there, ours or not.
@@ -68,12 +68,12 @@ pub struct Leftover {
     /// The instance profiles that hold it, if it is ours.
     pub profiles: Vec<String>,
     /// The policies that serve it and are ours.
-    pub policies: Vec<LeftoverPolicy>,
+    pub policies: Vec<RemainingPolicy>,
     /// The policies under a name that the stack gives them that are attached to it and have no owner, if it is ours.
     pub without_owner: Vec<PolicyArn>,
 }
 
-impl Leftover {
+impl RemainingRole {
     /// Nothing of a role but its name.
     pub(crate) fn nothing(name: RoleName) -> Self {
         Self {
@@ -104,20 +104,21 @@ impl Leftover {
     /// keeps it if it has moved on.
     #[must_use]
     pub fn shares_policy(&self) -> bool {
-        let is_other = |carrier: &Carrier| !matches!(carrier, Carrier::Role(name) if *name == self.name.as_str());
-        self.policies.iter().any(|held| held.carriers.iter().any(is_other))
+        let is_other =
+            |carrier: &PolicyEntity| !matches!(carrier, PolicyEntity::Role(name) if *name == self.name.as_str());
+        self.policies.iter().any(|held| held.entities.iter().any(is_other))
     }
 }
 
 /// A policy of ours that should go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftoverPolicy {
+pub struct RemainingPolicy {
     /// The policy.
     pub policy: Policy,
     /// Its versions.
     pub versions: Vec<Version>,
     /// Whom it allows.
-    pub carriers: Vec<Carrier>,
+    pub entities: Vec<PolicyEntity>,
     /// Whom it caps.
-    pub capped: Vec<Carrier>,
+    pub capped: Vec<PolicyEntity>,
 }

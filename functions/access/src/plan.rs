@@ -2,15 +2,15 @@
 //!
 //! The executor makes no decisions; every step is idempotent, and the plan of what was just applied is empty.
 
-mod absent;
-mod present;
+mod delete;
+mod ensure;
 
 use std::fmt;
 
-use crate::observed::{Leftover, ObservedState};
+use crate::desired::{Deletion, Desired};
+use crate::observed::{ObservedState, RemainingRole};
 use crate::port::Change;
 use crate::refusal::Refusal;
-use crate::wanted::{Absent, Present};
 
 /// Steps in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub struct Plan {
 
 impl Plan {
     /// The plan that makes a request true.
-    pub fn for_present(present: &Present, observed: &ObservedState) -> Result<Self, Refusal> {
-        present::plan(present, observed)
+    pub fn to_ensure(desired: &Desired, observed: &ObservedState) -> Result<Self, Refusal> {
+        ensure::plan(desired, observed)
     }
 
     /// The plan that makes a role and its policy go.
-    pub fn for_absent(absent: &Absent, leftovers: &[Leftover]) -> Result<Self, Refusal> {
-        absent::plan(absent, leftovers)
+    pub fn to_delete(deletion: &Deletion, remaining_roles: &[RemainingRole]) -> Result<Self, Refusal> {
+        delete::plan(deletion, remaining_roles)
     }
 
     /// True if there is nothing to do.

@@ -15,16 +15,16 @@ use crate::owner::Tags;
 use crate::volume::{BucketName, Region};
 
 pub use self::change::{Change, NewPolicy, NewRole};
-pub use self::look::{Answer, Look, Sight};
+pub use self::look::{Answer, Look, Observation};
 
 /// An AWS account as far as it can be read: its IAM, its buckets, and whose it is.
 pub trait ReadAccount: Sync {
     /// Makes one read.
-    fn look(&self, look: &Look) -> impl Future<Output = Result<Sight, Failure>> + Send;
+    fn look(&self, look: &Look) -> impl Future<Output = Result<Observation, Failure>> + Send;
 
     /// Makes one read whose answer has a type that is known here.
     fn read<T: Answer>(&self, look: &Look) -> impl Future<Output = Result<T, Failure>> + Send {
-        async move { self.look(look).await.and_then(|sight| look::answered(sight, look)) }
+        async move { self.look(look).await.and_then(|observation| look::answered(observation, look)) }
     }
 }
 
@@ -147,7 +147,7 @@ pub enum Usage {
 
 /// Somebody who carries a policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Carrier {
+pub enum PolicyEntity {
     /// A role, by name.
     Role(String),
     /// A user, by name.
@@ -156,7 +156,7 @@ pub enum Carrier {
     Group(String),
 }
 
-impl fmt::Display for Carrier {
+impl fmt::Display for PolicyEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Role(name) => write!(f, "role {name}"),

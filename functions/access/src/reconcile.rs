@@ -4,23 +4,23 @@
 //! until nothing is left to do. Every decision is a pure function: of `plan`, of `checks`, and of the state in `rounds`.
 
 mod cors;
-mod establish;
+mod delete;
+mod ensure;
 mod preview;
-mod remove;
 mod rounds;
 mod verify;
 
 use std::time::Duration;
 
-pub use self::establish::establish;
+pub use self::delete::delete;
+pub use self::ensure::ensure;
 pub use self::preview::{Preview, preview};
-pub use self::remove::remove;
 use crate::activity::Activities;
 use crate::checks::Finding;
 use crate::observe::Observer;
 use crate::owner::Owner;
 use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
-use crate::retry::{Attempt, persist};
+use crate::retry::{Attempt, retry};
 
 /// The surroundings of an event.
 pub struct Context<'a, I, C> {
@@ -34,7 +34,7 @@ pub struct Context<'a, I, C> {
 
 /// How it ended well.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct Reconciled {
     /// The unique ID of the role that is there now.
     pub role_id: Option<String>,
     /// The changes, in order.
@@ -60,7 +60,7 @@ impl<I: Account, C: Clock> Context<'_, I, C> {
     }
 
     async fn apply(&self, change: &Change, attempt: Attempt) -> Result<Receipt, Failure> {
-        let result = persist(self.clock, self.activities, attempt, change, || self.account.apply(change)).await;
+        let result = retry(self.clock, self.activities, attempt, change, || self.account.apply(change)).await;
         match result {
             Err(failure) if change.is_removal() && failure.kind == FailureKind::NotFound => Ok(Receipt::default()),
             result => result,

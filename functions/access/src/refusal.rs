@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::limits;
 use crate::names::{AccountId, PolicyArn, RoleName};
 use crate::owner::{self, Owner, Tags};
-use crate::port::{Action, Carrier, Change, Failure, FailureKind, Look};
+use crate::port::{Action, Change, Failure, FailureKind, Look, PolicyEntity};
 use crate::recognition::Sign;
 use crate::volume::BucketName;
 
@@ -282,10 +282,10 @@ impl Refusal {
 
     /// A policy that somebody uses as boundary.
     #[must_use]
-    pub fn used_as_boundary(policy: &PolicyArn, carrier: &Carrier) -> Self {
+    pub fn used_as_boundary(policy: &PolicyArn, carrier: &PolicyEntity) -> Self {
         let command = match carrier {
-            Carrier::Role(name) => format!("aws iam delete-role-permissions-boundary --role-name {name}"),
-            Carrier::User(name) | Carrier::Group(name) => {
+            PolicyEntity::Role(name) => format!("aws iam delete-role-permissions-boundary --role-name {name}"),
+            PolicyEntity::User(name) | PolicyEntity::Group(name) => {
                 format!("aws iam delete-user-permissions-boundary --user-name {name}")
             }
         };
@@ -326,9 +326,11 @@ fn tags_to_set(tags: Tags) -> String {
 /// somebody did to an older one has to be undone by a person.
 fn by_hand(change: &Change) -> String {
     let (carrier, arn, verb) = match change {
-        Change::Detach { from: Carrier::User(name), arn } => (format!("user --user-name {name}"), arn, "detach"),
-        Change::Detach { from: Carrier::Group(name), arn } => (format!("group --group-name {name}"), arn, "detach"),
-        Change::Detach { from: Carrier::Role(name), arn } => (format!("role --role-name {name}"), arn, "detach"),
+        Change::Detach { from: PolicyEntity::User(name), arn } => (format!("user --user-name {name}"), arn, "detach"),
+        Change::Detach { from: PolicyEntity::Group(name), arn } => {
+            (format!("group --group-name {name}"), arn, "detach")
+        }
+        Change::Detach { from: PolicyEntity::Role(name), arn } => (format!("role --role-name {name}"), arn, "detach"),
         Change::Attach { role, arn } => (format!("role --role-name {role}"), arn, "attach"),
         _ => return String::new(),
     };

@@ -12,7 +12,7 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 use serde_json::Value;
 
 use crate::limits;
-use crate::lineage::Replaced;
+use crate::lineage::ReplacedRole;
 use crate::names::{AccountId, IamPath, PolicyArn, PolicyName, RoleArn, RoleName, Rule};
 use crate::owner::{self, Tags};
 use crate::platform::{self, CAVATICA, ProjectLocation};
@@ -338,7 +338,7 @@ impl Request {
     /// The tags that role and policy get because they were asked for. A property that becomes a tag is added here, and is
     /// then taken off again when it is not asked for any more.
     #[must_use]
-    pub fn asked_tags(&self) -> Tags {
+    pub fn requested_tags(&self) -> Tags {
         self.tags.clone()
     }
 }
@@ -395,10 +395,10 @@ impl OldProperties {
 
     /// The role they named, and its policy.
     #[must_use]
-    pub fn replaced(&self) -> Option<Replaced> {
+    pub fn replaced(&self) -> Option<ReplacedRole> {
         let role = self.role_name.clone()?;
         let policy = self.policy_name.clone().unwrap_or_else(|| PolicyName::from(&role));
-        Some(Replaced { path: self.path.clone(), role, policy })
+        Some(ReplacedRole { path: self.path.clone(), role, policy })
     }
 }
 

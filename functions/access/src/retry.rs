@@ -1,16 +1,16 @@
 //! Which failures are worth another try, for how long, and how long to wait in between.
 //!
-//! Only named cases are tried again; whatever is not in the table is permanent. The times are in [`crate::patience`].
+//! Only named cases are tried again; whatever is not in the table is permanent. The times are in [`crate::waits`].
 
 use std::fmt::Display;
 use std::future::Future;
 use std::time::Duration;
 
 use crate::activity::Activities;
-use crate::patience::{
+use crate::port::{Clock, Failure, FailureKind};
+use crate::waits::{
     FIRST_RETRY, LONGEST_RETRY, UNTIL_DETACHED, UNTIL_POLICY_IN_FORCE, UNTIL_REPLICATED, UNTIL_UNCHECKED,
 };
-use crate::port::{Clock, Failure, FailureKind};
 
 /// The kind of call that is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub fn may_come_into_force(elapsed: Duration) -> bool {
 
 /// Makes a call until it succeeds, its failure is permanent, or time is up. What it waits for is listed meanwhile.
 // Five parameters: where it runs (two), and the call in its three sides.
-pub async fn persist<C: Clock, T, F>(
+pub async fn retry<C: Clock, T, F>(
     clock: &C,
     activities: &Activities,
     attempt: Attempt,

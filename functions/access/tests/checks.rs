@@ -5,10 +5,10 @@ mod support;
 use std::time::Duration;
 
 use cavatica_access::checks::told;
+use cavatica_access::desired::Desired;
 use cavatica_access::names::Rule;
 use cavatica_access::port::{Action, Change, FailureKind};
 use cavatica_access::volume::BucketName;
-use cavatica_access::wanted::Present;
 use cavatica_memory::{HeldBucket, foreign_policy};
 use serde_json::{Value, json};
 use support::*;
@@ -33,7 +33,7 @@ fn on(name: &str) -> Value {
 async fn a_bucket_that_is_not_there_fails_a_create_before_anything_is_made() -> Outcome {
     let bench = bench()?;
     let before = bench.account.snapshot();
-    let refused = bench.establish(&create(&on("my-bukcet"))?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.ensure(&create(&on("my-bukcet"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.as_ref().is_some_and(|said| said.contains("Bucket my-bukcet does not exist")), "{refused:?}");
     assert!(refused.is_some_and(|said| said.contains("Checks is Enforce")));
     assert_eq!(bench.account.snapshot(), before);
@@ -44,7 +44,7 @@ async fn a_bucket_that_is_not_there_fails_a_create_before_anything_is_made() -> 
 async fn reported_findings_fail_nothing_and_without_checks_nothing_is_looked_at() -> Outcome {
     for (checks, finds) in [("Report", true), ("Off", false)] {
         let bench = bench()?;
-        let done = bench.establish(&create(&with(on("my-bukcet"), "Checks", json!(checks)))?).await?;
+        let done = bench.ensure(&create(&with(on("my-bukcet"), "Checks", json!(checks)))?).await?;
         assert_eq!(told(&done.findings).contains("does not exist"), finds, "{checks}");
         let looked = [Action::GetBucketLocation, Action::GetEncryptionConfiguration, Action::SimulatePrincipalPolicy];
         let has_looked = bench.account.calls().iter().any(|call| looked.contains(call));
@@ -57,10 +57,10 @@ async fn reported_findings_fail_nothing_and_without_checks_nothing_is_looked_at(
 async fn an_update_to_a_bucket_that_is_not_there_is_refused_and_taken_back() -> Outcome {
     let bench = bench()?;
     let (old, new) = (on("my-bucket"), on("my-bukcet"));
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     let working = bench.account.snapshot();
-    assert!(bench.establish(&update(&role_arn("vol"), &old, &new)?).await.is_err());
-    bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    assert!(bench.ensure(&update(&role_arn("vol"), &old, &new)?).await.is_err());
+    bench.ensure(&update(&role_arn("vol"), &new, &old)?).await?;
     assert_eq!(bench.account.snapshot(), working);
     Ok(())
 }
@@ -71,10 +71,10 @@ async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -
         let bench = bench()?;
         let old = on("my-bucket");
         let name = new["RoleName"].as_str().unwrap_or_default();
-        bench.establish(&create(&old)?).await?;
-        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        bench.ensure(&create(&old)?).await?;
+        bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
         bench.account.hold("my-bucket".parse::<BucketName>()?, None);
-        let done = bench.establish(&update(&role_arn(name), &new, &old)?).await?;
+        let done = bench.ensure(&update(&role_arn(name), &new, &old)?).await?;
         assert!(told(&done.findings).contains("Bucket my-bucket does not exist"), "{:?}", done.findings);
     }
     Ok(())
@@ -84,10 +84,10 @@ async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -
 async fn what_does_not_touch_access_does_not_fail_for_what_is_no_worse_than_before() -> Outcome {
     let bench = bench()?;
     let old = on("my-bucket");
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     bench.account.hold("my-bucket".parse::<BucketName>()?, None);
     let described = with(old.clone(), "Description", json!("For the lab"));
-    let done = bench.establish(&update(&role_arn("vol"), &old, &described)?).await?;
+    let done = bench.ensure(&update(&role_arn("vol"), &old, &described)?).await?;
     assert!(told(&done.findings).contains("does not exist"));
     Ok(())
 }
@@ -97,10 +97,10 @@ async fn a_key_that_nobody_named_fails_with_the_value_to_set() -> Outcome {
     let bench = bench()?;
     let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd";
     bench.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
-    let refused = bench.establish(&create(&on("my-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.ensure(&create(&on("my-bucket"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains(&format!("set KmsKeyArn to {key}"))));
     let named = with(properties("vol"), "Volumes", json!([{"BucketName": "my-bucket", "KmsKeyArn": key}]));
-    assert_eq!(told(&bench.establish(&create(&named)?).await?.findings), "none");
+    assert_eq!(told(&bench.ensure(&create(&named)?).await?.findings), "none");
     Ok(())
 }
 
@@ -110,7 +110,7 @@ async fn a_key_of_another_account_fails_nothing_and_its_key_policy_is_said() -> 
     let key = "arn:aws:kms:us-east-1:210987654321:key/1234abcd";
     bench.account.hold("my-bucket".parse()?, Some(bucket(Some(key))?));
     let central = json!([{"BucketName": "my-bucket", "KmsKeyArn": key, "AccessMode": "ReadWrite"}, {"BucketName": "other-bucket"}]);
-    let said = told(&bench.establish(&create(&with(properties("vol"), "Volumes", central))?).await?.findings);
+    let said = told(&bench.ensure(&create(&with(properties("vol"), "Volumes", central))?).await?.findings);
     assert!(said.starts_with(&format!("KMS key {key} is account 210987654321's")), "{said}");
     assert!(said.contains(r#""kms:GenerateDataKey""#) && said.contains("s3.us-east-1.amazonaws.com"), "{said}");
     Ok(())
@@ -123,9 +123,9 @@ async fn another_accounts_bucket_is_waited_for_briefly_and_on_an_update_that_cha
     let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
     bench.account.hold("their-bucket".parse()?, Some(theirs));
     (0..1_000).for_each(|_| bench.account.fail_next(Action::GetBucketLocation, FailureKind::Denied));
-    let took = async |present: &Present| {
+    let took = async |desired: &Desired| {
         let begun = bench.account.clock().now();
-        let done = bench.establish(present).await;
+        let done = bench.ensure(desired).await;
         (bench.account.clock().now() - begun, done.map(|done| told(&done.findings)))
     };
     let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
@@ -152,11 +152,11 @@ async fn a_boundary_that_forbids_s3_fails_a_create_and_its_delete_leaves_nothing
     bench.account.by_hand(&foreign_policy(cap.clone()))?;
     let before = bench.account.snapshot();
     let capped = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
-    let refused = bench.establish(&create(&capped)?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.ensure(&create(&capped)?).await.err().map(|refusal| refusal.to_string());
     let says = |part: &str| refused.as_ref().is_some_and(|said| said.contains(part));
     assert!(says("The boundary arn:aws:iam::123456789012:policy/cap does not allow role vol"), "{refused:?}");
     assert!(says("s3:GetObject on arn:aws:s3:::my-bucket/*") && !says("s3:ListBucket on"), "{refused:?}");
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
@@ -164,8 +164,8 @@ async fn a_boundary_that_forbids_s3_fails_a_create_and_its_delete_leaves_nothing
 #[tokio::test]
 async fn a_boundary_that_is_not_there_is_named() -> Outcome {
     let bench = bench()?;
-    let absent = with(on("my-bucket"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/absent"));
-    let refused = bench.establish(&create(&absent)?).await.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+    let deletion = with(on("my-bucket"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/absent"));
+    let refused = bench.ensure(&create(&deletion)?).await.err().map(|refusal| refusal.to_string()).unwrap_or_default();
     assert!(refused.contains("policy/absent") && refused.contains("check PermissionsBoundaryArn"), "{refused}");
     Ok(())
 }
@@ -175,10 +175,10 @@ async fn a_bucket_of_another_account_is_said_to_be_that() -> Outcome {
     let bench = bench()?;
     let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
     bench.account.hold("their-bucket".parse()?, Some(theirs));
-    let refused = bench.establish(&create(&on("their-bucket"))?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.ensure(&create(&on("their-bucket"))?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains("most likely it belongs to another account")));
     let shared = json!([{"BucketName": "their-bucket", "BucketOwnerAccountId": "210987654321"}]);
-    let done = bench.establish(&create(&with(properties("vol"), "Volumes", shared))?).await?;
+    let done = bench.ensure(&create(&with(properties("vol"), "Volumes", shared))?).await?;
     assert!(told(&done.findings).contains("whose bucket policy has to allow arn:aws:iam::123456789012:role/vol"));
     Ok(())
 }
@@ -190,13 +190,12 @@ async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome 
     bench.account.by_hand(&cavatica_memory::wide_boundary(cap.clone()))?;
     let old = with(on("my-bucket"), "PermissionsBoundaryArn", json!(cap.as_str()));
     let new = with(old.clone(), "Volumes", json!([{"BucketName": "my-bucket", "AccessMode": "ReadWrite"}]));
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     let forbids = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:*","Resource":"*"}]}"#;
     bench.account.by_hand(&Change::CreatePolicyVersion { arn: cap, document: forbids.to_owned() })?;
-    let refused =
-        bench.establish(&update(&role_arn("vol"), &old, &new)?).await.err().map(|refusal| refusal.to_string());
+    let refused = bench.ensure(&update(&role_arn("vol"), &old, &new)?).await.err().map(|refusal| refusal.to_string());
     assert!(refused.is_some_and(|said| said.contains("does not allow role vol")));
-    let done = bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    let done = bench.ensure(&update(&role_arn("vol"), &new, &old)?).await?;
     assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
     Ok(())
 }
@@ -218,7 +217,7 @@ async fn the_simulator_is_told_who_owns_the_bucket() -> Outcome {
     ] {
         let bench = Bench::new()?;
         bench.account.by_hand(&demands_owner(owner)?)?;
-        let refused = bench.establish(&create(&with(properties("vol"), "Volumes", volumes))?).await.err();
+        let refused = bench.ensure(&create(&with(properties("vol"), "Volumes", volumes))?).await.err();
         let refused = refused.map(|refusal| refusal.to_string());
         assert_eq!(refused.is_none(), passes, "{owner}: {refused:?}");
         assert!(passes || refused.is_some_and(|it| it.contains("does not allow role vol s3:ListBucket")), "{owner}");
@@ -232,10 +231,10 @@ async fn the_simulator_is_told_who_owns_the_bucket() -> Outcome {
 async fn a_rollback_passes_under_a_boundary_that_the_simulator_finds_too_narrow() -> Outcome {
     let bench = Bench::new()?;
     let (old, new) = (properties("vol"), with(properties("vol"), "Description", json!("for the lab")));
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     bench.account.by_hand(&demands_owner("999999999999")?)?;
     for (from, to) in [(&old, &new), (&new, &old)] {
-        let done = bench.establish(&update(&role_arn("vol"), from, to)?).await?;
+        let done = bench.ensure(&update(&role_arn("vol"), from, to)?).await?;
         assert!(told(&done.findings).contains("does not allow role vol"), "{:?}", done.findings);
     }
     Ok(())

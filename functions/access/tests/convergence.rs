@@ -6,11 +6,11 @@ mod support;
 
 use std::time::Duration;
 
+use cavatica_access::desired::Desired;
 use cavatica_access::names::RoleArn;
-use cavatica_access::port::{Action, Bucket, Carrier, Change, Clock, FailureKind, ReadAccount};
+use cavatica_access::port::{Action, Bucket, Change, Clock, FailureKind, PolicyEntity, ReadAccount};
 use cavatica_access::reconcile::{self, Context, Preview};
 use cavatica_access::refusal::Refusal;
-use cavatica_access::wanted::Present;
 use cavatica_memory::{MemoryAccount, foreign_policy, foreign_role};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -19,20 +19,21 @@ use support::*;
 #[tokio::test]
 async fn a_preview_tells_every_difference_and_changes_nothing() -> Outcome {
     let bench = Bench::new()?;
-    let present = create(&properties("vol"))?;
+    let desired = create(&properties("vol"))?;
     let untouched = bench.account.snapshot();
-    let before = preview(&bench, &present).await?;
+    let before = preview(&bench, &desired).await?;
     assert_eq!(before.plan.to_string(), "creating role vol | creating policy vol\nattaching policy vol to role vol\n");
     assert_eq!(bench.account.snapshot(), untouched);
 
-    bench.establish(&present).await?;
-    let as_asked = preview(&bench, &present).await?;
+    bench.ensure(&desired).await?;
+    let as_asked = preview(&bench, &desired).await?;
     assert!(as_asked.plan.is_empty() && as_asked.findings.is_empty(), "{as_asked:?}");
 
-    bench
-        .account
-        .by_hand(&Change::Detach { from: Carrier::Role("vol".to_owned()), arn: present.blueprint.policy.clone() })?;
-    let (drifted, state) = (preview(&bench, &present).await?, bench.account.snapshot());
+    bench.account.by_hand(&Change::Detach {
+        from: PolicyEntity::Role("vol".to_owned()),
+        arn: desired.blueprint.policy.clone(),
+    })?;
+    let (drifted, state) = (preview(&bench, &desired).await?, bench.account.snapshot());
     assert_eq!(drifted.plan.to_string(), "attaching policy vol to role vol\n");
     assert_eq!(bench.account.snapshot(), state);
     Ok(())
@@ -41,20 +42,20 @@ async fn a_preview_tells_every_difference_and_changes_nothing() -> Outcome {
 #[tokio::test]
 async fn a_preview_tells_a_lost_cors_rule_and_asks_the_simulator_where_all_is_as_asked() -> Outcome {
     let bench = Bench::new()?;
-    let present = create(&with(properties("vol"), "ConfigureCors", json!("true")))?;
-    bench.establish(&present).await?;
-    let as_asked = preview(&bench, &present).await?;
+    let desired = create(&with(properties("vol"), "ConfigureCors", json!("true")))?;
+    bench.ensure(&desired).await?;
+    let as_asked = preview(&bench, &desired).await?;
     assert_eq!((as_asked.drift().count(), as_asked.findings.len()), (0, 0), "{as_asked:?}");
 
     bench.account.fail_next(Action::SimulatePrincipalPolicy, FailureKind::Other);
-    let unasked = preview(&bench, &present).await?;
+    let unasked = preview(&bench, &desired).await?;
     let sentences: Vec<_> = unasked.findings.iter().map(|finding| finding.sentence.as_str()).collect();
     assert!(matches!(*sentences, [one] if one.contains("could not be asked of IAM's simulator")), "{sentences:?}");
 
     let owner = bench.owner.stack.account.clone();
     let bucket = Bucket { name: "my-bucket".parse()?, owner, region: "us-east-1".parse()? };
     bench.account.by_hand(&Change::PutCors { bucket: Box::new(bucket), rules: Vec::new() })?;
-    let (lost, state) = (preview(&bench, &present).await?, bench.account.snapshot());
+    let (lost, state) = (preview(&bench, &desired).await?, bench.account.snapshot());
     let drift: Vec<_> = lost.drift().map(ToString::to_string).collect();
     assert_eq!(drift, ["setting the CORS rules of bucket my-bucket"]);
     assert_eq!(bench.account.snapshot(), state);
@@ -65,9 +66,9 @@ async fn a_preview_tells_a_lost_cors_rule_and_asks_the_simulator_where_all_is_as
 async fn after_a_rename_the_note_of_the_former_role_is_no_drift() -> Outcome {
     let bench = Bench::new()?;
     let (old, new) = (properties("vol"), properties("renamed"));
-    bench.establish(&create(&old)?).await?;
-    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    bench.remove(&delete("vol")?).await?;
+    bench.ensure(&create(&old)?).await?;
+    bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
+    bench.delete(&delete("vol")?).await?;
     let as_asked = preview(&bench, &update(&role_arn("renamed"), &new, &new)?).await?;
     assert_eq!(as_asked.plan.to_string(), "tagging role renamed\n", "the next update clears it");
     assert_eq!(as_asked.drift().count(), 0);
@@ -75,14 +76,14 @@ async fn after_a_rename_the_note_of_the_former_role_is_no_drift() -> Outcome {
 }
 
 /// By an account of which only reading is known.
-async fn preview(bench: &Bench, present: &Present) -> Result<Preview, Refusal> {
+async fn preview(bench: &Bench, desired: &Desired) -> Result<Preview, Refusal> {
     async fn read_only<I: ReadAccount, C: Clock>(
         context: &Context<'_, I, C>,
-        present: &Present,
+        desired: &Desired,
     ) -> Result<Preview, Refusal> {
-        reconcile::preview(context, present).await
+        reconcile::preview(context, desired).await
     }
-    read_only(&bench.context(), present).await
+    read_only(&bench.context(), desired).await
 }
 
 #[tokio::test]
@@ -90,12 +91,12 @@ async fn what_vanishes_between_finding_it_and_looking_into_it_is_looked_for_agai
     for kind in [FailureKind::NotFound, FailureKind::Denied] {
         let bench = Bench::new()?;
         let before = bench.account.snapshot();
-        bench.establish(&create(&properties("vol"))?).await?;
+        bench.ensure(&create(&properties("vol"))?).await?;
         // More often than one look is patient for.
         for _ in 0..if kind == FailureKind::Denied { 22 } else { 11 } {
             bench.account.fail_next(Action::ListRolePolicies, kind);
         }
-        bench.remove(&delete("vol")?).await?;
+        bench.delete(&delete("vol")?).await?;
         assert_eq!(bench.account.snapshot(), before, "{kind:?}");
     }
     Ok(())
@@ -107,8 +108,8 @@ async fn a_delete_right_after_a_failed_create_finds_what_does_not_show_yet() -> 
     bench.account.clock().sleep(Duration::from_secs(10)).await;
     let before = bench.account.snapshot();
     bench.account.fail_next(Action::AttachRolePolicy, FailureKind::Other);
-    assert!(bench.establish(&create(&properties("vol"))?).await.is_err());
-    bench.remove(&delete("vol")?).await?;
+    assert!(bench.ensure(&create(&properties("vol"))?).await.is_err());
+    bench.delete(&delete("vol")?).await?;
     assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
@@ -122,13 +123,13 @@ async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spar
         };
         let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(4)))?;
         bench.account.clock().sleep(Duration::from_secs(10)).await;
-        bench.establish(&create(&named("vol"))?).await?;
+        bench.ensure(&create(&named("vol"))?).await?;
         bench.account.clock().sleep(Duration::from_secs(10)).await;
-        bench.establish(&update(&role_arn("vol"), &named("vol"), &named("new"))?).await?;
+        bench.ensure(&update(&role_arn("vol"), &named("vol"), &named("new"))?).await?;
         bench.account.clock().sleep(Duration::from_secs(10)).await;
-        bench.establish(&update(&role_arn("new"), &named("new"), &named("vol"))?).await?;
+        bench.ensure(&update(&role_arn("new"), &named("new"), &named("vol"))?).await?;
         // CloudFormation's Delete comes at once.
-        bench.remove(&delete("new")?).await?;
+        bench.delete(&delete("new")?).await?;
         bench.account.clock().sleep(Duration::from_secs(10)).await;
         let again = update(&role_arn("vol"), &named("vol"), &named("vol"))?;
         let rest = bench.plan(&again).await?;
@@ -141,7 +142,7 @@ async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spar
 async fn a_boundary_that_does_not_exist_is_named() -> Outcome {
     let bench = Bench::new()?;
     let asked = with(properties("vol"), "PermissionsBoundaryArn", json!("arn:aws:iam::123456789012:policy/typo"));
-    let said = bench.establish(&create(&asked)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&asked)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("check PermissionsBoundaryArn"), "{said}");
     Ok(())
 }
@@ -150,9 +151,9 @@ async fn a_boundary_that_does_not_exist_is_named() -> Outcome {
 async fn a_name_taken_under_another_path_says_so() -> Outcome {
     let bench = Bench::new()?;
     bench.account.by_hand(&foreign_policy("arn:aws:iam::123456789012:policy/team/vol".parse()?))?;
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("EntityAlreadyExists") && said.contains("under another path"), "{said}");
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     Ok(())
 }
 
@@ -162,9 +163,9 @@ async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome 
     let arn: RoleArn = "arn:aws:iam::123456789012:role/team/vol".parse()?;
     bench.account.by_hand(&foreign_role(arn))?;
     let before = bench.account.snapshot();
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("Role vol already exists and is not this stack's"), "{said}");
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     assert_eq!(bench.account.snapshot(), before);
     Ok(())
 }
@@ -172,9 +173,9 @@ async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome 
 #[tokio::test]
 async fn a_delete_conflict_that_stays_is_looked_into_instead_of_knocked_at() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     (0..12).for_each(|_| bench.account.fail_next(Action::DeletePolicy, FailureKind::DeleteConflict));
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     let calls = bench.account.calls();
     let knocks = calls.split(|call| *call != Action::DeletePolicy).map(<[_]>::len).max();
     assert!(knocks.is_some_and(|knocks| (2..=6).contains(&knocks)), "{knocks:?} in a row: {calls:?}");
@@ -187,7 +188,7 @@ async fn a_denial_that_stays_is_explained_with_the_usual_cause() -> Outcome {
     for _ in 0..100 {
         bench.account.fail_next(Action::CreateRole, FailureKind::Denied);
     }
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("creating role vol") && said.contains("iam:CreateRole") && said.contains("organisation's"),
         "{said}"
@@ -205,17 +206,17 @@ async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
     let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
     bench.account.clock().sleep(Duration::from_secs(10)).await;
     let before = bench.account.snapshot();
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     bench.account.clock().sleep(Duration::from_secs(10)).await;
     // Somebody else removes the policy. It still shows, and under a tag condition what is gone is denied.
-    let from = Carrier::Role("vol".to_owned());
+    let from = PolicyEntity::Role("vol".to_owned());
     bench.account.by_hand(&Change::Detach { from, arn: policy_arn("vol")? })?;
     bench.account.clock().sleep(Duration::from_secs(10)).await;
     bench.account.by_hand(&Change::DeletePolicy { arn: policy_arn("vol")? })?;
     for _ in 0..100 {
         bench.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
     }
-    let done = bench.remove(&delete("vol")?).await?;
+    let done = bench.delete(&delete("vol")?).await?;
     // After the retries it looks again. The role went meanwhile and may show still: then it is told to go once more.
     assert!(done.applied.iter().all(|change| change == "deleting role vol"), "{:?}", done.applied);
     assert!(bench.account.calls().contains(&Action::DeletePolicy));
@@ -226,11 +227,11 @@ async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
 #[tokio::test]
 async fn a_removal_that_stays_denied_is_explained() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     for _ in 0..100 {
         bench.account.fail_next(Action::DeletePolicy, FailureKind::Denied);
     }
-    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.delete(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("deleting policy vol") && said.contains("organisation's"), "{said}");
     Ok(())
 }
@@ -239,7 +240,7 @@ async fn a_removal_that_stays_denied_is_explained() -> Outcome {
 async fn a_principal_that_iam_does_not_know_is_permanent_and_explained() -> Outcome {
     let bench = Bench::new()?;
     bench.account.forget_principal(&cavatica_access::platform::CAVATICA.principal);
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("TrustedPrincipalArn") && said.contains("MalformedPolicyDocument"), "{said}");
     assert_eq!(bench.account.clock().now(), Duration::ZERO, "no retry");
     Ok(())
@@ -249,7 +250,7 @@ async fn a_principal_that_iam_does_not_know_is_permanent_and_explained() -> Outc
 async fn a_stack_of_another_account_is_refused_before_any_change() -> Outcome {
     let bench = Bench::with(MemoryAccount::new("210987654321".parse()?))?;
     let before = bench.account.snapshot();
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("210987654321") && said.contains("123456789012") && said.contains("Nothing was changed"),
         "{said}"
@@ -303,23 +304,23 @@ proptest! {
             let mut old: Option<Value> = None;
             for (request, name) in requests.into_iter().zip(names) {
                 let new = with(request, "RoleName", json!(name));
-                let present = match &old {
+                let desired = match &old {
                     None => create(&new)?,
                     Some(old) => update(&role_arn(old["RoleName"].as_str().unwrap_or_default()), old, &new)?,
                 };
-                bench.establish(&present).await?;
-                let rest = bench.plan(&present).await?;
+                bench.ensure(&desired).await?;
+                let rest = bench.plan(&desired).await?;
                 assert_eq!(rest, "", "{new}");
-                if let Some(from) = &present.from {
-                    bench.remove(&delete(from.name.as_str())?).await?;
+                if let Some(from) = &desired.replaced_role {
+                    bench.delete(&delete(from.name.as_str())?).await?;
                 }
                 old = Some(new);
             }
             let last = old.as_ref().and_then(|p| p["RoleName"].as_str()).unwrap_or_default().to_owned();
-            bench.remove(&delete(&last)?).await?;
+            bench.delete(&delete(&last)?).await?;
             let once = bench.account.snapshot();
             assert_eq!(once, before);
-            bench.remove(&delete(&last)?).await?;
+            bench.delete(&delete(&last)?).await?;
             assert_eq!(bench.account.snapshot(), once);
             Ok::<_, Box<dyn std::error::Error>>(())
         }).map_err(|e| TestCaseError::fail(e.to_string()))?;

@@ -32,13 +32,13 @@ fn ids(bench: &Bench) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_rule_goes_in_beside_others_and_out_alone() -> Outcome {
+async fn a_rule_goes_in_other_role_others_and_out_alone() -> Outcome {
     for others in [&[][..], &[foreign_cors_rule("web"), foreign_cors_rule("viewer")]] {
         let bench = bench(others)?;
         let before = bench.account.snapshot();
-        bench.establish(&create(&cors("vol"))?).await?;
+        bench.ensure(&create(&cors("vol"))?).await?;
         assert_eq!(ids(&bench).first().map(String::as_str), Some("vol"));
-        bench.remove(&delete("vol")?).await?;
+        bench.delete(&delete("vol")?).await?;
         assert_eq!(bench.account.snapshot(), before);
     }
     Ok(())
@@ -48,11 +48,11 @@ async fn a_rule_goes_in_beside_others_and_out_alone() -> Outcome {
 async fn rules_that_somebody_writes_at_the_same_time_are_merged_again() -> Outcome {
     let bench = bench(&[foreign_cors_rule("web")])?;
     bench.account.overwrite_next_cors(2);
-    bench.establish(&create(&cors("vol"))?).await?;
+    bench.ensure(&create(&cors("vol"))?).await?;
     let ids = ids(&bench);
     assert!(ids.len() == 4 && ids[0] == "vol" && ids.contains(&"web".to_owned()), "{ids:?}");
     bench.account.overwrite_next_cors(1);
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     assert!(!self::ids(&bench).contains(&"vol".to_owned()));
     Ok(())
 }
@@ -63,7 +63,7 @@ async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_their
     contested.account.overwrite_next_cors(u32::MAX);
     let full = bench(&vec![foreign_cors_rule("theirs"); 100])?;
     for (bench, said) in [(contested, "Somebody else keeps changing"), (full, "already has 100 CORS rules")] {
-        let refused = bench.establish(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
+        let refused = bench.ensure(&create(&cors("vol"))?).await.err().map(|refusal| refusal.to_string());
         assert!(refused.as_ref().is_some_and(|refused| refused.contains(said)), "{refused:?}");
     }
     Ok(())
@@ -73,13 +73,13 @@ async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_their
 async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> Outcome {
     let full = || vec![foreign_cors_rule("theirs"); 100];
     let report = with(cors("vol"), "Checks", json!("Report"));
-    let done = bench(&full())?.establish(&create(&report)?).await?;
+    let done = bench(&full())?.ensure(&create(&report)?).await?;
     assert!(told(&done.findings).contains("already has 100 CORS rules"), "{:?}", done.findings);
 
     let bench = bench(&full())?;
     let without = properties("vol");
-    bench.establish(&create(&without)?).await?;
-    let done = bench.establish(&update(&role_arn("vol"), &without, &cors("vol"))?).await?;
+    bench.ensure(&create(&without)?).await?;
+    let done = bench.ensure(&update(&role_arn("vol"), &without, &cors("vol"))?).await?;
     let said = told(&done.findings);
     assert!(said.contains("already has 100 CORS rules") && said.contains("vol of bucket my-bucket by hand"), "{said}");
     Ok(())
@@ -90,13 +90,13 @@ async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_th
     // Without ConfigureCors the role may change the CORS configuration of the stack's bucket only, which is another one now.
     let bench = bench(&[])?;
     let old = cors("vol");
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
     bench.account.hold("other-bucket".parse()?, Some(HeldBucket { owner, region, key: None, cors: Vec::new() }));
     (0..200).for_each(|_| bench.account.fail_next(Action::GetBucketCORS, FailureKind::Denied));
     let begun = bench.account.clock().now();
     let new = with(properties("vol"), "Volumes", json!([{"BucketName": "other-bucket"}]));
-    let said = told(&bench.establish(&update(&role_arn("vol"), &old, &new)?).await?.findings);
+    let said = told(&bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?.findings);
     assert!(
         said.contains("it should be gone") && said.contains("aws s3api get-bucket-cors --bucket my-bucket"),
         "{said}"
@@ -109,18 +109,18 @@ async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_th
 async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() -> Outcome {
     let bench = bench(&[])?;
     let old = cors("vol");
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
         (0..200).for_each(|_| bench.account.fail_next(action, FailureKind::Server));
     }
     let begun = bench.account.clock().now();
     let new = with(old.clone(), "RoleName", json!("new"));
-    let done = bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    let done = bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
     assert!(told(&done.findings).contains("by hand: it should be there"), "{:?}", done.findings);
     let spent = bench.account.clock().now() - begun;
     // The second look at a rename, and the simulator.
-    let besides = Duration::from_secs(10);
-    assert!(spent <= Duration::from_secs(30) + besides, "{spent:?}");
+    let other_roles = Duration::from_secs(10);
+    assert!(spent <= Duration::from_secs(30) + other_roles, "{spent:?}");
     Ok(())
 }
 
@@ -128,10 +128,10 @@ async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() ->
 async fn what_a_rename_set_is_taken_out_when_the_rename_is_taken_back() -> Outcome {
     let bench = bench(&[])?;
     let (old, new) = (properties("vol"), cors("new"));
-    bench.establish(&create(&old)?).await?;
-    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    bench.ensure(&create(&old)?).await?;
+    bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
     assert_eq!(ids(&bench), ["new"]);
-    bench.establish(&update(&role_arn("vol"), &new, &old)?).await?;
+    bench.ensure(&update(&role_arn("vol"), &new, &old)?).await?;
     assert_eq!(ids(&bench), [""; 0]);
     Ok(())
 }
@@ -142,13 +142,13 @@ async fn a_bucket_that_cannot_be_looked_at_any_more_stops_no_update_and_no_delet
         let deny = |bench: &Bench| (0..200).for_each(|_| bench.account.fail_next(action, FailureKind::Denied));
         let bench = bench(&[])?;
         let old = with(cors("vol"), "Checks", json!("Off"));
-        bench.establish(&create(&old)?).await?;
+        bench.ensure(&create(&old)?).await?;
         deny(&bench);
         let new = with(old.clone(), "ExternalId", json!("lab-5678"));
-        let done = bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        let done = bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
         let said = told(&done.findings);
         assert!(said.contains("by hand: it should be there"), "{action:?}: {said}");
-        let done = bench.remove(&delete("vol")?).await?;
+        let done = bench.delete(&delete("vol")?).await?;
         assert!(told(&done.findings).contains("by hand: it should be gone"), "{action:?}");
     }
     Ok(())

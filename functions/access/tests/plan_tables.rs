@@ -3,7 +3,7 @@
 mod support;
 
 use cavatica_access::owner::{self, Tags};
-use cavatica_access::port::{Carrier, Change};
+use cavatica_access::port::{Change, PolicyEntity};
 use cavatica_memory::{foreign_policy, foreign_role};
 use serde_json::json;
 use support::*;
@@ -27,19 +27,19 @@ async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outc
 async fn a_rename_builds_the_new_role_and_its_clean_up_removes_the_old_one() -> Outcome {
     let bench = Bench::new()?;
     let (old, new) = (properties("vol"), properties("new"));
-    bench.establish(&create(&old)?).await?;
-    let present = update(&role_arn("vol"), &old, &new)?;
+    bench.ensure(&create(&old)?).await?;
+    let desired = update(&role_arn("vol"), &old, &new)?;
     assert_eq!(
-        bench.plan(&present).await?,
+        bench.plan(&desired).await?,
         "creating role new | creating policy new\nattaching policy new to role new\n"
     );
-    bench.establish(&present).await?;
+    bench.ensure(&desired).await?;
     assert_eq!(bench.plan_removal(&delete("vol")?).await?, DELETE);
-    bench.remove(&delete("vol")?).await?;
+    bench.delete(&delete("vol")?).await?;
     // The note that it replaced "vol" goes with the next update.
     let again = update(&role_arn("new"), &new, &new)?;
     assert_eq!(bench.plan(&again).await?, "tagging role new\n");
-    bench.establish(&again).await?;
+    bench.ensure(&again).await?;
     assert_eq!(bench.plan(&again).await?, "");
     Ok(())
 }
@@ -49,13 +49,13 @@ async fn a_policy_that_keeps_its_name_moves_and_survives_the_old_roles_clean_up(
     let bench = Bench::new()?;
     let old = with(properties("vol"), "PolicyName", json!("shared"));
     let new = with(properties("new"), "PolicyName", json!("shared"));
-    bench.establish(&create(&old)?).await?;
-    let present = update(&role_arn("vol"), &old, &new)?;
+    bench.ensure(&create(&old)?).await?;
+    let desired = update(&role_arn("vol"), &old, &new)?;
     assert_eq!(
-        bench.plan(&present).await?,
+        bench.plan(&desired).await?,
         "creating role new | tagging policy shared\nattaching policy shared to role new\n"
     );
-    bench.establish(&present).await?;
+    bench.ensure(&desired).await?;
     assert_eq!(
         bench.plan_removal(&delete("vol")?).await?,
         "detaching policy shared from role vol\ndeleting role vol\n"
@@ -69,17 +69,17 @@ async fn a_clean_up_that_never_came_is_finished_by_the_next_update_or_delete() -
     for finish in ["update", "delete"] {
         let bench = Bench::new()?;
         let before = bench.account.snapshot();
-        bench.establish(&create(&old)?).await?;
-        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        bench.ensure(&create(&old)?).await?;
+        bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
         if finish == "update" {
             let again = update(&role_arn("new"), &new, &new)?;
             // Nothing but the role's tags leads to the policy once it is not in use any more: the role goes last.
             let one_after_the_other = DELETE.replace(" | ", "\n");
             assert_eq!(bench.plan(&again).await?, format!("{one_after_the_other}tagging role new\n"));
-            bench.establish(&again).await?;
+            bench.ensure(&again).await?;
             assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
         }
-        bench.remove(&delete("new")?).await?;
+        bench.delete(&delete("new")?).await?;
         assert_eq!(bench.account.snapshot(), before, "{finish}");
     }
     Ok(())
@@ -89,14 +89,14 @@ async fn a_clean_up_that_never_came_is_finished_by_the_next_update_or_delete() -
 async fn a_rename_that_is_rolled_back_leaves_the_first_role_alone_in_use() -> Outcome {
     let bench = Bench::new()?;
     let (old, new) = (properties("vol"), properties("new"));
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     let before = bench.account.snapshot();
-    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+    bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
     let back = update(&role_arn("new"), &new, &old)?;
     assert_eq!(bench.plan(&back).await?, "tagging role vol\n");
-    bench.establish(&back).await?;
-    bench.remove(&delete("new")?).await?;
-    bench.establish(&update(&role_arn("vol"), &old, &old)?).await?;
+    bench.ensure(&back).await?;
+    bench.delete(&delete("new")?).await?;
+    bench.ensure(&update(&role_arn("vol"), &old, &old)?).await?;
     // The generation is all that tells the accounts apart.
     bench.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
     assert_eq!(bench.account.snapshot(), before);
@@ -119,13 +119,13 @@ async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept
         ),
     ] {
         let bench = Bench::new()?;
-        bench.establish(&create(&old)?).await?;
+        bench.ensure(&create(&old)?).await?;
         let before = bench.account.snapshot();
-        bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
+        bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
         // CloudFormation kept the old physical ID: no Delete will come for the new one.
         let back = update(&role_arn("vol"), &new, &old)?;
         assert_eq!(bench.plan(&back).await?, steps);
-        bench.establish(&back).await?;
+        bench.ensure(&back).await?;
         bench.account.set_role_tags_by_hand(&"vol".parse()?, create(&old)?.blueprint.role_tags());
         assert_eq!(bench.account.snapshot(), before, "but for the generation");
     }
@@ -142,7 +142,7 @@ async fn under_boundary(boundary: &str) -> Result<(Bench, serde_json::Value), Bo
         bench.account.by_hand(&cavatica_memory::wide_boundary(boundary.parse()?))?;
     }
     let properties = with(properties("vol"), "PermissionsBoundaryArn", json!(boundary));
-    bench.establish(&create(&properties)?).await?;
+    bench.ensure(&create(&properties)?).await?;
     Ok((bench, properties))
 }
 
@@ -162,7 +162,7 @@ async fn delete_and_update_refuse_a_role_of_ours_without_tags() -> Outcome {
                 }
                 let before = bench.account.snapshot();
                 let same = update(&role_arn("vol"), &properties, &properties)?;
-                let refused = [bench.remove(&delete_of(&properties)?).await.err(), bench.establish(&same).await.err()];
+                let refused = [bench.delete(&delete_of(&properties)?).await.err(), bench.ensure(&same).await.err()];
                 for said in refused.map(|refusal| refusal.map(|it| it.to_string()).unwrap_or_default()) {
                     let command = format!("`aws iam tag-role --role-name vol --tags Key={}", owner::RESOURCE);
                     assert!(
@@ -192,13 +192,13 @@ async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
         bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
         change(&mut properties);
         // The policy that the stack made for the role tells all the same.
-        let said = bench.remove(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+        let said = bench.delete(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
         assert!(said.contains("carries the policy that this stack made for it"), "{difference}: {said}");
         bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
         if properties["ExternalId"].is_null() {
             properties.as_object_mut().map(|it| it.remove("ExternalId"));
         }
-        assert_eq!(bench.remove(&delete_of(&properties)?).await?.notes.len(), 1, "{difference}");
+        assert_eq!(bench.delete(&delete_of(&properties)?).await?.notes.len(), 1, "{difference}");
         assert!(bench.account.read(|state| state.role_named("vol").is_some()), "{difference}");
     }
     for (key, value) in [(owner::STACK, other_stack.as_str()), (owner::RESOURCE, "OtherVolume")] {
@@ -206,7 +206,7 @@ async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
         let mut tags = owner()?.tags();
         tags.insert(key.to_owned(), value.to_owned());
         bench.account.set_role_tags_by_hand(&"vol".parse()?, tags);
-        assert_eq!(bench.remove(&delete_of(&properties)?).await?.notes.len(), 1, "{key}");
+        assert_eq!(bench.delete(&delete_of(&properties)?).await?.notes.len(), 1, "{key}");
     }
     Ok(())
 }
@@ -216,7 +216,7 @@ async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
 async fn create_refuses_a_role_that_was_made_by_hand_as_foreign() -> Outcome {
     let (bench, properties) = under_boundary(ORGANISATION).await?;
     bench.account.set_role_tags_by_hand(&"vol".parse()?, Tags::new());
-    let refused = bench.establish(&create(&properties)?).await.err();
+    let refused = bench.ensure(&create(&properties)?).await.err();
     assert!(refused.as_ref().is_some_and(cavatica_access::refusal::Refusal::is_foreign_role), "{refused:?}");
     Ok(())
 }
@@ -226,20 +226,20 @@ async fn delete_refuses_a_policy_without_tags_on_a_role_of_ours() -> Outcome {
     for boundary in [BOUNDARY, ORGANISATION] {
         for policy_name in ["vol", "vol-policy"] {
             let (bench, mut properties) = under_boundary(boundary).await?;
-            bench.remove(&delete_of(&properties)?).await?;
+            bench.delete(&delete_of(&properties)?).await?;
             properties["PolicyName"] = json!(policy_name);
-            bench.establish(&create(&properties)?).await?;
+            bench.ensure(&create(&properties)?).await?;
             bench.account.set_policy_tags_by_hand(&policy_arn(policy_name)?, Tags::new());
             let before = bench.account.snapshot();
             let said =
-                bench.remove(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+                bench.delete(&delete_of(&properties)?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
             let command = format!("`aws iam tag-policy --policy-arn {}", policy_arn(policy_name)?);
             assert!(said.contains(&command) && said.contains(owner::ROLE), "{said}");
             assert_eq!(bench.account.snapshot(), before);
             bench
                 .account
                 .set_policy_tags_by_hand(&policy_arn(policy_name)?, create(&properties)?.blueprint.policy_tags());
-            bench.remove(&delete_of(&properties)?).await?;
+            bench.delete(&delete_of(&properties)?).await?;
             assert!(
                 bench
                     .account
@@ -256,8 +256,8 @@ async fn delete_refuses_a_policy_without_tags_on_a_role_of_ours() -> Outcome {
 async fn delete_keeps_a_policy_that_is_not_attached() -> Outcome {
     let (bench, properties) = under_boundary(ORGANISATION).await?;
     bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
-    bench.account.by_hand(&Change::Detach { from: Carrier::Role("vol".to_owned()), arn: policy_arn("vol")? })?;
-    bench.remove(&delete_of(&properties)?).await?;
+    bench.account.by_hand(&Change::Detach { from: PolicyEntity::Role("vol".to_owned()), arn: policy_arn("vol")? })?;
+    bench.delete(&delete_of(&properties)?).await?;
     assert!(bench.account.read(|state| state.role_named("vol").is_none()));
     Ok(())
 }
@@ -265,10 +265,10 @@ async fn delete_keeps_a_policy_that_is_not_attached() -> Outcome {
 #[tokio::test]
 async fn a_policy_that_lost_its_tags_but_serves_our_role_says_how_to_tag_it() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     bench.account.set_policy_tags_by_hand(&policy_arn("vol")?, Tags::new());
     let same = update(&role_arn("vol"), &properties("vol"), &properties("vol"))?;
-    let said = bench.establish(&same).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&same).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam tag-policy --policy-arn") && said.contains(owner::STACK), "{said}");
     Ok(())
 }
@@ -276,10 +276,10 @@ async fn a_policy_that_lost_its_tags_but_serves_our_role_says_how_to_tag_it() ->
 #[tokio::test]
 async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_removes_it() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
     let before = bench.account.snapshot();
-    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.delete(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(
         said.contains("aws iam remove-role-from-instance-profile --instance-profile-name web --role-name vol"),
         "{said}"
@@ -289,7 +289,7 @@ async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_remov
     bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
     bench.account.by_hand(&foreign_role(role_arn("other").parse()?))?;
     bench.account.by_hand(&Change::PutBoundary { role: "other".parse()?, boundary: policy_arn("vol")? })?;
-    let said = bench.remove(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.delete(&delete("vol")?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("aws iam delete-role-permissions-boundary --role-name other"), "{said}");
     Ok(())
 }
@@ -298,9 +298,9 @@ async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_remov
 async fn only_the_pinned_principal_is_ever_trusted() -> Outcome {
     let bench = Bench::new()?;
     let before = bench.account.snapshot();
-    let mut present = create(&properties("vol"))?;
-    present.pinned_principal = "arn:aws:iam::999999999999:role/sibling".parse()?;
-    let said = bench.establish(&present).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let mut desired = create(&properties("vol"))?;
+    desired.pinned_principal = "arn:aws:iam::999999999999:role/sibling".parse()?;
+    let said = bench.ensure(&desired).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("deployed to trust arn:aws:iam::999999999999:role/sibling and nobody else"), "{said}");
     assert_eq!(bench.account.snapshot(), before);
     Ok(())
@@ -309,14 +309,14 @@ async fn only_the_pinned_principal_is_ever_trusted() -> Outcome {
 #[tokio::test]
 async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
+    bench.ensure(&create(&properties("vol"))?).await?;
     // The same stack name in another region: its boundary is named alike, its tags are not ours.
     let mut tags = create(&properties("vol"))?.blueprint.role_tags();
     tags.insert(owner::STACK.to_owned(), STACK.replace("us-east-1", "us-west-2"));
     bench.account.set_role_tags_by_hand(&"vol".parse()?, tags);
-    let said = bench.establish(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
+    let said = bench.ensure(&create(&properties("vol"))?).await.map_err(|e| e.to_string()).err().unwrap_or_default();
     assert!(said.contains("it belongs to the stack arn:aws:cloudformation:us-west-2"), "{said}");
-    let done = bench.remove(&delete("vol")?).await?;
+    let done = bench.delete(&delete("vol")?).await?;
     assert!(done.notes.iter().any(|note| note.contains("role vol") && note.contains("left alone")), "{done:?}");
     assert!(!done.applied.contains(&"deleting role vol".to_owned()), "{done:?}");
     Ok(())
@@ -327,21 +327,21 @@ async fn what_stands_in_the_way_of_an_older_roles_removal_does_not_stop_an_updat
     let bench = Bench::new()?;
     let empty = bench.account.snapshot();
     let (old, new) = (properties("vol"), properties("new"));
-    bench.establish(&create(&old)?).await?;
+    bench.ensure(&create(&old)?).await?;
     bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
-    bench.establish(&update(&role_arn("vol"), &old, &new)?).await?;
-    assert!(bench.remove(&delete("vol")?).await.is_err());
+    bench.ensure(&update(&role_arn("vol"), &old, &new)?).await?;
+    assert!(bench.delete(&delete("vol")?).await.is_err());
     let changed = with(new.clone(), "Description", json!("changed"));
-    let done = bench.establish(&update(&role_arn("new"), &new, &changed)?).await?;
+    let done = bench.ensure(&update(&role_arn("new"), &new, &changed)?).await?;
     assert!(
         done.notes.iter().any(|note| note.contains("older role vol") && note.contains("instance profile web")),
         "{done:?}"
     );
     // Once it is out of the way the next update takes it up again.
     bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, false);
-    bench.establish(&update(&role_arn("new"), &changed, &changed)?).await?;
+    bench.ensure(&update(&role_arn("new"), &changed, &changed)?).await?;
     assert_eq!(bench.plan_removal(&delete("vol")?).await?, "");
-    bench.remove(&delete("new")?).await?;
+    bench.delete(&delete("new")?).await?;
     assert_eq!(bench.account.snapshot(), empty);
     Ok(())
 }
@@ -351,15 +351,15 @@ async fn three_renames_in_a_circle_never_remove_the_role_in_use() -> Outcome {
     let bench = Bench::new()?;
     let empty = bench.account.snapshot();
     let named = |name: &str| properties(name);
-    bench.establish(&create(&named("a"))?).await?;
+    bench.ensure(&create(&named("a"))?).await?;
     // Both clean-ups fail, then the first name is taken again.
-    bench.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
-    bench.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
-    bench.establish(&update(&role_arn("c"), &named("c"), &named("a"))?).await?;
-    bench.remove(&delete("c")?).await?;
+    bench.ensure(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    bench.ensure(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    bench.ensure(&update(&role_arn("c"), &named("c"), &named("a"))?).await?;
+    bench.delete(&delete("c")?).await?;
     assert_eq!(bench.plan_removal(&delete("b")?).await?, "", "c replaced b");
     assert_ne!(bench.plan_removal(&delete("a")?).await?, "", "a is in use");
-    bench.remove(&delete("a")?).await?;
+    bench.delete(&delete("a")?).await?;
     assert_eq!(bench.account.snapshot(), empty);
     Ok(())
 }
@@ -369,13 +369,13 @@ async fn an_older_role_is_remembered_when_a_later_rename_is_rolled_back() -> Out
     let bench = Bench::new()?;
     let empty = bench.account.snapshot();
     let named = |name: &str| properties(name);
-    bench.establish(&create(&named("a"))?).await?;
-    bench.establish(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
+    bench.ensure(&create(&named("a"))?).await?;
+    bench.ensure(&update(&role_arn("a"), &named("a"), &named("b"))?).await?;
     // The clean-up of a failed. Now a rename of b is rolled back by a sibling.
-    bench.establish(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
-    bench.establish(&update(&role_arn("c"), &named("c"), &named("b"))?).await?;
-    bench.remove(&delete("c")?).await?;
-    bench.remove(&delete("b")?).await?;
+    bench.ensure(&update(&role_arn("b"), &named("b"), &named("c"))?).await?;
+    bench.ensure(&update(&role_arn("c"), &named("c"), &named("b"))?).await?;
+    bench.delete(&delete("c")?).await?;
+    bench.delete(&delete("b")?).await?;
     assert_eq!(bench.account.snapshot(), empty, "a is gone too");
     Ok(())
 }
@@ -383,11 +383,11 @@ async fn an_older_role_is_remembered_when_a_later_rename_is_rolled_back() -> Out
 #[tokio::test]
 async fn a_delete_under_another_path_means_another_role() -> Outcome {
     let bench = Bench::new()?;
-    bench.establish(&create(&properties("vol"))?).await?;
-    let mut absent = delete("vol")?;
-    if let Some(target) = &mut absent.target {
+    bench.ensure(&create(&properties("vol"))?).await?;
+    let mut deletion = delete("vol")?;
+    if let Some(target) = &mut deletion.role {
         target.arn = Some("arn:aws:iam::123456789012:role/x/vol".parse()?);
     }
-    assert_eq!(bench.plan_removal(&absent).await?, "");
+    assert_eq!(bench.plan_removal(&deletion).await?, "");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use aws_sdk_iam::types::Tag;
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, Change, Failure, NewPolicy, Receipt};
+use cavatica_access::port::{Change, Failure, NewPolicy, PolicyEntity, Receipt};
 
 use super::{AwsAccount, failure};
 
@@ -66,13 +66,13 @@ impl AwsAccount {
             Change::Attach { role, arn } => {
                 send!(iam.attach_role_policy().role_name(role.as_str()).policy_arn(arn.as_str()));
             }
-            Change::Detach { from: Carrier::Role(name), arn } => {
+            Change::Detach { from: PolicyEntity::Role(name), arn } => {
                 send!(iam.detach_role_policy().role_name(name).policy_arn(arn.as_str()));
             }
-            Change::Detach { from: Carrier::User(name), arn } => {
+            Change::Detach { from: PolicyEntity::User(name), arn } => {
                 send!(iam.detach_user_policy().user_name(name).policy_arn(arn.as_str()));
             }
-            Change::Detach { from: Carrier::Group(name), arn } => {
+            Change::Detach { from: PolicyEntity::Group(name), arn } => {
                 send!(iam.detach_group_policy().group_name(name).policy_arn(arn.as_str()));
             }
             Change::DeleteInlinePolicy { role, name } => {

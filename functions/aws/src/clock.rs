@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cavatica_access::patience::UNTIL_POLICY_IN_FORCE;
 use cavatica_access::port::Clock;
+use cavatica_access::waits::UNTIL_POLICY_IN_FORCE;
 use tokio::time::Instant;
 
 /// The time until an instant, and since the event came.

@@ -5,7 +5,9 @@ use aws_sdk_iam::types::{
 };
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, Failure, FailureKind, Layer, Policy, Question, Role, Usage, Verdict, Version};
+use cavatica_access::port::{
+    Failure, FailureKind, Layer, Policy, PolicyEntity, Question, Role, Usage, Verdict, Version,
+};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -83,21 +85,24 @@ impl Iam {
         document(answer.policy_version.and_then(|version| version.document).as_deref())
     }
 
-    pub(super) async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<Carrier>, Failure> {
+    pub(super) async fn policy_carriers(&self, arn: &PolicyArn, usage: Usage) -> Result<Vec<PolicyEntity>, Failure> {
         let usage = match usage {
             Usage::Permissions => PolicyUsageType::PermissionsPolicy,
             Usage::Boundary => PolicyUsageType::PermissionsBoundary,
         };
         let call = self.0.list_entities_for_policy().policy_arn(arn.as_str()).policy_usage_filter(usage);
         let mut pages = call.into_paginator().send();
-        let mut carriers = Vec::new();
+        let mut entities = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(failure::of)?;
-            carriers.extend(page.policy_roles.into_iter().flatten().filter_map(|r| r.role_name).map(Carrier::Role));
-            carriers.extend(page.policy_users.into_iter().flatten().filter_map(|u| u.user_name).map(Carrier::User));
-            carriers.extend(page.policy_groups.into_iter().flatten().filter_map(|g| g.group_name).map(Carrier::Group));
+            entities
+                .extend(page.policy_roles.into_iter().flatten().filter_map(|r| r.role_name).map(PolicyEntity::Role));
+            entities
+                .extend(page.policy_users.into_iter().flatten().filter_map(|u| u.user_name).map(PolicyEntity::User));
+            entities
+                .extend(page.policy_groups.into_iter().flatten().filter_map(|g| g.group_name).map(PolicyEntity::Group));
         }
-        Ok(carriers)
+        Ok(entities)
     }
 
     pub(super) async fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {

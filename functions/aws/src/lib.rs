@@ -22,8 +22,8 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region as SdkRegion;
 use cavatica_access::names::AccountId;
-use cavatica_access::patience::{AWS_ATTEMPT, AWS_CONNECTION};
-use cavatica_access::port::{Account, Answer as _, Change, Failure, Look, ReadAccount, Receipt, Sight};
+use cavatica_access::port::{Account, Answer as _, Change, Failure, Look, Observation, ReadAccount, Receipt};
+use cavatica_access::waits::{AWS_ATTEMPT, AWS_CONNECTION};
 
 /// The account that the credentials belong to.
 #[derive(Debug, Clone)]
@@ -100,30 +100,30 @@ impl AwsAccount {
 }
 
 impl ReadAccount for AwsAccount {
-    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+    async fn look(&self, look: &Look) -> Result<Observation, Failure> {
         // On the heap: the futures of all calls within those of the domain would nest deeper than the compiler follows.
         Box::pin(self.answer(look)).await
     }
 }
 
 impl AwsAccount {
-    async fn answer(&self, look: &Look) -> Result<Sight, Failure> {
+    async fn answer(&self, look: &Look) -> Result<Observation, Failure> {
         let (iam, buckets) = (&self.iam, &self.buckets);
         Ok(match look {
-            Look::Caller => self.caller().await?.into_sight(),
-            Look::Role(name) => iam.role(name).await?.into_sight(),
-            Look::RoleTags(name) => iam.role_tags(name).await?.into_sight(),
-            Look::Policy(arn) => iam.policy(arn).await?.into_sight(),
-            Look::Attached(role) => iam.attached_policies(role).await?.into_sight(),
-            Look::Inline(role) => iam.inline_policies(role).await?.into_sight(),
-            Look::Profiles(role) => iam.instance_profiles(role).await?.into_sight(),
-            Look::Versions(arn) => iam.policy_versions(arn).await?.into_sight(),
-            Look::Document(arn, version) => iam.policy_document(arn, version).await?.into_sight(),
-            Look::Carriers(arn, usage) => iam.policy_carriers(arn, *usage).await?.into_sight(),
-            Look::Simulation(role, question) => iam.simulate(role, question).await?.into_sight(),
-            Look::BucketRegion(name, owner) => buckets.region(name, owner).await?.into_sight(),
-            Look::BucketKey(bucket) => buckets.key(bucket).await?.into_sight(),
-            Look::Cors(bucket) => buckets.cors(bucket).await?.into_sight(),
+            Look::Caller => self.caller().await?.into_observation(),
+            Look::Role(name) => iam.role(name).await?.into_observation(),
+            Look::RoleTags(name) => iam.role_tags(name).await?.into_observation(),
+            Look::Policy(arn) => iam.policy(arn).await?.into_observation(),
+            Look::Attached(role) => iam.attached_policies(role).await?.into_observation(),
+            Look::Inline(role) => iam.inline_policies(role).await?.into_observation(),
+            Look::Profiles(role) => iam.instance_profiles(role).await?.into_observation(),
+            Look::Versions(arn) => iam.policy_versions(arn).await?.into_observation(),
+            Look::Document(arn, version) => iam.policy_document(arn, version).await?.into_observation(),
+            Look::PolicyEntities(arn, usage) => iam.policy_carriers(arn, *usage).await?.into_observation(),
+            Look::Simulation(role, question) => iam.simulate(role, question).await?.into_observation(),
+            Look::BucketRegion(name, owner) => buckets.region(name, owner).await?.into_observation(),
+            Look::BucketKey(bucket) => buckets.key(bucket).await?.into_observation(),
+            Look::Cors(bucket) => buckets.cors(bucket).await?.into_observation(),
         })
     }
 }

@@ -4,16 +4,16 @@
 use std::future::Future;
 use std::net::IpAddr;
 
-use cavatica_access::patience::{FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY};
 use cavatica_access::port::Clock;
 use cavatica_access::retry::Backoff;
+use cavatica_access::waits::{FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY};
 pub use cavatica_aws::http::Secret;
 use cavatica_aws::http::{HttpClient, Request};
 use url::{Host, Url};
 
 /// Why an answer did not arrive. Never shows the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Undeliverable {
+pub enum DeliveryFailure {
     /// There is nowhere to send it.
     #[error("the event has no ResponseURL, so nobody can be answered: it does not come from CloudFormation")]
     NoUrl,
@@ -44,10 +44,10 @@ pub async fn deliver<P: Post, C: Clock>(
     url: Option<&Secret>,
     is_local: bool,
     body: &str,
-) -> Result<(), Undeliverable> {
-    let url = url.ok_or(Undeliverable::NoUrl)?;
+) -> Result<(), DeliveryFailure> {
+    let url = url.ok_or(DeliveryFailure::NoUrl)?;
     if !is_allowed(url, is_local) {
-        return Err(Undeliverable::Forbidden);
+        return Err(DeliveryFailure::Forbidden);
     }
     let mut backoff = Backoff::new(FIRST_DELIVERY_RETRY, LONGEST_DELIVERY_RETRY);
     for attempts in 1.. {
@@ -59,7 +59,7 @@ pub async fn deliver<P: Post, C: Clock>(
         tracing::warn!(attempts, last, "the answer was not taken");
         let pause = backoff.pause(clock.chance());
         if pause >= clock.remaining() {
-            return Err(Undeliverable::Refused { attempts, last });
+            return Err(DeliveryFailure::Refused { attempts, last });
         }
         clock.sleep(pause).await;
     }

@@ -5,7 +5,7 @@ use cavatica_access::request::shown;
 use cavatica_aws::http::Secret;
 use serde_json::Value;
 
-use crate::secret::Scrubber;
+use crate::redaction::Redactor;
 
 /// The part of an event that is CloudFormation's; the properties are still unread.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +66,7 @@ impl Envelope {
 
     /// Takes out of anything that is logged about this event what must not be seen.
     #[must_use]
-    pub fn scrubber(&self) -> Scrubber {
+    pub fn redactor(&self) -> Redactor {
         let properties = [&self.properties, &self.old_properties].into_iter();
         let external_ids = properties.filter_map(|properties| properties.get("ExternalId")).flat_map(|id| {
             // As it is, and as a finding about it shows it.
@@ -74,7 +74,7 @@ impl Envelope {
             [plain, shown(id).trim_matches('"').to_owned()]
         });
         let url = self.response_url.iter().map(|url| url.reveal().to_owned());
-        Scrubber::of(external_ids.chain(url))
+        Redactor::of(external_ids.chain(url))
     }
 }
 
@@ -117,13 +117,13 @@ mod tests {
                 r#"{{"StackId": "arn:aws:cloudformation:r:1:stack/n/uu-id", "ResourceProperties": {{"ExternalId": "{id}"}}}}"#
             )
         };
-        assert_eq!(Envelope::read(&event("lab-1234")).scrubber().scrub("lab-1234"), "[redacted]");
+        assert_eq!(Envelope::read(&event("lab-1234")).redactor().redact("lab-1234"), "[redacted]");
         for odd in [r#"my\"lab secret"#.to_owned(), "x".repeat(1_300)] {
             let envelope = Envelope::read(&event(&odd));
             let said = format!("ExternalId is {} but must be", shown(&envelope.properties["ExternalId"]));
-            assert!(!envelope.scrubber().scrub(&said).contains(&odd[3..100.min(odd.len())]), "{said}");
+            assert!(!envelope.redactor().redact(&said).contains(&odd[3..100.min(odd.len())]), "{said}");
         }
         let automatic = "AROA5E1B8CE0111111F00";
-        assert_eq!(Envelope::read(&event(automatic)).scrubber().scrub(&format!("is {automatic}")), "is [redacted]");
+        assert_eq!(Envelope::read(&event(automatic)).redactor().redact(&format!("is {automatic}")), "is [redacted]");
     }
 }

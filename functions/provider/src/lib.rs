@@ -14,5 +14,5 @@ pub mod delivery;
 pub mod envelope;
 pub mod invocation;
 pub mod provider;
-pub mod secret;
+pub mod redaction;
 pub mod task;

@@ -1,6 +1,6 @@
 //! The Lambda's entry: environment, log, clients. Everything else is in the library.
 
-use cavatica_access::patience::DELIVERY_ATTEMPT;
+use cavatica_access::waits::DELIVERY_ATTEMPT;
 use cavatica_aws::http::HttpClient;
 use cavatica_aws::{self as aws, AwsAccount, Surroundings};
 use cavatica_provider::delivery;

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use cavatica_access::activity::Activities;
 use cavatica_access::checks;
-use cavatica_access::patience::FOR_THE_ANSWER;
+use cavatica_access::desired::Desired;
 use cavatica_access::port::Account;
-use cavatica_access::reconcile::{self, Context, Done};
-use cavatica_access::wanted::Present;
+use cavatica_access::reconcile::{self, Context, Reconciled};
+use cavatica_access::waits::FOR_THE_ANSWER;
 use cavatica_aws::clock::Deadline;
 use futures_util::FutureExt as _;
 
 use crate::answer::{Answer, Attributes, FINDINGS, Outcome};
-use crate::delivery::{Post, Undeliverable, deliver};
+use crate::delivery::{DeliveryFailure, Post, deliver};
 use crate::envelope::Envelope;
-use crate::task::{NOTHING_MADE, Pins, ROLE_IS_FOREIGN, Rejected, Task};
+use crate::task::{InvalidEvent, NOTHING_MADE, Pins, ROLE_IS_FOREIGN, Task};
 
 /// The way on after a failed creation. Source: "Stack status codes", `ROLLBACK_COMPLETE`.
 const AFTER_CREATE: &str =
@@ -38,10 +38,10 @@ pub struct Provider<I, P> {
 impl<I: Account, P: Post> Provider<I, P> {
     /// Serves one event within the time there is. An error means that CloudFormation was not answered; Lambda then
     /// runs the event again.
-    pub async fn serve(&self, event: &str, time: Duration) -> Result<(), Undeliverable> {
+    pub async fn serve(&self, event: &str, time: Duration) -> Result<(), DeliveryFailure> {
         let end = Deadline::after(time);
         let envelope = Envelope::read(event);
-        let scrubber = envelope.scrubber();
+        let redactor = envelope.redactor();
         tracing::info!(
             request = envelope.request_type,
             resource = envelope.logical_id,
@@ -57,7 +57,7 @@ impl<I: Account, P: Post> Provider<I, P> {
         match &answer.outcome {
             Outcome::Success(_) => tracing::info!(physical_id = answer.physical_id, "SUCCESS"),
             Outcome::Failed(reason) => {
-                tracing::error!(physical_id = answer.physical_id, reason = scrubber.scrub(reason), "FAILED");
+                tracing::error!(physical_id = answer.physical_id, reason = redactor.redact(reason), "FAILED");
             }
         }
         let delivered =
@@ -70,14 +70,14 @@ impl<I: Account, P: Post> Provider<I, P> {
 
     /// The answer to an event, at the latest when the work has to stop.
     async fn answer(&self, envelope: &Envelope, stop: Deadline, time: Duration) -> Answer {
-        let pins = self.pins.as_ref().map_err(|error| Rejected::Environment(error.clone()));
+        let pins = self.pins.as_ref().map_err(|error| InvalidEvent::Environment(error.clone()));
         let task = match pins.and_then(|pins| Task::of(envelope, pins)) {
             Ok(task) => task,
             Err(rejected) => return failed(rejected.to_string(), unchanged_id(envelope)),
         };
         let physical_id = match &task {
-            Task::Establish(present) => present.blueprint.role.to_string(),
-            Task::Remove(_) => unchanged_id(envelope),
+            Task::Ensure(desired) => desired.blueprint.role.to_string(),
+            Task::Delete(_) => unchanged_id(envelope),
         };
         let failed_id = if keeps_its_name(&task) { unchanged_id(envelope) } else { physical_id.clone() };
         let activities = Activities::default();
@@ -113,12 +113,12 @@ impl<I: Account, P: Post> Provider<I, P> {
         task: &Task,
         stop: &Deadline,
         activities: &Activities,
-    ) -> Result<Done, cavatica_access::refusal::Refusal> {
+    ) -> Result<Reconciled, cavatica_access::refusal::Refusal> {
         let context = Context { account: &self.account, clock: stop, activities };
         let done = match task {
-            Task::Establish(present) => reconcile::establish(&context, present).await?,
-            Task::Remove(absent) if absent.target.is_none() => Done::default(),
-            Task::Remove(absent) => reconcile::remove(&context, absent).await?,
+            Task::Ensure(desired) => reconcile::ensure(&context, desired).await?,
+            Task::Delete(deletion) if deletion.role.is_none() => Reconciled::default(),
+            Task::Delete(deletion) => reconcile::delete(&context, deletion).await?,
         };
         let findings = checks::told(&done.findings);
         tracing::info!(applied = ?done.applied, notes = ?done.notes, findings, "reconciled");
@@ -129,8 +129,8 @@ impl<I: Account, P: Post> Provider<I, P> {
 /// True if an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its failure
 /// would have CloudFormation send a Delete that means the role in use.
 fn keeps_its_name(task: &Task) -> bool {
-    let Task::Establish(present) = task else { return false };
-    present.from.as_ref().is_some_and(|from| from.name.is_same(&present.blueprint.role.name))
+    let Task::Ensure(desired) = task else { return false };
+    desired.replaced_role.as_ref().is_some_and(|from| from.name.is_same(&desired.blueprint.role.name))
 }
 
 /// The ID that the event has, or one that says that there is nothing.
@@ -142,9 +142,9 @@ fn failed(reason: String, physical_id: String) -> Answer {
     Answer { outcome: Outcome::Failed(reason), physical_id }
 }
 
-fn attributes(task: &Task, done: &Done) -> Attributes {
-    let Task::Establish(present) = task else { return Attributes::new() };
-    let Present { blueprint, .. } = present.as_ref();
+fn attributes(task: &Task, done: &Reconciled) -> Attributes {
+    let Task::Ensure(desired) = task else { return Attributes::new() };
+    let Desired { blueprint, .. } = desired.as_ref();
     let external_id = blueprint.request.external_id.as_ref().map(ToString::to_string);
     Attributes::from([
         ("RoleArn", blueprint.role.to_string()),

@@ -1,11 +1,11 @@
 //! From an event to what has to be done: pure, and refusing before any call is made.
 
 use cavatica_access::blueprint::Blueprint;
+use cavatica_access::desired::{Deletion, Desired, RoleToDelete};
 use cavatica_access::names::{PolicyName, RoleArn};
 use cavatica_access::owner::{Owner, StackId};
 use cavatica_access::recognition::Evidence;
 use cavatica_access::request::{Invalid, OldProperties, RESOURCE_TYPE, Request};
-use cavatica_access::wanted::{Absent, Present, Target};
 
 use crate::envelope::Envelope;
 
@@ -29,14 +29,14 @@ pub struct Pins {
 #[derive(Debug, Clone)]
 pub enum Task {
     /// A role and its policy have to be as asked.
-    Establish(Box<Present>),
+    Ensure(Box<Desired>),
     /// A role and its policy have to go.
-    Remove(Box<Absent>),
+    Delete(Box<Deletion>),
 }
 
 /// Why an event is refused before any call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
+pub enum InvalidEvent {
     /// It is not JSON.
     #[error("The event could not be read: {0}. Nothing was done.")]
     Malformed(String),
@@ -67,78 +67,78 @@ pub enum Rejected {
 
 impl Task {
     /// Decides what an event asks for.
-    pub fn of(envelope: &Envelope, pins: &Pins) -> Result<Self, Rejected> {
+    pub fn of(envelope: &Envelope, pins: &Pins) -> Result<Self, InvalidEvent> {
         if let Some(error) = &envelope.malformed {
-            return Err(Rejected::Malformed(error.clone()));
+            return Err(InvalidEvent::Malformed(error.clone()));
         }
         if envelope.stack_id != pins.stack.as_str() {
             let (event, pinned) = (envelope.stack_id.clone(), pins.stack.to_string());
-            return Err(Rejected::ForeignStack { event, pinned });
+            return Err(InvalidEvent::ForeignStack { event, pinned });
         }
         let owner = Owner { stack: pins.stack.clone(), resource: envelope.logical_id.clone() };
         match envelope.request_type.as_str() {
             // A Delete is never refused for what it says of itself: only what is ours by its tags is removed anyway.
             // One that does not say whose it is means nothing that can have been made.
-            "Delete" if owner.resource.is_empty() => Ok(Self::Remove(Box::new(Absent {
-                target: None,
+            "Delete" if owner.resource.is_empty() => Ok(Self::Delete(Box::new(Deletion {
+                role: None,
                 cors_buckets: Vec::new(),
                 is_abandoned: false,
                 owner,
             }))),
-            "Delete" => Ok(Self::Remove(Box::new(absent(envelope, owner)))),
-            "Create" | "Update" if owner.resource.is_empty() => Err(Rejected::NoLogicalId),
+            "Delete" => Ok(Self::Delete(Box::new(deletion(envelope, owner)))),
+            "Create" | "Update" if owner.resource.is_empty() => Err(InvalidEvent::NoLogicalId),
             "Create" | "Update" if envelope.resource_type != RESOURCE_TYPE => {
-                Err(Rejected::ResourceType(envelope.resource_type.clone()))
+                Err(InvalidEvent::ResourceType(envelope.resource_type.clone()))
             }
-            "Create" | "Update" => Ok(Self::Establish(Box::new(present(envelope, pins, owner)?))),
-            other => Err(Rejected::RequestType(other.to_owned())),
+            "Create" | "Update" => Ok(Self::Ensure(Box::new(desired(envelope, pins, owner)?))),
+            other => Err(InvalidEvent::RequestType(other.to_owned())),
         }
     }
 }
 
-fn present(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Present, Invalid> {
-    let blueprint = Blueprint::draw(Request::parse(&envelope.properties)?, owner)?;
-    let from = physical_role(envelope, &blueprint.owner).filter(|from| *from != blueprint.role);
-    let before = Request::parse(&envelope.old_properties).ok();
-    Ok(Present {
-        before: before.and_then(|request| Blueprint::draw(request, blueprint.owner.clone()).ok()),
-        former: match envelope.request_type.as_str() {
+fn desired(envelope: &Envelope, pins: &Pins, owner: Owner) -> Result<Desired, Invalid> {
+    let blueprint = Blueprint::new(Request::parse(&envelope.properties)?, owner)?;
+    let replaced_role = physical_role(envelope, &blueprint.owner).filter(|role| *role != blueprint.role);
+    let old_request = Request::parse(&envelope.old_properties).ok();
+    Ok(Desired {
+        old_blueprint: old_request.and_then(|request| Blueprint::new(request, blueprint.owner.clone()).ok()),
+        old_properties: match envelope.request_type.as_str() {
             "Update" => OldProperties::read(&envelope.old_properties),
             _ => OldProperties::default(),
         },
         pinned_principal: pins.principal.clone(),
         is_new: envelope.request_type == "Create",
-        from,
+        replaced_role,
         blueprint,
     })
 }
 
-fn absent(envelope: &Envelope, owner: Owner) -> Absent {
-    let target = target(envelope, &owner);
-    let is_made_up = target.as_ref().is_some_and(|target| target.arn.is_none());
-    Absent {
+fn deletion(envelope: &Envelope, owner: Owner) -> Deletion {
+    let role = role_to_delete(envelope, &owner);
+    let is_made_up = role.as_ref().is_some_and(|role| role.arn.is_none());
+    Deletion {
         is_abandoned: is_made_up && envelope.physical_id.as_deref() != Some(ROLE_IS_FOREIGN),
         cors_buckets: OldProperties::read(&envelope.properties).cors_buckets,
-        target,
+        role,
         owner,
     }
 }
 
-/// The role that a Delete means: at the physical ID, or under the name in the properties when the ID is
-/// one that CloudFormation made up for a Create that never answered.
-fn target(envelope: &Envelope, owner: &Owner) -> Option<Target> {
+/// Returns the role that a Delete means: at the physical ID, or under the name in the properties where CloudFormation made
+/// the ID up for a Create that never answered.
+fn role_to_delete(envelope: &Envelope, owner: &Owner) -> Option<RoleToDelete> {
     if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {
         return None;
     }
-    let mut former = OldProperties::read(&envelope.properties);
+    let mut properties = OldProperties::read(&envelope.properties);
     let arn = physical_role(envelope, owner);
-    let name = arn.as_ref().map(|arn| arn.name.clone()).or(former.role_name.clone())?;
-    let beside = former.replaced().filter(|other| !other.role.is_same(&name));
-    let mut policies: Vec<PolicyName> = former.policy_name.take().into_iter().collect();
+    let name = arn.as_ref().map(|arn| arn.name.clone()).or(properties.role_name.clone())?;
+    let other_role = properties.replaced().filter(|other| !other.role.is_same(&name));
+    let mut policies: Vec<PolicyName> = properties.policy_name.take().into_iter().collect();
     policies.push(PolicyName::from(&name));
-    let evidence = Evidence::from(&former);
-    let path = arn.as_ref().map_or(former.path, |arn| arn.path.clone());
-    Some(Target { path, name, arn, beside, policies, evidence })
+    let evidence = Evidence::from(&properties);
+    let path = arn.as_ref().map_or(properties.path, |arn| arn.path.clone());
+    Some(RoleToDelete { path, name, arn, other_role, policies, evidence })
 }
 
 /// The role that the physical ID names, if it is one of the stack's account.
@@ -155,7 +155,7 @@ mod tests {
 
     const STACK: &str = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000";
 
-    fn task(request: &str, logical_id: &str) -> Result<Result<Task, Rejected>, Rule> {
+    fn task(request: &str, logical_id: &str) -> Result<Result<Task, InvalidEvent>, Rule> {
         let event = format!(
             r#"{{"RequestType": "{request}", "StackId": "{STACK}", "ResourceType": "{RESOURCE_TYPE}", {logical_id}
                 "PhysicalResourceId": "arn:aws:iam::123456789012:role/vol",
@@ -169,12 +169,12 @@ mod tests {
     fn what_does_not_say_whose_it_is_makes_nothing_and_removes_nothing() -> Result<(), Rule> {
         for logical_id in ["", r#""LogicalResourceId": "","#, r#""LogicalResourceId": null,"#] {
             for request in ["Create", "Update"] {
-                assert_eq!(task(request, logical_id)?.err(), Some(Rejected::NoLogicalId), "{request} {logical_id}");
+                assert_eq!(task(request, logical_id)?.err(), Some(InvalidEvent::NoLogicalId), "{request} {logical_id}");
             }
             let delete = task("Delete", logical_id)?;
-            assert!(matches!(delete, Ok(Task::Remove(absent)) if absent.target.is_none()), "{logical_id}");
+            assert!(matches!(delete, Ok(Task::Delete(deletion)) if deletion.target.is_none()), "{logical_id}");
         }
-        assert!(matches!(task("Create", r#""LogicalResourceId": "VolumeAccess","#)?, Ok(Task::Establish(_))));
+        assert!(matches!(task("Create", r#""LogicalResourceId": "VolumeAccess","#)?, Ok(Task::Ensure(_))));
         Ok(())
     }
 }

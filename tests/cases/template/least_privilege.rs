@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use cavatica_access::asked_tags::ASKED;
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::owner::{self, Owner};
+use cavatica_access::requested_tags::REQUESTED;
 use cavatica_access::{permissions, request};
 use cavatica_generator::template::{Config, native, provided};
 use cavatica_memory::policy::Request;
@@ -274,7 +274,7 @@ fn escalation_paths(boundary: &str) -> Vec<(&'static str, Request)> {
     }
     let object = Request::new("s3:GetObject", "arn:aws:s3:::my-bucket/raw/a");
     paths.push(("the volume's own data", object.with("aws:ResourceAccount", "123456789012")));
-    for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, ASKED] {
+    for key in [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, REQUESTED] {
         paths.push(("our own tag taken off the role", removes(ours(on("UntagRole", ROLE)), key)));
         paths.push(("our own tag taken off the policy", removes(ours(on("UntagPolicy", POLICY)), &key.to_uppercase())));
     }
@@ -476,7 +476,7 @@ fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Ou
         let by_function = Evaluation::of(&provided::template(&evaluation::published()), &given);
         let request = request::Request::parse(&by_function.custom_resource()?)?;
         let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
-        let wanted = Blueprint::draw(request, owner)?.permissions.to_value();
+        let wanted = Blueprint::new(request, owner)?.permissions.to_value();
         let made = Identity::new(&wanted, Some(&by_function.property("Boundary", "/PolicyDocument")?))?;
         let native = Evaluation::of(&native::template(&Config::default()), &given);
         let policy = native.property("VolumePolicy", "/PolicyDocument")?;
@@ -500,7 +500,7 @@ fn by_choice_nothing_beside_the_folder_is_listed_and_no_acl_is_touched() -> Outc
     for (given, is_tight) in [(&tight[..], true), (&[], false)] {
         let stack = stack("").with(given.iter().copied());
         let owner = Owner { stack: events::STACK.parse()?, resource: "VolumeAccess".to_owned() };
-        let blueprint = Blueprint::draw(request::Request::parse(&stack.custom_resource()?)?, owner)?;
+        let blueprint = Blueprint::new(request::Request::parse(&stack.custom_resource()?)?, owner)?;
         let boundary = stack.property("Boundary", "/PolicyDocument")?;
         let role = Identity::new(&blueprint.permissions.to_value(), Some(&boundary))?;
         let list = |prefix: &str| ours("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix);

@@ -130,7 +130,7 @@ fn the_native_template_makes_the_same_documents_and_names() -> Outcome {
         let evaluation = Evaluation::of(&native, &given);
         let request = request(&Evaluation::of(&by_function, &given))?;
         let owner = Owner { stack: STACK.parse()?, resource: "VolumeAccess".to_owned() };
-        let wanted = Blueprint::draw(request, owner)?;
+        let wanted = Blueprint::new(request, owner)?;
         let of_role = |name: &str| evaluation.property("VolumeRole", name);
         let permissions = evaluation.property("VolumePolicy", "/PolicyDocument")?;
         assert!(same_meaning(&permissions, &wanted.permissions.to_value()), "{permissions:#}");
@@ -222,7 +222,7 @@ fn the_boundary_allows_the_whole_bucket_what_the_policy_allows_and_no_other_acti
             };
             assert_eq!(condition, expected, "{action}");
         }
-        let permissions = Blueprint::draw(request(&evaluation)?, owner)?.permissions.to_value();
+        let permissions = Blueprint::new(request(&evaluation)?, owner)?.permissions.to_value();
         assert!(same_meaning(&boundary_without_way, &permissions), "{boundary:#} {permissions:#}");
     }
     Ok(())

@@ -5,7 +5,7 @@ use super::policy::{self, Policies, Request};
 use super::state::State;
 use cavatica_access::limits;
 use cavatica_access::names::{AccountId, RoleArn};
-use cavatica_access::port::{Bucket, Carrier, CorsRule, Failure, FailureKind, Layer, Question, Verdict};
+use cavatica_access::port::{Bucket, CorsRule, Failure, FailureKind, Layer, PolicyEntity, Question, Verdict};
 use cavatica_access::volume::{BucketName, Region};
 
 /// A bucket as S3 holds it.
@@ -64,7 +64,7 @@ impl State {
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let invalid = |error: policy::Error| failure(FailureKind::Other, &error.to_string());
         let held = &self.role(&role.name)?.role;
-        let carrier = Carrier::Role(held.arn.name.to_string());
+        let carrier = PolicyEntity::Role(held.arn.name.to_string());
         let attached = self.attachments.iter().filter(|(holder, _)| *holder == carrier);
         let attached = Policies::read(attached.filter_map(|(_, arn)| self.document(arn))).map_err(invalid)?;
         let boundary = held.boundary.as_ref().and_then(|arn| self.document(arn));

@@ -19,8 +19,8 @@ use self::state::key;
 use cavatica_access::names::{AccountId, PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::owner::Tags;
 use cavatica_access::port::{
-    Account, Action, Answer as _, Carrier, Change, Clock, Failure, FailureKind, Look, NewPolicy, NewRole, ReadAccount,
-    Receipt, Sight,
+    Account, Action, Answer as _, Change, Clock, Failure, FailureKind, Look, NewPolicy, NewRole, Observation,
+    PolicyEntity, ReadAccount, Receipt,
 };
 use cavatica_access::volume::BucketName;
 
@@ -155,7 +155,7 @@ impl MemoryAccount {
     }
 
     /// Somebody else's hand: attaches a policy to anyone.
-    pub fn attach_by_hand(&self, carrier: Carrier, arn: PolicyArn) {
+    pub fn attach_by_hand(&self, carrier: PolicyEntity, arn: PolicyArn) {
         Arc::make_mut(&mut self.lock().state).attachments.insert((carrier, arn));
     }
 
@@ -230,9 +230,9 @@ impl Inner {
 }
 
 impl ReadAccount for MemoryAccount {
-    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+    async fn look(&self, look: &Look) -> Result<Observation, Failure> {
         match look.action() {
-            None => Ok(self.id.clone().into_sight()),
+            None => Ok(self.id.clone().into_observation()),
             Some(action) => self.enter(action)?.seen_at(self.clock.now()).look(look),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cavatica_access::limits;
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::{TagKeys, Tags};
-use cavatica_access::port::{Carrier, Change, Failure, FailureKind, NewRole, Receipt, Role};
+use cavatica_access::port::{Change, Failure, FailureKind, NewRole, PolicyEntity, Receipt, Role};
 use cavatica_access::volume::BucketName;
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use super::{failure, rules};
 pub struct State {
     pub(super) roles: BTreeMap<String, Arc<HeldRole>>,
     pub(super) policies: BTreeMap<String, Arc<HeldPolicy>>,
-    pub(super) attachments: BTreeSet<(Carrier, PolicyArn)>,
+    pub(super) attachments: BTreeSet<(PolicyEntity, PolicyArn)>,
     pub(super) instance_profiles: BTreeSet<(String, RoleName)>,
     pub(super) buckets: BTreeMap<BucketName, HeldBucket>,
     /// Principals of a trust policy that IAM would not find.
@@ -59,9 +59,9 @@ impl State {
         held.map(Arc::make_mut).ok_or_else(|| not_found("policy", arn.as_str()))
     }
 
-    pub(super) fn capped_by(&self, arn: &PolicyArn) -> Vec<Carrier> {
+    pub(super) fn capped_by(&self, arn: &PolicyArn) -> Vec<PolicyEntity> {
         let capped = self.roles.values().filter(|held| held.role.boundary.as_ref() == Some(arn));
-        capped.map(|held| Carrier::Role(held.role.arn.name.to_string())).collect()
+        capped.map(|held| PolicyEntity::Role(held.role.arn.name.to_string())).collect()
     }
 
     /// Changes what is there as IAM would. Whether something exists is judged by what IAM shows (`seen`), whether a name
@@ -116,7 +116,7 @@ impl State {
             }
             Change::Attach { role, arn } => {
                 seen.role(role)?;
-                let carrier = Carrier::Role(self.role(role)?.role.arn.name.to_string());
+                let carrier = PolicyEntity::Role(self.role(role)?.role.arn.name.to_string());
                 let is_ours_to_know = arn.account() != "aws";
                 if is_ours_to_know {
                     seen.held_policy(arn)?;
@@ -218,7 +218,7 @@ impl State {
 
     fn delete_role(&mut self, role: &RoleName, seen: &Self) -> Result<(), Failure> {
         let held = self.role(role)?;
-        let carrier = Carrier::Role(held.role.arn.name.to_string());
+        let carrier = PolicyEntity::Role(held.role.arn.name.to_string());
         let conflict = |message| Err(failure(FailureKind::DeleteConflict, message));
         if [&*self, seen].iter().any(|state| state.attachments.iter().any(|(c, _)| *c == carrier)) {
             return conflict("Cannot delete entity, must detach all policies first");

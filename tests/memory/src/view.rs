@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::state::{State, key};
 use cavatica_access::names::PolicyArn;
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, CorsRule, Role};
+use cavatica_access::port::{CorsRule, PolicyEntity, Role};
 
 impl State {
     /// Every role.
@@ -44,7 +44,7 @@ impl State {
     }
 
     /// Who carries which policy.
-    pub fn attachments(&self) -> impl Iterator<Item = &(Carrier, PolicyArn)> {
+    pub fn attachments(&self) -> impl Iterator<Item = &(PolicyEntity, PolicyArn)> {
         self.attachments.iter()
     }
 
@@ -63,7 +63,7 @@ impl State {
         let is_excluded_policy = |arn: &PolicyArn| self.policy_tags(arn).is_some_and(&is_excluded);
         let is_excluded_role = |name: &str| self.role_named(name).is_some_and(|role| is_excluded(&role.tags));
         rest.attachments.retain(|(carrier, arn)| {
-            let is_on_excluded = matches!(carrier, Carrier::Role(name) if is_excluded_role(name));
+            let is_on_excluded = matches!(carrier, PolicyEntity::Role(name) if is_excluded_role(name));
             !is_excluded_policy(arn) && !is_on_excluded
         });
         rest.instance_profiles.retain(|(_, role)| !is_excluded_role(role.as_str()));

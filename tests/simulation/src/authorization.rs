@@ -5,7 +5,7 @@
 
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Action, Carrier, Change};
+use cavatica_access::port::{Action, Change, PolicyEntity};
 use cavatica_access::volume::BucketName;
 use cavatica_memory::State;
 
@@ -101,14 +101,14 @@ pub fn ask(action: Action, subject: Subject<'_>, seen: &State, allows: impl Fn(&
         | Change::DeleteInlinePolicy { role, .. }
         | Change::DeleteRole { role } => on_role(role.as_str(), question),
         Change::Attach { role, arn } => on_role(role.as_str(), Question { policy: Some(arn.as_str()), ..question }),
-        Change::Detach { from: Carrier::Role(name), arn } => {
+        Change::Detach { from: PolicyEntity::Role(name), arn } => {
             on_role(name, Question { policy: Some(arn.as_str()), ..question })
         }
-        Change::Detach { from: Carrier::User(name), arn } => {
+        Change::Detach { from: PolicyEntity::User(name), arn } => {
             let resource = format!("{ACCOUNT}:user/{name}");
             allows(&Question { resource: &resource, policy: Some(arn.as_str()), ..question })
         }
-        Change::Detach { from: Carrier::Group(name), arn } => {
+        Change::Detach { from: PolicyEntity::Group(name), arn } => {
             let resource = format!("{ACCOUNT}:group/{name}");
             allows(&Question { resource: &resource, policy: Some(arn.as_str()), ..question })
         }

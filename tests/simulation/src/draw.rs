@@ -96,9 +96,9 @@ fn weather(rng: &mut Rng) -> Weather {
 fn change(rng: &mut Rng, asked: &mut Parameters, has_hands: bool) {
     for _ in 0..rng.u8(1..=3) {
         let mut at = rng.u32(..WEIGHTS.iter().sum::<u32>());
-        let heavier = |weight: &u32| {
-            let is_it = at < *weight;
-            at = at.saturating_sub(*weight);
+        let heavier = |severity: &u32| {
+            let is_it = at < *severity;
+            at = at.saturating_sub(*severity);
             is_it
         };
         let index = WEIGHTS.iter().position(heavier).unwrap_or_default();

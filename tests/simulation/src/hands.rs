@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Tags};
-use cavatica_access::port::{Carrier, Change};
+use cavatica_access::port::{Change, PolicyEntity};
 use cavatica_access::volume::BucketName;
 use cavatica_memory::{HeldBucket, foreign_cors_rule, foreign_policy, foreign_role};
 use tokio::time::sleep;
@@ -38,8 +38,9 @@ impl Player<'_> {
     pub(super) fn detach_by_hand(&mut self, reason: &str) -> Result<(), Error> {
         let arn: PolicyArn = option(reason, "--policy-arn").unwrap_or_default().parse()?;
         let name = |kind| option(reason, kind).map(str::to_owned);
-        let role = name("--role-name").map(Carrier::Role);
-        let other = role.or(name("--user-name").map(Carrier::User)).or(name("--group-name").map(Carrier::Group));
+        let role = name("--role-name").map(PolicyEntity::Role);
+        let other =
+            role.or(name("--user-name").map(PolicyEntity::User)).or(name("--group-name").map(PolicyEntity::Group));
         self.by_hand(&Change::Detach { from: other.ok_or("nobody to detach from")?, arn })
     }
 
@@ -137,11 +138,11 @@ impl Player<'_> {
                 Vec::new()
             }
             (Hand::AttachesOursToARole, Some((_, arn))) => {
-                world.account.attach_by_hand(Carrier::Role("bystander".to_owned()), arn);
+                world.account.attach_by_hand(PolicyEntity::Role("bystander".to_owned()), arn);
                 Vec::new()
             }
             (Hand::AttachesOursToPeople, Some((_, arn))) => {
-                for carrier in [Carrier::User("u".to_owned()), Carrier::Group("g".to_owned())] {
+                for carrier in [PolicyEntity::User("u".to_owned()), PolicyEntity::Group("g".to_owned())] {
                     world.account.attach_by_hand(carrier, arn.clone());
                 }
                 Vec::new()
@@ -175,10 +176,10 @@ impl Player<'_> {
     }
 
     pub(super) fn deletion_of_policy(&self, arn: &PolicyArn) -> Vec<Change> {
-        let carriers: Vec<_> = self.world.account.read(|state| {
+        let entities: Vec<_> = self.world.account.read(|state| {
             state.attachments().filter(|(_, attached)| attached == arn).map(|(carrier, _)| carrier.clone()).collect()
         });
-        let mut changes: Vec<_> = carriers.into_iter().map(|from| Change::Detach { from, arn: arn.clone() }).collect();
+        let mut changes: Vec<_> = entities.into_iter().map(|from| Change::Detach { from, arn: arn.clone() }).collect();
         let old = |number| Change::DeletePolicyVersion { arn: arn.clone(), version: format!("v{number}") };
         changes.extend((1..20).map(old));
         changes.push(Change::DeletePolicy { arn: arn.clone() });
@@ -187,7 +188,7 @@ impl Player<'_> {
 
     pub(super) fn deletion_of_role(&self, role: &RoleName) -> Result<Vec<Change>, Error> {
         let mut changes: Vec<_> = self.world.account.read(|state| {
-            let is_its = |carrier: &Carrier| *carrier == Carrier::Role(role.to_string());
+            let is_its = |carrier: &PolicyEntity| *carrier == PolicyEntity::Role(role.to_string());
             let attached = state.attachments().filter(|(carrier, _)| is_its(carrier));
             let inline = state.inline_policies(role.as_str()).into_iter();
             let inline = inline.map(|name| Change::DeleteInlinePolicy { role: role.clone(), name: name.to_owned() });
@@ -210,5 +211,5 @@ fn owned((name, held): (&BucketName, &HeldBucket)) -> (BucketName, HeldBucket) {
 }
 
 fn detach(role: &RoleName, arn: PolicyArn) -> Change {
-    Change::Detach { from: Carrier::Role(role.to_string()), arn }
+    Change::Detach { from: PolicyEntity::Role(role.to_string()), arn }
 }

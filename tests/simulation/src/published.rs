@@ -85,7 +85,7 @@ impl Published {
                 stack: pin("CAVATICA_STACK_ID").parse()?,
                 principal: pin("CAVATICA_TRUSTED_PRINCIPAL_ARN").parse()?,
             },
-            blueprint: Arc::new(Blueprint::draw(Request::parse(&properties)?, owner()?)?),
+            blueprint: Arc::new(Blueprint::new(Request::parse(&properties)?, owner()?)?),
         };
         let asked = Arc::new(Asked { properties, deployment });
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(parameters.clone(), Arc::clone(&asked));

@@ -9,7 +9,7 @@ use cavatica_access::blueprint::Blueprint;
 use cavatica_access::cors;
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::{self, Owner, TagKeys, Tags};
-use cavatica_access::port::{Carrier, Change, CorsRule, Role};
+use cavatica_access::port::{Change, CorsRule, PolicyEntity, Role};
 use cavatica_memory::State;
 use serde_json::Value;
 
@@ -176,7 +176,7 @@ impl Watch {
             let tags = state.policy_tags(arn).filter(|_| self.in_use.is_none() || is_named(arn));
             is_wanted || tags.is_some_and(|tags| self.owner.owns(tags) && owner::serves(tags, &role.arn.name))
         };
-        let is_on_it = |carrier: &Carrier| matches!(carrier, Carrier::Role(carrier) if carrier == name);
+        let is_on_it = |carrier: &PolicyEntity| matches!(carrier, PolicyEntity::Role(carrier) if carrier == name);
         let carried = || state.attachments().any(|(carrier, arn)| is_on_it(carrier) && tells(arn));
         self.owner.owns(&role.tags) || (self.created.contains(&role.id) && carried())
     }
@@ -242,7 +242,7 @@ impl Watch {
             | Change::DeleteRole { role } => is_our_role(role.as_str()),
             Change::Attach { role, arn } => is_our_role(role.as_str()) && is_our_policy(arn),
             Change::Detach { from, arn } => {
-                let is_on_ours = matches!(from, Carrier::Role(name) if is_our_role(name));
+                let is_on_ours = matches!(from, PolicyEntity::Role(name) if is_our_role(name));
                 is_on_ours || (is_our_policy(arn) && !self.is_in_use(arn, before))
             }
             Change::TagPolicy { arn, .. }
@@ -307,8 +307,7 @@ fn shown(state: &State) -> Option<String> {
 }
 
 fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
-    let is_on_it =
-        |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if name.eq_ignore_ascii_case(role.as_str()));
+    let is_on_it = |carrier: &PolicyEntity| matches!(carrier, PolicyEntity::Role(name) if name.eq_ignore_ascii_case(role.as_str()));
     state.document(policy).is_some()
         && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cavatica_access::names::RoleArn;
 use cavatica_access::port::{
-    Account as Port, Action, Bucket, Change, Failure, FailureKind, Look, ReadAccount, Receipt, Sight,
+    Account as Port, Action, Bucket, Change, Failure, FailureKind, Look, Observation, ReadAccount, Receipt,
 };
 use cavatica_memory::{MemoryAccount, failure};
 use cavatica_provider::delivery::{Post, Secret};
@@ -332,7 +332,7 @@ fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Fai
 pub struct Account<'w>(pub &'w World);
 
 impl ReadAccount for Account<'_> {
-    async fn look(&self, look: &Look) -> Result<Sight, Failure> {
+    async fn look(&self, look: &Look) -> Result<Observation, Failure> {
         let (world, action) = (self.0, look.action());
         let (subject, name) = match look {
             Look::Caller => (None, None),
@@ -342,7 +342,7 @@ impl ReadAccount for Account<'_> {
             | Look::Inline(name)
             | Look::Profiles(name)
             | Look::Simulation(RoleArn { name, .. }, _) => (Some(Subject::Role(name)), Some(name.as_str())),
-            Look::Policy(arn) | Look::Versions(arn) | Look::Document(arn, _) | Look::Carriers(arn, _) => {
+            Look::Policy(arn) | Look::Versions(arn) | Look::Document(arn, _) | Look::PolicyEntities(arn, _) => {
                 (Some(Subject::Policy(arn)), Some(arn.name()))
             }
             Look::BucketRegion(name, _) | Look::BucketKey(Bucket { name, .. }) | Look::Cors(Bucket { name, .. }) => {

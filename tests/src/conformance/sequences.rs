@@ -2,7 +2,7 @@
 
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Bucket, Carrier, Change, Look, NewPolicy, NewRole, Question, Usage};
+use cavatica_access::port::{Bucket, Change, Look, NewPolicy, NewRole, PolicyEntity, Question, Usage};
 use cavatica_access::volume::BucketName;
 use cavatica_memory::foreign_cors_rule;
 use fastrand::Rng;
@@ -171,7 +171,7 @@ fn attach(of: &str, name: &str) -> Result<Change, Error> {
 }
 
 fn detach(of: &str, name: &str) -> Result<Change, Error> {
-    Ok(Change::Detach { from: Carrier::Role(of.to_owned()), arn: policy(name)? })
+    Ok(Change::Detach { from: PolicyEntity::Role(of.to_owned()), arn: policy(name)? })
 }
 
 fn delete_policy(name: &str) -> Result<Change, Error> {
@@ -193,8 +193,8 @@ fn reads(of: &str, name: &str) -> Result<Vec<Step>, Error> {
         Look::Policy(arn.clone()),
         Look::Versions(arn.clone()),
         Look::Document(arn.clone(), "v1".to_owned()),
-        Look::Carriers(arn.clone(), Usage::Permissions),
-        Look::Carriers(arn, Usage::Boundary),
+        Look::PolicyEntities(arn.clone(), Usage::Permissions),
+        Look::PolicyEntities(arn, Usage::Boundary),
     ];
     Ok(reads.into_iter().map(Step::Read).collect())
 }
@@ -385,8 +385,8 @@ pub fn by_rule() -> Result<Vec<Sequence>, Error> {
 /// Rules about what others did.
 fn with_hands(both: &[Change]) -> Result<Vec<Sequence>, Error> {
     let (r, p) = (role("r")?, policy("p")?);
-    let user = Change::Detach { from: Carrier::User("u".to_owned()), arn: p.clone() };
-    let group = Change::Detach { from: Carrier::Group("g".to_owned()), arn: p.clone() };
+    let user = Change::Detach { from: PolicyEntity::User("u".to_owned()), arn: p.clone() };
+    let group = Change::Detach { from: PolicyEntity::Group("g".to_owned()), arn: p.clone() };
     let inline = Change::DeleteInlinePolicy { role: r.clone(), name: "inline".to_owned() };
     let rules: [(&str, Vec<Hand>, Vec<Change>); 6] = [
         (
@@ -409,7 +409,7 @@ fn with_hands(both: &[Change]) -> Result<Vec<Sequence>, Error> {
         (
             "nobody to detach from",
             vec![],
-            vec![Change::Detach { from: Carrier::User("nobody".to_owned()), arn: policy("p")? }],
+            vec![Change::Detach { from: PolicyEntity::User("nobody".to_owned()), arn: policy("p")? }],
         ),
     ];
     let mut sequences = Vec::new();

@@ -3,10 +3,10 @@
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
+use cavatica_access::desired::Desired;
 use cavatica_access::reconcile::{self, Context};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::OldProperties;
-use cavatica_access::wanted::Present;
 use cavatica_aws::clock::Deadline;
 use serde_json::Value;
 
@@ -33,18 +33,18 @@ pub struct Looked {
 ///
 /// An account that is not the stack's, and a read that AWS refuses, as a sentence.
 pub async fn look(account: &Account, region: &str, blueprint: Blueprint, properties: &Value) -> Result<Looked, String> {
-    let present = Present {
+    let desired = Desired {
         pinned_principal: account.platform().principal.parse().map_err(|rule: &str| rule.to_owned())?,
-        from: None,
-        former: OldProperties::read(properties),
-        before: Some(blueprint.clone()),
+        replaced_role: None,
+        old_properties: OldProperties::read(properties),
+        old_blueprint: Some(blueprint.clone()),
         is_new: false,
         blueprint,
     };
     let (port, clock, activities) =
         (account.port(region), Deadline::after(PLAN_WITHIN).of_old_rights(), Activities::default());
     let context = Context { account: &port, clock: &clock, activities: &activities };
-    let preview = match reconcile::preview(&context, &present).await {
+    let preview = match reconcile::preview(&context, &desired).await {
         Ok(preview) => preview,
         Err(refusal @ (Refusal::Aws { .. } | Refusal::WrongAccount { .. })) => return Err(refusal.to_string()),
         // What the function would refuse to touch is a difference, too.

@@ -254,7 +254,7 @@ impl Inspector<'_> {
         let request = Request::parse(&properties).map_err(|invalid| invalid.to_string())?;
         let stack = self.stack.id.parse().map_err(|_| "its stack's ID is not understood")?;
         let owner = Owner { stack, resource: RESOURCE.to_owned() };
-        let blueprint = Blueprint::draw(request, owner).map_err(|invalid| invalid.to_string())?;
+        let blueprint = Blueprint::new(request, owner).map_err(|invalid| invalid.to_string())?;
         Ok((blueprint, properties))
     }
 

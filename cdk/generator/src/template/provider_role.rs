@@ -4,10 +4,10 @@
 //! where something is made, by our tag where something is changed or removed. Tags and not names for the latter, because
 //! a rename updates this role first and sends the Delete for the old name last.
 
-use cavatica_access::asked_tags::ASKED;
 use cavatica_access::document::{Document, Principal, Statement};
 use cavatica_access::owner;
 use cavatica_access::port::Action;
+use cavatica_access::requested_tags::REQUESTED;
 
 use super::values::{Condition, boundary_arn, policy_name, role_name};
 use crate::cfn::{Expr as E, Resource};
@@ -186,7 +186,7 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
         Grant::Tag => exactly(only(statement, ASKED_AS_OURS).only_if("StringEqualsIfExists", OURS, stack())),
         Grant::TagOurRole => exactly(only(only(statement, ASKED_AS_OURS), OURS)),
         Grant::Untag => {
-            let ours = [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, ASKED]
+            let ours = [owner::STACK, owner::RESOURCE, owner::ROLE, owner::POLICY, owner::REPLACES, REQUESTED]
                 .map(E::text)
                 .to_vec();
             only(statement, OURS).only_if("ForAllValues:StringNotEqualsIgnoreCase", "aws:TagKeys", E::List(ours))

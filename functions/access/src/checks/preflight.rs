@@ -202,7 +202,7 @@ mod tests {
         let stack = "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?;
         let owner = Owner { stack, resource: "VolumeAccess".to_owned() };
         let request = Request::parse(&json!({"RoleName": "cavatica", "Volumes": [volume.clone()]}))?;
-        let blueprint = Blueprint::draw(request, owner)?;
+        let blueprint = Blueprint::new(request, owner)?;
         let facts = Facts {
             bucket,
             is_known: volume["BucketName"] == "known-bucket",

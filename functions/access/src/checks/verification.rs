@@ -120,7 +120,7 @@ mod tests {
         let request = Request::parse(&json!({"RoleName": "cavatica", "RestrictListing": "true", "Volumes": [{
             "BucketName": "my-bucket", "Prefix": "raw", "AccessMode": "ReadWrite",
             "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/abc"}]}))?;
-        Ok(Blueprint::draw(request, Owner { stack, resource: "VolumeAccess".to_owned() })?)
+        Ok(Blueprint::new(request, Owner { stack, resource: "VolumeAccess".to_owned() })?)
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let mut elsewhere = blueprint.request.volumes[0].clone();
         elsewhere.kms_key = Some("arn:aws:kms:eu-west-1:210987654321:key/def".parse()?);
         let questions_of = |request: Request, owner: &Owner| -> Result<Vec<String>, Box<dyn std::error::Error>> {
-            let questions = questions(&Blueprint::draw(request, owner.clone())?);
+            let questions = questions(&Blueprint::new(request, owner.clone())?);
             Ok(questions.into_iter().flat_map(|question| question.resources).filter(|arn| is_key(arn)).collect())
         };
         let owner = blueprint.owner.clone();

@@ -4,20 +4,20 @@ use futures_util::future::join_all;
 
 use super::Observer;
 use crate::blueprint::Blueprint;
-use crate::budget::{Share, within};
 use crate::checks::preflight::Facts;
+use crate::desired::Desired;
 use crate::names::AccountId;
 use crate::port::{Bucket, Clock, CorsRule, Failure, Look, Question, ReadAccount, Verdict};
 use crate::request::Checks;
 use crate::retry::Attempt;
+use crate::s3_time::{S3Share, within};
 use crate::volume::{BucketName, Volume};
-use crate::wanted::Present;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// All that the time there is shows of the buckets of a request that has them checked: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
-    pub(crate) async fn facts(&self, present: &Present, share: Share) -> Vec<Facts> {
-        let blueprint = &present.blueprint;
+    pub(crate) async fn facts(&self, desired: &Desired, share: S3Share) -> Vec<Facts> {
+        let blueprint = &desired.blueprint;
         if blueprint.request.checks == Checks::Off {
             return Vec::new();
         }
@@ -27,7 +27,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
                 buckets.push(volume);
             }
         }
-        let attempt = |volume: &Volume| match (&volume.bucket_owner, present.knows_bucket(volume)) {
+        let attempt = |volume: &Volume| match (&volume.bucket_owner, desired.knows_bucket(volume)) {
             (Some(_), true) => share.foreign(),
             (Some(_), false) | (None, true) => share.known(),
             (None, false) => share.unknown(),
@@ -37,7 +37,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
             let facts = self.facts_of(&volume.bucket, owner, attempt(volume));
             let facts = within(self.clock, share.limit, facts).await;
             let facts = facts.unwrap_or_else(|| Facts::unknown(&volume.bucket, share.limit));
-            Facts { is_known: present.knows_bucket(volume), ..facts }
+            Facts { is_known: desired.knows_bucket(volume), ..facts }
         });
         join_all(facts).await
     }

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::blueprint::Blueprint;
+use crate::desired::RoleToDelete;
 use crate::names::{PolicyArn, RoleArn};
-use crate::observed::LeftoverPolicy;
+use crate::observed::RemainingPolicy;
 use crate::owner::{Owner, Tags};
 use crate::platform::CAVATICA;
-use crate::port::{Carrier, Policy, Role, Version};
+use crate::port::{Policy, PolicyEntity, Role, Version};
 use crate::recognition::Evidence;
 use crate::request::{OldProperties, Request};
-use crate::wanted::Target;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -45,39 +45,45 @@ fn old() -> Value {
     properties("Release", json!("old"))
 }
 
-fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>> {
-    Ok(Present {
-        blueprint: Blueprint::draw(Request::parse(properties)?, owner()?)?,
+fn create(properties: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
+    Ok(Desired {
+        blueprint: Blueprint::new(Request::parse(properties)?, owner()?)?,
         pinned_principal: CAVATICA.principal.parse()?,
-        from: None,
-        former: OldProperties::default(),
-        before: None,
+        replaced_role: None,
+        old_properties: OldProperties::default(),
+        old_blueprint: None,
         is_new: true,
     })
 }
 
-fn update(old: &Value, new: &Value) -> Result<Present, Box<dyn std::error::Error>> {
-    let before = Blueprint::draw(Request::parse(old)?, owner()?)?;
+fn update(old: &Value, new: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
+    let before = Blueprint::new(Request::parse(old)?, owner()?)?;
     let created = create(new)?;
     let from = Some(before.role.clone()).filter(|from| *from != created.blueprint.role);
-    Ok(Present { from, former: OldProperties::read(old), before: Some(before), is_new: false, ..created })
+    Ok(Desired {
+        replaced_role: from,
+        old_properties: OldProperties::read(old),
+        old_blueprint: Some(before),
+        is_new: false,
+        ..created
+    })
 }
 
 /// The state that properties made, where they name the role of before.
 fn made(old: &Value) -> Result<ObservedState, Box<dyn std::error::Error>> {
-    let present = update(old, old)?;
-    let before = &present.blueprint;
-    Ok(ObservedState::expected(before, &present))
+    let desired = update(old, old)?;
+    let before = &desired.blueprint;
+    Ok(ObservedState::expected(before, &desired))
 }
 
 /// The plan of an update, as text.
 fn steps(new: &Value, observed: &ObservedState) -> Result<String, Box<dyn std::error::Error>> {
-    Ok(Plan::for_present(&update(&old(), new)?, observed)?.to_string())
+    Ok(Plan::to_ensure(&update(&old(), new)?, observed)?.to_string())
 }
 
 #[test]
 fn an_empty_account_gets_role_and_policy_at_once_then_the_attachment() -> Outcome {
-    let plan = Plan::for_present(&create(&old())?, &ObservedState::default())?;
+    let plan = Plan::to_ensure(&create(&old())?, &ObservedState::default())?;
     assert_eq!(plan.to_string(), "creating role vol | creating policy vol\nattaching policy vol to role vol\n");
     Ok(())
 }
@@ -128,9 +134,9 @@ fn a_boundary_that_somebody_changed_is_set_again_before_anything_else() -> Outco
     let mut new = properties("Tags", json!(["new=2"]));
     new["ExternalId"] = json!("other-id");
     new["Volumes"][0]["Prefix"] = json!("raw");
-    let present = update(&properties("Tags", json!(["old=1"])), &new)?;
+    let desired = update(&properties("Tags", json!(["old=1"])), &new)?;
     assert_eq!(
-        Plan::for_present(&present, &observed)?.to_string(),
+        Plan::to_ensure(&desired, &observed)?.to_string(),
         "setting my-volume-Boundary-1A2B3C4D5E6F as boundary of role vol\n\
          setting the trust policy of role vol | making a new version of policy vol\n\
          removing tags from role vol | removing tags from policy vol\n\
@@ -164,15 +170,15 @@ fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_has_nothin
         ("PermissionsBoundaryArn", json!(OTHER_BOUNDARY), "to arn:aws:iam::123456789012:policy/cap alone"),
     ] {
         let (new, mut observed) = (properties(name, value), made(&old())?);
-        let present = update(&old(), &new)?;
-        if present.from.is_some() {
-            observed.from = observed.role.clone();
+        let desired = update(&old(), &new)?;
+        if desired.replaced_role.is_some() {
+            observed.replaced_role = observed.role.clone();
         }
-        let said = Plan::for_present(&present, &observed).map_err(|refusal| refusal.to_string()).err();
+        let said = Plan::to_ensure(&desired, &observed).map_err(|refusal| refusal.to_string()).err();
         assert!(said.as_ref().is_some_and(|said| said.contains(refusal)), "{name}: {said:?}");
         // The rollback of a refused update comes with the physical ID of before.
-        let back = Present { from: None, ..update(&new, &old())? };
-        assert_eq!(Plan::for_present(&back, &made(&old())?)?.to_string(), "", "{name}");
+        let back = Desired { replaced_role: None, ..update(&new, &old())? };
+        assert_eq!(Plan::to_ensure(&back, &made(&old())?)?.to_string(), "", "{name}");
     }
     Ok(())
 }
@@ -187,7 +193,7 @@ fn a_foreign_role_or_policy_is_refused() -> Outcome {
         (ObservedState { role, ..nothing.clone() }, "Role vol already exists"),
         (ObservedState { policy, ..nothing }, "Policy vol already exists"),
     ] {
-        let said = Plan::for_present(&create(&old())?, &observed).map_err(|refusal| refusal.to_string()).err();
+        let said = Plan::to_ensure(&create(&old())?, &observed).map_err(|refusal| refusal.to_string()).err();
         assert!(said.as_ref().is_some_and(|said| said.contains(taken) && said.contains("Choose another")), "{said:?}");
     }
     Ok(())
@@ -197,40 +203,40 @@ fn a_foreign_role_or_policy_is_refused() -> Outcome {
 fn a_delete_empties_the_role_and_detaches_our_policy_from_whoever_carries_it() -> Outcome {
     let (name, arn, old) = ("vol".parse()?, ROLE.parse::<RoleArn>()?, OldProperties::read(&old()));
     let (policy, state) = (POLICY.parse::<PolicyArn>()?, made(&self::old())?);
-    let carrier = |name: &str| Carrier::Role(name.to_owned());
-    let carriers = vec![carrier("vol"), Carrier::User("ann".to_owned()), Carrier::Group("lab".to_owned())];
+    let carrier = |name: &str| PolicyEntity::Role(name.to_owned());
+    let entities = vec![carrier("vol"), PolicyEntity::User("ann".to_owned()), PolicyEntity::Group("lab".to_owned())];
     let version = |number: u32| Version { id: format!("v{number}"), is_default: number == 1 };
     let held: Policy = state.policy.ok_or("no policy")?;
     let role: Role = state.role.ok_or("no role")?;
-    let leftover = Leftover {
+    let remaining_role = RemainingRole {
         role: Some(role),
         attached: vec![policy.clone(), "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?],
         inline: vec!["extra".to_owned()],
-        policies: vec![LeftoverPolicy {
+        policies: vec![RemainingPolicy {
             policy: held,
             versions: vec![version(1), version(2)],
-            carriers,
+            entities,
             capped: Vec::new(),
         }],
-        ..Leftover::nothing("vol".parse()?)
+        ..RemainingRole::nothing("vol".parse()?)
     };
     let evidence = Evidence::from(&old);
-    let target = Target {
+    let target = RoleToDelete {
         name,
         arn: Some(arn),
-        beside: None,
+        other_role: None,
         path: Default::default(),
         policies: vec!["vol".parse()?],
         evidence,
     };
-    let absent = Absent { owner: owner()?, target: Some(target), cors_buckets: Vec::new(), is_abandoned: false };
+    let deletion = Deletion { owner: owner()?, role: Some(target), cors_buckets: Vec::new(), is_abandoned: false };
     assert_eq!(
-        Plan::for_absent(&absent, &[leftover])?.to_string(),
+        Plan::to_delete(&deletion, &[remaining_role])?.to_string(),
         "detaching policy vol from role vol | detaching policy ReadOnlyAccess from role vol | \
          deleting inline policy extra of role vol | detaching policy vol from user ann | detaching policy vol from group lab | \
          deleting version v2 of policy vol\n\
          deleting policy vol | deleting role vol\n"
     );
-    assert_eq!(Plan::for_absent(&absent, &[Leftover::nothing("vol".parse()?)])?.to_string(), "");
+    assert_eq!(Plan::to_delete(&deletion, &[RemainingRole::nothing("vol".parse()?)])?.to_string(), "");
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Action, Bucket, Carrier, CorsRule};
+use super::{Action, Bucket, CorsRule, PolicyEntity};
 use crate::names::{IamPath, PolicyArn, RoleArn, RoleName};
 use crate::owner::Tags;
 
@@ -50,7 +50,7 @@ pub enum Change {
         arn: PolicyArn,
     },
     Detach {
-        from: Carrier,
+        from: PolicyEntity,
         arn: PolicyArn,
     },
     DeleteInlinePolicy {
@@ -122,9 +122,9 @@ impl Change {
             Self::UntagPolicy { .. } => Action::UntagPolicy,
             Self::CreatePolicyVersion { .. } => Action::CreatePolicyVersion,
             Self::Attach { .. } => Action::AttachRolePolicy,
-            Self::Detach { from: Carrier::Role(_), .. } => Action::DetachRolePolicy,
-            Self::Detach { from: Carrier::User(_), .. } => Action::DetachUserPolicy,
-            Self::Detach { from: Carrier::Group(_), .. } => Action::DetachGroupPolicy,
+            Self::Detach { from: PolicyEntity::Role(_), .. } => Action::DetachRolePolicy,
+            Self::Detach { from: PolicyEntity::User(_), .. } => Action::DetachUserPolicy,
+            Self::Detach { from: PolicyEntity::Group(_), .. } => Action::DetachGroupPolicy,
             Self::DeleteInlinePolicy { .. } => Action::DeleteRolePolicy,
             Self::DeletePolicyVersion { .. } => Action::DeletePolicyVersion,
             Self::DeletePolicy { .. } => Action::DeletePolicy,

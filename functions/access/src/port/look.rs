@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Action, Bucket, Carrier, CorsRule, Failure, FailureKind, Policy, Question, Role, Usage, Verdict, Version};
+use super::{
+    Action, Bucket, CorsRule, Failure, FailureKind, Policy, PolicyEntity, Question, Role, Usage, Verdict, Version,
+};
 use crate::names::{AccountId, PolicyArn, RoleArn, RoleName};
 use crate::owner::Tags;
 use crate::volume::{BucketName, Region};
@@ -30,8 +32,8 @@ pub enum Look {
     Versions(PolicyArn),
     /// Document of a version of a policy: [`Value`].
     Document(PolicyArn, String),
-    /// Users, groups and roles that carry a policy: `Vec<Carrier>`.
-    Carriers(PolicyArn, Usage),
+    /// Users, groups and roles that carry a policy: `Vec<PolicyEntity>`.
+    PolicyEntities(PolicyArn, Usage),
     /// Verdicts of IAM's policy simulator on a role: `Vec<Verdict>`.
     Simulation(RoleArn, Question),
     /// Region of a bucket of an account: [`Region`]. A second call where S3 refers to another region.
@@ -57,7 +59,7 @@ impl Look {
             Self::Profiles(_) => Action::ListInstanceProfilesForRole,
             Self::Versions(_) => Action::ListPolicyVersions,
             Self::Document(..) => Action::GetPolicyVersion,
-            Self::Carriers(..) => Action::ListEntitiesForPolicy,
+            Self::PolicyEntities(..) => Action::ListEntitiesForPolicy,
             Self::Simulation(..) => Action::SimulatePrincipalPolicy,
             Self::BucketRegion(..) => Action::GetBucketLocation,
             Self::BucketKey(_) => Action::GetEncryptionConfiguration,
@@ -78,8 +80,8 @@ impl fmt::Display for Look {
             Self::Profiles(role) => write!(f, "listing the instance profiles of role {role}"),
             Self::Versions(arn) => write!(f, "listing the versions of policy {}", arn.name()),
             Self::Document(arn, _) => write!(f, "reading the document of policy {}", arn.name()),
-            Self::Carriers(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
-            Self::Carriers(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
+            Self::PolicyEntities(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
+            Self::PolicyEntities(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
             Self::Simulation(role, _) => write!(f, "asking IAM's simulator what role {} may do", role.name),
             Self::BucketRegion(name, _) => write!(f, "asking where bucket {name} is"),
             Self::BucketKey(bucket) => write!(f, "asking how bucket {} encrypts", bucket.name),
@@ -91,27 +93,27 @@ impl fmt::Display for Look {
 /// Type of an answer to a read.
 pub trait Answer: Sized + Send {
     /// Returns the answer as one of all.
-    fn into_sight(self) -> Sight;
+    fn into_observation(self) -> Observation;
     /// Returns the answer out of all; `None` for the answer to another read.
-    fn of(sight: Sight) -> Option<Self>;
+    fn of(observation: Observation) -> Option<Self>;
 }
 
-/// Defines [`Sight`] with the type that each variant holds.
-macro_rules! sights {
+/// Defines [`Observation`] with the type that each variant holds.
+macro_rules! observations {
     ($($name:ident($answer:ty)),* $(,)?) => {
         /// The answer to a read.
         #[derive(Debug, Clone, PartialEq)]
         #[allow(missing_docs, reason = "the names are those of what is read")]
-        pub enum Sight { $($name($answer)),* }
+        pub enum Observation { $($name($answer)),* }
 
         $(impl Answer for $answer {
-            fn into_sight(self) -> Sight {
-                Sight::$name(self)
+            fn into_observation(self) -> Observation {
+                Observation::$name(self)
             }
 
-            fn of(sight: Sight) -> Option<Self> {
-                match sight {
-                    Sight::$name(answer) => Some(answer),
+            fn of(observation: Observation) -> Option<Self> {
+                match observation {
+                    Observation::$name(answer) => Some(answer),
                     _ => None,
                 }
             }
@@ -119,7 +121,7 @@ macro_rules! sights {
     };
 }
 
-sights! {
+observations! {
     Account(AccountId),
     Role(Option<Role>),
     Tags(Option<Tags>),
@@ -128,7 +130,7 @@ sights! {
     Names(Vec<String>),
     Versions(Vec<Version>),
     Document(Value),
-    Carriers(Vec<Carrier>),
+    PolicyEntities(Vec<PolicyEntity>),
     Verdicts(Vec<Verdict>),
     Region(Region),
     Key(Option<String>),
@@ -136,8 +138,8 @@ sights! {
 }
 
 /// Returns the answer to a read as its type. Another one is a mistake of the adapter, and permanent.
-pub(super) fn answered<T: Answer>(sight: Sight, look: &Look) -> Result<T, Failure> {
-    T::of(sight).ok_or_else(|| Failure {
+pub(super) fn answered<T: Answer>(observation: Observation, look: &Look) -> Result<T, Failure> {
+    T::of(observation).ok_or_else(|| Failure {
         kind: FailureKind::Other,
         code: "UnexpectedAnswer".to_owned(),
         message: format!("{look} had the answer to another read"),

@@ -3,17 +3,17 @@
 use futures_util::future::join_all;
 
 use super::Context;
-use crate::budget::{Budget, Share, within};
 use crate::checks::Finding;
 use crate::cors::{merged, rule, rule_id};
+use crate::desired::{Deletion, Desired};
 use crate::owner::Owner;
-use crate::patience::{MOST_CORS_WRITES, UNTIL_SHOWN};
 use crate::port::{Account, Bucket, Change, Clock, CorsRule, Failure, FailureKind, Look, ReadAccount};
 use crate::refusal::Refusal;
 use crate::request::Checks;
 use crate::retry::Attempt;
+use crate::s3_time::{S3Share, S3Time, within};
 use crate::volume::BucketName;
-use crate::wanted::{Absent, Present};
+use crate::waits::{MOST_CORS_WRITES, UNTIL_SHOWN};
 
 /// How a bucket's CORS rules should be.
 struct Wish {
@@ -48,25 +48,25 @@ enum Trouble {
 }
 
 /// Sets the rules that a request wants, and takes out those of the one before; what was done, and what could not be.
-pub(super) async fn establish<I: Account, C: Clock>(
+pub(super) async fn ensure<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
-    present: &Present,
-    budget: &Budget<'_, C>,
+    desired: &Desired,
+    s3_time: &S3Time<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
-    settle_all(context, &present.blueprint.owner, wishes(present), budget).await
+    settle_all(context, &desired.blueprint.owner, wishes(desired), s3_time).await
 }
 
 /// Tells the changes that [`establish`] would make now, and what cannot be looked at. Looks once.
 pub(super) async fn preview<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
-    present: &Present,
-    budget: &Budget<'_, C>,
+    desired: &Desired,
+    s3_time: &S3Time<'_, C>,
 ) -> (Vec<Change>, Vec<Finding>) {
-    let owner = &present.blueprint.owner;
-    let wishes = wishes(present);
-    let looked = |share: Share| join_all(wishes.iter().map(move |wish| look(context, owner, wish, share.known())));
+    let owner = &desired.blueprint.owner;
+    let wishes = wishes(desired);
+    let looked = |share: S3Share| join_all(wishes.iter().map(move |wish| look(context, owner, wish, share.known())));
     let (mut changes, mut findings) = (Vec::new(), Vec::new());
-    for (wish, result) in wishes.iter().zip(budget.spend(looked).await) {
+    for (wish, result) in wishes.iter().zip(s3_time.spend(looked).await) {
         let bucket = wish.bucket.clone();
         match result.map(|seen| (merged(&seen.rules, wish.wanted.as_ref(), &wish.ours), seen)) {
             Ok((Ok(rules), seen)) if rules != seen.rules => {
@@ -105,26 +105,26 @@ async fn look<I: ReadAccount, C: Clock>(
 }
 
 /// The rules that a request wants, and those of the one before that it does not.
-fn wishes(present: &Present) -> Vec<Wish> {
-    let blueprint = &present.blueprint;
+fn wishes(desired: &Desired) -> Vec<Wish> {
+    let blueprint = &desired.blueprint;
     let (stack, role) = (&blueprint.owner.stack, &blueprint.role.name);
-    let earlier = present.former.role_name.iter().chain(present.from.as_ref().map(|from| &from.name));
+    let earlier = desired.old_properties.role_name.iter().chain(desired.replaced_role.as_ref().map(|from| &from.name));
     let is_same_role = earlier.clone().all(|earlier| earlier == role);
     let ours: Vec<_> = earlier.chain([role]).map(|role| rule_id(stack, role)).collect();
 
     let volumes = blueprint.request.volumes.iter().filter(|_| blueprint.request.configure_cors);
     let wanted: Vec<_> = volumes.map(|volume| &volume.bucket).collect();
-    let former = &present.former.cors_buckets;
-    let mut buckets: Vec<_> = wanted.iter().copied().chain(former).collect();
+    let old_properties = &desired.old_properties.cors_buckets;
+    let mut buckets: Vec<_> = wanted.iter().copied().chain(old_properties).collect();
     buckets.sort_unstable();
     buckets.dedup();
     let wish = |bucket: &BucketName| Wish {
         bucket: bucket.clone(),
         wanted: wanted.contains(&bucket).then(|| rule(stack, role, &blueprint.request.cors_origin)),
         ours: ours.clone(),
-        is_as_before: is_same_role && wanted.contains(&bucket) && former.contains(bucket),
+        is_as_before: is_same_role && wanted.contains(&bucket) && old_properties.contains(bucket),
         at_stake: match blueprint.request.checks {
-            Checks::Enforce if present.is_new => AtStake::Creation,
+            Checks::Enforce if desired.is_new => AtStake::Creation,
             _ => AtStake::Update,
         },
     };
@@ -132,14 +132,14 @@ fn wishes(present: &Present) -> Vec<Wish> {
 }
 
 /// Takes the rules of a role out; what was done, and what could not be.
-pub(super) async fn remove<I: Account, C: Clock>(
+pub(super) async fn delete<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
-    absent: &Absent,
-    budget: &Budget<'_, C>,
+    deletion: &Deletion,
+    s3_time: &S3Time<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
-    let Some(target) = &absent.target else { return Ok(Default::default()) };
-    let roles = target.beside.iter().map(|beside| &beside.role).chain([&target.name]);
-    let ours: Vec<_> = roles.map(|role| rule_id(&absent.owner.stack, role)).collect();
+    let Some(role_to_delete) = &deletion.role else { return Ok(Default::default()) };
+    let roles = role_to_delete.other_role.iter().map(|other| &other.role).chain([&role_to_delete.name]);
+    let ours: Vec<_> = roles.map(|role| rule_id(&deletion.owner.stack, role)).collect();
     let wish = |bucket: &BucketName| Wish {
         bucket: bucket.clone(),
         wanted: None,
@@ -147,17 +147,17 @@ pub(super) async fn remove<I: Account, C: Clock>(
         is_as_before: false,
         at_stake: AtStake::Deletion,
     };
-    settle_all(context, &absent.owner, absent.cors_buckets.iter().map(wish).collect(), budget).await
+    settle_all(context, &deletion.owner, deletion.cors_buckets.iter().map(wish).collect(), s3_time).await
 }
 
 async fn settle_all<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     owner: &Owner,
     wishes: Vec<Wish>,
-    budget: &Budget<'_, C>,
+    s3_time: &S3Time<'_, C>,
 ) -> Result<(Vec<String>, Vec<Finding>), Refusal> {
     let (mut applied, mut findings) = (Vec::new(), Vec::new());
-    let settled = |share: Share| {
+    let settled = |share: S3Share| {
         join_all(wishes.iter().map(move |wish| async move {
             let attempt = match wish.at_stake {
                 AtStake::Creation => share.decisive(),
@@ -171,7 +171,7 @@ async fn settle_all<I: Account, C: Clock>(
             within(context.clock, share.limit, settle(context, owner, wish, attempt)).await.unwrap_or_else(late)
         }))
     };
-    for (wish, result) in wishes.iter().zip(budget.spend(settled).await) {
+    for (wish, result) in wishes.iter().zip(s3_time.spend(settled).await) {
         let (id, bucket) = (wish.ours.last().cloned().unwrap_or_default(), wish.bucket.clone());
         match (result, wish.at_stake) {
             (Ok(done), _) => applied.extend(done),

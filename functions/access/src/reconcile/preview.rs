@@ -5,16 +5,16 @@ use futures_util::future::{join, try_join};
 use super::rounds::check_account;
 use super::verify::verify;
 use super::{Context, cors};
-use crate::budget::Budget;
 use crate::checks::Finding;
 use crate::checks::preflight;
+use crate::desired::Desired;
 use crate::observed::ObservedState;
 use crate::owner::{REPLACES, RESOURCE, STACK, Tags};
 use crate::plan::Plan;
 use crate::port::{Change, Clock, ReadAccount};
 use crate::refusal::Refusal;
 use crate::request::Checks;
-use crate::wanted::Present;
+use crate::s3_time::S3Time;
 
 /// The difference between an account and a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,17 +49,17 @@ impl Preview {
 /// The refusal that a request would meet for what IAM holds, or a read that failed. Findings are told, not enforced.
 pub async fn preview<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
-    present: &Present,
+    desired: &Desired,
 ) -> Result<Preview, Refusal> {
-    let blueprint = &present.blueprint;
+    let blueprint = &desired.blueprint;
     let observer = context.observer(&blueprint.owner);
-    let budget = Budget::of_known_buckets(context.clock);
-    let facts = budget.spend(|share| observer.facts(present, share));
-    let (looked, facts) = join(try_join(observer.caller(), observer.observed(present)), facts).await;
+    let s3_time = S3Time::of_known_buckets(context.clock);
+    let facts = s3_time.spend(|share| observer.facts(desired, share));
+    let (looked, facts) = join(try_join(observer.caller(), observer.observed(desired)), facts).await;
     let (caller, observed) = looked?;
     check_account(caller, &blueprint.owner)?;
-    let plan = Plan::for_present(present, &observed)?;
-    let (cors, about_cors) = cors::preview(context, present, &budget).await;
+    let plan = Plan::to_ensure(desired, &observed)?;
+    let (cors, about_cors) = cors::preview(context, desired, &s3_time).await;
     let mut preview = Preview { observed, plan, cors, findings: preflight::judge(blueprint, &facts) };
     // Of a role that is not as it was asked for, the simulator's verdicts say nothing new.
     if blueprint.request.checks != Checks::Off && preview.drift().next().is_none() {

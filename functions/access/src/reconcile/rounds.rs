@@ -1,6 +1,6 @@
 //! Look, decide, apply, until nothing is left to do or something stands in the way.
 //!
-//! A [`Job`] says what is looked at and decides what that asks for; here is decided only whether another round is worth
+//! A [`Reconciliation`] says what is looked at and decides what that asks for; here is decided only whether another round is worth
 //! it, when somebody else or an earlier try of ours changed what was looked at. [`State::seen`] and [`State::failed`]
 //! are that decision: pure, with a table of cases at the end of this file.
 
@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join};
 
-use super::{Context, Done};
+use super::{Context, Reconciled};
 use crate::names::AccountId;
 use crate::owner::Owner;
-use crate::patience::{MOST_ROUNDS, ROUNDS_FOR_THE_SAME_FAILURE, UNTIL_SHOWN};
 use crate::plan::Plan;
 use crate::port::{Account, Change, Clock, Failure, FailureKind};
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, may_come_into_force};
+use crate::waits::{MOST_ROUNDS, ROUNDS_FOR_THE_SAME_FAILURE, UNTIL_SHOWN};
 
 /// The difference between establishing and removing.
-pub(super) trait Job: Sync {
+pub(super) trait Reconciliation: Sync {
     /// The observed part of the account.
-    type Picture: Send + Sync;
+    type Observed: Send + Sync;
     /// The result of the preparation.
     type Prepared: Send;
 
@@ -28,16 +28,16 @@ pub(super) trait Job: Sync {
     fn owner(&self) -> &Owner;
 
     /// Looks at the account.
-    fn look(&self) -> impl Future<Output = Result<Self::Picture, Refusal>> + Send;
+    fn look(&self) -> impl Future<Output = Result<Self::Observed, Refusal>> + Send;
 
     /// Decides what is to be done.
-    fn decide(&self, picture: &Self::Picture) -> Result<Plan, Refusal>;
+    fn decide(&self, observed_state: &Self::Observed) -> Result<Plan, Refusal>;
 
     /// True if the first picture misses what was to be expected, so that it may be an old one.
-    fn is_doubtful(&self, picture: &Self::Picture, plan: &Plan) -> bool;
+    fn is_doubtful(&self, observed_state: &Self::Observed, plan: &Plan) -> bool;
 
     /// The unique ID of the role that is there.
-    fn role_id(&self, picture: &Self::Picture) -> Option<String>;
+    fn role_id(&self, observed_state: &Self::Observed) -> Option<String>;
 
     /// Runs once, between the first decision and the first change.
     fn prepare(&self) -> impl Future<Output = Result<Self::Prepared, Refusal>> + Send;
@@ -69,7 +69,7 @@ enum State {
 
 /// The consequence of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
+enum NextStep {
     /// The plan is to be applied.
     Apply,
     /// The picture may be an old one: another look, after so long.
@@ -89,10 +89,10 @@ impl State {
     }
 
     /// After a look that led to a plan; `elapsed` since the event came.
-    fn seen(&self, plan: &Plan, is_doubtful: bool, elapsed: Duration) -> Seen {
+    fn seen(&self, plan: &Plan, is_doubtful: bool, elapsed: Duration) -> NextStep {
         match self {
-            Self::First if is_doubtful => Seen::LookAgain(Self::Doubted, UNTIL_SHOWN),
-            Self::First | Self::Doubted => Seen::Apply,
+            Self::First if is_doubtful => NextStep::LookAgain(Self::Doubted, UNTIL_SHOWN),
+            Self::First | Self::Doubted => NextStep::Apply,
             Self::Failed { times, last, .. } => {
                 let is_still_due = plan.changes().any(|due| *due == last.change);
                 let is_enough = match last.failure.kind {
@@ -100,7 +100,7 @@ impl State {
                     kind => *times >= ROUNDS_FOR_THE_SAME_FAILURE || is_hopeless(&last.change, kind),
                 };
                 let gives_up = is_still_due && (self.rounds() >= MOST_ROUNDS || is_enough);
-                if gives_up { Seen::GiveUp(last.clone()) } else { Seen::Apply }
+                if gives_up { NextStep::GiveUp(last.clone()) } else { NextStep::Apply }
             }
         }
     }
@@ -128,46 +128,46 @@ impl State {
 }
 
 /// How a job ended, and what its first decision was about.
-pub(super) struct Ended<J: Job> {
-    pub(super) done: Done,
-    pub(super) picture: J::Picture,
+pub(super) struct Finished<J: Reconciliation> {
+    pub(super) done: Reconciled,
+    pub(super) observed_state: J::Observed,
     pub(super) plan: Plan,
     pub(super) prepared: J::Prepared,
 }
 
 /// Does a job.
-pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
+pub(super) async fn rounds<I: Account, C: Clock, J: Reconciliation>(
     context: &Context<'_, I, C>,
-    job: &J,
-) -> Result<Ended<J>, Refusal> {
-    let mut done = Done::default();
-    let mut first: Option<(J::Picture, Plan, J::Prepared)> = None;
+    reconciliation: &J,
+) -> Result<Finished<J>, Refusal> {
+    let mut done = Reconciled::default();
+    let mut first: Option<(J::Observed, Plan, J::Prepared)> = None;
     let mut state = State::First;
     loop {
-        let picture = match state {
-            State::First => first_look(context, job).await?,
-            State::Doubted | State::Failed { .. } => look(context.clock, job).await?,
+        let observed_state = match state {
+            State::First => first_look(context, reconciliation).await?,
+            State::Doubted | State::Failed { .. } => look(context.clock, reconciliation).await?,
         };
-        let plan = job.decide(&picture)?;
-        let is_doubtful = job.is_doubtful(&picture, &plan);
+        let plan = reconciliation.decide(&observed_state)?;
+        let is_doubtful = reconciliation.is_doubtful(&observed_state, &plan);
         match state.seen(&plan, is_doubtful, context.clock.elapsed()) {
-            Seen::Apply => {}
-            Seen::LookAgain(next, wait) => {
+            NextStep::Apply => {}
+            NextStep::LookAgain(next, wait) => {
                 context.pause(wait).await;
                 state = next;
                 continue;
             }
-            Seen::GiveUp(failed) => return Err(failed.refusal()),
+            NextStep::GiveUp(failed) => return Err(failed.refusal()),
         }
-        done.role_id = job.role_id(&picture).or(done.role_id);
+        done.role_id = reconciliation.role_id(&observed_state).or(done.role_id);
         done.notes.clone_from(&plan.notes);
         let kept = match first.take() {
             Some(kept) => kept,
-            None => (picture, plan.clone(), job.prepare().await?),
+            None => (observed_state, plan.clone(), reconciliation.prepare().await?),
         };
         let Err(failed) = apply(context, &plan, &mut done).await else {
-            let (picture, plan, prepared) = kept;
-            return Ok(Ended { done, picture, plan, prepared });
+            let (observed_state, plan, prepared) = kept;
+            return Ok(Finished { done, observed_state, plan, prepared });
         };
         let Some((next, wait)) = state.failed(&failed) else { return Err(failed.refusal()) };
         context.pause(wait).await;
@@ -176,19 +176,22 @@ pub(super) async fn rounds<I: Account, C: Clock, J: Job>(
 }
 
 /// The first look, and beside it whether the function runs in the account of its stack.
-async fn first_look<I: Account, C: Clock, J: Job>(context: &Context<'_, I, C>, job: &J) -> Result<J::Picture, Refusal> {
-    let observer = context.observer(job.owner());
-    let (caller, picture) = try_join(observer.caller(), look(context.clock, job)).await?;
-    check_account(caller, job.owner())?;
-    Ok(picture)
+async fn first_look<I: Account, C: Clock, J: Reconciliation>(
+    context: &Context<'_, I, C>,
+    reconciliation: &J,
+) -> Result<J::Observed, Refusal> {
+    let observer = context.observer(reconciliation.owner());
+    let (caller, observed_state) = try_join(observer.caller(), look(context.clock, reconciliation)).await?;
+    check_account(caller, reconciliation.owner())?;
+    Ok(observed_state)
 }
 
 /// Looks; again when something vanished between finding it and looking into it. Under a tag condition IAM calls what
 /// vanished denied.
-async fn look<C: Clock, J: Job>(clock: &C, job: &J) -> Result<J::Picture, Refusal> {
+async fn look<C: Clock, J: Reconciliation>(clock: &C, reconciliation: &J) -> Result<J::Observed, Refusal> {
     let mut is_first = true;
     loop {
-        match job.look().await {
+        match reconciliation.look().await {
             Err(Refusal::Aws { failure, .. })
                 if (is_first && failure.kind == FailureKind::NotFound)
                     || (failure.kind == FailureKind::Denied && (is_first || may_come_into_force(clock.elapsed()))) => {}
@@ -219,7 +222,11 @@ pub(super) fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refu
 }
 
 /// Applies a plan; the changes of a stage go at once, and all of them end before the first failure is reported.
-async fn apply<I: Account, C: Clock>(context: &Context<'_, I, C>, plan: &Plan, done: &mut Done) -> Result<(), Failed> {
+async fn apply<I: Account, C: Clock>(
+    context: &Context<'_, I, C>,
+    plan: &Plan,
+    done: &mut Reconciled,
+) -> Result<(), Failed> {
     for changes in &plan.stages {
         let attempt = |change: &Change| if change.is_removal() { Attempt::Removal } else { Attempt::Change };
         let results = join_all(changes.iter().map(|change| context.apply(change, attempt(change)))).await;
@@ -256,7 +263,7 @@ async fn apply<I: Account, C: Clock>(context: &Context<'_, I, C>, plan: &Plan, d
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::patience::UNTIL_POLICY_IN_FORCE;
+    use crate::waits::UNTIL_POLICY_IN_FORCE;
 
     fn attach() -> Change {
         Change::Attach { role: "vol".parse().unwrap(), arn: "arn:aws:iam::123456789012:policy/vol".parse().unwrap() }
@@ -284,19 +291,19 @@ mod tests {
     fn what_a_look_leads_to() {
         use FailureKind as F;
         let early = Duration::ZERO;
-        let looks_again = Seen::LookAgain(State::Doubted, UNTIL_SHOWN);
-        let gives_up = |failed: Failed| Seen::GiveUp(failed);
+        let looks_again = NextStep::LookAgain(State::Doubted, UNTIL_SHOWN);
+        let gives_up = |failed: Failed| NextStep::GiveUp(failed);
         let table = [
-            ("a first picture is believed", State::First, None, false, early, Seen::Apply),
+            ("a first picture is believed", State::First, None, false, early, NextStep::Apply),
             ("a doubtful one is not", State::First, None, true, early, looks_again),
-            ("there is one doubt", State::Doubted, None, true, early, Seen::Apply),
+            ("there is one doubt", State::Doubted, None, true, early, NextStep::Apply),
             (
                 "what is not due any more was done by somebody else",
                 after(8, failed(attach(), F::Denied)),
                 None,
                 false,
                 early,
-                Seen::Apply,
+                NextStep::Apply,
             ),
             (
                 "what does not show yet is tried again",
@@ -304,7 +311,7 @@ mod tests {
                 Some(attach()),
                 false,
                 early,
-                Seen::Apply,
+                NextStep::Apply,
             ),
             (
                 "but not a fourth time",
@@ -336,7 +343,7 @@ mod tests {
                 Some(delete()),
                 false,
                 early,
-                Seen::Apply,
+                NextStep::Apply,
             ),
             (
                 "until it has to be in force",

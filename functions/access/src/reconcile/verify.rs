@@ -5,9 +5,9 @@ use futures_util::future::join_all;
 use super::Context;
 use crate::blueprint::Blueprint;
 use crate::checks::{Finding, verification};
-use crate::patience::{FIRST_SIMULATION, UNTIL_SIMULATED};
 use crate::port::{Clock, Failure, FailureKind, ReadAccount, Verdict};
 use crate::retry::Backoff;
+use crate::waits::{FIRST_SIMULATION, UNTIL_SIMULATED};
 
 /// The findings of IAM's policy simulator about the role.
 pub(super) async fn verify<I: ReadAccount, C: Clock>(

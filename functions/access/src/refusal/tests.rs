@@ -14,7 +14,7 @@ fn every_refusal() -> Result<Vec<Refusal>, Rule> {
     let account: AccountId = "123456789012".parse()?;
     let (old, new, name) = ("old".to_owned(), "new".to_owned(), "vol".to_owned());
     let foreign = Tags::from([(owner::STACK.to_owned(), "other".to_owned())]);
-    let carrier = Carrier::User("alice".to_owned());
+    let carrier = PolicyEntity::User("alice".to_owned());
     let renamed = |kind| Refusal::LetterCase { kind, old: old.clone(), new: new.clone() };
     let mut all = vec![
         Refusal::WrongAccount { caller: account.clone(), stack: account },
@@ -57,7 +57,7 @@ fn every_refusal() -> Result<Vec<Refusal>, Rule> {
     ];
     let changes = [
         Change::Detach { from: carrier, arn: policy.clone() },
-        Change::Detach { from: Carrier::Role("vol".to_owned()), arn: policy.clone() },
+        Change::Detach { from: PolicyEntity::Role("vol".to_owned()), arn: policy.clone() },
         Change::Attach { role: role.clone(), arn: policy.clone() },
         Change::PutBoundary { role: role.clone(), boundary: policy },
         Change::DeleteRole { role: role.clone() },

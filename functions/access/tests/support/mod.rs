@@ -4,16 +4,16 @@
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
+use cavatica_access::desired::{Deletion, Desired, RoleToDelete};
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName, Rule};
 use cavatica_access::observe::Observer;
 use cavatica_access::owner::Owner;
 use cavatica_access::plan::Plan;
 use cavatica_access::platform::CAVATICA;
 use cavatica_access::recognition::Evidence;
-use cavatica_access::reconcile::{self, Context, Done};
+use cavatica_access::reconcile::{self, Context, Reconciled};
 use cavatica_access::refusal::Refusal;
 use cavatica_access::request::{OldProperties, Request};
-use cavatica_access::wanted::{Absent, Present, Target};
 use cavatica_memory::{MemoryAccount, wide_boundary};
 use serde_json::{Value, json};
 
@@ -45,12 +45,12 @@ impl Bench {
         Context { account: &self.account, clock: self.account.clock(), activities: &self.activities }
     }
 
-    pub async fn establish(&self, present: &Present) -> Result<Done, Refusal> {
-        reconcile::establish(&self.context(), present).await
+    pub async fn ensure(&self, desired: &Desired) -> Result<Reconciled, Refusal> {
+        reconcile::ensure(&self.context(), desired).await
     }
 
-    pub async fn remove(&self, absent: &Absent) -> Result<Done, Refusal> {
-        reconcile::remove(&self.context(), absent).await
+    pub async fn delete(&self, deletion: &Deletion) -> Result<Reconciled, Refusal> {
+        reconcile::delete(&self.context(), deletion).await
     }
 
     fn observer(&self) -> Observer<'_, MemoryAccount, cavatica_memory::VirtualClock> {
@@ -63,13 +63,13 @@ impl Bench {
     }
 
     /// What would be done now, as text; a refusal as its first words.
-    pub async fn plan(&self, present: &Present) -> Result<String, Refusal> {
-        Ok(reconcile::preview(&self.context(), present).await?.plan.to_string())
+    pub async fn plan(&self, desired: &Desired) -> Result<String, Refusal> {
+        Ok(reconcile::preview(&self.context(), desired).await?.plan.to_string())
     }
 
     /// What would be removed now, as text.
-    pub async fn plan_removal(&self, absent: &Absent) -> Result<String, Refusal> {
-        Ok(Plan::for_absent(absent, &self.observer().leftovers_of(absent).await?)?.to_string())
+    pub async fn plan_removal(&self, deletion: &Deletion) -> Result<String, Refusal> {
+        Ok(Plan::to_delete(deletion, &self.observer().remaining_roles_of(deletion).await?)?.to_string())
     }
 }
 
@@ -92,44 +92,51 @@ pub fn with(mut properties: Value, name: &str, value: Value) -> Value {
 }
 
 /// What a Create of these properties wants.
-pub fn create(properties: &Value) -> Result<Present, Box<dyn std::error::Error>> {
-    let blueprint = Blueprint::draw(Request::parse(properties)?, owner()?)?;
-    Ok(Present {
+pub fn create(properties: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
+    let blueprint = Blueprint::new(Request::parse(properties)?, owner()?)?;
+    Ok(Desired {
         blueprint,
         pinned_principal: CAVATICA.principal.parse()?,
-        from: None,
-        former: OldProperties::default(),
-        before: None,
+        replaced_role: None,
+        old_properties: OldProperties::default(),
+        old_blueprint: None,
         is_new: true,
     })
 }
 
 /// What an Update wants, with the physical ID as CloudFormation has it.
-pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Present, Box<dyn std::error::Error>> {
-    let mut present = create(new)?;
+pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
+    let mut desired = create(new)?;
     let from: RoleArn = physical.parse()?;
-    present.from = Some(from).filter(|from| *from != present.blueprint.role);
-    present.is_new = false;
-    present.former = OldProperties::read(old);
-    present.before = Request::parse(old).ok().and_then(|request| Blueprint::draw(request, owner().ok()?).ok());
-    Ok(present)
+    desired.replaced_role = Some(from).filter(|from| *from != desired.blueprint.role);
+    desired.is_new = false;
+    desired.old_properties = OldProperties::read(old);
+    desired.old_blueprint = Request::parse(old).ok().and_then(|request| Blueprint::new(request, owner().ok()?).ok());
+    Ok(desired)
 }
 
 /// What a Delete of a role wants.
-pub fn delete(role: &str) -> Result<Absent, Box<dyn std::error::Error>> {
+pub fn delete(role: &str) -> Result<Deletion, Box<dyn std::error::Error>> {
     delete_of(&properties(role))
 }
 
 /// What a Delete with these properties wants.
-pub fn delete_of(properties: &Value) -> Result<Absent, Box<dyn std::error::Error>> {
+pub fn delete_of(properties: &Value) -> Result<Deletion, Box<dyn std::error::Error>> {
     let old = OldProperties::read(properties);
     let evidence = Evidence::from(&old);
     let name: RoleName = old.role_name.ok_or("no RoleName")?;
     let arn: RoleArn = role_arn(name.as_str()).parse()?;
     let policies = old.policy_name.into_iter().chain([(&name).into()]).collect();
-    Ok(Absent {
+    Ok(Deletion {
         owner: owner()?,
-        target: Some(Target { name, arn: Some(arn), beside: None, path: Default::default(), policies, evidence }),
+        role: Some(RoleToDelete {
+            name,
+            arn: Some(arn),
+            other_role: None,
+            path: Default::default(),
+            policies,
+            evidence,
+        }),
         cors_buckets: vec!["my-bucket".parse()?],
         is_abandoned: false,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cavatica_access::names::{PolicyArn, RoleName};
 use cavatica_access::owner::Tags;
-use cavatica_access::port::{Carrier, Look, Policy, ReadAccount as _, Role, Usage, Version};
+use cavatica_access::port::{Look, Policy, PolicyEntity, ReadAccount as _, Role, Usage, Version};
 use serde_json::Value;
 
 use super::difference::{self, Difference, Remedy, beside};
@@ -221,13 +221,13 @@ pub async fn inspect_policy(
         .map(|text| Difference { text, remedy: by_command(iam(&create)) })
         .collect();
     for usage in [Usage::Permissions, Usage::Boundary] {
-        let carriers: Vec<Carrier> =
-            port.read(&Look::Carriers(arn.clone(), usage)).await.map_err(unseen("the carriers"))?;
-        for carrier in carriers {
+        let entities: Vec<PolicyEntity> =
+            port.read(&Look::PolicyEntities(arn.clone(), usage)).await.map_err(unseen("the carriers"))?;
+        for carrier in entities {
             let (kind, name) = match &carrier {
-                Carrier::Role(name) => ("role", name),
-                Carrier::User(name) => ("user", name),
-                Carrier::Group(name) => ("group", name),
+                PolicyEntity::Role(name) => ("role", name),
+                PolicyEntity::User(name) => ("user", name),
+                PolicyEntity::Group(name) => ("group", name),
             };
             let is_its_role = kind == "role" && name.eq_ignore_ascii_case(&expected.carrier);
             if is_its_role && usage == expected.usage {

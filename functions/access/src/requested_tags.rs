@@ -9,7 +9,7 @@
 use crate::owner::{TagKeys, Tags};
 
 /// The key of the note, on role and policy. It is there once a tag was asked for.
-pub const ASKED: &str = "cavatica-connect:tags";
+pub const REQUESTED: &str = "cavatica-connect:tags";
 
 /// Characters of one digest: 30 bits. That of another's key is the same once in a billion.
 const DIGEST: usize = 5;
@@ -27,9 +27,9 @@ pub fn note<'k>(of: TagKeys, keys: impl Iterator<Item = &'k String>) -> String {
 
 /// True if a note among some tags says that a key was asked for.
 #[must_use]
-pub fn has_asked(of: TagKeys, tags: &Tags, key: &str) -> bool {
+pub fn has_requested(of: TagKeys, tags: &Tags, key: &str) -> bool {
     let wanted = digest(&of.normal(key));
-    let note = tags.get(ASKED).map(String::as_bytes).unwrap_or_default();
+    let note = tags.get(REQUESTED).map(String::as_bytes).unwrap_or_default();
     note.chunks(DIGEST).any(|digest| digest == wanted.as_bytes())
 }
 
@@ -52,10 +52,10 @@ mod tests {
     fn a_note_tells_its_keys_from_others_as_iam_does() {
         let keys = ["team".to_owned(), "Cost Centre".to_owned()];
         for (of, ignores_case) in [(TagKeys::OfRole, true), (TagKeys::OfPolicy, false)] {
-            let tags = Tags::from([(ASKED.to_owned(), note(of, keys.iter()))]);
-            assert!(has_asked(of, &tags, "team") && has_asked(of, &tags, "Cost Centre"));
-            assert_eq!(has_asked(of, &tags, "TEAM"), ignores_case);
-            assert!(!has_asked(of, &tags, "env") && !has_asked(of, &Tags::new(), "team"));
+            let tags = Tags::from([(REQUESTED.to_owned(), note(of, keys.iter()))]);
+            assert!(has_requested(of, &tags, "team") && has_requested(of, &tags, "Cost Centre"));
+            assert_eq!(has_requested(of, &tags, "TEAM"), ignores_case);
+            assert!(!has_requested(of, &tags, "env") && !has_requested(of, &Tags::new(), "team"));
         }
     }
 
@@ -73,7 +73,7 @@ mod tests {
         let keys: Vec<_> = (0..limits::TAGS - OUR_TAGS).map(|number| format!("key {number}")).collect();
         let note = note(TagKeys::OfRole, keys.iter());
         assert!(note.len() <= limits::TAG_VALUE, "{}", note.len());
-        let tags = Tags::from([(ASKED.to_owned(), note)]);
-        assert!(keys.iter().all(|key| has_asked(TagKeys::OfRole, &tags, key)));
+        let tags = Tags::from([(REQUESTED.to_owned(), note)]);
+        assert!(keys.iter().all(|key| has_requested(TagKeys::OfRole, &tags, key)));
     }
 }

@@ -1,39 +1,40 @@
 //! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where the role's
 //! name leads to the policy; elsewhere the role goes last, since only its tags do. What is not ours is left alone.
 
+use crate::desired::Deletion;
 use crate::names::PolicyName;
-use crate::observed::{Leftover, LeftoverPolicy};
+use crate::observed::{RemainingPolicy, RemainingRole};
 use crate::owner::Owner;
 use crate::plan::Plan;
-use crate::port::{Carrier, Change, Role};
+use crate::port::{Change, PolicyEntity, Role};
 use crate::recognition::{Sign, has_no_other_owner};
 use crate::refusal::Refusal;
-use crate::wanted::Absent;
 
-pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refusal> {
+pub(super) fn plan(deletion: &Deletion, remaining_roles: &[RemainingRole]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
-    let target = absent.target.as_ref();
-    let known = target.map(|target| target.candidates(&absent.owner)).unwrap_or_default();
-    for (i, leftover) in leftovers.iter().enumerate() {
-        plan.notes.extend(left_alone(&absent.owner, leftover));
+    let role_to_delete = deletion.role.as_ref();
+    let known = role_to_delete.map(|role_to_delete| role_to_delete.candidates(&deletion.owner)).unwrap_or_default();
+    for (i, remaining_role) in remaining_roles.iter().enumerate() {
+        plan.notes.extend(left_alone(&deletion.owner, remaining_role));
         // The last one is the event's own. Its policy is found without it by a retry, which says the same names again; and
         // where none comes, as after a clean-up, by whatever knows the role's name: so it has to be the policy's, too.
-        let is_own = i + 1 == leftovers.len();
-        let name = PolicyName::from(&leftover.name);
-        let is_led_to = |held: &LeftoverPolicy| {
+        let is_own = i + 1 == remaining_roles.len();
+        let name = PolicyName::from(&remaining_role.name);
+        let is_led_to = |held: &RemainingPolicy| {
             let arn = &held.policy.arn;
             arn.name() == name.as_str() && known.iter().any(|known| known.is_same(arn))
         };
-        let order = if is_own && leftover.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
-        if let Some(role) = &leftover.role {
-            let at_physical_id = target.filter(|target| is_own && target.arn.is_some());
-            let sign = at_physical_id.and_then(|target| target.evidence.sign_of(role, &absent.owner));
-            let by_policy = || sign_by_policy(&absent.owner, role, leftover);
+        let order =
+            if is_own && remaining_role.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
+        if let Some(role) = &remaining_role.role {
+            let at_physical_id = role_to_delete.filter(|role_to_delete| is_own && role_to_delete.arn.is_some());
+            let sign = at_physical_id.and_then(|role_to_delete| role_to_delete.evidence.sign_of(role, &deletion.owner));
+            let by_policy = || sign_by_policy(&deletion.owner, role, remaining_role);
             if let Some(sign) = sign.or_else(|| by_policy().filter(|_| at_physical_id.is_some() || !is_own)) {
-                return Err(Refusal::role_lost_tags(&role.arn.name, sign, &absent.owner));
+                return Err(Refusal::role_lost_tags(&role.arn.name, sign, &deletion.owner));
             }
         }
-        for stage in removal(&absent.owner, leftover, order)? {
+        for stage in removal(&deletion.owner, remaining_role, order)? {
             plan.then(stage);
         }
     }
@@ -41,16 +42,15 @@ pub(super) fn plan(absent: &Absent, leftovers: &[Leftover]) -> Result<Plan, Refu
 }
 
 /// The sign of a role without an owner that carries the policy which the stack made for it.
-pub(super) fn sign_by_policy(owner: &Owner, role: &Role, leftover: &Leftover) -> Option<Sign> {
-    let is_it =
-        |carrier: &Carrier| matches!(carrier, Carrier::Role(name) if leftover.name.as_str().eq_ignore_ascii_case(name));
-    let is_on_it = leftover.policies.iter().any(|held| held.carriers.iter().any(is_it));
+pub(super) fn sign_by_policy(owner: &Owner, role: &Role, remaining_role: &RemainingRole) -> Option<Sign> {
+    let is_it = |carrier: &PolicyEntity| matches!(carrier, PolicyEntity::Role(name) if remaining_role.name.as_str().eq_ignore_ascii_case(name));
+    let is_on_it = remaining_role.policies.iter().any(|held| held.entities.iter().any(is_it));
     (is_on_it && has_no_other_owner(&role.tags, owner)).then_some(Sign::Policy)
 }
 
 /// The note about a role that is not ours.
-fn left_alone(owner: &Owner, leftover: &Leftover) -> Option<String> {
-    let foreign = leftover.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
+fn left_alone(owner: &Owner, remaining_role: &RemainingRole) -> Option<String> {
+    let foreign = remaining_role.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
     Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))
 }
 
@@ -64,15 +64,19 @@ pub(super) enum Order {
 }
 
 /// The steps that remove what is ours of one role and its policies, or what stands in the way of all of them.
-pub(super) fn removal(owner: &Owner, leftover: &Leftover, order: Order) -> Result<Vec<Vec<Change>>, Refusal> {
-    let ours = leftover.role.as_ref().filter(|role| owner.owns(&role.tags));
-    if let (Some(role), Some(profile)) = (ours, leftover.profiles.first()) {
+pub(super) fn removal(
+    owner: &Owner,
+    remaining_role: &RemainingRole,
+    order: Order,
+) -> Result<Vec<Vec<Change>>, Refusal> {
+    let ours = remaining_role.role.as_ref().filter(|role| owner.owns(&role.tags));
+    if let (Some(role), Some(profile)) = (ours, remaining_role.profiles.first()) {
         return Err(Refusal::in_instance_profile(&role.arn.name, profile));
     }
-    if let (Some(role), Some(policy)) = (ours, leftover.without_owner.first()) {
+    if let (Some(role), Some(policy)) = (ours, remaining_role.without_owner.first()) {
         return Err(Refusal::policy_lost_tags(policy, &role.arn.name, owner));
     }
-    for policy in &leftover.policies {
+    for policy in &remaining_role.policies {
         if let Some(carrier) = policy.capped.first() {
             return Err(Refusal::used_as_boundary(&policy.policy.arn, carrier));
         }
@@ -81,18 +85,18 @@ pub(super) fn removal(owner: &Owner, leftover: &Leftover, order: Order) -> Resul
     let mut empty = Vec::new();
     if let Some(role) = ours {
         let name = &role.arn.name;
-        let detach = |arn: &_| Change::Detach { from: Carrier::Role(name.to_string()), arn: Clone::clone(arn) };
-        empty.extend(leftover.attached.iter().map(detach));
+        let detach = |arn: &_| Change::Detach { from: PolicyEntity::Role(name.to_string()), arn: Clone::clone(arn) };
+        empty.extend(remaining_role.attached.iter().map(detach));
         empty.extend(
-            leftover
+            remaining_role
                 .inline
                 .iter()
                 .map(|inline| Change::DeleteInlinePolicy { role: name.clone(), name: inline.clone() }),
         );
     }
-    for policy in &leftover.policies {
+    for policy in &remaining_role.policies {
         let arn = &policy.policy.arn;
-        for from in &policy.carriers {
+        for from in &policy.entities {
             let detach = Change::Detach { from: from.clone(), arn: arn.clone() };
             if !empty.contains(&detach) {
                 empty.push(detach);
@@ -101,7 +105,7 @@ pub(super) fn removal(owner: &Owner, leftover: &Leftover, order: Order) -> Resul
         let old = policy.versions.iter().filter(|version| !version.is_default);
         empty.extend(old.map(|version| Change::DeletePolicyVersion { arn: arn.clone(), version: version.id.clone() }));
     }
-    let policies = leftover.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
+    let policies = remaining_role.policies.iter().map(|policy| Change::DeletePolicy { arn: policy.policy.arn.clone() });
     let role = ours.map(|role| Change::DeleteRole { role: role.arn.name.clone() });
     let stages = match order {
         Order::AtOnce => vec![empty, policies.chain(role).collect()],

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use crate::patience::{FOR_BUCKETS, FOR_IAM};
 use crate::port::Clock;
 use crate::retry::{Attempt, until_allowed};
+use crate::waits::{FOR_BUCKETS, FOR_IAM};
 
 /// The time that an event has left. Work on several buckets at once counts once.
-pub(crate) struct Budget<'a, C> {
+pub(crate) struct S3Time<'a, C> {
     clock: &'a C,
     left: Mutex<Duration>,
     /// Until when a bucket may be denied that was not asked for before: the provider role may not be in force yet.
@@ -20,7 +20,7 @@ pub(crate) struct Budget<'a, C> {
     failing: Duration,
 }
 
-impl<'a, C: Clock> Budget<'a, C> {
+impl<'a, C: Clock> S3Time<'a, C> {
     /// Of an event that asks nothing new of a bucket.
     pub(crate) fn of_known_buckets(clock: &'a C) -> Self {
         Self { clock, left: Mutex::new(FOR_BUCKETS), in_force: Duration::ZERO, failing: FOR_BUCKETS }
@@ -44,10 +44,10 @@ impl<'a, C: Clock> Budget<'a, C> {
     }
 
     /// Does something that has to be done within what is left.
-    pub(crate) async fn spend<F: Future>(&self, work: impl FnOnce(Share) -> F) -> F::Output {
+    pub(crate) async fn spend<F: Future>(&self, work: impl FnOnce(S3Share) -> F) -> F::Output {
         let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = self.clock.elapsed();
-        let output = work(Share { begun, limit: left, in_force: self.in_force, failing: self.failing }).await;
+        let output = work(S3Share { begun, limit: left, in_force: self.in_force, failing: self.failing }).await;
         let spent = self.clock.elapsed().saturating_sub(begun);
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left.saturating_sub(spent);
         output
@@ -56,7 +56,7 @@ impl<'a, C: Clock> Budget<'a, C> {
 
 /// The time that a piece of work has.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Share {
+pub(crate) struct S3Share {
     begun: Duration,
     /// How long it may take.
     pub(crate) limit: Duration,
@@ -64,7 +64,7 @@ pub(crate) struct Share {
     failing: Duration,
 }
 
-impl Share {
+impl S3Share {
     /// A call on a bucket that was asked for before: the provider role could look at it then too.
     pub(crate) fn known(self) -> Attempt {
         Attempt::Bucket { denied: self.after(FOR_BUCKETS), failing: self.after(self.failing) }

@@ -5,11 +5,11 @@ use std::fmt;
 
 /// Secrets that are taken out of a text before it is logged.
 #[derive(Clone, Default)]
-pub struct Scrubber {
+pub struct Redactor {
     secrets: Vec<String>,
 }
 
-impl Scrubber {
+impl Redactor {
     /// Shorter texts would take more out of a sentence than they protect.
     const SHORTEST: usize = 3;
 
@@ -24,12 +24,12 @@ impl Scrubber {
 
     /// The text without them.
     #[must_use]
-    pub fn scrub(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
     }
 }
 
-impl fmt::Debug for Scrubber {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scrubber({} secrets)", self.secrets.len())
     }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn longer_secrets_are_taken_out_before_their_parts() {
-        let scrubber = Scrubber::of(["lab".to_owned(), "lab-1234".to_owned(), String::new()]);
-        assert_eq!(scrubber.scrub("was lab-1234, is lab"), "was [redacted], is [redacted]");
+        let redactor = Redactor::of(["lab".to_owned(), "lab-1234".to_owned(), String::new()]);
+        assert_eq!(redactor.redact("was lab-1234, is lab"), "was [redacted], is [redacted]");
     }
 }

@@ -4,20 +4,20 @@ use futures_util::future::{join_all, try_join, try_join3};
 use serde_json::Value;
 
 use super::Observer;
-use super::absent::Wanted;
+use super::remaining::Wanted;
+use crate::desired::Desired;
 use crate::names::PolicyArn;
 use crate::observed::ObservedState;
 use crate::port::{Clock, Look, Policy, ReadAccount, Role, Version};
 use crate::refusal::Refusal;
 use crate::retry::Attempt;
-use crate::wanted::Present;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// The state of what is wanted: two round trips, one if nothing is there.
-    pub async fn observed(&self, present: &Present) -> Result<ObservedState, Refusal> {
-        let blueprint = &present.blueprint;
-        let (role, policy, from) =
-            try_join3(self.role(&blueprint.role), self.policy(&blueprint.policy), self.from(present)).await?;
+    pub async fn observed(&self, desired: &Desired) -> Result<ObservedState, Refusal> {
+        let blueprint = &desired.blueprint;
+        let (role, policy, replaced_role) =
+            try_join3(self.role(&blueprint.role), self.policy(&blueprint.policy), self.replaced_role(desired)).await?;
         let our_role = role.as_ref().filter(|role| self.owner.owns(&role.tags));
         let our_policy = policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
         let wanted = Wanted {
@@ -26,14 +26,14 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
             policy_arn: &blueprint.policy,
             policy: policy.as_ref(),
         };
-        let (attached, (versions, document), leftovers) =
-            try_join3(self.attached(our_role), self.content(our_policy), self.leftovers(present, wanted)).await?;
-        Ok(ObservedState { role, attached, policy, versions, document, from, leftovers })
+        let (attached, (versions, document), remaining_roles) =
+            try_join3(self.attached(our_role), self.content(our_policy), self.remaining_roles(desired, wanted)).await?;
+        Ok(ObservedState { role, attached, policy, versions, document, replaced_role, remaining_roles })
     }
 
     /// The role that is being replaced.
-    async fn from(&self, present: &Present) -> Result<Option<Role>, Refusal> {
-        match &present.from {
+    async fn replaced_role(&self, desired: &Desired) -> Result<Option<Role>, Refusal> {
+        match &desired.replaced_role {
             Some(arn) => Ok(self.role(arn).await?.filter(|role| role.arn.is_same(arn))),
             None => Ok(None),
         }

@@ -3,31 +3,31 @@
 //! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
 //! the attachment, then the note of which role is in use, then what is left of older roles, and last that they are gone.
 
-use crate::asked_tags;
+use crate::desired::Desired;
 use crate::document::same_meaning;
 use crate::limits;
-use crate::lineage::{Lineage, Replaced};
+use crate::lineage::{Lineage, ReplacedRole};
 use crate::names::{PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::observed::ObservedState;
 use crate::owner::{self, TagKeys, Tags};
-use crate::plan::{Plan, absent};
+use crate::plan::{Plan, delete};
 use crate::platform::policy_description;
 use crate::port::{Change, NewPolicy, NewRole, Policy, Role};
 use crate::recognition::{Evidence, is_policy_without_owner};
 use crate::refusal::{Kind, Refusal};
-use crate::wanted::Present;
+use crate::requested_tags;
 
-pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, Refusal> {
-    check_names(present, observed)?;
-    check_boundary(present, observed)?;
+pub(super) fn plan(desired: &Desired, observed: &ObservedState) -> Result<Plan, Refusal> {
+    check_names(desired, observed)?;
+    check_boundary(desired, observed)?;
     let mut role_steps = Vec::new();
     let mut plan = Plan::default();
-    let blueprint = &present.blueprint;
+    let blueprint = &desired.blueprint;
 
     match &observed.role {
         None => {
-            check_principal(present, None)?;
-            role_steps.push(create_role(present, observed));
+            check_principal(desired, None)?;
+            role_steps.push(create_role(desired, observed));
         }
         Some(role) => {
             if let Some(boundary) =
@@ -35,7 +35,7 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
             {
                 plan.then(vec![Change::PutBoundary { role: role.arn.name.clone(), boundary }]);
             }
-            role_steps.extend(change_role(present, role)?);
+            role_steps.extend(change_role(desired, role)?);
         }
     }
     let policy_steps = match &observed.policy {
@@ -46,55 +46,55 @@ pub(super) fn plan(present: &Present, observed: &ObservedState) -> Result<Plan, 
             description: policy_description(&blueprint.request.platform),
             tags: blueprint.policy_tags(),
         }))],
-        Some(policy) => change_policy(present, observed, policy),
+        Some(policy) => change_policy(desired, observed, policy),
     };
     side_by_side(&mut plan, role_steps, policy_steps);
 
     if !observed.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
         plan.then(vec![Change::Attach { role: blueprint.role.name.clone(), arn: blueprint.policy.clone() }]);
     }
-    plan.then(observed.role.iter().filter_map(|role| note_replaced(present, observed, role)).collect());
-    clean_up(&mut plan, present, observed);
+    plan.then(observed.role.iter().filter_map(|role| note_replaced(desired, observed, role)).collect());
+    clean_up(&mut plan, desired, observed);
     Ok(plan)
 }
 
 /// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
 /// An obstacle is noted and does not stop the update; whoever remembers the leftover stays with it.
-fn clean_up(plan: &mut Plan, present: &Present, observed: &ObservedState) {
+fn clean_up(plan: &mut Plan, desired: &Desired, observed: &ObservedState) {
     let mut is_whole = true;
-    for leftover in &observed.leftovers {
-        let mut leftover = leftover.clone();
+    for remaining_role in &observed.remaining_roles {
+        let mut remaining_role = remaining_role.clone();
         // A policy that kept its name serves the wanted role again, whatever its tag still says.
-        leftover.policies.retain(|held| !held.policy.arn.is_same(&present.blueprint.policy));
-        let owner = &present.blueprint.owner;
-        let without_tags = leftover.role.as_ref().and_then(|role| {
-            let sign = absent::sign_by_policy(owner, role, &leftover)?;
+        remaining_role.policies.retain(|held| !held.policy.arn.is_same(&desired.blueprint.policy));
+        let owner = &desired.blueprint.owner;
+        let without_tags = remaining_role.role.as_ref().and_then(|role| {
+            let sign = delete::sign_by_policy(owner, role, &remaining_role)?;
             Some(Refusal::role_lost_tags(&role.arn.name, sign, owner))
         });
-        match without_tags.map_or_else(|| absent::removal(owner, &leftover, absent::Order::RoleLast), Err) {
+        match without_tags.map_or_else(|| delete::removal(owner, &remaining_role, delete::Order::RoleLast), Err) {
             Ok(stages) => plan.clean_up.extend(stages),
             Err(obstacle) => {
                 is_whole = false;
-                plan.notes.push(format!("the older role {} is still there: {obstacle}", leftover.name));
+                plan.notes.push(format!("the older role {} is still there: {obstacle}", remaining_role.name));
                 break;
             }
         }
     }
-    if is_whole && present.from.is_none() {
+    if is_whole && desired.replaced_role.is_none() {
         let own = observed.role.as_ref().map(|role| Lineage::of(&role.tags)).unwrap_or_default();
-        let lineage = noted(present, observed, &own).unwrap_or(own);
+        let lineage = noted(desired, observed, &own).unwrap_or(own);
         if !lineage.replaced.is_empty() {
-            plan.clean_up.push(vec![set_lineage(present, &present.blueprint.role.name, &lineage.cleared())]);
+            plan.clean_up.push(vec![set_lineage(desired, &desired.blueprint.role.name, &lineage.cleared())]);
         }
     }
 }
 
 /// Refuses what is foreign, and changes of names that could not be taken back.
-fn check_names(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
-    check_role_name(present, observed)?;
-    check_policy_name(present, observed)?;
-    match &present.from {
-        Some(from) => check_replaced_names(present, observed, from),
+fn check_names(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
+    check_role_name(desired, observed)?;
+    check_policy_name(desired, observed)?;
+    match &desired.replaced_role {
+        Some(from) => check_replaced_names(desired, observed, from),
         None => Ok(()),
     }
 }
@@ -107,13 +107,13 @@ fn moved(kind: Kind, name: &str) -> Refusal {
     Refusal::PathChanged { kind, name: name.to_owned() }
 }
 
-fn check_role_name(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
-    let blueprint = &present.blueprint;
+fn check_role_name(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
+    let blueprint = &desired.blueprint;
     let (wanted, request) = (&blueprint.role, &blueprint.request);
     let Some(role) = &observed.role else { return Ok(()) };
     // A role that was there before its stack may have been made by the manual, with the same external ID.
-    let is_known = |evidence: &Evidence| present.is_in_place() || evidence.has_stacks_boundary(&blueprint.owner);
-    let mut evidence = [Evidence::from(request), Evidence::from(&present.former)].into_iter().filter(is_known);
+    let is_known = |evidence: &Evidence| desired.is_in_place() || evidence.has_stacks_boundary(&blueprint.owner);
+    let mut evidence = [Evidence::from(request), Evidence::from(&desired.old_properties)].into_iter().filter(is_known);
     if let Some(sign) = evidence.find_map(|evidence| evidence.sign_of(role, &blueprint.owner)) {
         return Err(Refusal::role_lost_tags(&role.arn.name, sign, &blueprint.owner));
     }
@@ -132,12 +132,16 @@ fn check_role_name(present: &Present, observed: &ObservedState) -> Result<(), Re
     }
 }
 
-fn check_policy_name(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
-    let blueprint = &present.blueprint;
+fn check_policy_name(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
+    let blueprint = &desired.blueprint;
     let wanted = &blueprint.request.policy_name;
     // Somebody removed the role, and with it what tells of its policy.
-    let former = present.former.policy_name.as_ref().filter(|_| present.from.is_none() && observed.role.is_none());
-    if let Some(old) = former.filter(|old| observed.policy.is_none() && !old.is_same(wanted)) {
+    let old_properties = desired
+        .old_properties
+        .policy_name
+        .as_ref()
+        .filter(|_| desired.replaced_role.is_none() && observed.role.is_none());
+    if let Some(old) = old_properties.filter(|old| observed.policy.is_none() && !old.is_same(wanted)) {
         return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: wanted.to_string() });
     }
     let Some(policy) = &observed.policy else { return Ok(()) };
@@ -154,8 +158,8 @@ fn check_policy_name(present: &Present, observed: &ObservedState) -> Result<(), 
 }
 
 /// The names beside those of the role that is replaced: IAM has to take both for different ones.
-fn check_replaced_names(present: &Present, observed: &ObservedState, from: &RoleArn) -> Result<(), Refusal> {
-    let (wanted, policy) = (&present.blueprint.role, &present.blueprint.request.policy_name);
+fn check_replaced_names(desired: &Desired, observed: &ObservedState, from: &RoleArn) -> Result<(), Refusal> {
+    let (wanted, policy) = (&desired.blueprint.role, &desired.blueprint.request.policy_name);
     if from.name.is_same(&wanted.name) {
         return Err(if from.path == wanted.path {
             renamed_by_case(Kind::Role, from.name.as_str(), wanted.name.as_str())
@@ -163,7 +167,7 @@ fn check_replaced_names(present: &Present, observed: &ObservedState, from: &Role
             moved(Kind::Role, wanted.name.as_str())
         });
     }
-    let old_policy = observed.from.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
+    let old_policy = observed.replaced_role.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
     if let Some(old) = old_policy.filter(|old| old.is_same(policy)) {
         if old != *policy {
             return Err(renamed_by_case(Kind::Policy, old.as_str(), policy.as_str()));
@@ -177,10 +181,10 @@ fn check_replaced_names(present: &Present, observed: &ObservedState, from: &Role
 
 /// A boundary that was set stays as long as the role does: the provider role of the moment allows changes only under one
 /// boundary, so that a rollback could not set the other one again. One that somebody took off is set again.
-fn check_boundary(present: &Present, observed: &ObservedState) -> Result<(), Refusal> {
-    let asked = &present.blueprint.request.permissions_boundary;
+fn check_boundary(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
+    let asked = &desired.blueprint.request.permissions_boundary;
     match observed.role.as_ref() {
-        Some(role) if role.boundary != *asked && present.former.permissions_boundary != *asked => {
+        Some(role) if role.boundary != *asked && desired.old_properties.permissions_boundary != *asked => {
             let named = |boundary: &Option<PolicyArn>| boundary.as_ref().map_or("none", PolicyArn::as_str).to_owned();
             Err(Refusal::BoundaryChangedAlone { old: named(&role.boundary), new: named(asked) })
         }
@@ -189,25 +193,26 @@ fn check_boundary(present: &Present, observed: &ObservedState) -> Result<(), Ref
 }
 
 /// Called wherever a trust document is about to be written, and nowhere else: what has nothing to write passes.
-fn check_principal(present: &Present, role: Option<&Role>) -> Result<(), Refusal> {
-    let asked = &present.blueprint.request.trusted_principal;
-    let former = present.former.trusted_principal.as_ref().filter(|former| *former != asked);
-    if let (Some(old), Some(role)) = (former, role)
+fn check_principal(desired: &Desired, role: Option<&Role>) -> Result<(), Refusal> {
+    let asked = &desired.blueprint.request.trusted_principal;
+    let old_properties =
+        desired.old_properties.trusted_principal.as_ref().filter(|old_properties| *old_properties != asked);
+    if let (Some(old), Some(role)) = (old_properties, role)
         && role.trust.to_string().contains(&format!("\"{old}\""))
     {
         return Err(Refusal::PrincipalChangedAlone { old: old.to_string(), new: asked.to_string() });
     }
-    if *asked == present.pinned_principal {
+    if *asked == desired.pinned_principal {
         Ok(())
     } else {
-        Err(Refusal::PrincipalNotPinned { asked: asked.to_string(), pinned: present.pinned_principal.to_string() })
+        Err(Refusal::PrincipalNotPinned { asked: asked.to_string(), pinned: desired.pinned_principal.to_string() })
     }
 }
 
-fn create_role(present: &Present, observed: &ObservedState) -> Change {
-    let blueprint = &present.blueprint;
+fn create_role(desired: &Desired, observed: &ObservedState) -> Change {
+    let blueprint = &desired.blueprint;
     let mut tags = blueprint.role_tags();
-    if let Some(lineage) = noted(present, observed, &Lineage::default()) {
+    if let Some(lineage) = noted(desired, observed, &Lineage::default()) {
         tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     }
     Change::CreateRole(Box::new(NewRole {
@@ -220,12 +225,12 @@ fn create_role(present: &Present, observed: &ObservedState) -> Change {
     }))
 }
 
-fn change_role(present: &Present, role: &Role) -> Result<Vec<Change>, Refusal> {
-    let (blueprint, request) = (&present.blueprint, &present.blueprint.request);
+fn change_role(desired: &Desired, role: &Role) -> Result<Vec<Change>, Refusal> {
+    let (blueprint, request) = (&desired.blueprint, &desired.blueprint.request);
     let name = &role.arn.name;
     let mut steps = Vec::new();
     if !same_meaning(&role.trust, &blueprint.trust.to_value()) {
-        check_principal(present, Some(role))?;
+        check_principal(desired, Some(role))?;
         steps.push(Change::UpdateTrust { role: name.clone(), trust: blueprint.trust.to_json() });
     }
     let description = request.description.clone().unwrap_or_default();
@@ -233,14 +238,14 @@ fn change_role(present: &Present, role: &Role) -> Result<Vec<Change>, Refusal> {
         let max_session_duration = request.max_session_duration;
         steps.push(Change::UpdateRole { role: name.clone(), description, max_session_duration });
     }
-    let (unset, set) = tag_changes(present, TagKeys::OfRole, &role.tags, blueprint.role_tags());
+    let (unset, set) = tag_changes(desired, TagKeys::OfRole, &role.tags, blueprint.role_tags());
     steps.extend(unset.map(|keys| Change::UntagRole { role: name.clone(), keys }));
     steps.extend(set.map(|tags| Change::TagRole { role: name.clone(), tags }));
     Ok(steps)
 }
 
-fn change_policy(present: &Present, observed: &ObservedState, policy: &Policy) -> Vec<Change> {
-    let blueprint = &present.blueprint;
+fn change_policy(desired: &Desired, observed: &ObservedState, policy: &Policy) -> Vec<Change> {
+    let blueprint = &desired.blueprint;
     let arn = &policy.arn;
     let mut steps = Vec::new();
     if !observed.document.as_ref().is_some_and(|document| same_meaning(document, &blueprint.permissions.to_value())) {
@@ -251,7 +256,7 @@ fn change_policy(present: &Present, observed: &ObservedState, policy: &Policy) -
         }
         steps.push(Change::CreatePolicyVersion { arn: arn.clone(), document: blueprint.permissions.to_json() });
     }
-    let (unset, set) = tag_changes(present, TagKeys::OfPolicy, &policy.tags, blueprint.policy_tags());
+    let (unset, set) = tag_changes(desired, TagKeys::OfPolicy, &policy.tags, blueprint.policy_tags());
     steps.extend(unset.map(|keys| Change::UntagPolicy { arn: arn.clone(), keys }));
     steps.extend(set.map(|tags| Change::TagPolicy { arn: arn.clone(), tags }));
     steps
@@ -260,61 +265,68 @@ fn change_policy(present: &Present, observed: &ObservedState, policy: &Policy) -
 /// Keys to remove and tags to set. Only what was asked for before, or in an earlier life, is removed: others may tag too.
 ///
 /// Our stack's tag goes with every call, since that is what the provider role's condition looks at.
-fn tag_changes(present: &Present, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
+fn tag_changes(desired: &Desired, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
     let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&wanted));
-    let before: Vec<String> = present.asked_tag_keys().iter().map(|key| of.normal(key)).collect();
-    let was_asked = |key: &String| before.contains(&of.normal(key)) || asked_tags::has_asked(of, there, key);
+    let before: Vec<String> = desired.old_tag_keys().iter().map(|key| of.normal(key)).collect();
+    let was_asked = |key: &String| before.contains(&of.normal(key)) || requested_tags::has_requested(of, there, key);
     let is_unset = |key: &&String| was_asked(key) && !is_wanted.contains_key(&of.normal(key));
     let unset: Vec<String> = there.keys().filter(is_unset).cloned().collect();
 
     let mut wanted = wanted;
-    if there.contains_key(asked_tags::ASKED) {
+    if there.contains_key(requested_tags::REQUESTED) {
         // It may be changed and never be taken off.
-        wanted.entry(asked_tags::ASKED.to_owned()).or_default();
+        wanted.entry(requested_tags::REQUESTED.to_owned()).or_default();
     }
     let is_set = |(key, value): &(String, String)| is_there.get(&of.normal(key)) != Some(value);
     let mut set: Tags = wanted.into_iter().filter(is_set).collect();
     if !set.is_empty() {
-        set.extend(present.blueprint.owner.tags());
+        set.extend(desired.blueprint.owner.tags());
     }
     (Some(unset).filter(|unset| !unset.is_empty()), Some(set).filter(|set| !set.is_empty()))
 }
 
 /// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
 /// will come all the same.
-fn replaced(present: &Present, observed: &ObservedState) -> Option<(Replaced, Lineage)> {
-    let (path, role) = present.from.as_ref().map(|from| (from.path.clone(), from.name.clone()))?;
-    let ours = observed.from.as_ref().filter(|role| present.blueprint.owner.owns(&role.tags));
+fn replaced(desired: &Desired, observed: &ObservedState) -> Option<(ReplacedRole, Lineage)> {
+    let (path, role) = desired.replaced_role.as_ref().map(|from| (from.path.clone(), from.name.clone()))?;
+    let ours = observed.replaced_role.as_ref().filter(|role| desired.blueprint.owner.owns(&role.tags));
     let tagged = ours.and_then(|role| owner::tagged_policy(&role.tags));
-    let former = present.former.replaced().filter(|former| former.role.is_same(&role)).map(|former| former.policy);
-    let policy = tagged.or(former).unwrap_or_else(|| PolicyName::from(&role));
-    Some((Replaced { path, role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
+    let old_properties = desired
+        .old_properties
+        .replaced()
+        .filter(|old_properties| old_properties.role.is_same(&role))
+        .map(|old_properties| old_properties.policy);
+    let policy = tagged.or(old_properties).unwrap_or_else(|| PolicyName::from(&role));
+    Some((ReplacedRole { path, role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
 }
 
 /// Says on a role that was there before that it is the one in use, and which one to remember in case its removal fails.
 ///
 /// The last of the steps that have to succeed: until then a Delete of the other role may take this one along.
-fn note_replaced(present: &Present, observed: &ObservedState, role: &Role) -> Option<Change> {
+fn note_replaced(desired: &Desired, observed: &ObservedState, role: &Role) -> Option<Change> {
     let own = Lineage::of(&role.tags);
-    let lineage = noted(present, observed, &own).filter(|lineage| *lineage != own)?;
-    Some(set_lineage(present, &role.arn.name, &lineage))
+    let lineage = noted(desired, observed, &own).filter(|lineage| *lineage != own)?;
+    Some(set_lineage(desired, &role.arn.name, &lineage))
 }
 
 /// The roles that a role should name besides those it names: the one that it replaces now or, when no Delete will come for
 /// it, the one that the old properties name.
-fn noted(present: &Present, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
-    if let Some((from, its_lineage)) = replaced(present, observed) {
+fn noted(desired: &Desired, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
+    if let Some((from, its_lineage)) = replaced(desired, observed) {
         return Some(lineage.replacing(from, &its_lineage));
     }
-    let former = present.former.replaced()?;
-    let owner = &present.blueprint.owner;
-    let left = observed.leftovers.iter().find(|left| left.name.is_same(&former.role) && !left.is_nothing(owner))?;
+    let old_properties = desired.old_properties.replaced()?;
+    let owner = &desired.blueprint.owner;
+    let left = observed
+        .remaining_roles
+        .iter()
+        .find(|left| left.name.is_same(&old_properties.role) && !left.is_nothing(owner))?;
     let its_tags = left.role.as_ref().map(|role| &role.tags);
-    Some(lineage.replacing(former, &its_tags.map(Lineage::of).unwrap_or_default()))
+    Some(lineage.replacing(old_properties, &its_tags.map(Lineage::of).unwrap_or_default()))
 }
 
-fn set_lineage(present: &Present, role: &RoleName, lineage: &Lineage) -> Change {
-    let mut tags = present.blueprint.owner.tags();
+fn set_lineage(desired: &Desired, role: &RoleName, lineage: &Lineage) -> Change {
+    let mut tags = desired.blueprint.owner.tags();
     tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     Change::TagRole { role: role.clone(), tags }
 }

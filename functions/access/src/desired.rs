@@ -1,7 +1,7 @@
 //! The goal of an event: a role and its policy as they should be, or gone.
 
 use crate::blueprint::Blueprint;
-use crate::lineage::Replaced;
+use crate::lineage::ReplacedRole;
 use crate::names::{IamPath, PolicyArn, PolicyName, RoleArn, RoleName};
 use crate::owner::Owner;
 use crate::port::Role;
@@ -11,59 +11,59 @@ use crate::volume::{BucketName, Volume};
 
 /// That a role and its policy are as a request says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Present {
+pub struct Desired {
     /// How they should be.
     pub blueprint: Blueprint,
     /// The only principal that may be trusted, whatever the request says.
     pub pinned_principal: RoleArn,
     /// The role that is being replaced and for which a Delete will come, if there is one.
-    pub from: Option<RoleArn>,
+    pub replaced_role: Option<RoleArn>,
     /// The old properties, as far as they can be read.
-    pub former: OldProperties,
+    pub old_properties: OldProperties,
     /// The same as a whole, if it was valid.
-    pub before: Option<Blueprint>,
+    pub old_blueprint: Option<Blueprint>,
     /// True for a Create: when it fails, all of it is removed.
     pub is_new: bool,
 }
 
-impl Present {
+impl Desired {
     /// The keys of the tags that were asked for before: by the code that makes them, or of old properties that are not
     /// valid any more, as far as they can be read.
     #[must_use]
-    pub fn asked_tag_keys(&self) -> Vec<String> {
-        match &self.before {
-            Some(before) => before.request.asked_tags().into_keys().collect(),
-            None => self.former.tag_keys.clone(),
+    pub fn old_tag_keys(&self) -> Vec<String> {
+        match &self.old_blueprint {
+            Some(before) => before.request.requested_tags().into_keys().collect(),
+            None => self.old_properties.tag_keys.clone(),
         }
     }
 
     /// True for an update that keeps the role.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
-        !self.is_new && self.from.is_none()
+        !self.is_new && self.replaced_role.is_none()
     }
 
     /// True if the bucket was asked for before too, as the same account's.
     #[must_use]
     pub fn knows_bucket(&self, volume: &Volume) -> bool {
-        let before = self.before.iter().flat_map(|before| &before.request.volumes);
+        let before = self.old_blueprint.iter().flat_map(|before| &before.request.volumes);
         before.into_iter().any(|known| known.bucket == volume.bucket && known.bucket_owner == volume.bucket_owner)
     }
 
     /// True if CORS rules were asked for before too.
     #[must_use]
     pub fn knows_cors(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| before.request.configure_cors)
+        self.old_blueprint.as_ref().is_some_and(|before| before.request.configure_cors)
     }
 }
 
 /// That a role and its policy are gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
+pub struct Deletion {
     /// Whose they would be.
     pub owner: Owner,
     /// Their names; `None` when nothing can have been made.
-    pub target: Option<Target>,
+    pub role: Option<RoleToDelete>,
     /// The buckets whose CORS configuration may have a rule for it.
     pub cors_buckets: Vec<BucketName>,
     /// True if CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled: that Create
@@ -73,14 +73,14 @@ pub struct Absent {
 
 /// A role that should go, by what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct RoleToDelete {
     /// Its name.
     pub name: RoleName,
     /// Its ARN, when the physical resource ID says so.
     pub arn: Option<RoleArn>,
     /// The role that the properties name, when the physical resource ID is another's: an update that failed, and whose
     /// rollback failed, leaves two.
-    pub beside: Option<Replaced>,
+    pub other_role: Option<ReplacedRole>,
     /// The path of its policies when the role is gone.
     pub path: IamPath,
     /// Names its policy may have, beside the one that its tags say.
@@ -89,16 +89,16 @@ pub struct Target {
     pub evidence: Evidence,
 }
 
-impl Target {
+impl RoleToDelete {
     /// A role of which only the names are known.
     #[must_use]
-    pub fn leftover(replaced: Replaced) -> Self {
+    pub fn older(replaced: ReplacedRole) -> Self {
         let mut policies = vec![replaced.policy, PolicyName::from(&replaced.role)];
         policies.dedup();
         Self {
             name: replaced.role,
             arn: None,
-            beside: None,
+            other_role: None,
             path: replaced.path,
             policies,
             evidence: Evidence::default(),

@@ -5,18 +5,18 @@ use std::pin::Pin;
 use futures_util::future::{try_join, try_join_all, try_join3};
 
 use super::Observer;
-use crate::lineage::{self, Later, Lead, Lineage};
+use crate::desired::{Deletion, Desired, RoleToDelete};
+use crate::lineage::{self, Lineage, OlderRole, Successor};
 use crate::names::{PolicyArn, PolicyName, RoleName};
-use crate::observed::{Leftover, LeftoverPolicy};
+use crate::observed::{RemainingPolicy, RemainingRole};
 use crate::owner::{self, Owner};
 use crate::port::{Clock, Look, Policy, ReadAccount, Role, Usage};
 use crate::recognition::is_policy_without_owner;
 use crate::refusal::Refusal;
-use crate::wanted::{Absent, Present, Target};
 
 /// A role that should go, as a first look shows it.
 struct Found {
-    target: Target,
+    role_to_delete: RoleToDelete,
     /// The role, ours or not.
     role: Option<Role>,
     is_ours: bool,
@@ -51,10 +51,10 @@ impl Found {
     /// The policies that the role's tags and its place lead to, beyond those that the target names: a role that was found
     /// under another path than expected has its policy there.
     fn other_candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
-        let asked = self.target.candidates(owner);
-        let beside = self.role.as_ref().map(|role| role.arn.beside(&PolicyName::from(&role.arn.name)));
+        let asked = self.role_to_delete.candidates(owner);
+        let by_role_name = self.role.as_ref().map(|role| role.arn.beside(&PolicyName::from(&role.arn.name)));
         let mut others: Vec<_> =
-            self.tagged_policy().into_iter().chain(beside).filter(|arn| !asked.contains(arn)).collect();
+            self.tagged_policy().into_iter().chain(by_role_name).filter(|arn| !asked.contains(arn)).collect();
         others.dedup();
         others
     }
@@ -76,89 +76,107 @@ pub(super) struct Wanted<'s> {
     pub(super) policy: Option<&'s Policy>,
 }
 
-type Chain<'s> = Pin<Box<dyn Future<Output = Result<Vec<Leftover>, Refusal>> + Send + 's>>;
+type Chain<'s> = Pin<Box<dyn Future<Output = Result<Vec<RemainingRole>, Refusal>> + Send + 's>>;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     /// The rest of what should go, the roles it replaced first.
-    pub async fn leftovers_of(&self, absent: &Absent) -> Result<Vec<Leftover>, Refusal> {
-        match &absent.target {
-            Some(target) => Ok(each_once(vec![self.chain(target.clone(), None, None).await?])),
+    pub async fn remaining_roles_of(&self, deletion: &Deletion) -> Result<Vec<RemainingRole>, Refusal> {
+        match &deletion.role {
+            Some(role_to_delete) => Ok(each_once(vec![self.chain(role_to_delete.clone(), None, None).await?])),
             None => Ok(Vec::new()),
         }
     }
 
     /// The rest of roles for which no Delete will come: in an update in place, those that our role replaced, and the one
     /// that the old properties name (its creation failed half-way).
-    pub(super) async fn leftovers(&self, present: &Present, wanted: Wanted<'_>) -> Result<Vec<Leftover>, Refusal> {
-        if present.from.is_some() {
+    pub(super) async fn remaining_roles(
+        &self,
+        desired: &Desired,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<RemainingRole>, Refusal> {
+        if desired.replaced_role.is_some() {
             return Ok(Vec::new());
         }
         let ours = wanted.role.filter(|role| self.owner.owns(&role.tags));
         let lineage = ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
-        let leads = lineage::behind_wanted(wanted.name, &lineage, present.former.replaced());
-        Ok(each_once(try_join_all(leads.into_iter().map(|lead| self.follow(lead, Some(wanted)))).await?))
+        let older_roles = lineage::older_roles_of_update(wanted.name, &lineage, desired.old_properties.replaced());
+        Ok(each_once(
+            try_join_all(older_roles.into_iter().map(|older_role| self.follow(older_role, Some(wanted)))).await?,
+        ))
     }
 
-    fn follow<'s>(&'s self, lead: Lead, wanted: Option<Wanted<'s>>) -> Chain<'s> {
-        let mut target = Target::leftover(lead.role);
-        target.policies.extend(lead.policies);
-        self.chain(target, lead.later, wanted)
+    fn follow<'s>(&'s self, older_role: OlderRole, wanted: Option<Wanted<'s>>) -> Chain<'s> {
+        let mut role_to_delete = RoleToDelete::older(older_role.role);
+        role_to_delete.policies.extend(older_role.policies);
+        self.chain(role_to_delete, older_role.successor, wanted)
     }
 
     /// A role that should go and, before it, whatever it replaced. If it is in use, only what an earlier role of its name
     /// left.
-    fn chain<'s>(&'s self, target: Target, later: Option<Later>, wanted: Option<Wanted<'s>>) -> Chain<'s> {
+    fn chain<'s>(
+        &'s self,
+        role_to_delete: RoleToDelete,
+        successor: Option<Successor>,
+        wanted: Option<Wanted<'s>>,
+    ) -> Chain<'s> {
         Box::pin(async move {
             // The same name in other letter case is refused before anything is made of it.
-            if wanted.is_some_and(|wanted| wanted.name.is_same(&target.name) && *wanted.name != target.name) {
+            if wanted
+                .is_some_and(|wanted| wanted.name.is_same(&role_to_delete.name) && *wanted.name != role_to_delete.name)
+            {
                 return Ok(Vec::new());
             }
-            let found = self.found(target, wanted).await?;
-            let (name, lineage) = (&found.target.name, found.lineage());
-            if lineage::is_in_use(name, lineage.as_ref(), later.as_ref(), wanted.map(|wanted| wanted.name)) {
+            let found = self.found(role_to_delete, wanted).await?;
+            let (name, lineage) = (&found.role_to_delete.name, found.lineage());
+            if lineage::is_in_use(name, lineage.as_ref(), successor.as_ref(), wanted.map(|wanted| wanted.name)) {
                 return self.orphans(found).await;
             }
-            let leads = lineage::behind(name, lineage.as_ref(), found.target.beside.as_ref());
-            let older = try_join_all(leads.into_iter().map(|lead| self.follow(lead, wanted)));
-            let (older, leftover) = try_join(older, self.leftover(found)).await?;
-            Ok(older.into_iter().flatten().chain([leftover]).collect())
+            let older_roles =
+                lineage::older_roles_of_deletion(name, lineage.as_ref(), found.role_to_delete.other_role.as_ref());
+            let older = try_join_all(older_roles.into_iter().map(|older_role| self.follow(older_role, wanted)));
+            let (older, remaining_role) = try_join(older, self.remaining_role(found)).await?;
+            Ok(older.into_iter().flatten().chain([remaining_role]).collect())
         })
     }
 
-    async fn found(&self, target: Target, wanted: Option<Wanted<'_>>) -> Result<Found, Refusal> {
-        let (known, candidates): (Vec<_>, Vec<_>) =
-            target.candidates(self.owner).into_iter().partition(|arn| wanted.is_some_and(|it| it.policy_arn == arn));
+    async fn found(&self, role_to_delete: RoleToDelete, wanted: Option<Wanted<'_>>) -> Result<Found, Refusal> {
+        let (known, candidates): (Vec<_>, Vec<_>) = role_to_delete
+            .candidates(self.owner)
+            .into_iter()
+            .partition(|arn| wanted.is_some_and(|it| it.policy_arn == arn));
         let role = async {
-            match wanted.filter(|wanted| *wanted.name == target.name) {
+            match wanted.filter(|wanted| *wanted.name == role_to_delete.name) {
                 Some(wanted) => Ok(wanted.role.cloned()),
-                None => self.role(&target.role(self.owner)).await,
+                None => self.role(&role_to_delete.role(self.owner)).await,
             }
         };
         let (role, mut policies) = try_join(role, self.policies(&candidates)).await?;
         let known = wanted.and_then(|wanted| wanted.policy).filter(|_| !known.is_empty());
         policies.extend(known.cloned());
-        let serves = |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &target.name);
+        let serves =
+            |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &role_to_delete.name);
         let (policies, others) = policies.into_iter().partition(serves);
-        let role = role.filter(|role| target.is(role));
+        let role = role.filter(|role| role_to_delete.is(role));
         let is_ours = role.as_ref().is_some_and(|role| self.owner.owns(&role.tags));
-        Ok(Found { target, role, is_ours, policies, others })
+        Ok(Found { role_to_delete, role, is_ours, policies, others })
     }
 
-    async fn orphans(&self, found: Found) -> Result<Vec<Leftover>, Refusal> {
-        let policies = self.leftover_policies(&found.orphans()).await?;
+    async fn orphans(&self, found: Found) -> Result<Vec<RemainingRole>, Refusal> {
+        let policies = self.remaining_policies(&found.orphans()).await?;
         if policies.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(vec![Leftover { policies, ..Leftover::nothing(found.target.name) }])
+        Ok(vec![RemainingRole { policies, ..RemainingRole::nothing(found.role_to_delete.name) }])
     }
 
     /// Everything about one role that should go: two further round trips at most.
-    async fn leftover(&self, found: Found) -> Result<Leftover, Refusal> {
-        let name = found.role.as_ref().map_or(&found.target.name, |role| &role.arn.name);
-        let serves = |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &found.target.name);
+    async fn remaining_role(&self, found: Found) -> Result<RemainingRole, Refusal> {
+        let name = found.role.as_ref().map_or(&found.role_to_delete.name, |role| &role.arn.name);
+        let serves =
+            |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &found.role_to_delete.name);
         let others = found.other_candidates(self.owner);
         let (contents, first, others) =
-            try_join3(self.contents(found.ours()), self.leftover_policies(&found.policies), self.policies(&others))
+            try_join3(self.contents(found.ours()), self.remaining_policies(&found.policies), self.policies(&others))
                 .await?;
         let candidates = found.others.iter().chain(&others);
         let without_owner = candidates
@@ -174,12 +192,12 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let late = async {
             let mut late = self.policies(&unseen).await?;
             late.retain(serves);
-            self.leftover_policies(&late).await
+            self.remaining_policies(&late).await
         };
-        let (second, late) = try_join(self.leftover_policies(&serving), late).await?;
+        let (second, late) = try_join(self.remaining_policies(&serving), late).await?;
         let Contents { attached, inline, profiles } = contents;
         let policies = [first, second, late].concat();
-        Ok(Leftover {
+        Ok(RemainingRole {
             name: name.clone(),
             role: found.role.clone(),
             attached,
@@ -201,16 +219,16 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         Ok(Contents { attached, inline, profiles })
     }
 
-    async fn leftover_policies(&self, policies: &[Policy]) -> Result<Vec<LeftoverPolicy>, Refusal> {
-        try_join_all(policies.iter().map(|policy| self.leftover_policy(policy))).await
+    async fn remaining_policies(&self, policies: &[Policy]) -> Result<Vec<RemainingPolicy>, Refusal> {
+        try_join_all(policies.iter().map(|policy| self.remaining_policy(policy))).await
     }
 
-    async fn leftover_policy(&self, policy: &Policy) -> Result<LeftoverPolicy, Refusal> {
+    async fn remaining_policy(&self, policy: &Policy) -> Result<RemainingPolicy, Refusal> {
         let arn = &policy.arn;
-        let carriers = |usage| self.look(Look::Carriers(arn.clone(), usage));
-        let (versions, carriers, capped) =
-            try_join3(self.versions(arn), carriers(Usage::Permissions), carriers(Usage::Boundary)).await?;
-        Ok(LeftoverPolicy { policy: policy.clone(), versions, carriers, capped })
+        let entities = |usage| self.look(Look::PolicyEntities(arn.clone(), usage));
+        let (versions, entities, capped) =
+            try_join3(self.versions(arn), entities(Usage::Permissions), entities(Usage::Boundary)).await?;
+        Ok(RemainingPolicy { policy: policy.clone(), versions, entities, capped })
     }
 
     /// Those of the policies that are there.
@@ -221,18 +239,22 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
 
 /// Chains one after the other, each role once and as late as it is named: two roles may name the same older one, and an
 /// older one may name what an earlier role of a later one's name left.
-fn each_once(chains: Vec<Vec<Leftover>>) -> Vec<Leftover> {
-    let mut all: Vec<Leftover> = Vec::new();
-    for mut leftover in chains.into_iter().flatten() {
-        if let Some(at) = all.iter().position(|known| known.name.is_same(&leftover.name)) {
+fn each_once(chains: Vec<Vec<RemainingRole>>) -> Vec<RemainingRole> {
+    let mut all: Vec<RemainingRole> = Vec::new();
+    for mut remaining_role in chains.into_iter().flatten() {
+        if let Some(at) = all.iter().position(|known| known.name.is_same(&remaining_role.name)) {
             let known = all.remove(at);
-            let is_new = |held: &LeftoverPolicy| !leftover.policies.iter().any(|its| its.policy.arn == held.policy.arn);
+            let is_new =
+                |held: &RemainingPolicy| !remaining_role.policies.iter().any(|its| its.policy.arn == held.policy.arn);
             let others: Vec<_> = known.policies.iter().filter(|held| is_new(held)).cloned().collect();
-            leftover =
-                if leftover.role.is_some() { leftover } else { Leftover { policies: leftover.policies, ..known } };
-            leftover.policies.extend(others);
+            remaining_role = if remaining_role.role.is_some() {
+                remaining_role
+            } else {
+                RemainingRole { policies: remaining_role.policies, ..known }
+            };
+            remaining_role.policies.extend(others);
         }
-        all.push(leftover);
+        all.push(remaining_role);
     }
     all
 }
