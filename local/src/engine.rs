@@ -119,7 +119,7 @@ impl Engine {
         &self.url
     }
 
-    /// The file of its log, which goes away with it.
+    /// Returns the file of its log, which goes away with it.
     pub fn log(&self) -> &Path {
         &self.log
     }
@@ -129,7 +129,7 @@ impl Engine {
         self.sdk_config.clone()
     }
 
-    /// The same in another account, which the engine tells by the ID of the access key.
+    /// Returns the same in another account, which the engine tells by the ID of the access key.
     pub fn sdk_config_of(&self, account: &str) -> SdkConfig {
         let credentials = Credentials::new(account, "test", None, None, "local engine");
         let credentials = SharedCredentialsProvider::new(credentials);
@@ -143,7 +143,7 @@ impl Engine {
     }
 }
 
-/// The engine takes any credentials; these are the ones that its Lambdas have, too.
+/// Returns the engine takes any credentials; these are the ones that its Lambdas have, too.
 fn sdk_config(url: &str) -> SdkConfig {
     let credentials = Credentials::new("test", "test", None, None, "local engine");
     SdkConfig::builder()

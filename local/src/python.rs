@@ -132,7 +132,7 @@ fn make(python: &OsStr, folder: &Path, requirements: &str) -> Result<(), PythonE
     Ok(())
 }
 
-/// The error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or not at all.
+/// Returns the error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or not at all.
 fn full_disk(folder: &Path) -> Option<PythonError> {
     let probe = folder.join("probe");
     let written = fs::write(&probe, vec![0; PROBE_BYTES]);
@@ -147,7 +147,7 @@ fn writing(path: &Path) -> impl FnOnce(io::Error) -> PythonError {
     move |source| PythonError::Write { path, source }
 }
 
-/// The last lines of what a command said, standard output before standard error.
+/// Returns the last lines of what a command said, standard output before standard error.
 fn tail(output: &Output) -> String {
     let said = [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat();
     let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -159,7 +159,7 @@ fn tail(output: &Output) -> String {
 mod tests {
     use super::*;
 
-    /// A `python3` that is a shell script; each argument is what it does when asked for that.
+    /// Returns a `python3` that is a shell script; each argument is what it does when asked for that.
     fn python(folder: &Path, version: &str, venv: &str, pip: &str) -> PathBuf {
         let script = format!(
             r#"#!/bin/sh

@@ -102,7 +102,7 @@ impl Workspace {
     }
 }
 
-/// The source tree of this project that a folder is in.
+/// Returns the source tree of this project that a folder is in.
 fn tree_around(folder: &Path) -> Option<PathBuf> {
     let is_tree = |folder: &&Path| {
         let package = fs::read_to_string(folder.join("local/Cargo.toml")).unwrap_or_default();

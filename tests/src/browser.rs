@@ -25,7 +25,7 @@ const PACKAGES: Packages = Packages {
 /// The regions of the release that the page is tried with.
 pub const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
 
-/// The release that the page is tried with.
+/// Returns the release that the page is tried with.
 #[must_use]
 pub fn at() -> At {
     let buckets = REGIONS.iter().map(|region| ((*region).to_owned(), format!("releases-{region}"))).collect();
@@ -50,7 +50,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The one that `CHROME` names, or else the first that starts: the package's, at its pinned version, which is fetched and
+    /// Returns the one that `CHROME` names, or else the first that starts: the package's, at its pinned version, which is fetched and
     /// unpacked once and for Linux only, and this machine's.
     pub async fn find() -> Result<Self, Error> {
         static FOUND: OnceCell<Browser> = OnceCell::const_new();

@@ -98,7 +98,7 @@ fn name(step: &Step) -> String {
     }
 }
 
-/// The answers of the account in memory, a fresh one for each sequence.
+/// Returns the answers of the account in memory, a fresh one for each sequence.
 async fn memory(sequences: &[Sequence]) -> Result<Vec<Vec<String>>, Error> {
     let mut all = Vec::new();
     for sequence in sequences {
@@ -213,7 +213,7 @@ async fn ask<I: Account>(account: &I, step: &Step) -> String {
     answer.unwrap_or_else(|failure| failure.code)
 }
 
-/// The answer to a read, in an order of its own where AWS promises none.
+/// Returns the answer to a read, in an order of its own where AWS promises none.
 fn shown(observation: Observation) -> String {
     fn sorted<T: Ord + std::fmt::Debug>(mut list: Vec<T>) -> String {
         list.sort_unstable();
@@ -264,7 +264,7 @@ fn canonical(value: &Value) -> String {
     }
 }
 
-/// A POST without a body, to one of the emulators' own addresses.
+/// Returns a POST without a body, to one of the emulators' own addresses.
 async fn post(url: &str) -> Result<(), Error> {
     use http_body_util::Empty;
     use hyper::body::Bytes;

@@ -67,7 +67,7 @@ impl Environment {
         ]))
     }
 
-    /// The same without a variable.
+    /// Returns the same without a variable.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.0.remove(name);

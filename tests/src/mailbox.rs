@@ -73,13 +73,13 @@ impl Mailbox {
         Ok(Self { address, state, server })
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// An address to answer to, with a signature that must not be seen anywhere.
+    /// Returns an address to answer to, with a signature that must not be seen anywhere.
     #[must_use]
     pub fn response_url(&self) -> String {
         format!("{}/response?X-Amz-Signature=do-not-log-me", self.address)
@@ -91,7 +91,7 @@ impl Mailbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).requests.clone()
     }
 
-    /// The one answer that was accepted, checked: method, content type, size, words.
+    /// Returns the one answer that was accepted, checked: method, content type, size, words.
     pub fn only_answer(&self) -> Result<Value, Error> {
         let accepted: Vec<_> = self.requests().into_iter().filter(|request| request.status == 200).collect();
         let [answer] = accepted.as_slice() else { return Err(format!("{} answers accepted", accepted.len()).into()) };

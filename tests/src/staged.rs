@@ -22,7 +22,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Every call takes so long.
+    /// Returns every call takes so long.
     #[must_use]
     pub fn taking(account: MemoryAccount, latency: Duration) -> Self {
         Self { account, stage: Box::new(move |_| Box::pin(tokio::time::sleep(latency))) }

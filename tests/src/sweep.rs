@@ -256,7 +256,7 @@ async fn bystanders(iam: &IamClient) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names in an account, with trust and attachments.
+/// Returns the names in an account, with trust and attachments.
 async fn account(iam: &IamClient) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for role in iam.list_roles().send().await?.roles {

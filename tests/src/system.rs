@@ -31,7 +31,7 @@ pub const BUCKET: &str = "genomics-lab-data";
 /// Where zip and templates are.
 const ASSETS: &str = "cavatica-connect-assets";
 
-/// The Lambda's binary for the local engine; built when need be, once for all tests of a process.
+/// Returns the Lambda's binary for the local engine; built when need be, once for all tests of a process.
 pub async fn binary() -> Result<PathBuf, Error> {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
     let build = || Ok::<_, Error>(build::build(&Workspace::locate()?, Profile::Local, |_| {})?.binary);
@@ -191,7 +191,7 @@ impl System {
         Ok(account)
     }
 
-    /// A role and a policy of somebody else.
+    /// Returns a role and a policy of somebody else.
     pub async fn add_foreign(&self, role: Option<&str>, policy: Option<&str>) -> Result<(), Error> {
         if let Some(name) = role {
             let trust = json!({"Version": "2012-10-17", "Statement": [{
@@ -207,7 +207,7 @@ impl System {
         Ok(())
     }
 
-    /// The key of the function's code.
+    /// Returns the key of the function's code.
     #[must_use]
     pub fn code_key(&self) -> &str {
         self.key_of(&package::zip_name())
@@ -217,13 +217,13 @@ impl System {
         self.release.file(name).map(|file| file.key.as_str()).unwrap_or_default()
     }
 
-    /// The engine's address of a file of the release.
+    /// Returns the engine's address of a file of the release.
     fn address(&self, name: &str) -> String {
         format!("{}/{ASSETS}/{}", self.engine.url(), self.key_of(name))
     }
 }
 
-/// A document as IAM gives it, percent-encoded.
+/// Returns a document as IAM gives it, percent-encoded.
 #[must_use]
 pub fn decoded(document: Option<String>) -> Value {
     let text = document.unwrap_or_default();

@@ -30,7 +30,7 @@ pub struct Account {
     config: SdkConfig,
 }
 
-/// The words of a failed credential provider without the list of all places that it tried, in one line.
+/// Returns the words of a failed credential provider without the list of all places that it tried, in one line.
 fn in_one_line(words: &str) -> String {
     let words = words.split(" Attempted:").next().unwrap_or_default();
     words.trim_end_matches('.').lines().collect::<Vec<_>>().join(" ")
@@ -165,7 +165,7 @@ impl Account {
         aws_sdk_cloudwatchlogs::Client::new(&self.within(region))
     }
 
-    /// The account behind the domain's port, with the caller's rights.
+    /// Returns the account behind the domain's port, with the caller's rights.
     #[must_use]
     pub fn port(&self, region: &str) -> AwsAccount {
         AwsAccount::new(&self.within(region))

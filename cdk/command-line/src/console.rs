@@ -130,7 +130,7 @@ impl Console {
         Self { to: To::File(Arc::new(file)), ..Self::plain() }
     }
 
-    /// The same, but everything except a result goes to standard error: for results that programs read.
+    /// Returns the same, but everything except a result goes to standard error: for results that programs read.
     #[must_use]
     pub fn aside(&self) -> Self {
         Self { to: To::Stderr, spinner: None, ..self.clone() }

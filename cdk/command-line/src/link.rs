@@ -43,7 +43,7 @@ const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
 const PLAIN: &str = "\u{1b}[0m";
 
 impl Link {
-    /// The link in a form.
+    /// Returns the link in a form.
     pub fn to_form(&self, form: Form) -> Result<String, TooLong> {
         let Self { url, title, .. } = self;
         Ok(match form {

@@ -45,7 +45,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// An object in the bucket.
+    /// Returns an object in the bucket.
     #[must_use]
     pub fn object(&self, key: &str) -> Address {
         Address { bucket: self.bucket.clone(), region: Some(self.region.clone()), key: key.to_owned() }
@@ -71,7 +71,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// The function's code under its own key.
+    /// Returns the function's code under its own key.
     #[must_use]
     pub fn of_code(asset: &Asset) -> Self {
         let (bytes, content) = (asset.bytes.clone(), Content::of(&asset.bytes));
@@ -101,13 +101,13 @@ pub struct ReleaseParts {
 }
 
 impl ReleaseParts {
-    /// A package in these places.
+    /// Returns a package in these places.
     #[must_use]
     pub fn of(package: &Package, platform: &Platform, places: Vec<Place>) -> Self {
         Self::of_code(platform, &package.zip, package.manifest.commit.clone(), package.sbom().cloned(), places)
     }
 
-    /// A Lambda in these places.
+    /// Returns a Lambda in these places.
     #[must_use]
     pub fn of_code(
         platform: &Platform,
@@ -120,12 +120,12 @@ impl ReleaseParts {
         Self { platform, places, commit, code: Object::of_code(zip), others }
     }
 
-    /// The objects, in the order in which they are written.
+    /// Returns the objects, in the order in which they are written.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         [&self.code].into_iter().chain(&self.others)
     }
 
-    /// The release with the templates that name these versions of its code.
+    /// Returns the release with the templates that name these versions of its code.
     #[must_use]
     pub fn publication(&self, code_versions: CodeVersions) -> Publication {
         let buckets = self.places.iter().map(|place| (place.region.clone(), place.bucket.clone())).collect();
@@ -150,7 +150,7 @@ impl ReleaseParts {
         Publication { generated, entry }
     }
 
-    /// The number of objects that a publication adds.
+    /// Returns the number of objects that a publication adds.
     #[must_use]
     pub fn count_of_generated(&self) -> usize {
         files::generate(&Config::of(&self.platform)).len() + 1
@@ -185,14 +185,14 @@ pub(crate) mod tests {
         Place { region: region.to_owned(), bucket: format!("releases-{region}") }
     }
 
-    /// A release around a small program of this machine.
+    /// Returns a release around a small program of this machine.
     pub(crate) fn parts(regions: &[&str]) -> Result<ReleaseParts, Box<dyn std::error::Error>> {
         let zip = Asset::from_binary("/bin/true".as_ref())?;
         let places = regions.iter().map(|region| place(region)).collect();
         Ok(ReleaseParts::of_code(&CAVATICA, &zip, Some("0a9211e".to_owned()), None, places))
     }
 
-    /// The same with its code in every bucket.
+    /// Returns the same with its code in every bucket.
     pub(crate) fn publication(regions: &[&str]) -> Result<Publication, Box<dyn std::error::Error>> {
         let versions = regions.iter().map(|region| ((*region).to_owned(), format!("code-in-{region}")));
         Ok(parts(regions)?.publication(versions.collect()))

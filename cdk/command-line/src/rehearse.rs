@@ -281,7 +281,7 @@ async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output
     }
 }
 
-/// The template, where CloudFormation reads it.
+/// Returns the template, where CloudFormation reads it.
 async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, CodeError> {
     match code {
         Code::Zip(asset) => {

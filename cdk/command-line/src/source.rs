@@ -129,14 +129,14 @@ impl std::fmt::Display for ListAt {
 }
 
 impl Source {
-    /// A template at an address that somebody vouches for.
+    /// Returns a template at an address that somebody vouches for.
     #[must_use]
     pub fn at_address(platform: &Platform, template_url: String, is_native: bool) -> Self {
         let region = Address::read(&template_url).and_then(|address| address.region);
         Self { template: template(&Config::of(platform), is_native), template_url, region, version: None }
     }
 
-    /// The template of a published release, for a region if one is asked for; the list's own region otherwise.
+    /// Returns the template of a published release, for a region if one is asked for; the list's own region otherwise.
     pub async fn of_release(
         connection: &AwsConnection,
         at: &ListAt,
@@ -165,7 +165,7 @@ fn template(config: &Config, is_native: bool) -> Template {
     if is_native { native::template(config) } else { provided::template(config) }
 }
 
-/// A release, if its templates are those that this program makes.
+/// Returns a release, if its templates are those that this program makes.
 pub async fn release(connection: &AwsConnection, at: &ListAt, version: Option<&str>) -> Result<Published, SourceError> {
     let (_, release) = find(connection, at, version, None).await?;
     let is_ours = |template: files::File| {
@@ -178,7 +178,7 @@ pub async fn release(connection: &AwsConnection, at: &ListAt, version: Option<&s
     }
 }
 
-/// A release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
+/// Returns a release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
 /// other regions can be reached.
 async fn find(
     connection: &AwsConnection,

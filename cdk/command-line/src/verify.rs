@@ -103,7 +103,7 @@ impl Expected {
 }
 
 impl Expected {
-    /// The release to compare with: the asked one, or of all those in a list the one that runs, or the newest.
+    /// Returns the release to compare with: the asked one, or of all those in a list the one that runs, or the newest.
     pub fn in_list(
         platform: &Platform,
         list: &Versions,
@@ -129,7 +129,7 @@ impl Expected {
         }
     }
 
-    /// Every verdict, in the order in which they are read.
+    /// Returns every verdict, in the order in which they are read.
     #[must_use]
     pub fn verdicts(&self, target: &Target, deployed: &Deployed) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
@@ -143,7 +143,7 @@ impl Expected {
         verdicts
     }
 
-    /// The template to compare a stack's with, unless the digest alone shows that they are equal.
+    /// Returns the template to compare a stack's with, unless the digest alone shows that they are equal.
     pub fn counterpart(&mut self, text: &str) -> Option<&mut Released> {
         if template_name(self, text).is_some() {
             return None;
@@ -196,7 +196,7 @@ impl Expected {
     }
 }
 
-/// The template of a release that a stack has. CloudFormation may leave out what follows the last line.
+/// Returns the template of a release that a stack has. CloudFormation may leave out what follows the last line.
 fn template_name<'e>(expected: &'e Expected, text: &str) -> Option<&'e str> {
     let digest = Content::of(format!("{}\n", text.trim_end()).as_bytes()).sha256;
     expected.templates.iter().find(|template| template.sha256 == digest).map(|template| template.name.as_str())

@@ -104,13 +104,13 @@ fn an_external_id_that_was_not_given_is_made_at_random() -> Outcome {
     Ok(())
 }
 
-/// The platform that the document describes; it does not exist.
+/// Returns the platform that the document describes; it does not exist.
 fn other_platform() -> Result<&'static str, &'static str> {
     let document = include_str!("../../../docs/platforms.md");
     document.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).ok_or("no example")
 }
 
-/// Every text that the program generates for another platform names that platform alone. Excepted are the ownership tags,
+/// Returns every text that the program generates for another platform names that platform alone. Excepted are the ownership tags,
 /// the logical ID's type and the program's own name, which are the same for every platform.
 #[test]
 fn what_is_generated_for_another_platform_has_no_trace_of_cavatica() -> Outcome {

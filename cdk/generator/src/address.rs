@@ -54,7 +54,7 @@ impl Address {
 }
 
 impl Address {
-    /// The address with the bucket in its path, which CloudFormation takes too, and emulators of it alone.
+    /// Returns the address with the bucket in its path, which CloudFormation takes too, and emulators of it alone.
     #[must_use]
     pub fn by_path(&self) -> String {
         let Self { bucket, region, key } = self;

@@ -99,7 +99,7 @@ pub struct Output {
 }
 
 impl Template {
-    /// Every parameter, in order.
+    /// Returns every parameter, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.groups.iter().flat_map(|group| &group.parameters)
     }
@@ -128,7 +128,7 @@ impl Template {
         self
     }
 
-    /// The template as a JSON value, functions in their long form.
+    /// Returns the template as a JSON value, functions in their long form.
     #[must_use]
     pub fn to_value(&self) -> Value {
         let interface = value!({
@@ -167,7 +167,7 @@ impl Template {
         self.to_value().to_string()
     }
 
-    /// The template as YAML text, with functions in their short form.
+    /// Returns the template as YAML text, with functions in their short form.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         yaml::render(&self.to_value())

@@ -76,7 +76,7 @@ pub enum DocumentsError {
     Constant(&'static str),
 }
 
-/// The parties who may assume the role of a stack with these parameters, in words: the external ID is in no text.
+/// Returns the parties who may assume the role of a stack with these parameters, in words: the external ID is in no text.
 #[must_use]
 pub fn trust_of_stack(platform: &Platform, parameters: &BTreeMap<String, String>) -> String {
     let name = &platform.name;

@@ -234,7 +234,7 @@ const RIGHTS: &[(&str, For, On, By, &[&str])] = &[
     ),
 ];
 
-/// The rights for stacks whose names begin like this, of the template with the function or the native one.
+/// Returns the rights for stacks whose names begin like this, of the template with the function or the native one.
 #[must_use]
 pub fn policy(platform: &Platform, stack_name: &str, is_native: bool) -> Document {
     let is_for = |which: For| match which {

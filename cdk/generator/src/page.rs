@@ -48,7 +48,7 @@ pub struct At {
     pub list: String,
 }
 
-/// The page, for a release or, without one, for whoever has the source tree.
+/// Returns the page, for a release or, without one, for whoever has the source tree.
 #[must_use]
 pub fn html(version: &str, platform: &Platform, at: Option<&At>) -> String {
     let texts = texts(platform);
@@ -78,7 +78,7 @@ pub fn html(version: &str, platform: &Platform, at: Option<&At>) -> String {
     filled(HTML, &parts)
 }
 
-/// A text with each `{{name}}` replaced. What is put in is not looked at again.
+/// Returns a text with each `{{name}}` replaced. What is put in is not looked at again.
 fn filled(text: &str, parts: &BTreeMap<&str, String>) -> String {
     let mut filled = String::with_capacity(text.len() + 65_536);
     let mut rest = text;
@@ -117,7 +117,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// All that the scripts know.
+/// Returns all that the scripts know.
 fn data(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String, Value>) -> Value {
     let config = Config { release: at.map(|at| at.release.clone()), platform: platform.clone() };
     let native = native::template(&config);
@@ -167,7 +167,7 @@ fn data(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String,
     })
 }
 
-/// The rules across parameters, each at the parameter that it refers to first. The region is a choice of the page's own.
+/// Returns the rules across parameters, each at the parameter that it refers to first. The region is a choice of the page's own.
 fn rules(template: &Template) -> Vec<Value> {
     fn first_reference(value: &Value) -> Option<&str> {
         match value {
@@ -186,7 +186,7 @@ fn rules(template: &Template) -> Vec<Value> {
     template.rules.iter().filter_map(rule).collect()
 }
 
-/// The table of permissions, with what it says of the platform, and without the fields that are empty.
+/// Returns the table of permissions, with what it says of the platform, and without the fields that are empty.
 fn meanings(platform: &Platform) -> Value {
     let table = serde_json::to_string(&permissions::PERMISSIONS).unwrap_or_default();
     let mut rows: Vec<Map<String, Value>> = serde_json::from_str(&platform.fill(&table)).unwrap_or_default();
@@ -229,7 +229,7 @@ fn field(parameter: &Parameter) -> Value {
     field
 }
 
-/// The steps by hand, as a list.
+/// Returns the steps by hand, as a list.
 fn manual(texts: &Map<String, Value>) -> String {
     let steps = texts
         .iter()
@@ -239,7 +239,7 @@ fn manual(texts: &Map<String, Value>) -> String {
     format!("<ol>\n{steps}</ol>")
 }
 
-/// The commands for a browser without scripts, of the template that needs no code.
+/// Returns the commands for a browser without scripts, of the template that needs no code.
 fn commands(platform: &Platform, at: Option<&At>) -> String {
     let file = files::name(platform, true);
     let fetched = at.and_then(|at| {

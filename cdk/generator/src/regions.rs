@@ -86,7 +86,7 @@ pub enum RegionError {
     },
 }
 
-/// The region of the commercial partition that a text names.
+/// Returns the region of the commercial partition that a text names.
 pub fn commercial(text: &str) -> Result<&'static str, RegionError> {
     if let Some(region) = COMMERCIAL.iter().find(|region| **region == text) {
         return Ok(region);

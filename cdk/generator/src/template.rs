@@ -85,7 +85,7 @@ impl Config {
         Self { release: Some(release), platform: platform.clone() }
     }
 
-    /// The role that may assume the volume role.
+    /// Returns the role that may assume the volume role.
     fn principal(&self) -> E {
         E::text(self.platform.principal.clone())
     }

@@ -52,7 +52,7 @@ impl Blueprint {
         Ok(Self { owner, policy: role.beside(&request.policy_name), role, permissions, trust, request })
     }
 
-    /// The tags that the role has to have, less [`owner::REPLACES`], which depends on what is there.
+    /// Returns the tags that the role has to have, less [`owner::REPLACES`], which depends on what is there.
     #[must_use]
     pub fn role_tags(&self) -> Tags {
         let mut tags = self.requested_tags(TagKeys::OfRole);
@@ -61,16 +61,16 @@ impl Blueprint {
         tags
     }
 
-    /// The tags that were asked for, with the note of that.
+    /// Returns the tags that were asked for, with the note of that.
     fn requested_tags(&self, of: TagKeys) -> Tags {
         let mut tags = self.request.requested_tags();
         if !tags.is_empty() {
-            tags.insert(requested_tags::REQUESTED.to_owned(), requested_tags::note(of, tags.keys()));
+            tags.insert(requested_tags::REQUESTED.to_owned(), requested_tags::digests(of, tags.keys()));
         }
         tags
     }
 
-    /// The tags that the policy has to have.
+    /// Returns the tags that the policy has to have.
     #[must_use]
     pub fn policy_tags(&self) -> Tags {
         let mut tags = self.requested_tags(TagKeys::OfPolicy);
@@ -80,7 +80,7 @@ impl Blueprint {
     }
 }
 
-/// The permission policy of a request, whoever makes the role.
+/// Returns the permission policy of a request, whoever makes the role.
 #[must_use]
 pub fn permissions(request: &Request, partition: &Partition) -> Document {
     let bucket = |volume: &Volume| format!("arn:{partition}:s3:::{}", volume.bucket);
@@ -125,13 +125,13 @@ pub fn permissions(request: &Request, partition: &Partition) -> Document {
     })
 }
 
-/// The trust policy of a request.
+/// Returns the trust policy of a request.
 #[must_use]
 pub fn trust(request: &Request) -> Document {
     permissions::trust(request.trusted_principal.to_string(), request.external_id.as_ref().map(ToString::to_string))
 }
 
-/// The texts in order of first appearance, each once.
+/// Returns the texts in order of first appearance, each once.
 fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     texts.filter(|text| seen.insert(text.clone())).collect()
@@ -162,7 +162,7 @@ mod tests {
         for (of, tags) in both {
             let asked: Vec<_> = tags.keys().filter(|key| !key.starts_with(owner::RESERVED)).collect();
             assert_eq!(asked.len(), 2, "{tags:?}");
-            assert!(asked.iter().all(|key| requested_tags::has_requested(of, &tags, key)), "{tags:?}");
+            assert!(asked.iter().all(|key| requested_tags::is_requested(of, &tags, key)), "{tags:?}");
         }
         Ok(())
     }

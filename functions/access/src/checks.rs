@@ -1,7 +1,7 @@
-//! The checks whether Cavatica can use the bucket, as far as they can be made from this account.
+//! Checks of whether the platform can use a volume, as far as this account can tell.
 //!
-//! [`preflight`] judges the buckets before anything is made, [`verification`] the role afterwards. Neither sees a bucket
-//! policy, a resource control policy, a key policy or Cavatica's own side.
+//! [`preflight`] checks the buckets before anything is created, [`verification`] the role afterwards. Neither sees a bucket policy,
+//! a resource control policy, a key policy or the platform's own side.
 
 pub mod preflight;
 pub mod verification;
@@ -14,21 +14,21 @@ use crate::plan::Plan;
 use crate::port::Change;
 use crate::request::Checks;
 
-/// Something that an administrator should know.
+/// Finding: a reason why the platform may not be able to use a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Its consequence where checks are enforced.
+    /// Consequence if checks are enforced.
     pub severity: Severity,
     /// The finding and the remedy, as whole sentences.
     pub sentence: String,
 }
 
-/// The consequence of a finding where checks are enforced.
+/// Consequence of a finding if checks are enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
-    /// It fails: Cavatica cannot work like this.
+    /// The event fails: the platform cannot use the volume.
     Fails,
-    /// It is only reported: it need not be so, or only others can tell.
+    /// The finding is only reported: it may be wrong, or only others can tell.
     Reported,
 }
 
@@ -41,15 +41,15 @@ impl Finding {
         Self { severity: Severity::Reported, sentence }
     }
 
-    /// True if a stack whose checks are enforced fails for it.
+    /// True if the event fails for it, provided that checks are enforced.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         self.severity == Severity::Fails
     }
 }
 
-/// True if findings make the event fail: only where it opens something that was not open before. What goes back
-/// to how it was, as a rollback does, must not fail for what is no better and no worse than before.
+/// True if findings fail the event: only if the event grants something new. A rollback must not fail for something that was the
+/// same before.
 #[must_use]
 pub fn is_enforced(desired: &Desired, plan: &Plan, older: &[Value]) -> bool {
     let is_older = |document: &str| {
@@ -64,10 +64,10 @@ pub fn is_enforced(desired: &Desired, plan: &Plan, older: &[Value]) -> bool {
     desired.blueprint.request.checks == Checks::Enforce && (desired.is_new || plan.changes().any(opens))
 }
 
-/// Said where nobody looked.
+/// Text of `Findings` if checks are off.
 const UNCHECKED: &str = "not checked, because Checks is Off";
 
-/// The findings of an event as one text: that nobody looked is not that nothing was found.
+/// Returns the findings of an event as one text. "Not checked" differs from "nothing found".
 #[must_use]
 pub fn reported(checks: Checks, findings: &[Finding]) -> String {
     match (checks, findings) {
@@ -77,7 +77,7 @@ pub fn reported(checks: Checks, findings: &[Finding]) -> String {
     }
 }
 
-/// All of them as one text.
+/// Returns findings as one text.
 #[must_use]
 pub fn told(findings: &[Finding]) -> String {
     match findings {

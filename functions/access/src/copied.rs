@@ -34,7 +34,7 @@ struct Parts<'t> {
     folder: Option<&'t str>,
 }
 
-/// The parts of an address of any scheme, or of an ARN; nothing for any other text.
+/// Returns the parts of an address of any scheme, or of an ARN; nothing for any other text.
 fn parts(text: &str) -> Option<Parts<'_>> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -69,13 +69,13 @@ fn bucket_and_folder(place: &str) -> Parts<'_> {
     Parts { bucket: Some(bucket), folder: folder_of(folder) }
 }
 
-/// The folder of a path; nothing where none is left, or one that cannot be a prefix.
+/// Returns the folder of a path; nothing where none is left, or one that cannot be a prefix.
 fn folder_of(path: &str) -> Option<&str> {
     let folder = tidied(path);
     (!folder.is_empty() && Prefix::fits(folder)).then_some(folder)
 }
 
-/// An object's address by host or by path, or the page of a bucket in the S3 console, without its scheme.
+/// Returns an object's address by host or by path, or the page of a bucket in the S3 console, without its scheme.
 fn of_web_address(place: &str) -> Parts<'_> {
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (host, path) = place.split_once('/').unwrap_or((place, ""));
@@ -97,7 +97,7 @@ fn of_web_address(place: &str) -> Parts<'_> {
     }
 }
 
-/// What to give in place of a bucket's name that was copied with something else, as the end of "must be …"; nothing for any
+/// Returns the value to give instead of a copied text that contains a bucket's name, as the end of "must be …"; `None` for any
 /// other text.
 #[must_use]
 pub fn instead_of_bucket(text: &str) -> Option<String> {
@@ -116,7 +116,7 @@ pub fn instead_of_bucket(text: &str) -> Option<String> {
     })
 }
 
-/// The same for a prefix.
+/// Returns the same for a prefix.
 #[must_use]
 pub fn instead_of_prefix(text: &str) -> Option<String> {
     if let Some(parts) = parts(tidied(text)) {
@@ -134,7 +134,7 @@ pub fn instead_of_prefix(text: &str) -> Option<String> {
     })
 }
 
-/// The same for a prefix that begins with its bucket's name.
+/// Returns the same for a prefix that begins with its bucket's name.
 #[must_use]
 pub fn instead_of_prefix_in(bucket: &BucketName, prefix: &Prefix) -> Option<String> {
     let (first, rest) = prefix.as_str().split_once('/').unwrap_or((prefix.as_str(), ""));

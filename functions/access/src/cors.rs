@@ -14,7 +14,7 @@ use crate::port::CorsRule;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// The ID of the rule that serves a role: unique in a bucket, since a role's name is in its account.
+/// Returns the ID of the rule that serves a role: unique in a bucket, since a role's name is in its account.
 #[must_use]
 pub fn rule_id(stack: &StackId, role: &RoleName) -> String {
     format!("cavatica-connect:{}:{role}", stack.uuid())
@@ -34,7 +34,7 @@ pub fn rule(stack: &StackId, role: &RoleName, origin: &str) -> CorsRule {
     }
 }
 
-/// The rules as they should be: the wanted one in force, no older ones of ours, and others' unchanged in their order.
+/// Returns the rules as they should be: the wanted one in force, no older ones of ours, and others' unchanged in their order.
 ///
 /// A rule that goes in goes first. S3 answers by the first rule that matches a request, and ours matches only the
 /// platform's origin, so it takes no request from another rule that is meant for other origins.

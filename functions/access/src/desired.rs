@@ -1,4 +1,4 @@
-//! The goal of an event: a role and its policy as they should be, or gone.
+//! Desired state of an event: a role and its policy that exist as requested, or that are deleted.
 
 use crate::blueprint::Blueprint;
 use crate::lineage::ReplacedRole;
@@ -9,26 +9,25 @@ use crate::recognition::Evidence;
 use crate::request::OldProperties;
 use crate::volume::{BucketName, Volume};
 
-/// That a role and its policy are as a request says.
+/// Desired state: the role and its policy exist as requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
-    /// How they should be.
+    /// Role and policy as requested.
     pub blueprint: Blueprint,
-    /// The only principal that may be trusted, whatever the request says.
+    /// Only principal that the function may trust. The template pins it, so that a forged event cannot choose another.
     pub pinned_principal: RoleArn,
-    /// The role that is being replaced and for which a Delete will come, if there is one.
+    /// Role that this update replaces. CloudFormation deletes it afterwards.
     pub replaced_role: Option<RoleArn>,
-    /// The old properties, as far as they can be read.
+    /// Properties before the update, as far as they are readable; the default for a Create.
     pub old_properties: OldProperties,
-    /// The same as a whole, if it was valid.
+    /// Blueprint of the properties before the update; `None` for a Create, and if they are invalid.
     pub old_blueprint: Option<Blueprint>,
-    /// True for a Create: when it fails, all of it is removed.
+    /// True for a Create. CloudFormation deletes everything if it fails.
     pub is_new: bool,
 }
 
 impl Desired {
-    /// The keys of the tags that were asked for before: by the code that makes them, or of old properties that are not
-    /// valid any more, as far as they can be read.
+    /// Returns the keys of the tags that the old properties request, even if those properties are invalid now.
     #[must_use]
     pub fn old_tag_keys(&self) -> Vec<String> {
         match &self.old_blueprint {
@@ -43,54 +42,54 @@ impl Desired {
         !self.is_new && self.replaced_role.is_none()
     }
 
-    /// True if the bucket was asked for before too, as the same account's.
+    /// True if the old properties name the same bucket of the same account.
     #[must_use]
     pub fn knows_bucket(&self, volume: &Volume) -> bool {
         let before = self.old_blueprint.iter().flat_map(|before| &before.request.volumes);
         before.into_iter().any(|known| known.bucket == volume.bucket && known.bucket_owner == volume.bucket_owner)
     }
 
-    /// True if CORS rules were asked for before too.
+    /// True if the old properties request CORS rules.
     #[must_use]
     pub fn knows_cors(&self) -> bool {
         self.old_blueprint.as_ref().is_some_and(|before| before.request.configure_cors)
     }
 }
 
-/// That a role and its policy are gone.
+/// Desired state: the role and its policy are deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// Whose they would be.
+    /// Owner of the role and its policy.
     pub owner: Owner,
-    /// Their names; `None` when nothing can have been made.
+    /// Role to delete; `None` if the Create cannot have made one.
     pub role: Option<RoleToDelete>,
-    /// The buckets whose CORS configuration may have a rule for it.
+    /// Buckets whose CORS configuration may have a rule for the role.
     pub cors_buckets: Vec<BucketName>,
-    /// True if CloudFormation made the physical ID up, because a Create did not answer in time or was cancelled: that Create
-    /// may still run.
+    /// True if CloudFormation made up the physical ID, because the Create did not answer in time or was cancelled. That Create
+    /// may still be running.
     pub is_abandoned: bool,
 }
 
-/// A role that should go, by what is known of it.
+/// Role to delete, as the event describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleToDelete {
-    /// Its name.
+    /// Name.
     pub name: RoleName,
-    /// Its ARN, when the physical resource ID says so.
+    /// ARN, if it is the physical resource ID.
     pub arn: Option<RoleArn>,
-    /// The role that the properties name, when the physical resource ID is another's: an update that failed, and whose
-    /// rollback failed, leaves two.
+    /// Role that the properties name, if it is not the one of the physical resource ID. A failed update whose rollback failed too
+    /// leaves two roles.
     pub other_role: Option<ReplacedRole>,
-    /// The path of its policies when the role is gone.
+    /// Path of the policies if the role no longer exists.
     pub path: IamPath,
-    /// Names its policy may have, beside the one that its tags say.
+    /// Possible names of the policy, besides the name in the role's tags.
     pub policies: Vec<PolicyName>,
-    /// The properties that tell it from others' roles without its tags.
+    /// Properties that identify the role if it lost its owner tags.
     pub evidence: Evidence,
 }
 
 impl RoleToDelete {
-    /// A role of which only the names are known.
+    /// Returns an older role, of which only the names are known.
     #[must_use]
     pub fn older(replaced: ReplacedRole) -> Self {
         let mut policies = vec![replaced.policy, PolicyName::from(&replaced.role)];
@@ -105,13 +104,13 @@ impl RoleToDelete {
         }
     }
 
-    /// True if the role that was found under the name is the one meant.
+    /// True if an observed role of this name is the one to delete.
     #[must_use]
     pub fn is(&self, role: &Role) -> bool {
         self.arn.as_ref().is_none_or(|arn| arn.is_same(&role.arn))
     }
 
-    /// The ARN of the role, as far as it is known.
+    /// Returns the role's ARN; an assumed one if only the name is known.
     #[must_use]
     pub fn role(&self, owner: &Owner) -> RoleArn {
         self.arn.clone().unwrap_or_else(|| RoleArn {
@@ -122,7 +121,7 @@ impl RoleToDelete {
         })
     }
 
-    /// The ARNs its policy may have, each once.
+    /// Returns the possible ARNs of the policy, each once.
     #[must_use]
     pub fn candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
         let role = self.role(owner);

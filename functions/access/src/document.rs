@@ -98,13 +98,13 @@ fn conditions<T: Serialize, S: serde::Serializer>(
 }
 
 impl<T> Document<T> {
-    /// A document of these statements.
+    /// Returns a document of these statements.
     #[must_use]
     pub fn new(statement: Vec<Statement<T>>) -> Self {
         Self { version: "2012-10-17", statement }
     }
 
-    /// The statements, in order.
+    /// Returns the statements, in order.
     #[must_use]
     pub fn statements(&self) -> &[Statement<T>] {
         &self.statement
@@ -112,7 +112,7 @@ impl<T> Document<T> {
 }
 
 impl<T> Statement<T> {
-    /// A statement that allows actions on resources.
+    /// Returns a statement that allows actions on resources.
     #[must_use]
     pub fn allow(sid: impl Into<Cow<'static, str>>, action: &[&'static str], resource: Vec<T>) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl<T> Statement<T> {
         }
     }
 
-    /// A statement that lets a principal do something, as trust policies have them.
+    /// Returns a statement that lets a principal do something, as trust policies have them.
     #[must_use]
     pub fn trust(principal: Principal<T>, action: &'static str) -> Self {
         Self {
@@ -138,13 +138,13 @@ impl<T> Statement<T> {
         }
     }
 
-    /// The same, only if the key has the value.
+    /// Returns the same, only if the key has the value.
     #[must_use]
     pub fn only_if(self, operator: &'static str, key: &'static str, value: T) -> Self {
         self.only_if_any(operator, key, vec![value])
     }
 
-    /// The same, only if the key has one of the values.
+    /// Returns the same, only if the key has one of the values.
     #[must_use]
     pub fn only_if_any(mut self, operator: &'static str, key: &'static str, values: Vec<T>) -> Self {
         self.condition.push(Condition { operator, key, values });
@@ -153,13 +153,13 @@ impl<T> Statement<T> {
 }
 
 impl Document {
-    /// The document as JSON.
+    /// Returns the document as JSON.
     #[must_use]
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 
-    /// The one form in which the document is sent to IAM: no white space, stable order, ASCII only (IAM's own
+    /// Returns the one form in which the document is sent to IAM: no white space, stable order, ASCII only (IAM's own
     /// character set ends at U+00FF, so anything beyond is escaped).
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -190,7 +190,7 @@ pub fn same_meaning(one: &Value, other: &Value) -> bool {
     one == other || normal_form(one) == normal_form(other)
 }
 
-/// A document with every list sorted and every single value a list.
+/// Returns a document with every list sorted and every single value a list.
 fn normal_form(document: &Value) -> Value {
     let mut normal = document.clone();
     if let Some(statements) = normal.get_mut("Statement") {

@@ -1,16 +1,16 @@
-//! The rights of Cavatica on a volume, and how an AWS account gets there.
+//! Domain: the rights of a platform on a volume, and the changes of an AWS account that grant them.
 //!
 //! The crate decides; it does no I/O of its own. It names no AWS SDK, runtime, HTTP, environment, clock or random
 //! source: the account comes in through [`port::Account`], time and chance through [`port::Clock`].
 //!
 //! ```text
-//! request ── what somebody asks for          (properties of the custom resource, validated)
+//! request ── properties of the custom resource, validated
 //!    │
-//! blueprint ─ what that means in IAM         (names, documents, tags; still no call)
+//! blueprint ─ names, documents and tags in IAM
 //!    │
-//! wanted ──── as it should be, or gone       (with what the event knows of before)
+//! desired ─── desired state: the role exists as requested, or is deleted
 //!    │
-//! observe ──> plan ──> reconcile             (look, decide, apply; the decision is pure)
+//! observe ──> plan ──> reconcile: repeated until the account is as desired; plans are pure
 //! ```
 
 pub mod activity;

@@ -1,36 +1,58 @@
-//! Which older roles a role leads to: the note that it carries of those it replaced, and the order in which they go.
+//! Succession of a stack's roles: which role is in use, and which older roles still have to be deleted.
 //!
-//! Like the tags in [`crate::owner`], the note is frozen for ever.
+//! A rename creates a new role beside the old one. CloudFormation deletes the old role later, or never: the Delete may fail, or
+//! the rename may be rolled back. So every role carries one tag, `cavatica-connect:replaces`, with its [`Lineage`]: a generation
+//! number, and the roles that it replaced.
+//!
+//! # Flow
+//!
+//! 1. An update that replaces a role tags the new one with [`Lineage::after_replacing`]: a later generation, and the old role.
+//! 2. An update that keeps its role deletes the [`older_roles_of_update`], and then clears the list
+//!    ([`Lineage::without_replaced_roles`]).
+//! 3. A Delete follows the [`older_roles_of_deletion`] from role to role, and deletes them too.
+//! 4. Both skip a role for which [`is_in_use`] is true.
+//!
+//! # Guarantees
+//!
+//! - Of two roles of a stack, the one of the later generation is in use. The Delete of the other role never reaches it.
+//! - Generation and list are one tag, so that one call changes both.
+//! - Generations fall from role to older role, so that following them ends.
+//!
+//! # Assumptions
+//!
+//! - Nobody removes the tag. Without it, an older role whose deletion failed stays.
+//! - The tag's form never changes: the code of one release reads the tags of another.
+//!
+//! # Errors
+//!
+//! None: everything here is pure. A tag that cannot be read is an empty lineage.
 
 use crate::limits;
 use crate::names::{IamPath, PolicyName, RoleName};
 use crate::owner::{REPLACES, Tags, policy_tag, role_tag};
 
-/// Which roles a role replaced that may still be there, and how often the stack's role had been replaced by then.
-///
-/// It is one tag, so that it changes in one step. Of two roles the one of the later generation is in use: the Delete of
-/// the other must not follow a note to it, and its own Delete finds the other.
+/// Generation of a role, and the older roles that it replaced and that may still exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// 0 for a role that replaced none.
+    /// Number of replacements before this role; 0 for the first.
     pub generation: u32,
-    /// The roles it replaced, until they are gone.
+    /// Roles that it replaced, until they are deleted.
     pub replaced: Vec<ReplacedRole>,
 }
 
-/// A role that was replaced, and its policy: the role itself may never have been made.
+/// Role that was replaced, and its policy. The role itself may never have been created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplacedRole {
-    /// The path of both.
+    /// Path of role and policy.
     pub path: IamPath,
-    /// The role.
+    /// Name of the role.
     pub role: RoleName,
-    /// Its policy.
+    /// Name of the policy.
     pub policy: PolicyName,
 }
 
 impl ReplacedRole {
-    /// True if both are one role. Under another path it has other policies.
+    /// True if both are the same role. The path counts, because the ARNs of the policies contain it.
     fn is_same_role(&self, other: &Self) -> bool {
         self.role.is_same(&other.role) && self.path == other.path
     }
@@ -44,7 +66,7 @@ impl ReplacedRole {
         Some(Self { path, role: role.parse().ok()?, policy })
     }
 
-    /// The role's name, after its path if it has one, and the policy's after two slashes if it is another.
+    /// Returns `[PATH]ROLE[//POLICY]`; without the policy if it has the role's name.
     fn tag(&self) -> String {
         let path = if self.path == IamPath::default() { String::new() } else { self.path.as_str().replace(',', ":") };
         format!("{path}{}", self.names())
@@ -57,7 +79,7 @@ impl ReplacedRole {
 }
 
 impl Lineage {
-    /// The lineage that a role's tags tell.
+    /// Reads the lineage from a role's tags.
     #[must_use]
     pub fn of(tags: &Tags) -> Self {
         let note = tags.get(REPLACES).map(|note| note.replace(':', ",")).unwrap_or_default();
@@ -68,8 +90,8 @@ impl Lineage {
         }
     }
 
-    /// The tag: the generation and the roles, with a space between them. One for which there is no room any more is left
-    /// out, or first its path; one of the longest names always has room.
+    /// Returns the tag's value, `GENERATION [PATH]ROLE[//POLICY] …`, of at most 256 characters. A role that does not fit is
+    /// written without its path, or left out. The first role always fits.
     #[must_use]
     pub fn tag(&self) -> String {
         let mut tag = self.generation.to_string();
@@ -82,9 +104,9 @@ impl Lineage {
         tag
     }
 
-    /// The lineage of a role once it has replaced another.
+    /// Returns the lineage after the role replaced another one that has the lineage `its`.
     #[must_use]
-    pub fn replacing(&self, other: ReplacedRole, its: &Self) -> Self {
+    pub fn after_replacing(&self, other: ReplacedRole, its: &Self) -> Self {
         let mut after = self.clone();
         if !after.replaced.iter().any(|known| known.is_same_role(&other)) {
             after.replaced.push(other);
@@ -95,30 +117,30 @@ impl Lineage {
         after
     }
 
-    /// The same when all those that it replaced are gone.
+    /// Returns the lineage after all replaced roles are deleted.
     #[must_use]
-    pub fn cleared(&self) -> Self {
+    pub fn without_replaced_roles(&self) -> Self {
         Self { generation: self.generation, replaced: Vec::new() }
     }
 
-    /// True if it names a role as replaced.
+    /// True if a role is among the replaced ones.
     #[must_use]
     pub fn names(&self, role: &RoleName) -> bool {
         self.replaced.iter().any(|replaced| replaced.role.is_same(role))
     }
 }
 
-/// The role that leads to an older one.
+/// Role whose lineage names an older role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Successor {
-    /// Its name.
+    /// Name.
     pub name: RoleName,
-    /// Its generation; `None` when it is not there any more.
+    /// Generation; `None` if the role no longer exists.
     pub generation: Option<u32>,
 }
 
 impl Successor {
-    /// True if the role with this lineage took its place. Generations fall along a chain, so it ends.
+    /// True if the role with this lineage is the newer one after all, as after a rename that was rolled back.
     fn is_replaced_by(&self, lineage: &Lineage) -> bool {
         match self.generation {
             Some(generation) => generation <= lineage.generation,
@@ -127,19 +149,19 @@ impl Successor {
     }
 }
 
-/// An older role to look at.
+/// Older role that may have to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OlderRole {
-    /// The role.
+    /// Name of the role.
     pub role: ReplacedRole,
-    /// More names that its policy may have.
+    /// Further names that its policy may have.
     pub policies: Vec<PolicyName>,
-    /// The role that leads to it. `None` for a role that goes whatever its own note says.
+    /// Role whose lineage names it; `None` if it is deleted whatever its own lineage says.
     pub successor: Option<Successor>,
 }
 
-/// The older roles that an update in place looks at: those that the wanted role notes, then the one that the old
-/// properties name. A Delete would come for the last if it were in use, so whatever it says of itself does not count.
+/// Returns the older roles of an update that keeps its role: those of the role's lineage, and then the one of the old
+/// properties. CloudFormation would delete the latter itself if it were in use, so its own lineage does not count.
 #[must_use]
 pub fn older_roles_of_update(wanted: &RoleName, lineage: &Lineage, old_role: Option<ReplacedRole>) -> Vec<OlderRole> {
     let is_former = |noted: &&ReplacedRole| old_role.as_ref().is_some_and(|it| it.is_same_role(noted));
@@ -153,7 +175,7 @@ pub fn older_roles_of_update(wanted: &RoleName, lineage: &Lineage, old_role: Opt
     noted.chain(named).collect()
 }
 
-/// The older roles behind one that should go: those that its note names, if it is there, and the one known beside it.
+/// Returns the older roles of a role to delete: those of its lineage, if it exists, and the other role of the event.
 #[must_use]
 pub fn older_roles_of_deletion(
     role: &RoleName,
@@ -169,8 +191,7 @@ pub fn older_roles_of_deletion(
     lineage.iter().flat_map(|lineage| &lineage.replaced).chain(other_role).map(older_role).collect()
 }
 
-/// True if a role that was led to is in use, so that it stays: it is the one that is wanted, or it took the place of the
-/// role that leads to it.
+/// True if an older role is in use, and so is kept: it is the desired one, or newer than the role whose lineage names it.
 #[must_use]
 pub fn is_in_use(
     role: &RoleName,
@@ -214,12 +235,12 @@ mod tests {
     #[test]
     fn a_role_that_replaces_another_is_of_a_later_generation_whatever_it_was_before() -> Result<(), Rule> {
         let first = Lineage::default();
-        let second = Lineage::default().replacing(named("old", "old")?, &first);
+        let second = Lineage::default().after_replacing(named("old", "old")?, &first);
         assert_eq!(second.tag(), "1 old");
-        let taken_back = first.replacing(named("new", "shared")?, &second);
+        let taken_back = first.after_replacing(named("new", "shared")?, &second);
         assert_eq!(taken_back.tag(), "2 new//shared");
-        assert_eq!(taken_back.replacing(named("NEW", "NEW")?, &second), taken_back, "it is already said");
-        assert_eq!(taken_back.cleared().tag(), "2");
+        assert_eq!(taken_back.after_replacing(named("NEW", "NEW")?, &second), taken_back, "it is already said");
+        assert_eq!(taken_back.without_replaced_roles().tag(), "2");
         Ok(())
     }
 

@@ -18,7 +18,7 @@ macro_rules! text {
         pub struct $name(String);
 
         impl $name {
-            /// The text as AWS takes it.
+            /// Returns the text as AWS takes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -100,7 +100,7 @@ impl PolicyName {
 }
 
 impl From<&RoleName> for PolicyName {
-    /// The default name of a role's policy is the role's own.
+    /// Returns the default name of a role's policy is the role's own.
     fn from(role: &RoleName) -> Self {
         Self(role.0.clone())
     }
@@ -196,7 +196,7 @@ impl RoleArn {
             && (&self.partition, &self.account, &self.path) == (&other.partition, &other.account, &other.path)
     }
 
-    /// The ARN of a policy beside this role, under the same path.
+    /// Returns the ARN of a policy beside this role, under the same path.
     #[must_use]
     pub fn beside(&self, policy: &PolicyName) -> PolicyArn {
         PolicyArn(format!("arn:{}:iam::{}:policy{}{policy}", self.partition, self.account, self.path))
@@ -246,19 +246,19 @@ impl PolicyArn {
     /// The rule as a pattern for CloudFormation, without anchors.
     pub const PATTERN: &str = r"arn:aws[a-z-]*:iam::(\d{12}|aws):policy/([\w+=,.@-]+/)*[\w+=,.@-]{1,128}";
 
-    /// The text as AWS takes it.
+    /// Returns the text as AWS takes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The policy's name, without its path.
+    /// Returns the policy's name, without its path.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
-    /// The account that holds it: 12 digits, or `aws` for AWS's own.
+    /// Returns the account that holds it: 12 digits, or `aws` for AWS's own.
     #[must_use]
     pub fn account(&self) -> &str {
         self.0.split(':').nth(4).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! Looking at an account, with as few round trips in sequence as the answers allow.
+//! Observation of an account, with as few round trips in sequence as possible.
 //!
-//! Its meaning is decided in [`crate::plan`]; here only ownership counts, since nothing foreign is looked into. Nothing
-//! here can change anything: it needs a [`ReadAccount`] and no more.
+//! Roles and policies without the stack's owner tags are not read in detail. All other decisions are made in [`crate::plan`].
+//! An observer needs a [`ReadAccount`], and so cannot change anything.
 
 mod buckets;
 mod desired;
@@ -14,26 +14,26 @@ use crate::port::{Answer, Clock, Failure, FailureKind, Look, Policy, ReadAccount
 use crate::refusal::Refusal;
 use crate::retry::{Attempt, retry};
 
-/// Looks through the port, patiently.
+/// Reads through the port, and repeats reads that fail in ways that pass.
 pub struct Observer<'a, I, C> {
-    /// The account.
+    /// Account to read.
     pub account: &'a I,
-    /// The time there is.
+    /// Time since the event came, and time that is left.
     pub clock: &'a C,
-    /// The list of calls that are under way.
+    /// Calls that are under way.
     pub activities: &'a Activities,
-    /// Whose things may be looked into.
+    /// Owner of the roles and policies that are read in detail.
     pub owner: &'a Owner,
 }
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// The function's own account.
+    /// Returns the account that the function runs in.
     pub async fn caller(&self) -> Result<AccountId, Refusal> {
         self.look(Look::Caller).await
     }
 
-    /// The role under a name. The provider role may read the role of the wanted name, and others with our tag; where a read
-    /// is denied, the role's tags tell whether there is one and whose it is.
+    /// Reads the role of a name. The provider role may read the desired role, and roles with the owner tags. If a read is
+    /// denied, the role's tags say whether it exists and who owns it.
     async fn role(&self, expected: &RoleArn) -> Result<Option<Role>, Refusal> {
         let name = &expected.name;
         let look = Look::Role(name.clone());
@@ -67,7 +67,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         self.look(Look::Versions(arn.clone())).await
     }
 
-    /// A read that has to succeed.
+    /// Makes a read whose failure fails the event.
     async fn look<T: Answer>(&self, look: Look) -> Result<T, Refusal> {
         let attempt = match look {
             Look::Caller | Look::Role(_) | Look::RoleTags(_) | Look::Policy(_) => Attempt::Look,
@@ -77,7 +77,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         answer.map_err(|failure| Refusal::while_looking(&look, failure))
     }
 
-    /// A read of what need not be known.
+    /// Makes a read whose failure the caller handles.
     async fn check<T: Answer>(&self, attempt: Attempt, look: &Look) -> Result<T, Failure> {
         retry(self.clock, self.activities, attempt, look, || self.account.read(look)).await
     }

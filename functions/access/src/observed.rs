@@ -1,4 +1,4 @@
-//! The observed state of an account, as far as a plan needs it: plain values, which [`crate::observe`] reads.
+//! Observed state of an account: the plain values that a plan depends on. [`crate::observe`] reads them.
 
 use serde_json::Value;
 
@@ -8,27 +8,27 @@ use crate::names::{PolicyArn, RoleName};
 use crate::owner::{self, Owner};
 use crate::port::{Policy, PolicyEntity, Role, Version};
 
-/// The observed state of what a request wants.
+/// Observed state of the desired role and policy, and of older roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedState {
-    /// The role under the wanted name.
+    /// Role under the desired name, whoever owns it.
     pub role: Option<Role>,
-    /// The policies attached to it, if it is ours.
+    /// Policies attached to the role; empty if it is foreign.
     pub attached: Vec<PolicyArn>,
-    /// The policy under the wanted ARN.
+    /// Policy under the desired ARN, whoever owns it.
     pub policy: Option<Policy>,
-    /// Its versions, oldest first, if it is ours.
+    /// Versions of the policy, oldest first; empty if it is foreign.
     pub versions: Vec<Version>,
-    /// Its document in force, if it is ours.
+    /// Default version's document; `None` if the policy is foreign.
     pub document: Option<Value>,
-    /// The role that is being replaced.
+    /// Role that this update replaces.
     pub replaced_role: Option<Role>,
-    /// The rest of roles for which no Delete will come, the oldest first.
+    /// Older roles that CloudFormation will not delete, oldest first.
     pub remaining_roles: Vec<RemainingRole>,
 }
 
 impl ObservedState {
-    /// The state to be expected where something was asked for before and nothing went wrong.
+    /// Returns the state that the old properties lead to if everything succeeded and IAM shows it.
     #[must_use]
     pub fn expected(before: &Blueprint, desired: &Desired) -> Self {
         let wanted = &desired.blueprint;
@@ -54,28 +54,28 @@ impl ObservedState {
     }
 }
 
-/// The rest of a role that should go, and of its policies.
+/// Role that should be deleted and its policies, as far as they still exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemainingRole {
-    /// The role's name.
+    /// Name of the role.
     pub name: RoleName,
-    /// The role, if it is there, ours or not.
+    /// Role, whoever owns it; `None` if it no longer exists.
     pub role: Option<Role>,
-    /// The policies attached to it, if it is ours.
+    /// Policies attached to the role; empty if it is foreign.
     pub attached: Vec<PolicyArn>,
-    /// Its inline policies, if it is ours.
+    /// Names of the role's inline policies; empty if it is foreign.
     pub inline: Vec<String>,
-    /// The instance profiles that hold it, if it is ours.
+    /// Instance profiles that contain the role; empty if it is foreign.
     pub profiles: Vec<String>,
-    /// The policies that serve it and are ours.
+    /// Policies of this stack that serve the role.
     pub policies: Vec<RemainingPolicy>,
-    /// The policies under a name that the stack gives them that are attached to it and have no owner, if it is ours.
+    /// Policies attached to the role that have the stack's name for a policy but no owner tags.
     pub without_owner: Vec<PolicyArn>,
 }
 
 impl RemainingRole {
-    /// Nothing of a role but its name.
-    pub(crate) fn nothing(name: RoleName) -> Self {
+    /// Returns a role of which nothing exists.
+    pub(crate) fn none(name: RoleName) -> Self {
         Self {
             name,
             role: None,
@@ -87,38 +87,37 @@ impl RemainingRole {
         }
     }
 
-    /// True if there is nothing of ours to remove.
+    /// True if this stack has nothing to delete here.
     #[must_use]
-    pub fn is_nothing(&self, owner: &Owner) -> bool {
+    pub fn is_deleted(&self, owner: &Owner) -> bool {
         !self.role.as_ref().is_some_and(|role| owner.owns(&role.tags)) && self.policies.is_empty()
     }
 
-    /// True if it has no policy although its role is ours and names one.
+    /// True if the role exists and names a policy in its tags that was not found.
     #[must_use]
     pub fn lacks_policy(&self, owner: &Owner) -> bool {
         let ours = self.role.as_ref().filter(|role| owner.owns(&role.tags));
         self.policies.is_empty() && ours.is_some_and(|role| owner::tagged_policy(&role.tags).is_some())
     }
 
-    /// True if somebody else carries a policy of it too: the role that it has moved on to, or whoever was given it, who
-    /// keeps it if it has moved on.
+    /// True if a policy is attached to another role, user or group too. After a rename it is attached to the new role.
     #[must_use]
     pub fn shares_policy(&self) -> bool {
         let is_other =
             |carrier: &PolicyEntity| !matches!(carrier, PolicyEntity::Role(name) if *name == self.name.as_str());
-        self.policies.iter().any(|held| held.entities.iter().any(is_other))
+        self.policies.iter().any(|policy| policy.entities.iter().any(is_other))
     }
 }
 
-/// A policy of ours that should go.
+/// Policy of this stack that should be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemainingPolicy {
     /// The policy.
     pub policy: Policy,
-    /// Its versions.
+    /// Versions of the policy.
     pub versions: Vec<Version>,
-    /// Whom it allows.
+    /// Users, groups and roles that the policy is attached to.
     pub entities: Vec<PolicyEntity>,
-    /// Whom it caps.
-    pub capped: Vec<PolicyEntity>,
+    /// Users and roles that have the policy as permissions boundary.
+    pub bounded: Vec<PolicyEntity>,
 }

@@ -1,6 +1,6 @@
-//! Whose a role or policy is: the tags that say so, and how they are read.
+//! Ownership of roles and policies: the tags that name the owner.
 //!
-//! The tags are frozen for ever: the code of one release meets roles that another one made.
+//! The tags never change their form: the code of one release reads the tags of another.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::names::{AccountId, Partition, PolicyName, RoleName, Rule};
 /// Tags of a role or policy.
 pub type Tags = BTreeMap<String, String>;
 
-/// How IAM tells tag keys apart: on a role it ignores letter case, on a policy it does not. Source: IAM User Guide,
+/// Comparison of tag keys by IAM: letter case does not count on a role, and counts on a policy. Source: IAM User Guide,
 /// "Tags for AWS Identity and Access Management resources", "Rules for tagging".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKeys {
@@ -21,7 +21,7 @@ pub enum TagKeys {
 }
 
 impl TagKeys {
-    /// The form of a key that equal keys share.
+    /// Returns the form of a key that equal keys share.
     #[must_use]
     pub fn normal(self, key: &str) -> String {
         match self {
@@ -37,7 +37,7 @@ impl TagKeys {
     }
 }
 
-/// Beginning of every tag key that is ours; nobody may ask for a tag under it.
+/// Beginning of all tag keys of this project. A request may not contain such keys.
 pub const RESERVED: &str = "cavatica-connect:";
 /// The ID of the stack that made it, on role and policy.
 pub const STACK: &str = "cavatica-connect:stack";
@@ -49,10 +49,10 @@ pub const ROLE: &str = "cavatica-connect:role";
 pub const POLICY: &str = "cavatica-connect:policy";
 /// The tag that names the roles that a role replaced: its [`Lineage`](crate::lineage::Lineage).
 ///
-/// It is changed, never removed: the provider may set our tags but never take one off.
+/// The provider role may set this tag, but not remove it.
 pub const REPLACES: &str = "cavatica-connect:replaces";
 
-/// How many of a role's tags can be ours: these, and the note of those that were asked for.
+/// Number of tags of this project on one role: these, and the record of requested tags.
 pub const OUR_TAGS: usize = 5;
 
 /// The custom resource that owns a role and its policy.
@@ -65,14 +65,14 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// True if something with these tags was made by this custom resource. Anything else is never touched.
+    /// True if these are the tags of this custom resource. A role or policy with other tags is never changed.
     #[must_use]
     pub fn owns(&self, tags: &Tags) -> bool {
         tags.get(STACK).is_some_and(|stack| stack == self.stack.as_str())
             && tags.get(RESOURCE).is_some_and(|resource| *resource == self.resource)
     }
 
-    /// The tags that say so.
+    /// Returns the tags that say so.
     #[must_use]
     pub fn tags(&self) -> Tags {
         Tags::from([(STACK.to_owned(), self.stack.to_string()), (RESOURCE.to_owned(), self.resource.clone())])
@@ -98,13 +98,13 @@ impl StackId {
     /// The rule in words.
     pub const RULE: Rule = "the ID of a CloudFormation stack";
 
-    /// The ID as CloudFormation writes it.
+    /// Returns the ID as CloudFormation writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The part that tells it from every other stack.
+    /// Returns the part that tells it from every other stack.
     #[must_use]
     pub fn uuid(&self) -> &str {
         &self.uuid
@@ -145,19 +145,19 @@ impl FromStr for StackId {
     }
 }
 
-/// A role's name as a tag value. IAM takes a comma in a name but not in a tag; a colon the other way round.
+/// Returns a role's name as a tag value. IAM takes a comma in a name but not in a tag; a colon the other way round.
 #[must_use]
 pub fn role_tag(name: &RoleName) -> String {
     name.as_str().replace(',', ":")
 }
 
-/// A policy's name as a tag value, written as [`role_tag`] does.
+/// Returns a policy's name as a tag value, written as [`role_tag`] does.
 #[must_use]
 pub fn policy_tag(name: &str) -> String {
     name.replace(',', ":")
 }
 
-/// The policy that a role's tags say serves it.
+/// Returns the policy that a role's tags say serves it.
 #[must_use]
 pub fn tagged_policy(tags: &Tags) -> Option<PolicyName> {
     tags.get(POLICY)?.replace(':', ",").parse().ok()

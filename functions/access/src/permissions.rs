@@ -95,7 +95,7 @@ pub fn read_buckets<T>(buckets: Vec<T>) -> Statement<T> {
     Statement::allow("GrantReadOnBuckets", &READ_BUCKETS, buckets)
 }
 
-/// The rest of `GrantReadOnBuckets` where listing is restricted, on bucket ARNs. Ours, not the manual's.
+/// Returns the rest of `GrantReadOnBuckets` where listing is restricted, on bucket ARNs. Ours, not the manual's.
 #[must_use]
 pub fn read_bucket_settings<T>(buckets: Vec<T>) -> Statement<T> {
     let settings: Vec<_> = READ_BUCKETS.into_iter().filter(|action| *action != LIST).collect();
@@ -146,7 +146,7 @@ pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> 
     Statement::allow(sid, &DECRYPT, keys)
 }
 
-/// The statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role may use the key
+/// Returns the statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role may use the key
 /// through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
 #[must_use]
 pub fn key_policy<T: From<&'static str>>(platform: &str, role: T, through: T, access: AccessMode) -> Statement<T> {
@@ -182,7 +182,7 @@ pub struct Grants<T = String> {
     pub omit_acls: bool,
 }
 
-/// The permission policy. Volumes share statements, so it grows by a line a volume.
+/// Returns the permission policy. Volumes share statements, so it grows by a line a volume.
 #[must_use]
 pub fn permissions<T: Clone>(grants: Grants<T>) -> Document<T> {
     let others_encrypt = !grants.encrypt_keys.is_empty();
@@ -199,7 +199,7 @@ pub fn permissions<T: Clone>(grants: Grants<T>) -> Document<T> {
     Document::new(statements.into_iter().filter(|statement| !statement.resource.is_empty()).collect())
 }
 
-/// The trust policy: who may assume the role, and with which external ID.
+/// Returns the trust policy: who may assume the role, and with which external ID.
 #[must_use]
 pub fn trust<T>(principal: T, external_id: Option<T>) -> Document<T> {
     let statement = Statement::trust(Principal::Aws(principal), "sts:AssumeRole");

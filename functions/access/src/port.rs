@@ -1,5 +1,4 @@
-//! The domain's needs from outside: an AWS account and time. Adapters implement these traits; the domain only calls
-//! them.
+//! Ports of the domain: an AWS account, and time. Adapters implement these traits; the domain calls them.
 
 mod change;
 mod look;
@@ -17,7 +16,7 @@ use crate::volume::{BucketName, Region};
 pub use self::change::{Change, NewPolicy, NewRole};
 pub use self::look::{Answer, Look, Observation};
 
-/// An AWS account as far as it can be read: its IAM, its buckets, and whose it is.
+/// AWS account that can be read: IAM, buckets, and the account's ID.
 pub trait ReadAccount: Sync {
     /// Makes one read.
     fn look(&self, look: &Look) -> impl Future<Output = Result<Observation, Failure>> + Send;
@@ -28,21 +27,21 @@ pub trait ReadAccount: Sync {
     }
 }
 
-/// An AWS account that can be changed too.
+/// AWS account that can be read and changed.
 pub trait Account: ReadAccount {
     /// Makes one change: one AWS call.
     fn apply(&self, change: &Change) -> impl Future<Output = Result<Receipt, Failure>> + Send;
 }
 
-/// Time and chance.
+/// Time and random numbers.
 pub trait Clock: Sync {
     /// Time since the event came.
     fn elapsed(&self) -> Duration;
-    /// The time left until work has to stop.
+    /// Returns the time left until work has to stop.
     fn remaining(&self) -> Duration;
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
-    /// A number from 0 up to 1, different each time.
+    /// Returns a number from 0 up to 1, different each time.
     fn chance(&self) -> f64;
 }
 
@@ -59,7 +58,7 @@ macro_rules! actions {
             /// All of them.
             pub const ALL: &[Self] = &[$($(Self::$action),*),*];
 
-            /// The name in a policy, such as `iam:GetRole`.
+            /// Returns the name in a policy, such as `iam:GetRole`.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $($(Self::$action => concat!($service, ":", stringify!($action))),*),* }
@@ -81,27 +80,27 @@ actions! {
     "s3": [GetBucketLocation, GetEncryptionConfiguration, GetBucketCORS, PutBucketCORS],
 }
 
-/// A role as IAM shows it.
+/// Role as IAM returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its ARN; the name in the letters it was created with.
+    /// ARN, with the name in its original letter case.
     pub arn: RoleArn,
-    /// Its unique ID (`AROA…`).
+    /// Unique ID (`AROA…`).
     pub id: String,
-    /// Its tags.
+    /// Tags.
     pub tags: Tags,
-    /// Its trust policy.
+    /// Trust policy.
     pub trust: Value,
-    /// Its description; empty when none.
+    /// Description; empty for none.
     pub description: String,
-    /// Its longest session, in seconds.
+    /// Longest session, in seconds.
     pub max_session_duration: u32,
-    /// Its permissions boundary.
+    /// Permissions boundary.
     pub boundary: Option<PolicyArn>,
 }
 
 impl Role {
-    /// A role that the function may not read: nothing of it is known but its tags.
+    /// Returns a role that the function may not read: nothing of it is known but its tags.
     #[must_use]
     pub fn unreadable(arn: RoleArn, tags: Tags) -> Self {
         Self {
@@ -116,14 +115,14 @@ impl Role {
     }
 }
 
-/// A managed policy as IAM shows it.
+/// Managed policy as IAM returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Its ARN, in the letters it was created with.
+    /// ARN, in its original letter case.
     pub arn: PolicyArn,
-    /// Its tags.
+    /// Tags.
     pub tags: Tags,
-    /// The version in force.
+    /// Default version.
     pub default_version: String,
 }
 
@@ -132,20 +131,20 @@ pub struct Policy {
 pub struct Version {
     /// Such as `v3`.
     pub id: String,
-    /// True for the version in force.
+    /// True for the default version.
     pub is_default: bool,
 }
 
-/// How a policy is used by those who carry it.
+/// Use of a managed policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usage {
-    /// Attached, so that it allows.
+    /// As permissions: the policy is attached.
     Permissions,
-    /// Set as boundary, so that it caps.
+    /// As permissions boundary.
     Boundary,
 }
 
-/// Somebody who carries a policy.
+/// Role, user or group that uses a managed policy. IAM calls it an entity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyEntity {
     /// A role, by name.
@@ -166,14 +165,14 @@ impl fmt::Display for PolicyEntity {
     }
 }
 
-/// A bucket, and what calls on it have to know.
+/// Bucket with its owner and region, which every call has to name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its name.
+    /// Name.
     pub name: BucketName,
-    /// The account that has to own it: another owner's bucket of that name is denied.
+    /// Account that has to own it. S3 denies calls on a bucket of another owner.
     pub owner: AccountId,
-    /// Its region.
+    /// Region.
     pub region: Region,
 }
 
@@ -214,9 +213,9 @@ pub struct Verdict {
 /// A layer of IAM's evaluation that can forbid an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
-    /// Nothing that the role has allows it.
+    /// No policy of the role allows it.
     Statement,
-    /// Its boundary does not allow it.
+    /// The permissions boundary does not allow it.
     Boundary,
     /// A statement denies it.
     Deny,
@@ -224,17 +223,17 @@ pub enum Layer {
     Organisation,
 }
 
-/// The answer to a change.
+/// Answer to a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// The unique ID of a role that was just created.
     pub role_id: Option<String>,
 }
 
-/// An AWS call that did not succeed.
+/// Failed AWS call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Failure {
-    /// Its kind.
+    /// Kind of failure.
     pub kind: FailureKind,
     /// AWS's own code, such as `AccessDenied`.
     pub code: String,
@@ -258,7 +257,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The kinds of failures that are told apart.
+/// Kinds of failures that the domain treats differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// `NoSuchEntity`, `NoSuchBucket`.

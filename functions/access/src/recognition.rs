@@ -12,7 +12,7 @@ use crate::owner::{self, Owner, Tags};
 use crate::port::{Policy, Role};
 use crate::request::{ExternalId, OldProperties, Request};
 
-/// Properties that nobody else's role has together.
+/// Properties that together identify a role of this stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The permissions boundary.
@@ -24,7 +24,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The sign by which a role without an owner, at the physical ID of the stack, is the stack's.
+    /// Returns the sign by which a role without an owner, at the physical ID of the stack, is the stack's.
     #[must_use]
     pub fn sign_of(&self, role: &Role, owner: &Owner) -> Option<Sign> {
         if !has_no_other_owner(&role.tags, owner) || role.boundary != self.boundary {
@@ -57,12 +57,12 @@ impl Evidence {
     }
 }
 
-/// The reason why a role without an owner is taken for the stack's.
+/// Reason to believe that a role without owner tags belongs to the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
-    /// It has the boundary that CloudFormation made for the stack.
+    /// The boundary is the one that CloudFormation created for the stack.
     Boundary,
-    /// It has the requested boundary, and trusts the stack's principal with its external ID.
+    /// The boundary is the requested one, and the trust policy names the stack's principal and external ID.
     ExternalId,
     /// A policy of the stack that serves it is attached to it. Of an older role, which the function may not read, nothing else
     /// tells.

@@ -1,7 +1,8 @@
-//! Bringing an account to where an event wants it.
+//! Reconciliation of an account with an event's desired state.
 //!
-//! [`preview`] tells the difference and changes nothing. [`establish`] and [`remove`] say what is looked at and what a picture asks for; `rounds` looks, decides and applies
-//! until nothing is left to do. Every decision is a pure function: of `plan`, of `checks`, and of the state in `rounds`.
+//! [`ensure()`] and [`delete()`] each pass an observation and a plan to `rounds`, which repeats both until the account is as
+//! desired. [`preview()`] observes and plans, and changes nothing. All decisions are pure functions in `plan`, `checks` and
+//! `rounds`.
 
 mod cors;
 mod delete;
@@ -22,26 +23,26 @@ use crate::owner::Owner;
 use crate::port::{Account, Change, Clock, Failure, FailureKind, Receipt};
 use crate::retry::{Attempt, retry};
 
-/// The surroundings of an event.
+/// Account, time and call list of an event.
 pub struct Context<'a, I, C> {
-    /// The account.
+    /// Account to read and change.
     pub account: &'a I,
-    /// The time there is.
+    /// Time since the event came, and time that is left.
     pub clock: &'a C,
-    /// The list of calls that are under way.
+    /// Calls that are under way, for the answer when time runs out.
     pub activities: &'a Activities,
 }
 
-/// How it ended well.
+/// Result of a successful reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reconciled {
-    /// The unique ID of the role that is there now.
+    /// Unique ID of the role; `None` after a Delete.
     pub role_id: Option<String>,
-    /// The changes, in order.
+    /// Changes that were made, in order.
     pub applied: Vec<String>,
-    /// Things that were seen and left alone.
+    /// Observations that led to no change, for the log.
     pub notes: Vec<String>,
-    /// The findings about the volume.
+    /// Findings about the volume.
     pub findings: Vec<Finding>,
 }
 
@@ -52,7 +53,7 @@ impl<I, C> Context<'_, I, C> {
 }
 
 impl<I: Account, C: Clock> Context<'_, I, C> {
-    /// Waits, but not beyond the end of the function's time.
+    /// Waits, but not longer than the time that is left.
     async fn pause(&self, wait: Duration) {
         if !wait.is_zero() {
             self.clock.sleep(wait.min(self.clock.remaining())).await;

@@ -1,4 +1,4 @@
-//! Why a request cannot be done, in sentences for the administrator: what was tried, what stands in the way, what to do.
+//! Refusals: reasons why an event fails, as sentences for the administrator with the obstacle and the remedy.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::port::{Action, Change, Failure, FailureKind, Look, PolicyEntity};
 use crate::recognition::Sign;
 use crate::volume::BucketName;
 
-/// The two kinds of things that a request names.
+/// Kind of IAM resource that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Kind {
@@ -28,7 +28,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A reason that ends an event with `FAILED`.
+/// Reason for the answer `FAILED`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The function runs in another account than its stack.
@@ -43,14 +43,14 @@ pub enum Refusal {
         stack: AccountId,
     },
 
-    /// Something of that name is somebody else's.
+    /// A role or policy of that name belongs to somebody else.
     #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}.")]
     Taken {
-        /// Of what.
+        /// Kind of resource.
         kind: Kind,
-        /// Its name.
+        /// Name.
         name: String,
-        /// Its owner, as far as its tags tell.
+        /// Owner, as far as the tags tell.
         holder: String,
         /// The remedy.
         remedy: String,
@@ -62,11 +62,11 @@ pub enum Refusal {
          the other. Nothing was changed. Choose a name that differs in more than case."
     )]
     LetterCase {
-        /// Of what.
+        /// Kind of resource.
         kind: Kind,
-        /// As it is.
+        /// Current value.
         old: String,
-        /// As it was asked for.
+        /// Requested value.
         new: String,
     },
 
@@ -76,9 +76,9 @@ pub enum Refusal {
          could not restore it. Nothing was changed. Change both names, or keep {old}."
     )]
     PolicyRenamedAlone {
-        /// As it is.
+        /// Current value.
         old: String,
-        /// As it was asked for.
+        /// Requested value.
         new: String,
     },
 
@@ -88,9 +88,9 @@ pub enum Refusal {
          when RoleName and PolicyName both change. Nothing was changed. Change both names too, or keep the path."
     )]
     PathChanged {
-        /// Of what.
+        /// Kind of resource.
         kind: Kind,
-        /// Its name.
+        /// Name.
         name: String,
     },
 
@@ -100,9 +100,9 @@ pub enum Refusal {
          rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}."
     )]
     PrincipalChangedAlone {
-        /// As it is.
+        /// Current value.
         old: String,
-        /// As it was asked for.
+        /// Requested value.
         new: String,
     },
 
@@ -124,13 +124,13 @@ pub enum Refusal {
          rollback could not restore it. Nothing was changed. Change RoleName too, or keep {old}."
     )]
     BoundaryChangedAlone {
-        /// As it is.
+        /// Current value.
         old: String,
-        /// As it was asked for.
+        /// Requested value.
         new: String,
     },
 
-    /// Something lost the tags that make it ours, but hangs on what is.
+    /// A role or policy of this stack lost its owner tags.
     #[error(
         "{what}, but lost the tags that say it is this stack's, so it was left as it is, with the access that it gives. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
          retain {resource}."
@@ -203,7 +203,7 @@ pub enum Refusal {
          {resource}: nothing else of it is left."
     )]
     CorsRuleStays {
-        /// Why.
+        /// Cause.
         cause: Box<Refusal>,
         /// The rule's ID.
         id: String,
@@ -226,7 +226,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A role or policy that is not ours.
+    /// Returns a role or policy that is not ours.
     #[must_use]
     pub fn taken(kind: Kind, name: &str, tags: &Tags, owner: &Owner) -> Self {
         let holder = match (tags.get(owner::STACK), tags.get(owner::RESOURCE)) {
@@ -247,7 +247,7 @@ impl Refusal {
         matches!(self, Self::Taken { kind: Kind::Role, .. })
     }
 
-    /// A role that lost its tags; the sign says that it is the stack's.
+    /// Returns a role that lost its tags; the sign says that it is the stack's.
     #[must_use]
     pub fn role_lost_tags(role: &RoleName, sign: Sign, owner: &Owner) -> Self {
         Self::LostTags {
@@ -257,7 +257,7 @@ impl Refusal {
         }
     }
 
-    /// A policy that lost its tags; the role that is ours says that it is its policy.
+    /// Returns a policy that lost its tags; the role that is ours says that it is its policy.
     #[must_use]
     pub fn policy_lost_tags(policy: &PolicyArn, role: &RoleName, owner: &Owner) -> Self {
         let mut tags = owner.tags();
@@ -269,7 +269,7 @@ impl Refusal {
         }
     }
 
-    /// A role that an instance profile holds.
+    /// Returns a role that an instance profile holds.
     #[must_use]
     pub fn in_instance_profile(role: &RoleName, profile: &str) -> Self {
         Self::InTheWay {
@@ -280,7 +280,7 @@ impl Refusal {
         }
     }
 
-    /// A policy that somebody uses as boundary.
+    /// Returns a policy that somebody uses as boundary.
     #[must_use]
     pub fn used_as_boundary(policy: &PolicyArn, carrier: &PolicyEntity) -> Self {
         let command = match carrier {
@@ -295,14 +295,14 @@ impl Refusal {
         }
     }
 
-    /// A look that failed.
+    /// Returns a look that failed.
     #[must_use]
     pub fn while_looking(at: &Look, failure: Failure) -> Self {
         let advice = advice(at.action(), &failure);
         Self::Aws { doing: at.to_string(), failure: Box::new(failure), advice }
     }
 
-    /// A change that failed.
+    /// Returns a change that failed.
     #[must_use]
     pub fn while_changing(change: &Change, failure: Failure) -> Self {
         let advice = match (change, failure.kind) {
@@ -322,7 +322,7 @@ fn tags_to_set(tags: Tags) -> String {
     pairs.join(" ")
 }
 
-/// The stack's own role may attach only the policy that the stack has now, and detach only that one from others: what
+/// Returns the stack's own role may attach only the policy that the stack has now, and detach only that one from others: what
 /// somebody did to an older one has to be undone by a person.
 fn by_hand(change: &Change) -> String {
     let (carrier, arn, verb) = match change {
@@ -343,7 +343,7 @@ fn by_hand(change: &Change) -> String {
     )
 }
 
-/// The remedy of a failure, for an administrator.
+/// Returns the remedy of a failure, for an administrator.
 fn advice(action: Option<Action>, failure: &Failure) -> String {
     let action_name = action.map_or("sts:GetCallerIdentity", Action::name);
     match failure.kind {

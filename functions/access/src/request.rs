@@ -1,7 +1,7 @@
-//! The request: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
+//! Request: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
 //!
-//! CloudFormation turns every scalar into a string; both forms are taken. Every problem is reported, not only the
-//! first. Old properties and those of a Delete are never validated: [`OldProperties`] reads of them what it can.
+//! CloudFormation turns every scalar into a string; both forms are accepted. All problems are reported, not only the first. Old
+//! properties and those of a Delete are not validated: [`OldProperties`] reads what is readable.
 
 mod fields;
 
@@ -66,12 +66,12 @@ pub struct Request {
 /// Consequence of a finding that the platform could not use a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Checks {
-    /// It fails.
+    /// The event fails.
     #[default]
     Enforce,
-    /// It is said, and nothing else.
+    /// The finding is reported, and nothing else happens.
     Report,
-    /// It is not looked for.
+    /// Nothing is checked.
     Off,
 }
 
@@ -128,7 +128,7 @@ pub const BOUNDARY_RULE: Rule = "the ARN of a managed policy of your own account
 pub const BOUNDARY_PATTERN: &str = r"arn:aws[a-z-]*:iam::\d{12}:policy/([\w+=,.@-]+/)*[\w+=,.@-]{1,128}";
 /// The rule for switches in words.
 const FLAG_RULE: Rule = "true or false";
-/// Only its owner can change a bucket's configuration.
+/// Rule for `ConfigureCors` and `BucketOwnerAccountId` in words: only its owner can change a bucket's configuration.
 const CORS_RULE: Rule = "false for a bucket of another account: its owner has to configure CORS there";
 /// The rule for `Description` in words. Source: `CreateRole`.
 const DESCRIPTION_RULE: Rule = "at most 1,000 characters of Latin text (up to U+00FF)";
@@ -326,7 +326,7 @@ fn is_tag_text(text: &str, longest: usize) -> bool {
     text.chars().count() <= longest && text.chars().all(is_tag_character)
 }
 
-/// The same as [`TAG_TEXT`]. `char::is_alphanumeric` is wider: it takes combining marks and circled letters too.
+/// Returns the same as [`TAG_TEXT`]. `char::is_alphanumeric` is wider: it takes combining marks and circled letters too.
 fn is_tag_character(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
     let classes =
@@ -335,7 +335,7 @@ fn is_tag_character(character: char) -> bool {
 }
 
 impl Request {
-    /// The tags that role and policy get because they were asked for. A property that becomes a tag is added here, and is
+    /// Returns the tags that role and policy get because they were asked for. A property that becomes a tag is added here, and is
     /// then taken off again when it is not asked for any more.
     #[must_use]
     pub fn requested_tags(&self) -> Tags {
@@ -343,30 +343,30 @@ impl Request {
     }
 }
 
-/// The readable part of properties that nobody validated: those of a Delete, or old ones that an earlier release
-/// wrote.
+/// Readable part of properties that were not validated: those of a Delete, and old ones, which another release may have
+/// accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OldProperties {
-    /// The role they named.
+    /// Role name.
     pub role_name: Option<RoleName>,
-    /// The policy they named, if they named one.
+    /// Policy name, if there is one.
     pub policy_name: Option<PolicyName>,
     /// The path of both.
     pub path: IamPath,
-    /// The principal that could assume the role; Cavatica when none was named.
+    /// Trusted principal; Cavatica if none is named.
     pub trusted_principal: Option<RoleArn>,
     /// The external ID in the role's trust policy.
     pub external_id: Option<ExternalId>,
     /// The role's permissions boundary.
     pub permissions_boundary: Option<PolicyArn>,
-    /// The keys of the tags they asked for.
+    /// Keys of the requested tags.
     pub tag_keys: Vec<String>,
-    /// The buckets whose CORS configuration got a rule.
+    /// Buckets whose CORS configuration got a rule.
     pub cors_buckets: Vec<BucketName>,
 }
 
 impl OldProperties {
-    /// Reads what can be read; never fails.
+    /// Reads the readable properties. Never fails.
     #[must_use]
     pub fn read(properties: &Value) -> Self {
         fn get<T: std::str::FromStr>(properties: &Value, name: &str) -> Option<T> {
@@ -393,7 +393,7 @@ impl OldProperties {
         }
     }
 
-    /// The role they named, and its policy.
+    /// Returns the role they named, and its policy.
     #[must_use]
     pub fn replaced(&self) -> Option<ReplacedRole> {
         let role = self.role_name.clone()?;

@@ -1,6 +1,6 @@
-//! Which failures are worth another try, for how long, and how long to wait in between.
+//! Retries of AWS calls: the failures that are repeated, for how long, and the pauses in between.
 //!
-//! Only named cases are tried again; whatever is not in the table is permanent. The times are in [`crate::waits`].
+//! All other failures are permanent. The times are in [`crate::waits`].
 
 use std::fmt::Display;
 use std::future::Future;
@@ -12,40 +12,40 @@ use crate::waits::{
     FIRST_RETRY, LONGEST_RETRY, UNTIL_DETACHED, UNTIL_POLICY_IN_FORCE, UNTIL_REPLICATED, UNTIL_UNCHECKED,
 };
 
-/// The kind of call that is tried.
+/// Kind of a call, which decides how long its failures are repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
-    /// A read of whether something is there.
+    /// Read of something that may not exist.
     Look,
-    /// The same of what the provider role may never be allowed to read.
+    /// Read of something that the provider role may never be allowed to read.
     LookUnlessDenied,
-    /// A read of what is in something that was just seen to be there: denied, it is gone or its tags do not show yet.
+    /// Read of details of something that was just observed. A denial means that it is deleted, or that its tags do not show yet.
     LookInto,
-    /// A change that needs what it changes to be there.
+    /// Change of something that exists.
     Change,
-    /// A removal.
+    /// Deletion or detachment.
     Removal,
-    /// Part of a clean-up that may fail.
+    /// Change of a clean-up, which may fail.
     CleanUp,
-    /// A read that is only to be reported, of what the provider role could look at before.
+    /// Read for a check, of something that the provider role could read before.
     Check,
-    /// A call on a bucket, which does not come back when it is gone.
+    /// Call on a bucket. A deleted bucket does not come back.
     Bucket {
-        /// Until when it may be denied, from when the event came. Another account's bucket may be denied for ever.
+        /// Time since the event came until which denials are repeated. A bucket of another account may be denied for ever.
         denied: Duration,
-        /// Until when it may fail in ways that pass.
+        /// Time since the event came until which other failures are repeated.
         failing: Duration,
     },
 }
 
-/// How long a call that begins so long after the event came may be denied before that is believed: later on in the event
-/// it can only be a tag that does not show yet.
+/// Returns how long denials are repeated for a call that begins so long after the event came. Late in an event, only a tag
+/// that does not show yet explains a denial.
 #[must_use]
 pub fn until_allowed(elapsed: Duration) -> Duration {
     UNTIL_POLICY_IN_FORCE.saturating_sub(elapsed).max(UNTIL_REPLICATED)
 }
 
-/// How long a failure is worth trying again for a call that begins so long after the event came; `None` is permanent.
+/// Returns how long a failure is repeated for a call that begins so long after the event came; `None` if it is permanent.
 #[must_use]
 pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Option<Duration> {
     use FailureKind as F;
@@ -83,13 +83,13 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
     }
 }
 
-/// True if a denial may still be that of a provider role which is not in force yet, so long after the event came.
+/// True if a denial so long after the event came may be due to a provider role that is not in force yet.
 #[must_use]
 pub fn may_come_into_force(elapsed: Duration) -> bool {
     elapsed < UNTIL_POLICY_IN_FORCE
 }
 
-/// Makes a call until it succeeds, its failure is permanent, or time is up. What it waits for is listed meanwhile.
+/// Repeats a call until it succeeds, its failure is permanent, or time is up. Lists the call among the activities meanwhile.
 // Five parameters: where it runs (two), and the call in its three sides.
 pub async fn retry<C: Clock, T, F>(
     clock: &C,

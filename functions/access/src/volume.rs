@@ -198,13 +198,13 @@ impl KmsKeyArn {
 }
 
 impl KmsKeyArn {
-    /// The account that holds it.
+    /// Returns the account that holds it.
     #[must_use]
     pub fn account(&self) -> &str {
         self.0.split(':').nth(4).unwrap_or_default()
     }
 
-    /// The region it is in.
+    /// Returns the region it is in.
     #[must_use]
     pub fn region(&self) -> &str {
         self.0.split(':').nth(3).unwrap_or_default()

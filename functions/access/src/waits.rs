@@ -1,7 +1,7 @@
-//! Every wait and every number of attempts, in one table; [`crate::retry`] says which failures they are for.
+//! Waits and numbers of attempts of the function, in one table. [`crate::retry`] names the failures that they are for.
 //!
-//! A function runs for at most 180 seconds (`cdk/generator/src/template/provided.rs`), so these have to fit into that together. Where no
-//! source is named, none exists: IAM promises no bound for how long a change takes to show.
+//! A function runs for at most 180 seconds (`cdk/generator/src/template/provided.rs`), and all of these have to fit into that.
+//! A value without a source has none: IAM promises no bound for how long a change takes to show.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ const fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 
-/// Between a change and the look that has to show it, such as after a Create. What is known of IAM is seconds. When IAM says
-/// that something is there and does not show it, the second and third wait are twice and three times as long.
+/// Wait between a change and the observation that has to show it. IAM takes seconds. If IAM says that something exists and does
+/// not show it, the second and third wait are twice and three times as long.
 pub const UNTIL_SHOWN: Duration = seconds(5);
 
 /// The first wait before a call is tried again; doubles from there, and is shortened at random by up to half.
@@ -34,8 +34,8 @@ pub const MOST_ROUNDS: u32 = 8;
 /// Rounds for a change that fails in the same way: IAM says that something is there and does not show it yet.
 pub const ROUNDS_FOR_THE_SAME_FAILURE: u32 = 3;
 
-/// How long nothing must have shown of a Create that CloudFormation gave up before it answered. It may still run: a
-/// function waits [`UNTIL_POLICY_IN_FORCE`] for its role, and then it has some calls to make.
+/// Time for which nothing new must show of a Create that CloudFormation gave up. The Create may still be running: it waits up to
+/// [`UNTIL_POLICY_IN_FORCE`] for its role, and then makes some calls.
 pub const UNTIL_QUIET: Duration = seconds(115);
 /// Between two looks for what such a Create makes.
 pub const BETWEEN_LOOKS: Duration = seconds(5);
@@ -44,7 +44,7 @@ pub const FOR_ONE_LOOK: Duration = seconds(20);
 /// Time that taking CORS rules out needs.
 pub const FOR_CORS_RULES: Duration = seconds(20);
 
-/// How long the simulator may not know a role that was just made. What it says before that is not final.
+/// Time for which the simulator may not know a new role. Its verdicts before that are not final.
 pub const UNTIL_SIMULATED: Duration = seconds(15);
 /// The first wait until it is asked again; doubles from there.
 pub const FIRST_SIMULATION: Duration = seconds(1);

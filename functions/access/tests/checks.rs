@@ -1,4 +1,4 @@
-//! What the checks do to an event: before anything is made, afterwards, and when an update is taken back.
+//! Effects of checks on events: before anything is created, afterwards, and in a rollback.
 
 mod support;
 
@@ -13,7 +13,7 @@ use cavatica_memory::{HeldBucket, foreign_policy};
 use serde_json::{Value, json};
 use support::*;
 
-/// An account with a second bucket.
+/// Returns an account with a second bucket.
 fn bench() -> Result<Bench, Box<dyn std::error::Error>> {
     let bench = Bench::new()?;
     bench.account.hold("other-bucket".parse()?, Some(bucket(None)?));
@@ -200,7 +200,7 @@ async fn a_boundary_that_came_to_forbid_s3_since_fails_no_rollback() -> Outcome 
     Ok(())
 }
 
-/// The boundary of a release that demands the bucket's owner.
+/// Returns the boundary of a release that demands the bucket's owner.
 fn demands_owner(account: &str) -> Result<Change, Rule> {
     let document = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"StringEquals": {"aws:ResourceAccount": account}},
@@ -225,7 +225,7 @@ async fn the_simulator_is_told_who_owns_the_bucket() -> Outcome {
     Ok(())
 }
 
-/// An update to a release whose boundary demands the owner fails later on, and the function of the release before, which
+/// Returns an update to a release whose boundary demands the owner fails later on, and the function of the release before, which
 /// does not tell the simulator, takes it back while the boundary is still the new one.
 #[tokio::test]
 async fn a_rollback_passes_under_a_boundary_that_the_simulator_finds_too_narrow() -> Outcome {

@@ -14,7 +14,7 @@ fn cors(role: &str) -> Value {
     with(properties(role), "ConfigureCors", json!("true"))
 }
 
-/// An account whose bucket has these rules of others.
+/// Returns an account whose bucket has these rules of others.
 fn bench(others: &[CorsRule]) -> Result<Bench, Box<dyn std::error::Error>> {
     let bench = Bench::new()?;
     let (owner, region) = ("123456789012".parse()?, "us-east-1".parse()?);
@@ -22,7 +22,7 @@ fn bench(others: &[CorsRule]) -> Result<Bench, Box<dyn std::error::Error>> {
     Ok(bench)
 }
 
-/// The IDs of the bucket's rules; ours as its role's name.
+/// Returns the IDs of the bucket's rules; ours as its role's name.
 fn ids(bench: &Bench) -> Vec<String> {
     let ids = |held: &HeldBucket| held.cors.iter().filter_map(|rule| rule.id.clone()).collect::<Vec<_>>();
     let ids: Vec<_> = bench.account.read(|state| state.buckets().flat_map(|(_, held)| ids(held)).collect());

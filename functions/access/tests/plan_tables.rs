@@ -1,4 +1,4 @@
-//! What is decided, as tables: (how the account is, what is wanted) → steps, a line a stage.
+//! Decisions as tables: (account, desired state) → changes, one line for each stage.
 
 mod support;
 
@@ -135,7 +135,7 @@ async fn a_failed_rename_is_cleaned_up_by_its_reverse_but_for_a_policy_that_kept
 /// A boundary of the organisation, not of the stack.
 const ORGANISATION: &str = "arn:aws:iam::123456789012:policy/OrganisationBoundary";
 
-/// A bench with a role under each kind of boundary, and the properties that made it.
+/// Returns a bench with a role under each kind of boundary, and the properties that made it.
 async fn under_boundary(boundary: &str) -> Result<(Bench, serde_json::Value), Box<dyn std::error::Error>> {
     let bench = Bench::new()?;
     if boundary != BOUNDARY {
@@ -146,7 +146,7 @@ async fn under_boundary(boundary: &str) -> Result<(Bench, serde_json::Value), Bo
     Ok((bench, properties))
 }
 
-/// A Delete that took the role for a foreign one would answer SUCCESS while Cavatica keeps its access.
+/// Returns a Delete that took the role for a foreign one would answer SUCCESS while Cavatica keeps its access.
 #[tokio::test]
 async fn delete_and_update_refuse_a_role_of_ours_without_tags() -> Outcome {
     let owner_tags = owner()?.tags();
@@ -211,7 +211,7 @@ async fn delete_keeps_a_role_that_only_resembles_ours() -> Outcome {
     Ok(())
 }
 
-/// An administrator who followed the manual first may have used the same names and the same external ID.
+/// Returns an administrator who followed the manual first may have used the same names and the same external ID.
 #[tokio::test]
 async fn create_refuses_a_role_that_was_made_by_hand_as_foreign() -> Outcome {
     let (bench, properties) = under_boundary(ORGANISATION).await?;
@@ -251,7 +251,7 @@ async fn delete_refuses_a_policy_without_tags_on_a_role_of_ours() -> Outcome {
     Ok(())
 }
 
-/// A policy that another side made under the wanted name while the role was created: the role's Delete leaves it.
+/// Returns a policy that another side made under the wanted name while the role was created: the role's Delete leaves it.
 #[tokio::test]
 async fn delete_keeps_a_policy_that_is_not_attached() -> Outcome {
     let (bench, properties) = under_boundary(ORGANISATION).await?;

@@ -21,19 +21,19 @@ impl Deadline {
         Self { begun, end: begun + duration }
     }
 
-    /// The same for whoever has had their rights for long: a denial is none that passes.
+    /// Returns the same for whoever has had their rights for long: a denial is none that passes.
     #[must_use]
     pub fn of_old_rights(self) -> Self {
         Self { begun: self.begun.checked_sub(UNTIL_POLICY_IN_FORCE).unwrap_or(self.begun), ..self }
     }
 
-    /// The instant itself.
+    /// Returns the instant itself.
     #[must_use]
     pub fn instant(self) -> Instant {
         self.end
     }
 
-    /// The same, so much earlier.
+    /// Returns the same, so much earlier.
     #[must_use]
     pub fn earlier(self, by: Duration) -> Self {
         Self { end: self.end.checked_sub(by).unwrap_or(self.end), ..self }

@@ -90,7 +90,7 @@ pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     sentence
 }
 
-/// An answer that AWS should not give.
+/// Returns an answer that AWS should not give.
 pub(super) fn unexpected(what: &str) -> Failure {
     Failure {
         kind: FailureKind::Other,

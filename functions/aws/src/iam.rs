@@ -1,4 +1,4 @@
-//! The reads of IAM.
+//! Reads of IAM.
 
 use aws_sdk_iam::types::{
     ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType, PolicyUsageType, ResourceSpecificResult, Tag,
@@ -143,7 +143,7 @@ impl Iam {
     }
 }
 
-/// The layer that forbids what a decision does not allow.
+/// Returns the layer that forbids what a decision does not allow.
 fn forbidden_by(
     decision: &PolicyEvaluationDecisionType,
     allowed_by_organisation: Option<bool>,

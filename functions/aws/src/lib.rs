@@ -1,6 +1,6 @@
-//! The domain's ports as they really are: IAM, S3 and STS behind one, over one connector, and time behind the other.
+//! Adapters of the domain's ports: IAM, S3 and STS over one connector, and time.
 //!
-//! The Lambda changes accounts through it, and the command line looks at them.
+//! The Lambda changes an account through them; the command line only reads.
 
 mod change;
 pub mod clock;
@@ -60,7 +60,7 @@ pub struct Surroundings {
     pub endpoint_url: Option<String>,
 }
 
-/// The function's configuration. Lambda gives it all by environment variables, and for as long as the function's process
+/// Returns the function's configuration. Lambda gives it all by environment variables, and for as long as the function's process
 /// lives, so that files, other services and the machine's metadata need not be asked. Retries are the domain's: it knows
 /// what a failure means.
 #[must_use]
@@ -83,7 +83,7 @@ pub fn configuration(connector: SharedHttpConnector, surroundings: Surroundings)
 }
 
 impl AwsAccount {
-    /// The account that the configuration's credentials belong to.
+    /// Returns the account that the configuration's credentials belong to.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
         Self {

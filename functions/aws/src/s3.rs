@@ -29,7 +29,7 @@ impl Buckets {
         Self { config: config.clone() }
     }
 
-    /// A client for a region; made when it is needed, since most events need none.
+    /// Returns a client for a region; made when it is needed, since most events need none.
     fn client(&self, region: Option<&Region>) -> Client {
         let config = aws_sdk_s3::config::Builder::from(&self.config);
         Client::from_conf(match region {
@@ -136,7 +136,7 @@ fn read_region(location: Option<&BucketLocationConstraint>) -> Result<Region, Fa
     name.parse().map_err(|_| failure::unexpected("a bucket's location that is no region"))
 }
 
-/// The region that S3 refers to instead of answering: in a header or, where that is missing, in words.
+/// Returns the region that S3 refers to instead of answering: in a header or, where that is missing, in words.
 /// Source: S3, "Request redirection and the REST API"; "Error responses", `IllegalLocationConstraintException`.
 fn referred(failure: &Failure, header: Option<&str>) -> Option<Region> {
     let in_words = match failure.code.as_str() {

@@ -1,4 +1,4 @@
-//! The answer to CloudFormation as a value: what it says and how it fits into the 4,096 bytes there are.
+//! Answer to CloudFormation: content, and its fit into 4,096 bytes.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ pub type Attributes = BTreeMap<&'static str, String>;
 /// The one attribute that may be cut: it is for people.
 pub const FINDINGS: &str = "Findings";
 
-/// One answer. Exactly one goes out for every event.
+/// Answer to one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// How it went.
+    /// Result of the event.
     pub outcome: Outcome,
-    /// The physical ID from now on.
+    /// Physical ID from now on.
     pub physical_id: String,
 }
 
-/// How it went.
+/// Result of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// `SUCCESS`, with attributes.
@@ -51,7 +51,7 @@ struct Body<'a> {
 }
 
 impl Answer {
-    /// The body of the PUT. The reason, or what was found, is cut where it does not fit; the other attributes never are.
+    /// Returns the body of the PUT. The reason, or what was found, is cut where it does not fit; the other attributes never are.
     #[must_use]
     pub fn body(&self, envelope: &Envelope) -> String {
         let whole = self.write(envelope, None);
@@ -69,7 +69,7 @@ impl Answer {
         cut(end)
     }
 
-    /// The body, with another text in place of the reason or of what was found.
+    /// Returns the body, with another text in place of the reason or of what was found.
     fn write(&self, envelope: &Envelope, cut: Option<&str>) -> String {
         let (status, reason, mut data) = match &self.outcome {
             Outcome::Success(attributes) => ("SUCCESS", None, attributes.clone()),

@@ -1,5 +1,22 @@
-//! Bringing the answer to CloudFormation: where it may go, and trying until it is there. The only file that sends HTTP to
-//! CloudFormation.
+//! Delivery of the answer to CloudFormation.
+//!
+//! # Flow
+//!
+//! 1. The address has to be one of CloudFormation's buckets for answers; nothing is sent to any other.
+//! 2. One PUT is sent. Any status but 2xx, and any failed connection, is repeated after a pause, until time runs out.
+//!
+//! # Guarantees
+//!
+//! - The address grants the right to answer, and is in no error and no log.
+//! - An answer that was delivered is not sent again.
+//!
+//! # Assumptions
+//!
+//! - A repeated PUT of the same answer has no further effect: CloudFormation takes the first.
+//!
+//! # Errors
+//!
+//! [`DeliveryFailure`]. Lambda then runs the event again.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -11,28 +28,28 @@ pub use cavatica_aws::http::Secret;
 use cavatica_aws::http::{HttpClient, Request};
 use url::{Host, Url};
 
-/// Why an answer did not arrive. Never shows the URL.
+/// Reason why an answer was not delivered. Never shows the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeliveryFailure {
-    /// There is nowhere to send it.
+    /// The event has no address.
     #[error("the event has no ResponseURL, so nobody can be answered: it does not come from CloudFormation")]
     NoUrl,
-    /// The URL is not CloudFormation's.
+    /// The address is not one of CloudFormation's.
     #[error("the ResponseURL is not https to one of CloudFormation's buckets in S3, so nothing was sent to it")]
     Forbidden,
-    /// It was tried until time ran out.
+    /// No attempt succeeded before time ran out.
     #[error("CloudFormation did not take the answer in {attempts} attempts; last: {last}")]
     Refused {
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
-        /// The last answer.
+        /// Last answer.
         last: String,
     },
 }
 
-/// Sends one PUT and tells the status that came back. The port behind which tests stand.
+/// Sender of one PUT; a port, so that tests need no network.
 pub trait Post: Sync {
-    /// Sends the body once.
+    /// Sends the body once; returns the status.
     fn put(&self, url: &Secret, body: String) -> impl Future<Output = Result<u16, String>> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! The sender of an event and the address of the answer: read first, and leniently, so that whatever else is wrong can be
+//! Envelope of an event: sender and address of the answer. It is read first, and leniently, so that any other problem can be
 //! answered.
 
 use cavatica_access::request::shown;
@@ -28,7 +28,7 @@ pub struct Envelope {
     pub properties: Value,
     /// The old properties; only in an Update.
     pub old_properties: Value,
-    /// Why the event could not be read as JSON, if so.
+    /// Problem that keeps the event from being read as JSON.
     pub malformed: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Envelope {
         Self { properties: take("ResourceProperties"), old_properties: take("OldResourceProperties"), ..envelope }
     }
 
-    /// Takes out of anything that is logged about this event what must not be seen.
+    /// Returns the redactor for everything that is logged about this event.
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         let properties = [&self.properties, &self.old_properties].into_iter();

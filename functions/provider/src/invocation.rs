@@ -34,7 +34,7 @@ where
     Runtime::new(handler).layer(RawEvents).run().await
 }
 
-/// The time that Lambda leaves, by the wall clock.
+/// Returns the time that Lambda leaves, by the wall clock.
 #[allow(clippy::disallowed_methods, reason = "the adapter that turns Lambda's deadline into a duration")]
 fn remaining(context: &lambda_runtime::Context) -> Duration {
     let deadline = UNIX_EPOCH + Duration::from_millis(context.deadline);

@@ -34,7 +34,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     invocation::run(provider).await
 }
 
-/// The surroundings as Lambda describes them.
+/// Returns the surroundings as Lambda describes them.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn surroundings() -> Surroundings {
     let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -47,7 +47,7 @@ fn surroundings() -> Surroundings {
     }
 }
 
-/// The pins of the template. A problem with them is told to CloudFormation, not to a log that nobody reads.
+/// Returns the pins of the template. A problem with them is told to CloudFormation, not to a log that nobody reads.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn pins() -> Result<Pins, String> {
     let read = |name: &str| std::env::var(name).map_err(|_| format!("The function's environment lacks {name}"));

@@ -68,7 +68,7 @@ impl<I: Account, P: Post> Provider<I, P> {
         delivered
     }
 
-    /// The answer to an event, at the latest when the work has to stop.
+    /// Returns the answer to an event, at the latest when the work has to stop.
     async fn answer(&self, envelope: &Envelope, stop: Deadline, time: Duration) -> Answer {
         let pins = self.pins.as_ref().map_err(|error| InvalidEvent::Environment(error.clone()));
         let task = match pins.and_then(|pins| Task::of(envelope, pins)) {
@@ -133,7 +133,7 @@ fn keeps_its_name(task: &Task) -> bool {
     desired.replaced_role.as_ref().is_some_and(|from| from.name.is_same(&desired.blueprint.role.name))
 }
 
-/// The ID that the event has, or one that says that there is nothing.
+/// Returns the ID that the event has, or one that says that there is nothing.
 fn unchanged_id(envelope: &Envelope) -> String {
     envelope.physical_id.clone().unwrap_or_else(|| NOTHING_MADE.to_owned())
 }

@@ -13,7 +13,7 @@ impl Redactor {
     /// Shorter texts would take more out of a sentence than they protect.
     const SHORTEST: usize = 3;
 
-    /// Takes these out.
+    /// Returns a redactor of these secrets.
     #[must_use]
     pub fn of(secrets: impl IntoIterator<Item = String>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().filter(|secret| secret.len() >= Self::SHORTEST).collect();
@@ -22,7 +22,7 @@ impl Redactor {
         Self { secrets }
     }
 
-    /// The text without them.
+    /// Returns the text without them.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))

@@ -1,4 +1,4 @@
-//! From an event to what has to be done: pure, and refusing before any call is made.
+//! Task of an event: the desired state, or a refusal before any call. Pure.
 
 use cavatica_access::blueprint::Blueprint;
 use cavatica_access::desired::{Deletion, Desired, RoleToDelete};
@@ -25,36 +25,36 @@ pub struct Pins {
     pub principal: RoleArn,
 }
 
-/// The work that an event asks for.
+/// Task of an event.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// A role and its policy have to be as asked.
+    /// Create or update a role and its policy.
     Ensure(Box<Desired>),
-    /// A role and its policy have to go.
+    /// Delete a role and its policy.
     Delete(Box<Deletion>),
 }
 
-/// Why an event is refused before any call.
+/// Reason to refuse an event before any call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEvent {
-    /// It is not JSON.
+    /// The event is not JSON.
     #[error("The event could not be read: {0}. Nothing was done.")]
     Malformed(String),
-    /// It is not from our stack.
+    /// The event is from another stack.
     #[error("The event is of stack {event}, but this function serves only {pinned}. Nothing was done.")]
     ForeignStack {
-        /// Whose event it is.
+        /// Stack of the event.
         event: String,
-        /// Whose function it is.
+        /// Stack of the function.
         pinned: String,
     },
-    /// It is about something else.
+    /// The resource type is another.
     #[error("The resource type {0} is not {RESOURCE_TYPE}, the only one this function serves. Nothing was done.")]
     ResourceType(String),
-    /// It wants something else.
+    /// The request type is unknown.
     #[error("The request type {0} is none of Create, Update and Delete. Nothing was done.")]
     RequestType(String),
-    /// It does not say which resource it is about, and so not whose what is made would be.
+    /// The event names no logical ID, and so no owner.
     #[error("The event has no LogicalResourceId, which says whose the role is. Nothing was done.")]
     NoLogicalId,
     /// The properties are not valid.
@@ -66,7 +66,7 @@ pub enum InvalidEvent {
 }
 
 impl Task {
-    /// Decides what an event asks for.
+    /// Returns the task of an event.
     pub fn of(envelope: &Envelope, pins: &Pins) -> Result<Self, InvalidEvent> {
         if let Some(error) = &envelope.malformed {
             return Err(InvalidEvent::Malformed(error.clone()));
@@ -141,7 +141,7 @@ fn role_to_delete(envelope: &Envelope, owner: &Owner) -> Option<RoleToDelete> {
     Some(RoleToDelete { path, name, arn, other_role, policies, evidence })
 }
 
-/// The role that the physical ID names, if it is one of the stack's account.
+/// Returns the role that the physical ID names, if it is one of the stack's account.
 fn physical_role(envelope: &Envelope, owner: &Owner) -> Option<RoleArn> {
     let arn: RoleArn = envelope.physical_id.as_deref()?.parse().ok()?;
     (arn.account == owner.stack.account && arn.partition == owner.stack.partition).then_some(arn)
@@ -172,7 +172,7 @@ mod tests {
                 assert_eq!(task(request, logical_id)?.err(), Some(InvalidEvent::NoLogicalId), "{request} {logical_id}");
             }
             let delete = task("Delete", logical_id)?;
-            assert!(matches!(delete, Ok(Task::Delete(deletion)) if deletion.target.is_none()), "{logical_id}");
+            assert!(matches!(delete, Ok(Task::Delete(deletion)) if deletion.role.is_none()), "{logical_id}");
         }
         assert!(matches!(task("Create", r#""LogicalResourceId": "VolumeAccess","#)?, Ok(Task::Ensure(_))));
         Ok(())

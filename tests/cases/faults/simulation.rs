@@ -38,7 +38,7 @@ fn holds(weather: &Weather, acts: &[Act]) -> Outcome {
     holds_often(24, weather, acts)
 }
 
-/// The same for what needs more luck to go wrong.
+/// Returns the same for what needs more luck to go wrong.
 fn holds_often(times: u64, weather: &Weather, acts: &[Act]) -> Outcome {
     let published = Published::new();
     for dice in 0..times {

@@ -123,7 +123,7 @@ async fn a_change_of_letter_case_keeps_its_id_whatever_goes_wrong() -> Outcome {
     Ok(())
 }
 
-/// The rollback of such a Create must not fail for a role that its administrator made by the manual.
+/// Returns the rollback of such a Create must not fail for a role that its administrator made by the manual.
 #[tokio::test(start_paused = true)]
 async fn create_over_a_role_made_by_hand_fails_and_its_delete_succeeds() -> Outcome {
     let provider = provider(Box::new(|_| Box::pin(async {})))?;

@@ -59,7 +59,7 @@ fn told(stack: &mut Stack<String>, operation: Operation<String>, answers: &[&str
     Ok(lines.join("; "))
 }
 
-/// A stack that was created as `a`.
+/// Returns a stack that was created as `a`.
 fn created() -> Result<Stack<String>, String> {
     let mut stack = Stack::new("");
     told(&mut stack, create("a"), &["ok A"])?;

@@ -18,14 +18,14 @@ const TIME: Duration = Duration::from_secs(60);
 /// What must not be seen in any log.
 const SIGNATURE: &str = "do-not-log-me";
 
-/// A function whose AWS nobody calls.
+/// Returns a function whose AWS nobody calls.
 async fn function() -> Result<(Function, Mailbox), Error> {
     let aws = Mailbox::start().await?;
     let environment = Environment::of_the_fixtures(aws.address());
     Ok((Function::start(&system::binary().await?, environment).await?, aws))
 }
 
-/// An event that needs no AWS, to be answered somewhere.
+/// Returns an event that needs no AWS, to be answered somewhere.
 fn event_to(url: &str) -> Result<Value, Error> {
     event("delete-after-nothing-was-made", url)
 }

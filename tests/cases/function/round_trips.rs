@@ -36,7 +36,7 @@ async fn trips(provider: &Served, event: &Value) -> Result<u64, Error> {
     Ok(begun.elapsed().as_secs())
 }
 
-/// A fixture as it is, or without checks.
+/// Returns a fixture as it is, or without checks.
 fn event(name: &str, checks: &str) -> Result<Value, Error> {
     let event = events::event(name, URL)?;
     Ok(if event["RequestType"] == "Delete" { event } else { with(event, "/Checks", json!(checks)) })

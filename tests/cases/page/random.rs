@@ -95,7 +95,7 @@ fn expected(given: &[(String, String)]) -> Result<Value, Error> {
     })?)
 }
 
-/// An action more in the policy is said by the page too: nothing of its sentences is fixed.
+/// Returns an action more in the policy is said by the page too: nothing of its sentences is fixed.
 #[tokio::test]
 async fn an_action_that_is_granted_is_said_and_no_longer_denied() -> Outcome {
     let setting = Setting::prepare().await?;
@@ -136,7 +136,7 @@ async fn the_command_of_another_platforms_page_names_its_file() -> Outcome {
     Ok(())
 }
 
-/// The words of a command line as a shell reads them; every program in it is a function that prints its arguments.
+/// Returns the words of a command line as a shell reads them; every program in it is a function that prints its arguments.
 fn read_by_shell(commands: &str) -> Result<Vec<String>, Error> {
     let print = "{ printf '%s\\0' \"$@\"; }";
     let script = format!("aws() {print}\nconnect() {print}\nopenssl() {{ printf secret; }}\n{commands}\n");

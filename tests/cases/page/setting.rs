@@ -31,17 +31,17 @@ impl Setting {
         self.folder.path().join(name)
     }
 
-    /// The address of the page as a file.
+    /// Returns the address of the page as a file.
     pub fn file(&self) -> String {
         format!("file://{}", self.path("launch.html").display())
     }
 
-    /// The address of the page for which there is no release.
+    /// Returns the address of the page for which there is no release.
     pub fn unreleased(&self) -> String {
         format!("file://{}", self.path("unreleased.html").display())
     }
 
-    /// The address of the page on a server that ends with this process.
+    /// Returns the address of the page on a server that ends with this process.
     pub async fn serve(&self) -> Result<String, Error> {
         let text = std::fs::read_to_string(self.path("launch.html"))?;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -58,20 +58,20 @@ impl Setting {
         Ok(std::fs::write(path, changed)?)
     }
 
-    /// The state of the page for each fragment, in order.
+    /// Returns the state of the page for each fragment, in order.
     pub async fn states(&self, fragments: &[String]) -> Result<Vec<Value>, Error> {
         let states = self.browser.run("states", &json!({"page": self.file(), "fragments": fragments})).await?;
         Ok(serde_json::from_value(states)?)
     }
 }
 
-/// The template that a state of the page is about.
+/// Returns the template that a state of the page is about.
 pub fn template(is_native: bool) -> Template {
     let config = Config::published(at().release);
     if is_native { native::template(&config) } else { provided::template(&config) }
 }
 
-/// A state as the part of the page's address behind the #.
+/// Returns a state as the part of the page's address behind the #.
 pub fn fragment(pairs: &[(String, String)]) -> String {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     // That form writes a blank as a plus.

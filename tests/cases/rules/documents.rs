@@ -16,7 +16,7 @@ use tokio::process::Command;
 /// The packages of AWS's own command line.
 const AWS: &str = include_str!("../../documents/aws.txt");
 
-/// The documents at the top of the tree, by name.
+/// Returns the documents at the top of the tree, by name.
 fn documents(root: &Path) -> Result<BTreeMap<String, String>, Error> {
     let mut documents = BTreeMap::new();
     for entry in std::fs::read_dir(root)? {
@@ -39,7 +39,7 @@ fn anchors(document: &str) -> Vec<String> {
     headings.map(anchor).collect()
 }
 
-/// The commands of AWS's command line in a document, in blocks and in running text, in their order.
+/// Returns the commands of AWS's command line in a document, in blocks and in running text, in their order.
 fn aws_commands(document: &str) -> Vec<String> {
     let joined = document.replace("\\\n", " ");
     let within_lines = joined.split('`').skip(1).step_by(2).filter(|code| code.starts_with("aws ")).map(str::to_owned);
@@ -75,12 +75,12 @@ fn every_link_within_the_documents_leads_somewhere() -> Outcome {
     Ok(())
 }
 
-/// The words in backticks of a document.
+/// Returns the words in backticks of a document.
 fn code_words(document: &str) -> impl Iterator<Item = &str> {
     document.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// A map that names what is not there sends its reader astray.
+/// Returns a map that names what is not there sends its reader astray.
 #[test]
 fn every_file_in_the_architecture_exists() -> Outcome {
     /// Where paths may begin, besides the top of the tree.
@@ -134,7 +134,7 @@ fn every_crate_and_every_module_of_generator_and_command_line_is_in_the_architec
     Ok(())
 }
 
-/// The rows of SECURITY.md for the actions that a role can have.
+/// Returns the rows of SECURITY.md for the actions that a role can have.
 fn permission_rows() -> Vec<String> {
     let filled = |text: &str| CAVATICA.fill(text).replace("{bucket}", "the bucket").replace("{folder}", "the prefix");
     let is_granted = |permission: &&Permission| permission.action != "s3:DeleteObject";

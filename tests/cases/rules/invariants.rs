@@ -104,7 +104,7 @@ fn a_crate_depends_only_on_the_crates_below_it() -> Outcome {
     Ok(())
 }
 
-/// The rooms of the command line that each of its rooms imports, tests aside.
+/// Returns the rooms of the command line that each of its rooms imports, tests aside.
 fn imports() -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
     let root = Workspace::locate()?.root.join("cdk/command-line/src");
     let mut imports: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();

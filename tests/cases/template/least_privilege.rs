@@ -43,7 +43,7 @@ fn organisations() -> Value {
     ]})
 }
 
-/// The stack as CloudFormation would make it.
+/// Returns the stack as CloudFormation would make it.
 fn stack(boundary: &str) -> Evaluation {
     let parameters = [
         ("BucketName", "my-bucket"),
@@ -56,7 +56,7 @@ fn stack(boundary: &str) -> Evaluation {
     Evaluation::of(&provided::template(&evaluation::published()), &parameters)
 }
 
-/// The provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
+/// Returns the provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
 fn providers() -> Result<[(Identity, &'static str); 2], Error> {
     let document = |boundary: &str| stack(boundary).property("ProviderRole", "/Policies/0/PolicyDocument");
     Ok([
@@ -65,7 +65,7 @@ fn providers() -> Result<[(Identity, &'static str); 2], Error> {
     ])
 }
 
-/// Every different question of some histories, with the policy it was asked of and our own evaluator's answer.
+/// Returns every different question of some histories, with the policy it was asked of and our own evaluator's answer.
 fn asked(histories: &[History]) -> Result<BTreeSet<(String, Request, bool)>, Error> {
     let record = Record::default();
     let published = Published::recorded(&record);
@@ -392,7 +392,7 @@ fn wishes() -> Vec<Request> {
     wishes
 }
 
-/// A request about a bucket that the stack's account owns.
+/// Returns a request about a bucket that the stack's account owns.
 fn ours(action: &str, resource: &str) -> Request {
     Request::new(action, resource).with("aws:ResourceAccount", OWNER)
 }
@@ -438,7 +438,7 @@ fn is_the_volumes(wish: &Request) -> bool {
     }
 }
 
-/// A thief may make a new version of our policy and rewrite our role's trust: both are what the provider is for.
+/// Returns a thief may make a new version of our policy and rewrite our role's trust: both are what the provider is for.
 #[test]
 fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_volumes_bucket() -> Outcome {
     let everything =
@@ -520,7 +520,7 @@ fn by_choice_nothing_beside_the_folder_is_listed_and_no_acl_is_touched() -> Outc
     Ok(())
 }
 
-/// A trust policy shows the external ID of whoever's role it is.
+/// Returns a trust policy shows the external ID of whoever's role it is.
 #[test]
 fn the_provider_reads_no_role_of_another_name_but_its_own() -> Outcome {
     let evaluation = stack("").with([("RoleName", "vol"), ("IamPath", "/lab/")]);

@@ -66,7 +66,7 @@ fn no_link_to_the_published_template_lets_its_sender_in() -> Outcome {
     Ok(())
 }
 
-/// A policy of AWS is in every account, so a sender could name it in place of the stack's own boundary.
+/// Returns a policy of AWS is in every account, so a sender could name it in place of the stack's own boundary.
 #[test]
 fn no_template_takes_a_policy_of_aws_as_boundary() -> Outcome {
     let templates = [provided::template(&evaluation::published()), native::template(&Config::default())];

@@ -18,7 +18,7 @@ const CFN_LINT: &[Answer] = &[(
     "ExternalId is hidden so that the console drops it from links; whoever may read the stack's outputs has to enter it in Cavatica.",
 )];
 
-/// The files of a release, and those in the checkout.
+/// Returns the files of a release, and those in the checkout.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let committed = Workspace::locate()?.root.join("templates");
     let mut files = templates_folder::write(&files::generate(&published()), folder)?;

@@ -29,7 +29,7 @@ fn run(script: &str, checker: &str, arguments: &[String]) -> Result<String, Erro
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The committed YAML templates, that with the function first, as a reader of YAML 1.1 takes them.
+/// Returns the committed YAML templates, that with the function first, as a reader of YAML 1.1 takes them.
 fn read_as_yaml_1_1() -> Result<Vec<Value>, Error> {
     let folder = Workspace::locate()?.root.join("templates");
     let names = ["cavatica-volume.template.yaml", "cavatica-volume-native.template.yaml"];
@@ -51,7 +51,7 @@ fn a_reader_of_yaml_1_1_sees_the_generated_template() -> Outcome {
     Ok(())
 }
 
-/// The first place where two values differ.
+/// Returns the first place where two values differ.
 fn difference(one: &Value, other: &Value, place: &str) -> Option<String> {
     match (one, other) {
         (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {

@@ -32,7 +32,7 @@ pub struct Exchange {
 #[derive(Debug, Clone, Default)]
 pub struct Recording(pub Vec<Exchange>);
 
-/// The parameters of a form, decoded and in the order of their names.
+/// Returns the parameters of a form, decoded and in the order of their names.
 fn parameters(form: &str) -> Vec<(String, String)> {
     let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
@@ -41,20 +41,20 @@ fn parameters(form: &str) -> Vec<(String, String)> {
     pairs
 }
 
-/// A call's name for comparison: two clients may write the same call in different ways.
+/// Returns a call's name for comparison: two clients may write the same call in different ways.
 pub fn key(target: &str, body: &str) -> String {
     let parameters = parameters(body).into_iter().map(|(name, value)| format!("{name}={value}"));
     std::iter::once(target.to_owned()).chain(parameters).collect::<Vec<_>>().join("\n")
 }
 
-/// A call's action, such as `GetRole`, or its method and address where the service has no actions.
+/// Returns a call's action, such as `GetRole`, or its method and address where the service has no actions.
 pub fn action(target: &str, body: &str) -> String {
     let action = parameters(body).into_iter().find(|(name, _)| name == "Action");
     action.map_or_else(|| target.to_owned(), |(_, action)| action)
 }
 
 impl Recording {
-    /// The calls as the others get them: by stages, whose calls the function made at once.
+    /// Returns the calls as the others get them: by stages, whose calls the function made at once.
     ///
     /// Recorded with a delay for each call; what arrived before the first of a stage can have been answered is of that
     /// stage.
@@ -72,7 +72,7 @@ impl Recording {
         stages.into_iter().map(|(_, stage)| Value::Array(stage)).collect()
     }
 
-    /// The answers by the calls' names, in the order in which they were given.
+    /// Returns the answers by the calls' names, in the order in which they were given.
     pub fn answers(&self) -> HashMap<String, Vec<Exchange>> {
         let mut answers: HashMap<_, Vec<_>> = HashMap::new();
         for exchange in &self.0 {
@@ -94,7 +94,7 @@ impl Exchange {
     }
 }
 
-/// A form as the input of an SDK's operation: `Tags.member.1.Key=a` is the key of the first tag.
+/// Returns a form as the input of an SDK's operation: `Tags.member.1.Key=a` is the key of the first tag.
 fn input(form: &str) -> Value {
     let mut input = Value::Object(Map::new());
     for (name, value) in parameters(form) {

@@ -178,12 +178,12 @@ async fn collect(from: impl AsyncRead + Unpin, log: Arc<Mutex<Vec<String>>>) {
     }
 }
 
-/// The milliseconds of a line such as `INIT REPORT(durationMs: 20.769000)`.
+/// Returns the milliseconds of a line such as `INIT REPORT(durationMs: 20.769000)`.
 fn initialization(line: &str) -> Option<f64> {
     line.split_once("INIT REPORT(durationMs: ")?.1.split(')').next()?.parse().ok()
 }
 
-/// The first child of a process, whichever of its threads started it.
+/// Returns the first child of a process, whichever of its threads started it.
 fn child(parent: u32) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());

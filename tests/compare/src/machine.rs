@@ -44,7 +44,7 @@ impl Machine {
     }
 }
 
-/// The first field of this name in one of the kernel's tables.
+/// Returns the first field of this name in one of the kernel's tables.
 fn field(path: &str, name: &str) -> Result<String, Error> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let mut fields = text.lines().filter_map(|line| line.split_once(':'));

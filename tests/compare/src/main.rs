@@ -153,7 +153,7 @@ async fn in_turn(bench: &Bench<'_>, settings: &[Setting], rounds: u32) -> Result
     Ok(runs)
 }
 
-/// A run; a second time where the first one failed, since somebody else may have taken the emulator's port meanwhile, and
+/// Returns a run; a second time where the first one failed, since somebody else may have taken the emulator's port meanwhile, and
 /// half an hour is not to be lost by that. Whoever does other work than ours does it again.
 async fn once_more(bench: &Bench<'_>, subject: Subject, setting: Setting) -> Result<Run, Error> {
     match bench.run(subject, setting).await {
@@ -165,7 +165,7 @@ async fn once_more(bench: &Bench<'_>, subject: Subject, setting: Setting) -> Res
     }
 }
 
-/// The folders of programs.
+/// Returns the folders of programs.
 #[allow(clippy::disallowed_methods, reason = "main.rs is where the environment is read")]
 fn path_variable() -> String {
     std::env::var("PATH").unwrap_or_default()

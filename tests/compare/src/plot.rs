@@ -36,7 +36,7 @@ const NUMBERS: f64 = 60.0;
 const ROW: f64 = 22.0;
 const TITLE: f64 = 40.0;
 
-/// The first Create of every function, where AWS answers at once.
+/// Returns the first Create of every function, where AWS answers at once.
 pub fn svg(results: &Results, theme: Theme) -> String {
     let panel_height = TITLE + ROW * Subject::ALL.len() as f64;
     let height = panel_height * PANELS.len() as f64 + 16.0;

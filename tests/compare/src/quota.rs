@@ -48,7 +48,7 @@ impl Quota {
         Ok(())
     }
 
-    /// The file that a process enters the group by.
+    /// Returns the file that a process enters the group by.
     pub fn members(&self) -> PathBuf {
         self.folder.join("cgroup.procs")
     }

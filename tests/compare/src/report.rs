@@ -104,7 +104,7 @@ fn times(ratio: f64) -> String {
     format!("{ratio:.digits$}")
 }
 
-/// A count with commas.
+/// Returns a count with commas.
 fn grouped(count: usize) -> String {
     let digits = count.to_string();
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
@@ -122,7 +122,7 @@ fn header<'a>(columns: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl Results {
-    /// The spread of a figure over a function's runs.
+    /// Returns the spread of a figure over a function's runs.
     pub fn spread(&self, subject: Subject, setting: Setting, figure: Figure) -> Option<Spread> {
         if figure == Figure::Package {
             let (_, bytes) = self.packages.iter().find(|(packed, _)| *packed == subject)?;
@@ -136,12 +136,12 @@ impl Results {
         self.spread(subject, setting, figure).map_or(f64::NAN, |spread| spread.median)
     }
 
-    /// A figure as a multiple of our function's.
+    /// Returns a figure as a multiple of our function's.
     fn ratio(&self, subject: Subject, setting: Setting, figure: Figure) -> f64 {
         self.median(subject, setting, figure) / self.median(Subject::Ours, setting, figure)
     }
 
-    /// The setting without delay and quota, and the one with the longest delay.
+    /// Returns the setting without delay and quota, and the one with the longest delay.
     pub fn fastest(&self) -> Setting {
         self.settings.first().copied().unwrap_or(Setting { delay: Duration::ZERO, has_quota: false })
     }
@@ -154,7 +154,7 @@ impl Results {
         Subject::ALL.map(|subject| [vec![subject.name().to_owned()], cell(subject)].concat()).to_vec()
     }
 
-    /// The page.
+    /// Returns the page.
     pub fn page(&self, light: &str, dark: &str) -> String {
         let fastest = self.fastest();
         let runs = self.runs.iter().filter(|run| run.subject == Subject::Ours && run.setting == fastest).count();
@@ -320,7 +320,7 @@ mod tests {
         Setting { delay: Duration::from_millis(100), has_quota: false },
     ];
 
-    /// Every function takes as many milliseconds for everything as its number in the tables, beginning with 10.
+    /// Returns every function takes as many milliseconds for everything as its number in the tables, beginning with 10.
     fn results() -> Results {
         let run = |subject, setting, time: u64| {
             let time = Duration::from_millis(time);

@@ -24,7 +24,7 @@ impl Spread {
     }
 }
 
-/// A quantile of sorted figures, between two of them where it falls there.
+/// Returns a quantile of sorted figures, between two of them where it falls there.
 fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let place = share * (sorted.len().checked_sub(1)? as f64);
     let (below, above) = (*sorted.get(place.floor() as usize)?, *sorted.get(place.ceil() as usize)?);

@@ -126,7 +126,7 @@ impl Stub {
         *self.shared.lock() = Event::new(source, delay);
     }
 
-    /// The event so far, as it was seen.
+    /// Returns the event so far, as it was seen.
     pub fn seen(&self) -> Seen {
         self.shared.lock().seen.clone()
     }
@@ -140,7 +140,7 @@ impl Drop for Stub {
     }
 }
 
-/// A certificate for this machine, and the authority that signed it.
+/// Returns a certificate for this machine, and the authority that signed it.
 fn identity() -> Result<(ServerConfig, String), Error> {
     let mut parameters = CertificateParams::new(Vec::new())?;
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -236,7 +236,7 @@ impl Shared {
 }
 
 impl Event {
-    /// The recorded answer; the second time a call is made, the second one, where there is one.
+    /// Returns the recorded answer; the second time a call is made, the second one, where there is one.
     fn recorded(&mut self, target: &str, body: &str) -> Result<Exchange, Error> {
         let key = key(target, body);
         let count = self.counts.entry(key.clone()).or_default();

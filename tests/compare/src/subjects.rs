@@ -74,7 +74,7 @@ impl Subject {
         }
     }
 
-    /// The value of `Checks` in its events.
+    /// Returns the value of `Checks` in its events.
     pub fn checks(self) -> &'static str {
         if self == Self::OursWithChecks { "Enforce" } else { "Off" }
     }
@@ -141,7 +141,7 @@ pub fn prepare(workspace: &Workspace, path: &str, mut tell: impl FnMut(&str) + S
     Ok(Prepared { emulator, programs, release, venv, libraries, folder, path: path.to_owned() })
 }
 
-/// The output of a program; an error names the program and what it says.
+/// Returns the output of a program; an error names the program and what it says.
 pub fn said(command: &mut Command) -> Result<String, Error> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("cannot run {name}: {error}"))?;
@@ -207,19 +207,19 @@ impl Prepared {
         }
     }
 
-    /// The file with the authorities to trust: those that botocore brings, and the stub's.
+    /// Returns the file with the authorities to trust: those that botocore brings, and the stub's.
     pub fn trust(&self, stub: &Stub) -> Result<(), Error> {
         let mut authorities = fs::read_to_string(self.libraries.join("botocore/cacert.pem"))?;
         authorities.push_str(&fs::read_to_string(&stub.authority)?);
         Ok(fs::write(self.authorities(), authorities)?)
     }
 
-    /// The file with the calls to make.
+    /// Returns the file with the calls to make.
     pub fn calls(&self) -> PathBuf {
         self.folder.join("calls.json")
     }
 
-    /// The folder of all that is made here.
+    /// Returns the folder of all that is made here.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -229,7 +229,7 @@ impl Prepared {
     }
 }
 
-/// The files of a library in Python, without what Python makes of them.
+/// Returns the files of a library in Python, without what Python makes of them.
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))? {

@@ -11,18 +11,18 @@ use cavatica_access::volume::{BucketName, Region};
 /// A bucket as S3 holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBucket {
-    /// Whose it is.
+    /// Owner.
     pub owner: AccountId,
-    /// Where it is.
+    /// Region.
     pub region: Region,
-    /// What it encrypts with, if that is a KMS key.
+    /// KMS key that encrypts it, if there is one.
     pub key: Option<String>,
-    /// Its CORS rules.
+    /// CORS rules.
     pub cors: Vec<CorsRule>,
 }
 
 impl State {
-    /// A bucket, if it is there and the owner's.
+    /// Returns a bucket, if it is there and the owner's.
     pub(super) fn bucket(&self, name: &BucketName, owner: &AccountId) -> Result<&HeldBucket, Failure> {
         match self.buckets.get(name) {
             None => Err(Failure {
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// The verdict of the role's attached policies and its boundary. A KMS key of another account is denied, since its key
+    /// Returns the verdict of the role's attached policies and its boundary. A KMS key of another account is denied, since its key
     /// policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`; "Policy evaluation logic",
     /// cross-account requests.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
@@ -90,7 +90,7 @@ impl State {
         Ok(verdicts)
     }
 
-    /// Every bucket.
+    /// Returns every bucket.
     pub fn buckets(&self) -> impl Iterator<Item = (&BucketName, &HeldBucket)> {
         self.buckets.iter()
     }

@@ -38,25 +38,25 @@ pub struct MemoryAccount {
 #[derive(Debug, Default)]
 struct Inner {
     state: Arc<State>,
-    /// How old the state is that is seen.
+    /// Age of the state that reads show.
     lag: Duration,
     /// Earlier states with the time at which each was changed, oldest first.
     past: Vec<(Duration, Arc<State>)>,
     calls: Vec<Action>,
     faults: Vec<(Action, FailureKind)>,
-    /// How many of the next CORS configurations somebody else overwrites at once.
+    /// Number of CORS configurations that another principal will overwrite at once.
     rivals: u32,
     made: u64,
 }
 
 impl MemoryAccount {
-    /// An empty account.
+    /// Returns an empty account.
     #[must_use]
     pub fn new(id: AccountId) -> Self {
         Self { id, clock: VirtualClock::new(Duration::from_secs(170)), inner: Mutex::default() }
     }
 
-    /// The same with a bucket of its own in `us-east-1`, encrypted by S3.
+    /// Returns the same with a bucket of its own in `us-east-1`, encrypted by S3.
     pub fn with_bucket(self, name: &str) -> Result<Self, Rule> {
         let held = HeldBucket { owner: self.id.clone(), region: "us-east-1".parse()?, key: None, cors: Vec::new() };
         self.hold(name.parse()?, Some(held));
@@ -73,7 +73,7 @@ impl MemoryAccount {
         };
     }
 
-    /// The same, whose reads see writes only so much later on its clock.
+    /// Returns the same, whose reads see writes only so much later on its clock.
     #[must_use]
     pub fn lagging(self, lag: Duration) -> Self {
         self.look_back(lag);
@@ -95,7 +95,7 @@ impl MemoryAccount {
         ask(self.lock().seen_at(self.clock.now()))
     }
 
-    /// The clock that its lag goes by.
+    /// Returns the clock that its lag goes by.
     #[must_use]
     pub fn clock(&self) -> &VirtualClock {
         &self.clock
@@ -107,7 +107,7 @@ impl MemoryAccount {
         Arc::clone(&self.lock().state)
     }
 
-    /// The calls made so far, in order.
+    /// Returns the calls made so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Action> {
         self.lock().calls.clone()
@@ -216,7 +216,7 @@ impl MemoryAccount {
 }
 
 impl Inner {
-    /// What calls see at a time.
+    /// State that calls read at a time.
     fn seen_at(&self, now: Duration) -> &Arc<State> {
         let changed_since = |(changed, _): &&(Duration, Arc<State>)| now < *changed + self.lag;
         self.past.iter().find(changed_since).map_or(&self.state, |(_, state)| state)
@@ -244,7 +244,7 @@ impl Account for MemoryAccount {
     }
 }
 
-/// A boundary that caps nothing of what Cavatica needs.
+/// Returns a boundary that caps nothing of what Cavatica needs.
 #[must_use]
 pub fn wide_boundary(arn: PolicyArn) -> Change {
     let document =
@@ -262,7 +262,7 @@ fn untagged_policy(arn: PolicyArn, document: &str) -> Change {
     }))
 }
 
-/// A role as somebody else would have made it.
+/// Returns a role as somebody else would have made it.
 #[must_use]
 pub fn foreign_role(arn: RoleArn) -> Change {
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
@@ -276,7 +276,7 @@ pub fn foreign_role(arn: RoleArn) -> Change {
     }))
 }
 
-/// A policy as somebody else would have made it.
+/// Returns a policy as somebody else would have made it.
 #[must_use]
 pub fn foreign_policy(arn: PolicyArn) -> Change {
     let document =
@@ -284,7 +284,7 @@ pub fn foreign_policy(arn: PolicyArn) -> Change {
     untagged_policy(arn, document)
 }
 
-/// A failure with the code that AWS has for it.
+/// Returns a failure with the code that AWS has for it.
 #[must_use]
 pub fn failure(kind: FailureKind, message: &str) -> Failure {
     let code = match kind {
@@ -312,7 +312,7 @@ pub struct VirtualClock {
 }
 
 impl VirtualClock {
-    /// A clock with so much time until work has to stop.
+    /// Returns a clock with so much time until work has to stop.
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
         Self { deadline, now: Mutex::default() }

@@ -1,4 +1,4 @@
-//! What IAM takes and what it does not: documents, tags, descriptions.
+//! IAM's rules for documents, tags and descriptions.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use cavatica_access::limits;
 use cavatica_access::owner::{TagKeys, Tags};
 use cavatica_access::port::{Failure, FailureKind};
 
-/// A trust policy: who, how, and on nothing; every principal known.
+/// Returns a trust policy: who, how, and on nothing; every principal known.
 pub(super) fn check_trust(text: &str, unknown: &BTreeSet<String>) -> Result<Value, Failure> {
     if text.len() > limits::TRUST_POLICY {
         return Err(failure(FailureKind::LimitExceeded, "Cannot exceed quota for ACLSizePerRole: 2048"));
@@ -23,7 +23,7 @@ pub(super) fn check_trust(text: &str, unknown: &BTreeSet<String>) -> Result<Valu
     }
 }
 
-/// A permission policy: what, on what, and nobody named.
+/// Returns a permission policy: what, on what, and nobody named.
 pub(super) fn check_permissions(text: &str) -> Result<Value, Failure> {
     if text.chars().filter(|c| !c.is_whitespace()).count() > limits::MANAGED_POLICY {
         return Err(failure(FailureKind::LimitExceeded, "Cannot exceed quota for PolicySize: 6144"));
@@ -65,7 +65,7 @@ fn is_blank(value: &Value) -> bool {
         || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
-/// A role's description and session duration.
+/// Returns a role's description and session duration.
 pub(super) fn check_role(description: &str, max_session_duration: u32) -> Result<(), Failure> {
     if description.chars().count() > limits::DESCRIPTION || !limits::SESSION_SECONDS.contains(&max_session_duration) {
         return Err(failure(FailureKind::Other, "1 validation error detected"));

@@ -8,42 +8,42 @@ use cavatica_access::owner::Tags;
 use cavatica_access::port::{CorsRule, PolicyEntity, Role};
 
 impl State {
-    /// Every role.
+    /// Returns every role.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
         self.roles.values().map(|held| &held.role)
     }
 
-    /// The role of a name, in whatever letter case and under whatever path.
+    /// Returns the role of a name, in whatever letter case and under whatever path.
     #[must_use]
     pub fn role_named(&self, name: &str) -> Option<&Role> {
         self.roles.get(&key(name)).map(|held| &held.role)
     }
 
-    /// A role's inline policies.
+    /// Returns a role's inline policies.
     #[must_use]
     pub fn inline_policies(&self, name: &str) -> Vec<&str> {
         self.roles.get(&key(name)).iter().flat_map(|held| held.inline.iter().map(String::as_str)).collect()
     }
 
-    /// Every policy with its tags and the document in force.
+    /// Returns every policy with its tags and the document in force.
     pub fn policies(&self) -> impl Iterator<Item = (&PolicyArn, &Tags, &Value)> {
         self.policies.values().filter_map(|held| Some((&held.arn, &held.tags, held.versions.get(&held.default)?)))
     }
 
-    /// A policy's tags.
+    /// Returns a policy's tags.
     #[must_use]
     pub fn policy_tags(&self, arn: &PolicyArn) -> Option<&Tags> {
         self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn)).map(|held| &held.tags)
     }
 
-    /// A policy's document in force.
+    /// Returns a policy's document in force.
     #[must_use]
     pub fn document(&self, arn: &PolicyArn) -> Option<&Value> {
         let held = self.policies.get(&key(arn.name())).filter(|held| held.arn.is_same(arn))?;
         held.versions.get(&held.default)
     }
 
-    /// Who carries which policy.
+    /// Attached policies of each role, user and group.
     pub fn attachments(&self) -> impl Iterator<Item = &(PolicyEntity, PolicyArn)> {
         self.attachments.iter()
     }
@@ -53,7 +53,7 @@ impl State {
         self.instance_profiles.iter().map(|(profile, role)| (profile.as_str(), role.as_str()))
     }
 
-    /// The same without what carries certain tags, without what hangs on it, and without certain CORS rules.
+    /// Returns the same without what carries certain tags, without what hangs on it, and without certain CORS rules.
     #[must_use]
     pub fn without(&self, is_excluded: impl Fn(&Tags) -> bool, is_excluded_rule: impl Fn(&CorsRule) -> bool) -> Self {
         let mut rest = self.clone();

@@ -66,7 +66,7 @@ impl Authority {
         Ok(Self { statements, record: None })
     }
 
-    /// The same, with everything that is asked written down.
+    /// Returns the same, with everything that is asked written down.
     #[must_use]
     pub fn recorded(mut self, document: Value, record: &Record) -> Self {
         self.record = Some((Arc::new(document), Arc::clone(record)));
@@ -170,13 +170,13 @@ impl Condition {
     }
 }
 
-/// A tag's value by its key, whose case does not count. Source: "IAM and AWS STS condition context keys",
+/// Returns a tag's value by its key, whose case does not count. Source: "IAM and AWS STS condition context keys",
 /// `aws:ResourceTag/tag-key`.
 fn tag<'t>(tags: &'t Tags, key: &str) -> Option<&'t str> {
     tags.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str())
 }
 
-/// The request behind a question.
+/// Returns the request behind a question.
 fn request_of(question: &Question<'_>) -> Request {
     let mut request = Request::new(question.action.name(), question.resource);
     for (kind, tags) in [("aws:ResourceTag", question.resource_tags), ("aws:RequestTag", question.request_tags)] {
@@ -198,7 +198,7 @@ fn request_of(question: &Question<'_>) -> Request {
         .fold(request, |request, (key, value)| request.with(key, value))
 }
 
-/// The texts of an element that is one text or a list of them.
+/// Returns the texts of an element that is one text or a list of them.
 fn texts(element: &Value) -> impl Iterator<Item = &str> {
     let one = element.as_str().into_iter();
     one.chain(element.as_array().into_iter().flatten().filter_map(Value::as_str))

@@ -77,7 +77,7 @@ pub fn tell(first: u64, histories: u64, mut line: impl FnMut(&str)) -> Result<()
     Ok(())
 }
 
-/// The history of a seed that showed a violation, made as short as can be, and what is seen of it.
+/// Returns the history of a seed that showed a violation, made as short as can be, and what is seen of it.
 pub fn explain(seed: u64) -> Result<(History, Seen), Error> {
     let published = Published::new();
     let history = draw::history(seed);

@@ -136,7 +136,7 @@ pub struct Stack<D> {
 }
 
 impl<D> Stack<D> {
-    /// A stack that answers go to at an address.
+    /// Returns a stack that answers go to at an address.
     #[must_use]
     pub fn new(response_url: &str) -> Self {
         Self {
@@ -222,7 +222,7 @@ impl<D> Stack<D> {
         true
     }
 
-    /// The next step, until the operation has ended.
+    /// Returns the next step, until the operation has ended.
     pub fn step(&mut self) -> Option<Step<D>> {
         let step = self.steps.pop_front()?;
         if let Step::Send(event) = &step {

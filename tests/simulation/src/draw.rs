@@ -34,7 +34,7 @@ const WEIGHTS: [u32; 16] = [28, 8, 4, 10, 6, 10, 7, 6, 3, 2, 2, 2, 1, 1, 8, 2];
 /// Names that somebody else may take.
 const NAMES: [&str; 3] = ["new", "third", "shared"];
 
-/// The history of a seed.
+/// Returns the history of a seed.
 #[must_use]
 pub fn history(seed: u64) -> History {
     let mut rng = Rng::with_seed(seed);

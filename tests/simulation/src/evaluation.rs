@@ -38,7 +38,7 @@ impl Evaluation {
         Self { evaluator }.with(given.iter().copied())
     }
 
-    /// The same with further parameters.
+    /// Returns the same with further parameters.
     #[must_use]
     pub fn with<'p>(&self, given: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
         let mut more = self.clone();
@@ -47,7 +47,7 @@ impl Evaluation {
         more
     }
 
-    /// The template as it is once every function is evaluated, for checkers that do not know them all.
+    /// Returns the template as it is once every function is evaluated, for checkers that do not know them all.
     pub fn resources(&self) -> Result<Value, Error> {
         let mut resources = serde_json::Map::new();
         for (name, resource) in self.evaluator.template["Resources"].as_object().into_iter().flatten() {
@@ -58,18 +58,18 @@ impl Evaluation {
         Ok(json!({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}))
     }
 
-    /// The value at a pointer into a resource's properties.
+    /// Returns the value at a pointer into a resource's properties.
     pub fn property(&self, resource: &str, pointer: &str) -> Result<Value, Error> {
         let property = self.evaluator.template["Resources"][resource]["Properties"].pointer(pointer);
         Ok(self.evaluator.value(property.ok_or_else(|| format!("{resource} has no {pointer}"))?)?)
     }
 
-    /// The value of a parameter or pseudo parameter, or the ID of a resource.
+    /// Returns the value of a parameter or pseudo parameter, or the ID of a resource.
     pub fn reference(&self, name: &str) -> Result<Value, Error> {
         Ok(self.evaluator.value(&json!({"Ref": name}))?)
     }
 
-    /// The properties that the Lambda gets.
+    /// Returns the properties that the Lambda gets.
     pub fn custom_resource(&self) -> Result<Value, Error> {
         let mut properties = self.property("VolumeAccess", "")?;
         // CloudFormation turns every scalar into a string.

@@ -81,7 +81,7 @@ impl Player<'_> {
         world.account.read(|state| world.watch(|watch| watch.foreign_hand(state)));
     }
 
-    /// The role that the stack has now, and its policy.
+    /// Returns the role that the stack has now, and its policy.
     pub(super) fn ours(&self) -> Option<(RoleName, PolicyArn)> {
         let arn: RoleArn = self.stack.physical_id().parse().ok()?;
         self.world.account.read(|state| {
@@ -200,7 +200,7 @@ impl Player<'_> {
     }
 }
 
-/// The value of an option in a Reason's command.
+/// Returns the value of an option in a Reason's command.
 fn option<'r>(reason: &'r str, name: &str) -> Option<&'r str> {
     let mut words = reason.split([' ', '`']);
     words.find(|word| *word == name).and_then(|_| words.next())

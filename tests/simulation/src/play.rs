@@ -307,7 +307,7 @@ impl Player<'_> {
         Ok(failure)
     }
 
-    /// The role that the stack goes on with after an event that is not the last one.
+    /// Returns the role that the stack goes on with after an event that is not the last one.
     fn in_use(&self, event: &Value) -> Option<RoleName> {
         let own: Option<RoleArn> = self.stack.physical_id().parse().ok();
         match event["RequestType"].as_str()? {
@@ -364,7 +364,7 @@ impl Player<'_> {
     }
 }
 
-/// An event in a line.
+/// Returns an event in a line.
 fn told(event: &Value) -> String {
     let id = event["PhysicalResourceId"].as_str().unwrap_or("nothing");
     let asked = |properties: &Value| {

@@ -40,7 +40,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// The template of a release.
+    /// Returns the template of a release.
     #[must_use]
     pub fn new() -> Self {
         let of = |platform| {
@@ -56,7 +56,7 @@ impl Published {
         Self { template: of(CAVATICA.clone()), sibling: of(sibling), known: Mutex::default(), record: None }
     }
 
-    /// The same, with every question that is asked of the provider role written down.
+    /// Returns the same, with every question that is asked of the provider role written down.
     #[must_use]
     pub fn recorded(record: &Record) -> Self {
         Self { record: Some(Arc::clone(record)), ..Self::new() }

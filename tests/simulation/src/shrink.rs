@@ -7,7 +7,7 @@ use super::history::{Act, History, Trouble, Weather};
 /// Most histories that are tried.
 const MOST_TRIES: u32 = 4_000;
 
-/// A shortest history that can be found for which `fails` still holds.
+/// Returns a shortest history that can be found for which `fails` still holds.
 pub fn shrink(history: &History, mut fails: impl FnMut(&History) -> bool) -> History {
     let mut best = history.clone();
     let mut tries = 0;
@@ -23,7 +23,7 @@ pub fn shrink(history: &History, mut fails: impl FnMut(&History) -> bool) -> His
     }
 }
 
-/// Every history that is one thing simpler, the simplest first.
+/// Returns every history that is one thing simpler, the simplest first.
 fn simpler(history: &History) -> Vec<History> {
     let mut all = Vec::new();
     for at in (0..history.acts.len()).rev() {
@@ -89,7 +89,7 @@ fn simpler(history: &History) -> Vec<History> {
     all
 }
 
-/// The weather with one thing calmer.
+/// Returns the weather with one thing calmer.
 fn calmer(weather: &Weather) -> Vec<Weather> {
     let mut all = Vec::new();
     let calm = Duration::ZERO;
@@ -106,7 +106,7 @@ fn calmer(weather: &Weather) -> Vec<Weather> {
     all
 }
 
-/// The trouble without one of its parts.
+/// Returns the trouble without one of its parts.
 fn parts(trouble: &Trouble) -> Vec<Trouble> {
     let mut all = Vec::new();
     for at in 0..trouble.strikes.len() {

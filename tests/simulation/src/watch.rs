@@ -181,7 +181,7 @@ impl Watch {
         self.owner.owns(&role.tags) || (self.created.contains(&role.id) && carried())
     }
 
-    /// The account less what is ours.
+    /// Returns the account less what is ours.
     fn others(&self, state: &State) -> State {
         state.without(|tags| self.owner.owns(tags), |rule| self.is_our_rule(rule))
     }

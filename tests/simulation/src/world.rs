@@ -51,7 +51,7 @@ struct Inner {
 }
 
 impl World {
-    /// A world; its story is told if asked for.
+    /// Returns a world; its story is told if asked for.
     #[must_use]
     pub fn new(account: MemoryAccount, weather: Weather, dice: u64, watch: Watch, is_told: bool) -> Self {
         let inner = Inner {
@@ -122,7 +122,7 @@ impl World {
         inner.weather = Weather { latency: Duration::from_millis(20), ..Weather::default() };
     }
 
-    /// The answers that were taken for the event.
+    /// Returns the answers that were taken for the event.
     #[must_use]
     pub fn answers(&self) -> Vec<(u32, String)> {
         self.lock().answers.clone()
@@ -133,7 +133,7 @@ impl World {
         ask(&mut self.lock().watch)
     }
 
-    /// A number below a bound.
+    /// Returns a number below a bound.
     #[must_use]
     pub fn roll(&self, below: u64) -> u64 {
         self.lock().dice.u64(..below.max(1))
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// The story so far.
+    /// Returns the story so far.
     #[must_use]
     pub fn story(&self) -> Vec<String> {
         self.lock().trace.clone().unwrap_or_default()
@@ -266,7 +266,7 @@ impl World {
 }
 
 impl Inner {
-    /// A duration up to the longest.
+    /// Returns a duration up to the longest.
     fn between(&mut self, longest: Duration) -> Duration {
         Duration::from_millis(self.dice.u64(..=u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
     }

@@ -117,7 +117,7 @@ pub fn about_buckets() -> Result<Vec<Sequence>, Error> {
     ])
 }
 
-/// The policy that is there from the beginning.
+/// Returns the policy that is there from the beginning.
 pub fn cap() -> Result<Change, Error> {
     create_policy("cap", DOCUMENT)
 }
@@ -126,7 +126,7 @@ fn role(name: &str) -> Result<RoleName, Error> {
     Ok(name.parse()?)
 }
 
-/// The ARN of a policy by its path and name: `p`, or `labs/p`.
+/// Returns the ARN of a policy by its path and name: `p`, or `labs/p`.
 fn policy(name: &str) -> Result<PolicyArn, Error> {
     Ok(format!("arn:aws:iam::123456789012:policy/{name}").parse()?)
 }
@@ -182,7 +182,7 @@ fn delete_role(name: &str) -> Result<Change, Error> {
     Ok(Change::DeleteRole { role: role(name)? })
 }
 
-/// Every read of a role and a policy.
+/// Returns every read of a role and a policy.
 fn reads(of: &str, name: &str) -> Result<Vec<Step>, Error> {
     let (role, arn) = (role(of)?, policy(name)?);
     let reads = [
@@ -199,7 +199,7 @@ fn reads(of: &str, name: &str) -> Result<Vec<Step>, Error> {
     Ok(reads.into_iter().map(Step::Read).collect())
 }
 
-/// The sequences that probe a rule each, every one with all reads at its end.
+/// Returns the sequences that probe a rule each, every one with all reads at its end.
 pub fn by_rule() -> Result<Vec<Sequence>, Error> {
     let both = || Ok::<_, Error>(vec![create_role("r")?, create_policy("p", DOCUMENT)?, attach("r", "p")?]);
     let after_both = |more: Vec<Change>| Ok::<_, Error>([both()?, more].concat());
@@ -423,7 +423,7 @@ fn with_hands(both: &[Change]) -> Result<Vec<Sequence>, Error> {
     Ok(sequences)
 }
 
-/// A random sequence over a few names, so that its calls meet each other.
+/// Returns a random sequence over a few names, so that its calls meet each other.
 pub fn random(seed: u64) -> Result<Sequence, Error> {
     let mut rng = Rng::with_seed(seed);
     let length = rng.usize(8..=15);

@@ -121,7 +121,7 @@ impl Proxy {
         *self.state.lock() = Inner { spoilt, ..Inner::default() };
     }
 
-    /// The calls of the event so far, those of a stage in any order.
+    /// Returns the calls of the event so far, those of a stage in any order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.state.lock().calls.clone()
@@ -161,7 +161,7 @@ async fn serve(listener: TcpListener, state: Arc<Shared>) {
     }
 }
 
-/// A stream, and a handle by which its end can be made a reset.
+/// Returns a stream, and a handle by which its end can be made a reset.
 fn with_handle(stream: TcpStream) -> std::io::Result<(TcpStream, Arc<StdStream>)> {
     let stream = stream.into_std()?;
     let handle = Arc::new(stream.try_clone()?);
@@ -178,7 +178,7 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to a call; `None` resets the connection.
+    /// Returns the answer to a call; `None` resets the connection.
     async fn answer(&self, request: Request<Incoming>, handle: &StdStream) -> Option<Response<Full<Bytes>>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
@@ -263,7 +263,7 @@ impl Inner {
     }
 }
 
-/// An error as IAM and STS write it, which are called by POST, or as S3 does.
+/// Returns an error as IAM and STS write it, which are called by POST, or as S3 does.
 fn error(status: u16, code: &str, is_query: bool) -> Response<Full<Bytes>> {
     let error = format!("<Code>{code}</Code><Message>spoilt by the sweep</Message>");
     let request = "<RequestId>5c0ffee5-0000-4000-8000-000000000001</RequestId>";

@@ -25,7 +25,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The exit code. Of a program that a signal ended, shells expect 128 and the signal's number.
+    /// Returns the exit code. Of a program that a signal ended, shells expect 128 and the signal's number.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -47,7 +47,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with an exit code of its own.
+    /// Returns a failure with an exit code of its own.
     #[must_use]
     pub fn new(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
         Self { exit, error: error.into() }

@@ -176,7 +176,7 @@ impl Deploy<'_> {
         self.propose(&clients, source, purpose, before, given).await
     }
 
-    /// The template whose parameters are checked; the place of its code does not show in them.
+    /// Returns the template whose parameters are checked; the place of its code does not show in them.
     fn own_template(&self, clients: &RegionClients) -> Template {
         if self.args.native {
             return native::template(&Config::of(self.connection.platform()));

@@ -71,7 +71,7 @@ pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> 
 }
 
 impl Stacks {
-    /// The names of the stacks of ours in the region, of whatever platform: all may be updated from the code in the bucket.
+    /// Returns the names of the stacks of ours in the region, of whatever platform: all may be updated from the code in the bucket.
     pub async fn ours(&self) -> Result<Vec<String>, StackError> {
         let mut ours = Vec::new();
         for stack in self.all().await? {

@@ -48,7 +48,7 @@ pub struct Proposal {
 const REPAIR: &str = "Repair";
 
 impl Proposal {
-    /// An update that changes nothing but has the function put back what differs; `None` for a template without the parameter
+    /// Returns an update that changes nothing but has the function put back what differs; `None` for a template without the parameter
     /// for it, as releases before it have.
     #[must_use]
     pub fn repair(stack_name: &str, stack: &Stack) -> Option<Self> {
@@ -119,7 +119,7 @@ pub struct ChangeSets {
 }
 
 impl ChangeSet {
-    /// A change set that CloudFormation does not know yet.
+    /// Returns a change set that CloudFormation does not know yet.
     #[must_use]
     pub fn new(proposal: &Proposal) -> Self {
         Self {

@@ -216,7 +216,7 @@ impl Stacks {
         Ok((Operation { stack_id: stack_id.to_owned(), token, kind }, known))
     }
 
-    /// The findings of a hook, as sentences with their remedies; a hook tells them only by this call.
+    /// Returns the findings of a hook, as sentences with their remedies; a hook tells them only by this call.
     pub async fn findings_of(&self, hook: &Hook) -> Result<Vec<String>, StackError> {
         let answer = self.client.get_hook_result().hook_result_id(&hook.id).send().await;
         let answer =
@@ -254,7 +254,7 @@ impl Stacks {
     }
 }
 
-/// The loop of [`Stacks::follow`], with its reads as parameters.
+/// Returns the loop of [`Stacks::follow`], with its reads as parameters.
 async fn follow_events(
     operation: &Operation,
     known: &mut KnownEvents,
@@ -350,7 +350,7 @@ pub fn first_cause(events: &[Event]) -> Option<String> {
     Some(format!("{}: {}", failure.logical_id, unwrapped(&failure.reason)))
 }
 
-/// A hook's finding: its rule, what it says, and the remedy.
+/// Returns a hook's finding: its rule, what it says, and the remedy.
 fn sentence(finding: &Annotation) -> String {
     let parts = [
         finding.annotation_name(),
@@ -361,7 +361,7 @@ fn sentence(finding: &Annotation) -> String {
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
-/// A custom resource's reason without what CloudFormation puts around it.
+/// Returns a custom resource's reason without what CloudFormation puts around it.
 fn unwrapped(reason: &str) -> &str {
     let Some((_, inner)) = reason.split_once("Message returned: ") else { return reason };
     inner.rsplit_once(" (RequestId:").map_or(inner, |(inner, _)| inner)
@@ -390,7 +390,7 @@ mod tests {
         Operation { stack_id: STACK_ID.to_owned(), token: (!token.is_empty()).then(|| token.to_owned()), kind }
     }
 
-    /// A list such as `UPDATE_COMPLETE:theirs UPDATE_IN_PROGRESS:ours`.
+    /// Returns a list such as `UPDATE_COMPLETE:theirs UPDATE_IN_PROGRESS:ours`.
     fn events(list: &str) -> Vec<Event> {
         list.split_whitespace()
             .filter_map(|event| event.split_once(':'))

@@ -16,7 +16,7 @@ const OF_EVERY_RUN: [&str; 4] = ["START RequestId", "END RequestId", "REPORT Req
 /// The last line of a run.
 const END_OF_RUN: &str = "REPORT RequestId";
 
-/// The lines of a stack's function since a moment (milliseconds since 1970), as sentences. Waits some seconds for the end of a
+/// Returns the lines of a stack's function since a moment (milliseconds since 1970), as sentences. Waits some seconds for the end of a
 /// run. Nothing where there is no such log.
 pub async fn since(account: &Account, stacks: &Stacks, stack: &str, begun: i64) -> Result<Vec<String>, AwsError> {
     let region = &stacks.region;
@@ -48,7 +48,7 @@ async fn read(account: &Account, region: &str, group: &str, begun: i64) -> Resul
     Ok(lines)
 }
 
-/// A line as it is told: of the function's JSON the level, the message and the fields, one after the other.
+/// Returns a line as it is told: of the function's JSON the level, the message and the fields, one after the other.
 fn told(line: &str) -> Option<String> {
     let line = line.trim_end();
     let is_report_of_failure = line.starts_with(END_OF_RUN) && line.contains("Status: ");

@@ -85,7 +85,7 @@ pub struct Section {
 }
 
 impl Inspection {
-    /// Every difference.
+    /// Returns every difference.
     pub fn differences(&self) -> impl Iterator<Item = &Difference> {
         self.sections.iter().flat_map(|section| &section.differences)
     }
@@ -247,7 +247,7 @@ impl Inspector<'_> {
         self.boundary(evaluator, inspection).await;
     }
 
-    /// The request that the template makes of the parameters: as the function draws it, and as CloudFormation sends it.
+    /// Returns the request that the template makes of the parameters: as the function draws it, and as CloudFormation sends it.
     fn request(&self, evaluator: &Evaluator) -> Result<(Blueprint, Value), String> {
         let properties = evaluator.properties(RESOURCE).map_err(|error| error.to_string())?;
         let properties = properties.ok_or("the template has no VolumeAccess")?;
@@ -350,7 +350,7 @@ fn unseen(subject: &'static str, why: &impl std::fmt::Display) -> Section {
     Section { subject, compared: "", differences: Vec::new(), unseen }
 }
 
-/// The role and policy that a blueprint describes.
+/// Returns the role and policy that a blueprint describes.
 fn expected_by_function(blueprint: &Blueprint) -> (ExpectedRole, ExpectedPolicy) {
     let (request, name) = (&blueprint.request, blueprint.role.name.to_string());
     let role = ExpectedRole {
@@ -374,7 +374,7 @@ fn expected_by_function(blueprint: &Blueprint) -> (ExpectedRole, ExpectedPolicy)
     (role, policy)
 }
 
-/// A role as its evaluated properties describe it.
+/// Returns a role as its evaluated properties describe it.
 fn expected_role(properties: &Value, name: &str, is_repaired: bool) -> ExpectedRole {
     let text = |key: &str| match &properties[key] {
         Value::String(text) => text.clone(),

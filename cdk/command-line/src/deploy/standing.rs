@@ -42,7 +42,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// The operation that a status allows. Source: "Understand CloudFormation stack creation events", stack status codes.
+    /// Returns the operation that a status allows. Source: "Understand CloudFormation stack creation events", stack status codes.
     #[must_use]
     pub fn of(status: &str) -> Self {
         match status {
@@ -66,14 +66,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The template with this description, if it is one of ours. Releases keep the descriptions.
+    /// Returns the template with this description, if it is one of ours. Releases keep the descriptions.
     #[must_use]
     pub fn of(platform: &Platform, description: &str) -> Option<Self> {
         let ours = [(Self::ByFunction, provided::DESCRIPTION), (Self::Native, native::DESCRIPTION)];
         ours.into_iter().find(|(_, known)| platform.fill(known) == description).map(|(kind, _)| kind)
     }
 
-    /// The template with this description, whichever platform it is for.
+    /// Returns the template with this description, whichever platform it is for.
     #[must_use]
     pub fn of_any_platform(description: &str) -> Option<Self> {
         let before = provided::DESCRIPTION.split("{platform}").next().unwrap_or_default();
@@ -92,7 +92,7 @@ pub enum ParameterValue {
     Previous,
 }
 
-/// The parameters of an operation: those that are given, and the others as the stack has them. What neither has takes the
+/// Returns the parameters of an operation: those that are given, and the others as the stack has them. What neither has takes the
 /// template's default.
 #[must_use]
 pub fn parameters(

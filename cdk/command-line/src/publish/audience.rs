@@ -86,7 +86,7 @@ impl Audience {
         *self == Self::Public
     }
 
-    /// The statement that lets the audience read; a private release needs none.
+    /// Returns the statement that lets the audience read; a private release needs none.
     #[must_use]
     pub fn statement(&self, bucket: &str) -> Option<Value> {
         let principal = match self {
@@ -109,7 +109,7 @@ impl Audience {
         Some(statement)
     }
 
-    /// The policy of a bucket of releases: its readers, over TLS only, and nobody who replaces what is there.
+    /// Returns the policy of a bucket of releases: its readers, over TLS only, and nobody who replaces what is there.
     #[must_use]
     pub fn policy(&self, bucket: &str) -> Value {
         let statements: Vec<_> = self
@@ -120,7 +120,7 @@ impl Audience {
         json!({"Version": "2012-10-17", "Id": ID, "Statement": statements})
     }
 
-    /// The policy that this program wrote before its templates named the versions of the code.
+    /// Returns the policy that this program wrote before its templates named the versions of the code.
     fn former_policy(&self, bucket: &str) -> Option<Value> {
         let mut statement = self.statement(bucket)?;
         statement["Action"] = json!("s3:GetObject");
@@ -128,7 +128,7 @@ impl Audience {
         Some(json!({"Version": "2012-10-17", "Id": ID, "Statement": statements}))
     }
 
-    /// The audience of a bucket's policy, if it is exactly as this program writes it or an earlier one did.
+    /// Returns the audience of a bucket's policy, if it is exactly as this program writes it or an earlier one did.
     #[must_use]
     pub fn of_policy(policy: &Value, bucket: &str) -> Option<KnownPolicy> {
         let statements = policy["Statement"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -142,7 +142,7 @@ impl Audience {
         (is_current || is_former()).then_some(KnownPolicy { audience, is_current })
     }
 
-    /// The audience that a statement lets in, if it is one of this program's.
+    /// Returns the audience that a statement lets in, if it is one of this program's.
     fn of_statement(reading: &Value) -> Option<Self> {
         let organization = reading["Condition"]["StringEquals"]["aws:PrincipalOrgID"].as_str();
         let root = |arn: &Value| Some(arn.as_str()?.strip_prefix("arn:aws:iam::")?.strip_suffix(":root")?.to_owned());
@@ -170,7 +170,7 @@ fn encrypted_connections_only(bucket: &str) -> Value {
     })
 }
 
-/// An object is written where there is none, or not at all. Its parts, if it comes in parts, have no such header.
+/// Statement: an object is written where there is none, or not at all. Its parts, if it comes in parts, have no such header.
 /// Source: S3, "Enforce conditional writes on Amazon S3 buckets".
 fn never_replaced(bucket: &str) -> Value {
     // All keys of releases, and not that of versions.json, which grows.
@@ -199,7 +199,7 @@ pub fn lacks_versions(policy: &Value) -> bool {
     allows("s3:GetObject") && !allows("s3:GetObjectVersion")
 }
 
-/// A policy in one of the forms that mean the same: S3 may give lists back in another order, or one value without its list.
+/// Returns a policy in one of the forms that mean the same: S3 may give lists back in another order, or one value without its list.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.len() == 1 => normal(&items[0]),

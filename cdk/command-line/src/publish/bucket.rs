@@ -60,7 +60,7 @@ struct Read {
 }
 
 impl Bucket {
-    /// The bucket in a place.
+    /// Returns the bucket in a place.
     #[must_use]
     pub fn new(account: &Account, place: &Place) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Bucket {
         }
     }
 
-    /// A call, for the sentence that says why it failed.
+    /// Returns a call, for the sentence that says why it failed.
     fn call(&self, doing: &'static str, action: &'static str, on: &str) -> Call {
         let on = format!("{on}bucket {}", self.place.bucket);
         Call { doing, action, on, region: self.place.region.clone(), sign_in: self.sign_in.clone() }
@@ -161,7 +161,7 @@ impl Bucket {
         }
     }
 
-    /// The object at a key, if there is one.
+    /// Returns the object at a key, if there is one.
     async fn found_at(&self, key: &str) -> Result<Option<Found>, AwsError> {
         let call = self.client.head_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
         let answer = match call.checksum_mode(ChecksumMode::Enabled).send().await {
@@ -181,7 +181,7 @@ impl Bucket {
         Ok(read.map(|read| Found { sha256: Content::of(&read.bytes).sha256, version: read.version }))
     }
 
-    /// The object at a key with its bytes, if there is one.
+    /// Returns the object at a key with its bytes, if there is one.
     async fn read(&self, key: &str) -> Result<Option<Read>, AwsError> {
         let call = || self.call("read", "s3:GetObject", &format!("{key} in "));
         let request = self.client.get_object().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).key(key);
@@ -358,7 +358,7 @@ impl Bucket {
         }
     }
 
-    /// A request that writes an object, with the checksum that S3 has to find.
+    /// Returns a request that writes an object, with the checksum that S3 has to find.
     fn put(&self, key: &str, bytes: &[u8]) -> aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder {
         self.client
             .put_object()
@@ -400,7 +400,7 @@ pub async fn account_blocks_public(account: &Account, region: &str) -> Result<bo
     }
 }
 
-/// The region of a bucket that is not where it was looked for.
+/// Returns the region of a bucket that is not where it was looked for.
 fn region_in(error: &SdkError<HeadBucketError>) -> Option<String> {
     error.raw_response()?.headers().get("x-amz-bucket-region").map(str::to_owned)
 }

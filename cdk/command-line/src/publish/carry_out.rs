@@ -63,7 +63,7 @@ pub async fn survey(account: &Account, parts: &ReleaseParts, wish: &Wish) -> Sur
     Survey { publication, plans }
 }
 
-/// The release as its templates are, if every bucket has the code and keeps its versions.
+/// Returns the release as its templates are, if every bucket has the code and keeps its versions.
 fn published_before(parts: &ReleaseParts, standings: &[Result<Standing, Obstacle>]) -> Option<Publication> {
     let code_version = |standing: &Result<Standing, Obstacle>| match standing {
         Ok(Standing::Own(own)) if own.keeps_versions => own.found.get(&parts.code.key)?.version.clone(),
@@ -77,7 +77,7 @@ fn published_before(parts: &ReleaseParts, standings: &[Result<Standing, Obstacle
     Some(parts.publication(versions.collect::<Option<CodeVersions>>()?))
 }
 
-/// All of it without a word, up to the first obstacle.
+/// Returns all of it without a word, up to the first obstacle.
 pub async fn all(account: &Account, parts: &ReleaseParts, wish: &Wish) -> Result<Publication, Obstacle> {
     let plans = survey(account, parts, wish).await.plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     prepare(account, &plans, &|_, _| {}).await.into_iter().collect::<Result<(), _>>()?;
@@ -165,7 +165,7 @@ async fn write_code_into(bucket: &Bucket, parts: &ReleaseParts, plan: &Plan) -> 
     Ok(WrittenCode { version, count })
 }
 
-/// The release whose code was written.
+/// Returns the release whose code was written.
 #[must_use]
 pub fn publication_of(parts: &ReleaseParts, written: &[WrittenCode]) -> Publication {
     let versions = parts.places.iter().zip(written).map(|(place, code)| (place.region.clone(), code.version.clone()));

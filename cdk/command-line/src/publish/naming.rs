@@ -26,7 +26,7 @@ pub enum BucketNaming {
 }
 
 impl BucketNaming {
-    /// The region.
+    /// Returns the region.
     #[must_use]
     pub fn region(&self) -> &str {
         match self {
@@ -35,7 +35,7 @@ impl BucketNaming {
         }
     }
 
-    /// The names that a bucket may have in an account, in the order in which they are looked for.
+    /// Returns the names that a bucket may have in an account, in the order in which they are looked for.
     #[must_use]
     pub fn candidates(&self, account: &str) -> Vec<Place> {
         match self {
@@ -66,7 +66,7 @@ impl BucketNaming {
     }
 }
 
-/// The name in the account regional namespace; `None` where the region has none.
+/// Returns the name in the account regional namespace; `None` where the region has none.
 fn account_regional(prefix: &str, account: &str, region: &str) -> Option<String> {
     (!GLOBAL_NAMES_ONLY.contains(&region)).then(|| format!("{prefix}{}", suffix(account, region)))
 }

@@ -253,7 +253,7 @@ impl Plan {
         Ok(Self { place: place.clone(), making, letting_in, found: own.found, count, listing, is_public })
     }
 
-    /// The steps, each as a verb and what it is about.
+    /// Returns the steps, each as a verb and what it is about.
     #[must_use]
     pub fn steps(&self) -> Vec<(&'static str, String)> {
         let bucket = &self.place.bucket;
@@ -299,7 +299,7 @@ impl LettingIn {
     }
 }
 
-/// The change of a bucket's policy. Without an audience that is asked for, a new bucket is private, and a policy of an
+/// Returns the change of a bucket's policy. Without an audience that is asked for, a new bucket is private, and a policy of an
 /// earlier release becomes the present one of the same audience: its readers could not read the versions of the code.
 fn letting_in(
     place: &Place,
@@ -344,12 +344,12 @@ mod tests {
         Wish { create_buckets, audience: audience.map(|text| text.parse().unwrap()) }
     }
 
-    /// A bucket that somebody uses.
+    /// Returns a bucket that somebody uses.
     fn used() -> Own {
         Own { keeps_versions: true, ..Own::default() }
     }
 
-    /// The plan where nobody has the code yet.
+    /// Returns the plan where nobody has the code yet.
     fn plan(wish: &Wish, standing: Standing) -> Result<Plan, Obstacle> {
         Plan::of(&parts(&["us-east-1"]).unwrap(), None, &place("us-east-1"), wish, standing)
     }

@@ -59,7 +59,7 @@ pub struct Published {
 }
 
 impl Published {
-    /// The release as its templates name it.
+    /// Returns the release as its templates name it.
     #[must_use]
     pub fn release(&self) -> Release {
         let key = self.file(&zip_name()).map(|zip| zip.key.clone()).unwrap_or_default();
@@ -67,14 +67,14 @@ impl Published {
         Release { key, buckets, code_versions: self.code_versions.clone() }
     }
 
-    /// The place of the release, for the launch page.
+    /// Returns the place of the release, for the launch page.
     #[must_use]
     pub fn at(&self) -> page::At {
         let templates = self.files.iter().map(|file| (file.name.clone(), file.key.clone())).collect();
         page::At { release: self.release(), templates, list: KEY.to_owned() }
     }
 
-    /// A file by its name.
+    /// Returns a file by its name.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&PublishedFile> {
         self.files.iter().find(|file| file.name == name)
@@ -94,7 +94,7 @@ pub struct PublishedFile {
 }
 
 impl PublishedFile {
-    /// The entry of an object.
+    /// Returns the entry of an object.
     #[must_use]
     pub fn of(object: &Object) -> Self {
         Self { name: object.name.clone(), key: object.key.clone(), content: object.content.clone() }
@@ -147,7 +147,7 @@ pub enum VersionsError {
 }
 
 impl Versions {
-    /// The list of a bucket without releases.
+    /// Returns the list of a bucket without releases.
     #[must_use]
     pub fn empty(place: &Place) -> Self {
         let Place { region, bucket } = place.clone();
@@ -180,13 +180,13 @@ impl Versions {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// The place that it is about.
+    /// Returns the place that it is about.
     #[must_use]
     pub fn place(&self) -> Place {
         Place { region: self.region.clone(), bucket: self.bucket.clone() }
     }
 
-    /// The list with a release more, or nothing if it is there already.
+    /// Returns the list with a release more, or nothing if it is there already.
     pub fn with(&self, release: &Published) -> Result<Option<Self>, VersionsError> {
         let same_version = |there: &&Published| there.version == release.version;
         if let Some(there) = self.releases.iter().filter(same_version).find(|it| it.code_sha256 != release.code_sha256)
@@ -206,7 +206,7 @@ impl Versions {
         Ok(Some(longer))
     }
 
-    /// A release: the asked one, or the newest by the rules of semantic versioning; one that is no pre-release if there is
+    /// Returns a release: the asked one, or the newest by the rules of semantic versioning; one that is no pre-release if there is
     /// any.
     pub fn find(&self, version: Option<&str>) -> Result<&Published, VersionsError> {
         let found = match version {

@@ -87,7 +87,7 @@ impl PlatformCaller {
 }
 
 impl Attempt {
-    /// The IAM action.
+    /// Returns the IAM action.
     fn action(self) -> &'static str {
         match self {
             Self::Assume | Self::AssumeWithoutId | Self::AssumeWithOtherId => "sts:AssumeRole",

@@ -44,12 +44,12 @@ impl Inventory {
         Ok(Self(all))
     }
 
-    /// The number of things of a kind, such as `role`.
+    /// Returns the number of things of a kind, such as `role`.
     pub(super) fn count(&self, kind: &str) -> usize {
         self.0.keys().filter(|thing| thing.split_once(' ').is_some_and(|(of, _)| of == kind)).count()
     }
 
-    /// Each difference of a later one, as `new: …`, `gone: …` or `changed: …`.
+    /// Returns each difference of a later one, as `new: …`, `gone: …` or `changed: …`.
     #[must_use]
     pub fn differences(&self, later: &Self) -> Vec<String> {
         let new = later.0.keys().filter(|thing| !self.0.contains_key(*thing)).map(|thing| format!("new: {thing}"));

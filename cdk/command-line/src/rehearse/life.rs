@@ -316,7 +316,7 @@ impl<'r> Life<'r> {
     }
 }
 
-/// The statements of a permission or trust policy, each as a line.
+/// Returns the statements of a permission or trust policy, each as a line.
 fn statements(document: &Value) -> Vec<Line> {
     let list = |value: &Value| match value {
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),

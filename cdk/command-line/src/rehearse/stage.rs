@@ -29,7 +29,7 @@ const SIGN: &str = "rehearsal-of-cavatica-connect";
 pub struct Name(String);
 
 impl Name {
-    /// A name that nobody has.
+    /// Returns a name that nobody has.
     #[must_use]
     pub fn random() -> Self {
         Self(format!("cavatica-rehearsal-{:08x}", getrandom::u32().unwrap_or_default()))
@@ -76,20 +76,20 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage, with nothing on it.
+    /// Returns a stage, with nothing on it.
     #[must_use]
     pub fn new(account: Account, region: &'static str, name: Name) -> Self {
         let (stacks, iam, s3) = (Stacks::of(&account, region), account.iam(region), account.s3(region));
         Self { account, region, name, platform: None, stacks, iam, s3 }
     }
 
-    /// The same with somebody who plays Cavatica's platform.
+    /// Returns the same with somebody who plays Cavatica's platform.
     #[must_use]
     pub fn with_platform(self, platform: PlatformCaller) -> Self {
         Self { platform: Some(platform), ..self }
     }
 
-    /// The command that removes what is left.
+    /// Returns the command that removes what is left.
     #[must_use]
     pub fn clean_up(&self) -> String {
         self.account
@@ -97,32 +97,32 @@ impl Stage {
             .command(&["rehearse", "--clean-up", "--name", &self.name.to_string()], Some(self.region))
     }
 
-    /// The bucket, which has the function's code, too.
+    /// Returns the bucket, which has the function's code, too.
     pub(super) fn bucket(&self) -> String {
         format!("{}-data", self.name)
     }
 
-    /// The place of the function's code.
+    /// Returns the place of the function's code.
     pub(super) fn place(&self) -> Place {
         Place { region: self.region.to_owned(), bucket: self.bucket() }
     }
 
-    /// A bucket that does not exist.
+    /// Returns a bucket that does not exist.
     pub(super) fn missing_bucket(&self) -> String {
         format!("{}-not-there", self.name)
     }
 
-    /// The role that somebody else has.
+    /// Returns the role that somebody else has.
     pub(super) fn foreign_role(&self) -> String {
         format!("{}-of-somebody-else", self.name)
     }
 
-    /// The stack that asks for a bucket that does not exist.
+    /// Returns the stack that asks for a bucket that does not exist.
     pub(super) fn lost_stack(&self) -> String {
         format!("{}-wrong-bucket", self.name)
     }
 
-    /// The stack that asks for somebody else's role.
+    /// Returns the stack that asks for somebody else's role.
     pub(super) fn greedy_stack(&self) -> String {
         format!("{}-taken-name", self.name)
     }
@@ -193,7 +193,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The document of a policy that is in force.
+    /// Returns the document of a policy that is in force.
     pub(super) async fn policy_document(&self, arn: &str) -> Result<Value, StepError> {
         let doing = "read a policy";
         let policy = self.iam.get_policy().policy_arn(arn).send().await.map_err(refused(doing))?.policy;
@@ -203,7 +203,7 @@ impl Stage {
         access::document(&held.unwrap_or_default())
     }
 
-    /// The keys in the bucket.
+    /// Returns the keys in the bucket.
     pub(super) async fn keys(&self) -> Result<Vec<String>, AwsError> {
         let listed = self.s3.list_objects_v2().bucket(self.bucket()).send().await;
         let listed = listed.map_err(|error| self.on_bucket("list", "s3:ListBucket").failed(error))?;
@@ -249,7 +249,7 @@ impl Stage {
         Err(StepError::Failed { stack: stack.id, status, cause: "see its events".to_owned() })
     }
 
-    /// The sign on the role; nothing if there is no role, empty if it has none.
+    /// Returns the sign on the role; nothing if there is no role, empty if it has none.
     async fn role_sign(&self) -> Result<Option<String>, AwsError> {
         match self.iam.get_role().role_name(self.foreign_role()).send().await {
             Ok(answer) => {

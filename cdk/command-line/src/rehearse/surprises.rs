@@ -39,7 +39,7 @@ const REASONS: [&str; 9] = [
 /// Longest time in which IAM is assumed to show a change. Source: ARCHITECTURE.md, known limits.
 pub(super) const IAM_SHOWS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The events that are told of no operation here: of things that the template has not, in other states, or for other
+/// Returns the events that are told of no operation here: of things that the template has not, in other states, or for other
 /// reasons. Those of a failure that was provoked are not looked at.
 pub(super) fn of_events(events: &[Event], stack: &str) -> Vec<String> {
     let template = provided::template(&Config::default());
@@ -57,7 +57,7 @@ pub(super) fn of_events(events: &[Event], stack: &str) -> Vec<String> {
     events.iter().filter(|event| !is_known(event)).map(told).collect()
 }
 
-/// A wait for IAM that was longer than it is assumed to be.
+/// Returns a wait for IAM that was longer than it is assumed to be.
 pub(super) fn of_wait(what: &str, waited: Duration) -> Option<String> {
     (waited > IAM_SHOWS_WITHIN).then(|| {
         format!(

@@ -123,7 +123,7 @@ mod tests {
         std::fs::read("/proc/self/exe").unwrap()
     }
 
-    /// The program with every text of this name replaced by another of the same length.
+    /// Returns the program with every text of this name replaced by another of the same length.
     fn with(from: &str, to: &str) -> Vec<u8> {
         let mut binary = own();
         for i in 0..binary.len() - from.len() {

@@ -76,7 +76,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The arguments by which cargo builds it. For the local engine no package is named: then the libraries have the features
+    /// Returns the arguments by which cargo builds it. For the local engine no package is named: then the libraries have the features
     /// that the whole workspace asks for, as in tests.
     fn arguments(self) -> &'static [&'static str] {
         match self {
@@ -113,7 +113,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// The one that builds in a source tree.
+    /// Returns the one that builds in a source tree.
     pub fn of(workspace: &Workspace) -> Result<Self, BuildError> {
         let rustc = |arguments: &[&str]| {
             let output = Command::new("rustc").args(arguments).current_dir(&workspace.root).output().ok()?;
@@ -151,7 +151,7 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// The folders that compilers would otherwise write into what they make. Where one lies in another, the inner one is
+/// Returns the folders that compilers would otherwise write into what they make. Where one lies in another, the inner one is
 /// later, and wins.
 fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
     let rename = |from: PathBuf, to: &str| Renamed { from, to: to.to_owned() };

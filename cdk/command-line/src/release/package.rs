@@ -160,7 +160,7 @@ pub enum PackageError {
 }
 
 impl Content {
-    /// The content of some bytes.
+    /// Returns the content of some bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self { size: bytes.len(), sha256: hex(&Sha256::digest(bytes)) }
@@ -227,13 +227,13 @@ impl Package {
         Ok(Self { manifest, zip, files })
     }
 
-    /// The bill of materials.
+    /// Returns the bill of materials.
     #[must_use]
     pub fn sbom(&self) -> Option<&File> {
         self.files.iter().find(|file| file.name == sbom_name())
     }
 
-    /// All files, the manifest and the sums last.
+    /// Returns all files, the manifest and the sums last.
     #[must_use]
     pub fn all_files(&self) -> Vec<File> {
         let mut all = self.files.clone();
@@ -274,7 +274,7 @@ pub struct Provenance {
     pub toolchain: String,
 }
 
-/// The name of the Lambda's zip in a package.
+/// Returns the name of the Lambda's zip in a package.
 #[must_use]
 pub fn zip_name() -> String {
     format!("cavatica-connect-{VERSION}.zip")
@@ -288,7 +288,7 @@ fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PackageEr
     if size <= limit { Ok(()) } else { Err(PackageError::TooLarge { what, size, limit }) }
 }
 
-/// The commit that is checked out; nothing where there is no git.
+/// Returns the commit that is checked out; nothing where there is no git.
 fn commit(workspace: &Workspace) -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).current_dir(&workspace.root).output().ok()?;
@@ -306,7 +306,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A package around a small program of this machine.
+    /// Returns a package around a small program of this machine.
     fn package() -> Package {
         let program = Path::new("/bin/true");
         let provenance = Provenance { commit: Some("0a9211e".to_owned()), toolchain: "rustc 1.95.0".to_owned() };

@@ -25,7 +25,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The level of deflate.
+    /// Returns the level of deflate.
     fn level(self) -> i64 {
         match self {
             Self::Best => 9,

@@ -96,7 +96,7 @@ impl std::fmt::Display for Target {
 impl Target {
     const RULE: &str = "the name or ARN of a stack, or the ARN of a function";
 
-    /// The region that its ARN names.
+    /// Returns the region that its ARN names.
     #[must_use]
     pub fn region(&self) -> Option<&str> {
         match self {
@@ -134,7 +134,7 @@ impl Target {
     }
 }
 
-/// The template as it was submitted.
+/// Returns the template as it was submitted.
 async fn template(account: &Account, region: &str, stack: &str) -> Result<String, DeployedError> {
     let request = account.cloudformation(region).get_template().stack_name(stack);
     match request.template_stage(TemplateStage::Original).send().await {
@@ -150,7 +150,7 @@ async fn template(account: &Account, region: &str, stack: &str) -> Result<String
     }
 }
 
-/// The name of a stack's function; a stack of the native template has none.
+/// Returns the name of a stack's function; a stack of the native template has none.
 async fn function_of(account: &Account, region: &str, stack: &str) -> Result<Option<String>, AwsError> {
     let request = account.cloudformation(region).describe_stack_resource().stack_name(stack);
     match request.logical_resource_id("ProviderFunction").send().await {

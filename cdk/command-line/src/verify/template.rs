@@ -26,7 +26,7 @@ pub fn listed(places: &[String]) -> String {
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
-/// A template without what says where the code is, and without what only the console's form shows.
+/// Returns a template without what says where the code is, and without what only the console's form shows.
 fn without_place(template: &Value) -> Value {
     let mut template = template.clone();
     let mut remove = |section: &str, name: &str| {

@@ -38,7 +38,7 @@ impl Troupe {
         aws_sdk_iam::Client::new(&self.publisher.engine.sdk_config())
     }
 
-    /// The names of all that a rehearsal makes, as this test lists them.
+    /// Returns the names of all that a rehearsal makes, as this test lists them.
     async fn account(&self) -> Result<BTreeSet<String>, Box<dyn Error>> {
         let config = self.publisher.engine.sdk_config();
         let (iam, s3) = (self.iam(), self.publisher.s3("us-east-1"));
@@ -54,7 +54,7 @@ impl Troupe {
         Ok(roles.chain(policies).chain(buckets).chain(logs).chain(functions).collect())
     }
 
-    /// A rehearsal that has come as far as a role. On a busy machine the role may be gone before it is looked for; the
+    /// Returns a rehearsal that has come as far as a role. On a busy machine the role may be gone before it is looked for; the
     /// rehearsal is then begun again.
     async fn begun(&self, name: &str, role: &str) -> Result<Child, Box<dyn Error>> {
         let iam = self.iam();

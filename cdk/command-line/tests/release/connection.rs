@@ -156,7 +156,7 @@ async fn a_silent_server_is_named_within_ten_seconds() -> Outcome {
     Ok(())
 }
 
-/// A server that opens TLS in front of a plain one, as some proxies do; returns its port and its certificate.
+/// Returns a server that opens TLS in front of a plain one, as some proxies do; returns its port and its certificate.
 async fn opened_tls(plain: &str) -> Result<(u16, String), Box<dyn std::error::Error>> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der())?;

@@ -493,7 +493,7 @@ async fn nothing_to_change_is_said_only_after_a_look_at_iam_and_drift_is_repaire
     Ok(())
 }
 
-/// The same program in another zip: other bytes under the same version.
+/// Returns the same program in another zip: other bytes under the same version.
 fn packed_differently(zip: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut binary = Vec::new();
     zip::ZipArchive::new(std::fs::File::open(zip)?)?.by_name("bootstrap")?.read_to_end(&mut binary)?;

@@ -87,17 +87,17 @@ impl FaultyAws {
         self.lock().rules.push(Rule { action: action.to_owned(), fault, skip, times, since: None });
     }
 
-    /// The actions that were called, in order.
+    /// Returns the actions that were called, in order.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
     }
 
-    /// The requests, in order.
+    /// Returns the requests, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
     }
 
-    /// The number of requests in a proxy's form.
+    /// Returns the number of requests in a proxy's form.
     pub fn proxied(&self) -> usize {
         self.proxied.load(Ordering::SeqCst)
     }

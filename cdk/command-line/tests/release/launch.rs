@@ -101,7 +101,7 @@ async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_
     Ok(())
 }
 
-/// The publisher's lines of the README, as they stand there.
+/// Returns the publisher's lines of the README, as they stand there.
 #[tokio::test]
 async fn the_lines_of_the_readme_publish_and_make_a_link() -> Outcome {
     let publisher = Publisher::start().await?;

@@ -46,7 +46,7 @@ impl Operator {
         Ok(self.publisher.connect(arguments).output().await?)
     }
 
-    /// The same through a faulty network.
+    /// Returns the same through a faulty network.
     pub async fn run_through(&self, aws: &FaultyAws, arguments: &[&str]) -> Result<Output, Box<dyn Error>> {
         Ok(self.publisher.connect(arguments).env("AWS_ENDPOINT_URL", &aws.url).output().await?)
     }
@@ -66,7 +66,7 @@ impl Operator {
         Ok(())
     }
 
-    /// The stack's status; `None` if CloudFormation does not know its name.
+    /// Returns the stack's status; `None` if CloudFormation does not know its name.
     pub async fn status(&self, stack: &str) -> Result<Option<String>, Box<dyn Error>> {
         let answer = match self.cloudformation().describe_stacks().stack_name(stack).send().await {
             Ok(answer) => answer,
@@ -83,7 +83,7 @@ impl Operator {
         Ok(outputs.into_iter().filter_map(pair).collect())
     }
 
-    /// The number of operations that a stack has had, by the tokens of its own events.
+    /// Returns the number of operations that a stack has had, by the tokens of its own events.
     pub async fn operations(&self, stack: &str) -> Result<usize, Box<dyn Error>> {
         let answer = self.cloudformation().describe_stack_events().stack_name(stack).send().await?;
         let tokens: std::collections::BTreeSet<_> =
@@ -92,7 +92,7 @@ impl Operator {
     }
 }
 
-/// The whole output in one line, so that a sentence is found wherever it was wrapped.
+/// Returns the whole output in one line, so that a sentence is found wherever it was wrapped.
 pub fn in_one_line(output: &Output) -> String {
     said(output).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -109,7 +109,7 @@ pub fn expect(output: &Output, code: i32, parts: &[&str]) -> Outcome {
     }
 }
 
-/// A named output of `deploy --output json`.
+/// Returns a named output of `deploy --output json`.
 pub fn output_of<'r>(result: &'r Value, name: &str) -> Result<&'r str, String> {
     result["Outputs"][name].as_str().ok_or_else(|| format!("no {name} in {result}"))
 }

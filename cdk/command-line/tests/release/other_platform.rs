@@ -14,7 +14,7 @@ fn written(operator: &Operator) -> Result<String, Box<dyn std::error::Error>> {
     Ok(file.display().to_string())
 }
 
-/// Both platforms' functions have their code in one bucket.
+/// Returns both platforms' functions have their code in one bucket.
 #[tokio::test]
 async fn the_bucket_for_the_code_stays_for_a_stack_of_another_platform() -> Outcome {
     let operator = Operator::start().await?;

@@ -56,7 +56,7 @@ impl Publisher {
         Client::new(&self.engine.sdk_config().to_builder().region(region).build())
     }
 
-    /// The command line, with the engine for AWS.
+    /// Returns the command line, with the engine for AWS.
     pub fn connect(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
         command
@@ -95,7 +95,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// A bucket that keeps what is written over, as one of releases has to.
+    /// Returns a bucket that keeps what is written over, as one of releases has to.
     pub async fn make_versioned_bucket(&self, name: &str, region: &str) -> Outcome {
         self.make_bucket(name, region).await?;
         let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
@@ -104,12 +104,12 @@ impl Publisher {
         Ok(())
     }
 
-    /// The release that the command publishes, before S3 has its code.
+    /// Returns the release that the command publishes, before S3 has its code.
     pub fn parts(&self) -> Result<ReleaseParts, Box<dyn Error>> {
         Ok(ReleaseParts::of(&Package::read(self.folder.path(), &CAVATICA)?, &CAVATICA, self.places()))
     }
 
-    /// The places in which the command publishes it.
+    /// Returns the places in which the command publishes it.
     pub fn places(&self) -> Vec<Place> {
         let place = |region: &&str| Place { region: (*region).to_owned(), bucket: bucket(region) };
         let mut places: Vec<_> = REGIONS.iter().map(place).collect();
@@ -123,7 +123,7 @@ impl Publisher {
     }
 }
 
-/// The bucket that `publish --bucket-prefix releases` creates for the engine's account.
+/// Returns the bucket that `publish --bucket-prefix releases` creates for the engine's account.
 pub fn bucket(region: &str) -> String {
     format!("releases-123456789012-{region}-an")
 }
@@ -132,7 +132,7 @@ pub fn said(output: &Output) -> String {
     [String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)].concat()
 }
 
-/// The Lambda for the local engine, packed once for all tests.
+/// Returns the Lambda for the local engine, packed once for all tests.
 pub async fn lambda() -> Result<&'static Asset, Box<dyn Error>> {
     static CODE: OnceCell<Asset> = OnceCell::const_new();
     let build = || {

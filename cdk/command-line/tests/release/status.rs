@@ -51,7 +51,7 @@ impl Stack {
         self.operator.run(&["status"]).await
     }
 
-    /// The differences, each as its text.
+    /// Returns the differences, each as its text.
     async fn differences(&self) -> Result<Vec<String>, Box<dyn Error>> {
         let output = self.operator.run(&["status", "--output", "json"]).await?;
         let result: Value = serde_json::from_slice(&output.stdout).map_err(|_| in_one_line(&output))?;
@@ -203,7 +203,7 @@ async fn a_foreign_principal_is_visible_in_a_log_and_the_external_id_is_not() ->
     Ok(())
 }
 
-/// Each read answered by 403: said, and not 0; and nothing that was not read whole is said to be fine.
+/// Returns each read answered by 403: said, and not 0; and nothing that was not read whole is said to be fine.
 #[tokio::test]
 async fn what_may_not_be_seen_is_said_and_is_no_success() -> Outcome {
     let stack = Stack::deployed(&[]).await?;

@@ -23,7 +23,7 @@ use crate::publisher::{Outcome, Publisher, bucket, lambda, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
-/// A publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may need a newer C
+/// Returns a publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may need a newer C
 /// library than Lambda has, and then there would be none.
 async fn published() -> Result<Publisher, Box<dyn Error>> {
     let code = lambda().await?;

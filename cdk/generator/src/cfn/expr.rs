@@ -59,7 +59,7 @@ impl Expr {
         Self::Text(text.into())
     }
 
-    /// The value of a parameter or a resource's main attribute.
+    /// Returns the value of a parameter or a resource's main attribute.
     pub fn reference(name: impl Into<String>) -> Self {
         Self::Ref(name.into())
     }
@@ -87,7 +87,7 @@ impl Expr {
         Self::Call(Function::Equals, vec![one, other])
     }
 
-    /// The opposite.
+    /// Returns the opposite.
     #[must_use]
     pub fn negated(condition: Self) -> Self {
         Self::Call(Function::Not, vec![condition])
@@ -105,25 +105,25 @@ impl Expr {
         Self::Call(Function::Select, vec![Self::Number(index), list])
     }
 
-    /// A text cut at each separator.
+    /// Returns a text cut at each separator.
     #[must_use]
     pub fn split(separator: &str, text: Self) -> Self {
         Self::Call(Function::Split, vec![Self::text(separator), text])
     }
 
-    /// A list put together with a separator.
+    /// Returns a list put together with a separator.
     #[must_use]
     pub fn join(separator: &str, list: Self) -> Self {
         Self::Call(Function::Join, vec![Self::text(separator), list])
     }
 
-    /// The value of a mapping for the region of the stack.
+    /// Returns the value of a mapping for the region of the stack.
     #[must_use]
     pub fn of_this_region(mapping: &str, key: &str) -> Self {
         Self::Call(Function::FindInMap, vec![Self::text(mapping), Self::reference("AWS::Region"), Self::text(key)])
     }
 
-    /// An object, in order.
+    /// Returns an object, in order.
     pub fn map<K: Into<String>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
         Self::Map(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }

@@ -98,7 +98,7 @@ impl Parameter {
         if fits { Ok(()) } else { Err(self.rule()) }
     }
 
-    /// The values that it takes, in words.
+    /// Returns the values that it takes, in words.
     #[must_use]
     pub fn rule(&self) -> String {
         if let Some(constraint) = &self.constraint {

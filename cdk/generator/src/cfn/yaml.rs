@@ -88,7 +88,7 @@ fn is_scalar(value: &Value) -> bool {
     }
 }
 
-/// A value on one line; `None` for objects, which read better in a block.
+/// Returns a value on one line; `None` for objects, which read better in a block.
 fn flow(value: &Value) -> Option<String> {
     if let Some((tag, argument)) = call(value) {
         return Some(format!("!{tag} {}", flow(&argument)?));
@@ -110,7 +110,7 @@ fn flow(value: &Value) -> Option<String> {
     }
 }
 
-/// A function's short name and its argument, if the value is a call.
+/// Returns a function's short name and its argument, if the value is a call.
 fn call(value: &Value) -> Option<(&str, Value)> {
     let object = value.as_object().filter(|object| object.len() == 1)?;
     let (name, argument) = object.iter().next()?;
@@ -125,7 +125,7 @@ fn call(value: &Value) -> Option<(&str, Value)> {
     }
 }
 
-/// A text with the quotes it needs: CloudFormation reads YAML 1.1, the YAML library writes 1.2.
+/// Returns a text with the quotes it needs: CloudFormation reads YAML 1.1, the YAML library writes 1.2.
 fn scalar(text: &str, in_flow: bool) -> String {
     let plain = yaml_serde::to_string(text).unwrap_or_default().trim_end().to_owned();
     let is_flow_syntax = in_flow && text.contains([',', '[', ']', '{', '}']);

@@ -147,12 +147,12 @@ pub(super) fn check_address(template_url: &str) -> Result<(), LaunchError> {
     if length > LONGEST { Err(LaunchError::TemplateUrlTooLong(length)) } else { Ok(()) }
 }
 
-/// A value as a part of a link.
+/// Returns a value as a part of a link.
 pub(super) fn encoded(value: &str) -> String {
     utf8_percent_encode(value, ENCODED).to_string()
 }
 
-/// The steps that a link leaves to the administrator, as sentences.
+/// Returns the steps that a link leaves to the administrator, as sentences.
 #[must_use]
 pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
     let is_given = |name: &str| launch.parameters.iter().any(|(given, _)| given == name);

@@ -52,7 +52,7 @@ pub(super) struct Limits<'l> {
 /// No limits.
 pub(super) const UNLIMITED: Limits<'static> = Limits { bucket: &|statement| statement, keys: &|statement| statement };
 
-/// The statements about objects and keys, which the role's own policy in the native template has too.
+/// Returns the statements about objects and keys, which the role's own policy in the native template has too.
 pub(super) fn on_objects(platform: &Platform, objects: &E, limits: &Limits<'_>) -> Vec<E> {
     let objects = || vec![objects.clone()];
     let key = || vec![E::reference("KmsKeyArn")];
@@ -75,7 +75,7 @@ pub(super) fn on_objects(platform: &Platform, objects: &E, limits: &Limits<'_>) 
     ]
 }
 
-/// The stack's bucket.
+/// Returns the stack's bucket.
 pub(super) fn bucket() -> E {
     s3_arn("${BucketName}")
 }

@@ -77,7 +77,7 @@ impl Made {
         outputs
     }
 
-    /// The body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the stack's ID.
+    /// Returns the body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the stack's ID.
     fn create_volume_request(&self) -> E {
         let body = concat!(
             r#"{"name":"volume_${Id}","description":"s3://${BucketName}/${Prefix}","access_mode":"${Mode}","#,
@@ -99,7 +99,7 @@ impl Made {
         )
     }
 
-    /// The key policy's part of the permission, as text to paste.
+    /// Returns the key policy's part of the permission, as text to paste.
     fn key_policy_statement(&self, platform: &Platform) -> E {
         let statement = |access| {
             let through = "s3.${Region}.amazonaws.com".to_owned();

@@ -53,7 +53,7 @@ pub(super) fn groups(config: &Config) -> Vec<Group> {
     ]
 }
 
-/// Those of the template without a function, which lacks the ones that only a function can do something with.
+/// Returns those of the template without a function, which lacks the ones that only a function can do something with.
 pub(super) fn native_groups(config: &Config) -> Vec<Group> {
     vec![
         Group {
@@ -78,7 +78,7 @@ pub(super) fn native_groups(config: &Config) -> Vec<Group> {
     ]
 }
 
-/// The three that matter; which prefixes are possible depends on who writes the documents.
+/// Returns the three that matter; which prefixes are possible depends on who writes the documents.
 ///
 /// Their labels are their names: the AWS CLI ignores a parameter that the template lacks, so a label that is typed as a name
 /// would open the whole bucket.
@@ -184,7 +184,7 @@ fn automatic_external_id() -> Parameter {
     .must_be("auto, none, or 6 to 1224 characters out of letters, digits and _+=,.@:/-")
 }
 
-/// The same where nothing can make one: hidden, without a default, and long enough not to be guessed.
+/// Returns the same where nothing can make one: hidden, without a default, and long enough not to be guessed.
 fn own_external_id() -> Parameter {
     Parameter {
         no_echo: true,
@@ -233,7 +233,7 @@ fn entry(config: &Config, external_id: Parameter) -> Vec<Parameter> {
     ]
 }
 
-/// A choice between off, the default, and on.
+/// Returns a choice between off, the default, and on.
 fn switch(name: &'static str, label: &'static str, description: &str) -> Parameter {
     text(name, label, description, "").one_of(["false", "true"].map(str::to_owned).to_vec()).by_default("false")
 }
@@ -307,7 +307,7 @@ fn internals(config: &Config) -> Vec<Parameter> {
     [log, repair].into_iter().chain(asked).collect()
 }
 
-/// A text parameter that may be left empty.
+/// Returns a text parameter that may be left empty.
 fn text(name: &'static str, label: &'static str, description: &str, pattern: &str) -> Parameter {
     Parameter {
         name,
@@ -326,7 +326,7 @@ fn must_be(rule: &str) -> String {
     format!("it must be {rule}")
 }
 
-/// The pattern, or nothing.
+/// Returns the pattern, or nothing.
 fn optional(pattern: &str) -> String {
     format!("|{pattern}")
 }

@@ -78,7 +78,7 @@ pub fn template(config: &Config) -> Template {
     .map_texts(&|text| config.platform.fill(text))
 }
 
-/// The bucket of the function's code.
+/// Returns the bucket of the function's code.
 fn code_bucket(config: &Config) -> E {
     match config.release {
         Some(_) => E::of_this_region(RELEASE, RELEASE_BUCKET),
@@ -86,7 +86,7 @@ fn code_bucket(config: &Config) -> E {
     }
 }
 
-/// The key of the function's code, which names the release.
+/// Returns the key of the function's code, which names the release.
 fn code_key(config: &Config) -> E {
     match config.release {
         Some(_) => E::of_this_region(RELEASE, RELEASE_KEY),
@@ -94,7 +94,7 @@ fn code_key(config: &Config) -> E {
     }
 }
 
-/// The place of the function's code, with the version of the object where the release has one.
+/// Returns the place of the function's code, with the version of the object where the release has one.
 fn code(config: &Config) -> E {
     let mut code = vec![("S3Bucket", code_bucket(config)), ("S3Key", code_key(config))];
     if config.release.as_ref().is_some_and(Release::is_pinned) {
@@ -113,7 +113,7 @@ fn mapping(release: &Release) -> Mapping {
     Mapping { name: RELEASE, regions: regions.collect() }
 }
 
-/// A parameter's value, or nothing when it was left empty.
+/// Returns a parameter's value, or nothing when it was left empty.
 fn if_given(condition: Condition, parameter: &str) -> E {
     E::when(condition, E::reference(parameter), E::no_value())
 }
@@ -172,7 +172,7 @@ fn platform_properties(platform: &Platform) -> Vec<(&'static str, E)> {
     ]
 }
 
-/// The property whose change makes the function look at role and policy again: the code, and what was typed for a repair.
+/// Returns the property whose change makes the function look at role and policy again: the code, and what was typed for a repair.
 fn release_and_repair(config: &Config) -> E {
     let both = E::join(" ", E::List(vec![code_key(config), E::reference("Repair")]));
     E::when(Condition::HasRepair, both, code_key(config))
@@ -234,7 +234,7 @@ fn log_group() -> Resource {
     }
 }
 
-/// The account that owns the bucket.
+/// Returns the account that owns the bucket.
 fn bucket_owner() -> E {
     E::when(Condition::HasBucketOwner, E::reference("BucketOwnerAccountId"), E::reference("AWS::AccountId"))
 }

@@ -72,7 +72,7 @@ const GRANTS: [(Grant, &str); 16] = [
     (Grant::ConfigureCors, "ConfigureCorsOfOurBuckets"),
 ];
 
-/// The grants of an action.
+/// Returns the grants of an action.
 fn grants(action: Action) -> &'static [Grant] {
     use Action as A;
     match action {
@@ -204,7 +204,7 @@ fn role_arn() -> E {
     role_under("role${IamPath}${Name}")
 }
 
-/// The ARN of a resource of the account with the role's name in it.
+/// Returns the ARN of a resource of the account with the role's name in it.
 fn role_under(resource: &str) -> E {
     let arn = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{resource}");
     E::Sub(arn, vec![("Name", role_name())])

@@ -22,7 +22,7 @@ pub(super) fn commercial_partition() -> Rule {
     }
 }
 
-/// A rule sees no more than the prefix's equality to the bucket's name; the function and the command line see the rest.
+/// Returns a rule sees no more than the prefix's equality to the bucket's name; the function and the command line see the rest.
 pub(super) fn prefix_without_bucket() -> Rule {
     Rule {
         name: "PrefixWithoutBucket",

@@ -124,7 +124,7 @@ pub(super) fn copies_from(location: &ProjectLocation) -> String {
     format!("CopiesFrom{}", location.region.split('-').map(word).collect::<String>())
 }
 
-/// A policy document whose statements are expressions.
+/// Returns a policy document whose statements are expressions.
 pub(super) fn document(statements: Vec<E>) -> E {
     let mut document = E::json(&Document::<E>::new(Vec::new()));
     if let E::Json(Value::Object(document)) = &mut document {
@@ -137,12 +137,12 @@ pub(super) fn s3_arn(resource: &str) -> E {
     E::sub(format!("arn:${{AWS::Partition}}:s3:::{resource}"))
 }
 
-/// The UUID at the end of the stack's ID.
+/// Returns the UUID at the end of the stack's ID.
 pub(super) fn stack_uuid() -> E {
     E::select(2, E::split("/", E::reference("AWS::StackId")))
 }
 
-/// A name that only this stack has, which no update changes.
+/// Returns a name that only this stack has, which no update changes.
 pub(super) fn own_name() -> E {
     E::join("-", E::List(vec![E::text("{slug}-volume"), E::select(0, E::split("-", stack_uuid()))]))
 }
@@ -151,12 +151,12 @@ pub(super) fn role_name() -> E {
     E::when(Condition::HasRoleName, E::reference("RoleName"), own_name())
 }
 
-/// The policy's name, by default the role's.
+/// Returns the policy's name, by default the role's.
 pub(super) fn policy_name() -> E {
     E::when(Condition::HasPolicyName, E::reference("PolicyName"), role_name())
 }
 
-/// The external ID, or nothing when there is to be none.
+/// Returns the external ID, or nothing when there is to be none.
 ///
 /// The automatic one is the unique ID of the provider role: 17 random characters that stay the same for the stack's whole
 /// life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of them out;
@@ -166,7 +166,7 @@ pub(super) fn external_id() -> E {
     E::when(Condition::HasAutoExternalId, E::GetAtt("ProviderRole", "RoleId"), given)
 }
 
-/// The permissions boundary of the volume role.
+/// Returns the permissions boundary of the volume role.
 pub(super) fn boundary_arn() -> E {
     E::when(Condition::HasOwnBoundary, E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
 }

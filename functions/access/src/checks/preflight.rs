@@ -1,4 +1,4 @@
-//! The checks of buckets before anything is made: existence, owner, region, encryption.
+//! Checks of buckets before anything is created: existence, owner, region, encryption.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::permissions;
 use crate::port::{Failure, FailureKind};
 use crate::volume::{AccessMode, BucketName, KmsKeyArn, Region, Volume};
 
-/// The facts about a bucket.
+/// Facts about a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// Which bucket.
+    /// Name of the bucket.
     pub bucket: BucketName,
-    /// True if it was asked for before too: a look that is denied now tells nothing new of whose it is.
+    /// True if the old properties name it too. Then a denied read says nothing new about its owner.
     pub is_known: bool,
-    /// Its region.
+    /// Region.
     pub region: Result<Region, Failure>,
     /// The key that it encrypts new objects with, if that needs a permission: an ARN, an ID or an alias.
     pub key: Result<Option<String>, Failure>,
@@ -36,7 +36,7 @@ impl Facts {
     }
 }
 
-/// The findings about the buckets of a request.
+/// Returns the findings about the buckets of a request.
 #[must_use]
 pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
     let volumes = &blueprint.request.volumes;
@@ -53,7 +53,7 @@ pub fn judge(blueprint: &Blueprint, facts: &[Facts]) -> Vec<Finding> {
     of_buckets.chain(foreign_keys(blueprint)).collect()
 }
 
-/// The findings about keys of another account, whose key policies cannot be read from here.
+/// Returns the findings about keys of another account, whose key policies cannot be read from here.
 fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
     let volumes = &blueprint.request.volumes;
     let is_foreign = |key: &&KmsKeyArn| key.account() != blueprint.role.account.as_str();
@@ -76,7 +76,7 @@ fn foreign_keys(blueprint: &Blueprint) -> Vec<Finding> {
     keys.into_iter().map(finding).collect()
 }
 
-/// Its existence and its owner.
+/// Checks existence and owner.
 fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Option<Finding> {
     let bucket = &facts.bucket;
     let role = &blueprint.role;
@@ -106,7 +106,7 @@ fn existence(blueprint: &Blueprint, facts: &Facts, volumes: &[&Volume]) -> Optio
     }
 }
 
-/// Its region, which has to be one that S3's global endpoint serves.
+/// Checks the region, which S3's global endpoint has to serve.
 fn place(platform: &str, facts: &Facts, region: &Region) -> Option<Finding> {
     let bucket = &facts.bucket;
     region.is_opt_in().then(|| {
@@ -118,7 +118,7 @@ fn place(platform: &str, facts: &Facts, region: &Region) -> Option<Finding> {
     })
 }
 
-/// Its key, which the role has to be allowed to use.
+/// Checks the key, which the role has to be allowed to use.
 fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[&Volume]) -> Vec<Finding> {
     let bucket = &facts.bucket;
     let named: Vec<&KmsKeyArn> = volumes.iter().filter_map(|volume| volume.kms_key.as_ref()).collect();

@@ -14,7 +14,7 @@ use crate::port::{Layer, Question, Verdict};
 /// The object that is asked about where a statement is about all objects under a prefix. It need not exist.
 const SOME_OBJECT: &str = "cavatica-connect";
 
-/// The questions: one for each statement of the role's policy and each owner of its buckets.
+/// Returns the questions: one for each statement of the role's policy and each owner of its buckets.
 #[must_use]
 pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
     // The simulator sees no key policy, and without one it denies what is another account's.
@@ -29,7 +29,7 @@ pub fn questions(blueprint: &Blueprint) -> Vec<Question> {
     blueprint.permissions.statements().iter().flat_map(of_statement).collect()
 }
 
-/// The owner of a volume's bucket; nothing for a key, and for a copy bucket of the vendor.
+/// Returns the owner of a volume's bucket; nothing for a key, and for a copy bucket of the vendor.
 fn owner<'b>(blueprint: &'b Blueprint, arn: &str) -> Option<&'b AccountId> {
     let bucket = arn.split(":::").nth(1)?.split('/').next()?;
     let volume = blueprint.request.volumes.iter().find(|volume| volume.bucket.as_str() == bucket)?;
@@ -66,7 +66,7 @@ pub fn may_pass<'v>(mut verdicts: impl Iterator<Item = &'v Verdict>) -> bool {
     verdicts.any(|verdict| matches!(verdict.forbidden_by, Some(Layer::Statement | Layer::Boundary)))
 }
 
-/// The findings about forbidden actions: a sentence for each layer that forbids something.
+/// Returns the findings about forbidden actions: a sentence for each layer that forbids something.
 #[must_use]
 pub fn judge(blueprint: &Blueprint, verdicts: &[Verdict]) -> Vec<Finding> {
     let layers = [Layer::Statement, Layer::Boundary, Layer::Deny, Layer::Organisation];

@@ -14,7 +14,7 @@ use crate::s3_time::{S3Share, within};
 use crate::volume::{BucketName, Volume};
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// All that the time there is shows of the buckets of a request that has them checked: two round trips. One that was not asked
+    /// Returns all that the time there is shows of the buckets of a request that has them checked: two round trips. One that was not asked
     /// for before may be denied for a while, because the provider role is not in force yet.
     pub(crate) async fn facts(&self, desired: &Desired, share: S3Share) -> Vec<Facts> {
         let blueprint = &desired.blueprint;
@@ -53,18 +53,18 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         Facts { bucket: name.clone(), is_known: false, region, key }
     }
 
-    /// A bucket of an account.
+    /// Returns a bucket of an account.
     pub async fn bucket(&self, name: &BucketName, owner: AccountId, attempt: Attempt) -> Result<Bucket, Failure> {
         let region = self.check(attempt, &Look::BucketRegion(name.clone(), owner.clone())).await?;
         Ok(Bucket { name: name.clone(), owner, region })
     }
 
-    /// A bucket's CORS rules.
+    /// Returns a bucket's CORS rules.
     pub async fn cors(&self, bucket: &Bucket, attempt: Attempt) -> Result<Vec<CorsRule>, Failure> {
         self.check(attempt, &Look::Cors(bucket.clone())).await
     }
 
-    /// The verdicts of IAM's policy simulator on a role.
+    /// Returns the verdicts of IAM's policy simulator on a role.
     pub async fn verdicts(&self, blueprint: &Blueprint, question: &Question) -> Result<Vec<Verdict>, Failure> {
         self.check(Attempt::Check, &Look::Simulation(blueprint.role.clone(), question.clone())).await
     }

@@ -1,10 +1,10 @@
-//! The state of the role that is wanted, and of its policy.
+//! Observation of the desired role and its policy.
 
 use futures_util::future::{join_all, try_join, try_join3};
 use serde_json::Value;
 
 use super::Observer;
-use super::remaining::Wanted;
+use super::remaining::KnownRole;
 use crate::desired::Desired;
 use crate::names::PolicyArn;
 use crate::observed::ObservedState;
@@ -13,14 +13,14 @@ use crate::refusal::Refusal;
 use crate::retry::Attempt;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// The state of what is wanted: two round trips, one if nothing is there.
+    /// Observes the desired role and policy: in two round trips, or one if neither exists.
     pub async fn observed(&self, desired: &Desired) -> Result<ObservedState, Refusal> {
         let blueprint = &desired.blueprint;
         let (role, policy, replaced_role) =
             try_join3(self.role(&blueprint.role), self.policy(&blueprint.policy), self.replaced_role(desired)).await?;
         let our_role = role.as_ref().filter(|role| self.owner.owns(&role.tags));
         let our_policy = policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
-        let wanted = Wanted {
+        let wanted = KnownRole {
             name: &blueprint.role.name,
             role: role.as_ref(),
             policy_arn: &blueprint.policy,
@@ -31,7 +31,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         Ok(ObservedState { role, attached, policy, versions, document, replaced_role, remaining_roles })
     }
 
-    /// The role that is being replaced.
+    /// Reads the role that the update replaces.
     async fn replaced_role(&self, desired: &Desired) -> Result<Option<Role>, Refusal> {
         match &desired.replaced_role {
             Some(arn) => Ok(self.role(arn).await?.filter(|role| role.arn.is_same(arn))),
@@ -54,7 +54,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         Ok((versions, Some(document)))
     }
 
-    /// The documents of a policy's versions that were not in force, as far as they are there still.
+    /// Reads the documents of the policy's versions that are not the default, as far as they still exist.
     pub async fn older_documents(&self, observed: &ObservedState) -> Vec<Value> {
         let ours = observed.policy.as_ref().filter(|policy| self.owner.owns(&policy.tags));
         let Some(arn) = ours.map(|policy| &policy.arn) else { return Vec::new() };

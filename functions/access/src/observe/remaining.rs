@@ -1,4 +1,4 @@
-//! The rest of roles that should go, the older ones first. Which those are is decided in [`crate::lineage`].
+//! Observation of roles that should be deleted, older ones first. [`crate::lineage`] decides which roles those are.
 
 use std::pin::Pin;
 
@@ -14,19 +14,19 @@ use crate::port::{Clock, Look, Policy, ReadAccount, Role, Usage};
 use crate::recognition::is_policy_without_owner;
 use crate::refusal::Refusal;
 
-/// A role that should go, as a first look shows it.
-struct Found {
+/// Role to delete, after the first round trip.
+struct FoundRole {
     role_to_delete: RoleToDelete,
-    /// The role, ours or not.
+    /// Role, whoever owns it.
     role: Option<Role>,
     is_ours: bool,
-    /// The policies that serve it and are ours, of those that the target names.
+    /// Policies of this stack that serve the role, out of the candidates.
     policies: Vec<Policy>,
-    /// The others that the target names, whoever made them.
+    /// The other candidates, whoever owns them.
     others: Vec<Policy>,
 }
 
-/// The lists that hang on a role.
+/// Policies and instance profiles of a role.
 #[derive(Default)]
 struct Contents {
     attached: Vec<PolicyArn>,
@@ -34,7 +34,7 @@ struct Contents {
     profiles: Vec<String>,
 }
 
-impl Found {
+impl FoundRole {
     fn ours(&self) -> Option<&Role> {
         self.role.as_ref().filter(|_| self.is_ours)
     }
@@ -43,13 +43,12 @@ impl Found {
         self.ours().map(|role| Lineage::of(&role.tags))
     }
 
-    /// The policy that the role's tags name.
+    /// Returns the policy that the role's tags name.
     fn tagged_policy(&self) -> Option<PolicyArn> {
         self.ours().and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)))
     }
 
-    /// The policies that the role's tags and its place lead to, beyond those that the target names: a role that was found
-    /// under another path than expected has its policy there.
+    /// Returns further candidates, by the role's tags and path: a role under another path than expected has its policy there.
     fn other_candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
         let asked = self.role_to_delete.candidates(owner);
         let by_role_name = self.role.as_ref().map(|role| role.arn.beside(&PolicyName::from(&role.arn.name)));
@@ -59,7 +58,7 @@ impl Found {
         others
     }
 
-    /// The policies that an earlier role left whose name is in use again, under names of their own.
+    /// Returns policies of an earlier role of the same name, other than the policy of the role that has the name now.
     fn orphans(&self) -> Vec<Policy> {
         let its_own = self.tagged_policy();
         let is_its_own = |policy: &&Policy| its_own.as_ref().is_some_and(|own| own.is_same(&policy.arn));
@@ -67,9 +66,9 @@ impl Found {
     }
 }
 
-/// The role and policy that a request wants, as they were just seen: a chain that leads to them need not ask again.
+/// Desired role and policy, as just observed, so that no older role reads them again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wanted<'s> {
+pub(super) struct KnownRole<'s> {
     pub(super) name: &'s RoleName,
     pub(super) role: Option<&'s Role>,
     pub(super) policy_arn: &'s PolicyArn,
@@ -79,20 +78,20 @@ pub(super) struct Wanted<'s> {
 type Chain<'s> = Pin<Box<dyn Future<Output = Result<Vec<RemainingRole>, Refusal>> + Send + 's>>;
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// The rest of what should go, the roles it replaced first.
+    /// Observes the role of a Delete, and before it the older roles.
     pub async fn remaining_roles_of(&self, deletion: &Deletion) -> Result<Vec<RemainingRole>, Refusal> {
         match &deletion.role {
-            Some(role_to_delete) => Ok(each_once(vec![self.chain(role_to_delete.clone(), None, None).await?])),
+            Some(role_to_delete) => Ok(concatenate(vec![self.chain(role_to_delete.clone(), None, None).await?])),
             None => Ok(Vec::new()),
         }
     }
 
-    /// The rest of roles for which no Delete will come: in an update in place, those that our role replaced, and the one
-    /// that the old properties name (its creation failed half-way).
+    /// Observes the older roles that CloudFormation will not delete: in an update that keeps its role, those that the role
+    /// replaced, and the one of the old properties (if its creation failed half-way).
     pub(super) async fn remaining_roles(
         &self,
         desired: &Desired,
-        wanted: Wanted<'_>,
+        wanted: KnownRole<'_>,
     ) -> Result<Vec<RemainingRole>, Refusal> {
         if desired.replaced_role.is_some() {
             return Ok(Vec::new());
@@ -100,27 +99,27 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let ours = wanted.role.filter(|role| self.owner.owns(&role.tags));
         let lineage = ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default();
         let older_roles = lineage::older_roles_of_update(wanted.name, &lineage, desired.old_properties.replaced());
-        Ok(each_once(
+        Ok(concatenate(
             try_join_all(older_roles.into_iter().map(|older_role| self.follow(older_role, Some(wanted)))).await?,
         ))
     }
 
-    fn follow<'s>(&'s self, older_role: OlderRole, wanted: Option<Wanted<'s>>) -> Chain<'s> {
+    fn follow<'s>(&'s self, older_role: OlderRole, wanted: Option<KnownRole<'s>>) -> Chain<'s> {
         let mut role_to_delete = RoleToDelete::older(older_role.role);
         role_to_delete.policies.extend(older_role.policies);
         self.chain(role_to_delete, older_role.successor, wanted)
     }
 
-    /// A role that should go and, before it, whatever it replaced. If it is in use, only what an earlier role of its name
-    /// left.
+    /// Observes a role to delete and, before it, its older roles. If the role is in use, only policies of an earlier role of
+    /// its name.
     fn chain<'s>(
         &'s self,
         role_to_delete: RoleToDelete,
         successor: Option<Successor>,
-        wanted: Option<Wanted<'s>>,
+        wanted: Option<KnownRole<'s>>,
     ) -> Chain<'s> {
         Box::pin(async move {
-            // The same name in other letter case is refused before anything is made of it.
+            // The plan refuses the same name in other letter case.
             if wanted
                 .is_some_and(|wanted| wanted.name.is_same(&role_to_delete.name) && *wanted.name != role_to_delete.name)
             {
@@ -139,7 +138,7 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         })
     }
 
-    async fn found(&self, role_to_delete: RoleToDelete, wanted: Option<Wanted<'_>>) -> Result<Found, Refusal> {
+    async fn found(&self, role_to_delete: RoleToDelete, wanted: Option<KnownRole<'_>>) -> Result<FoundRole, Refusal> {
         let (known, candidates): (Vec<_>, Vec<_>) = role_to_delete
             .candidates(self.owner)
             .into_iter()
@@ -158,19 +157,19 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         let (policies, others) = policies.into_iter().partition(serves);
         let role = role.filter(|role| role_to_delete.is(role));
         let is_ours = role.as_ref().is_some_and(|role| self.owner.owns(&role.tags));
-        Ok(Found { role_to_delete, role, is_ours, policies, others })
+        Ok(FoundRole { role_to_delete, role, is_ours, policies, others })
     }
 
-    async fn orphans(&self, found: Found) -> Result<Vec<RemainingRole>, Refusal> {
+    async fn orphans(&self, found: FoundRole) -> Result<Vec<RemainingRole>, Refusal> {
         let policies = self.remaining_policies(&found.orphans()).await?;
         if policies.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(vec![RemainingRole { policies, ..RemainingRole::nothing(found.role_to_delete.name) }])
+        Ok(vec![RemainingRole { policies, ..RemainingRole::none(found.role_to_delete.name) }])
     }
 
-    /// Everything about one role that should go: two further round trips at most.
-    async fn remaining_role(&self, found: Found) -> Result<RemainingRole, Refusal> {
+    /// Observes the rest of one role to delete, in at most two further round trips.
+    async fn remaining_role(&self, found: FoundRole) -> Result<RemainingRole, Refusal> {
         let name = found.role.as_ref().map_or(&found.role_to_delete.name, |role| &role.arn.name);
         let serves =
             |policy: &Policy| self.owner.owns(&policy.tags) && owner::serves(&policy.tags, &found.role_to_delete.name);
@@ -226,27 +225,28 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     async fn remaining_policy(&self, policy: &Policy) -> Result<RemainingPolicy, Refusal> {
         let arn = &policy.arn;
         let entities = |usage| self.look(Look::PolicyEntities(arn.clone(), usage));
-        let (versions, entities, capped) =
+        let (versions, entities, bounded) =
             try_join3(self.versions(arn), entities(Usage::Permissions), entities(Usage::Boundary)).await?;
-        Ok(RemainingPolicy { policy: policy.clone(), versions, entities, capped })
+        Ok(RemainingPolicy { policy: policy.clone(), versions, entities, bounded })
     }
 
-    /// Those of the policies that are there.
+    /// Reads policies; leaves out those that do not exist.
     async fn policies(&self, arns: &[PolicyArn]) -> Result<Vec<Policy>, Refusal> {
         Ok(try_join_all(arns.iter().map(|arn| self.policy(arn))).await?.into_iter().flatten().collect())
     }
 }
 
-/// Chains one after the other, each role once and as late as it is named: two roles may name the same older one, and an
-/// older one may name what an earlier role of a later one's name left.
-fn each_once(chains: Vec<Vec<RemainingRole>>) -> Vec<RemainingRole> {
+/// Concatenates chains, keeping each role's last occurrence. Two roles may name the same older role, and an older role may name
+/// policies of an earlier role of the same name.
+fn concatenate(chains: Vec<Vec<RemainingRole>>) -> Vec<RemainingRole> {
     let mut all: Vec<RemainingRole> = Vec::new();
     for mut remaining_role in chains.into_iter().flatten() {
         if let Some(at) = all.iter().position(|known| known.name.is_same(&remaining_role.name)) {
             let known = all.remove(at);
-            let is_new =
-                |held: &RemainingPolicy| !remaining_role.policies.iter().any(|its| its.policy.arn == held.policy.arn);
-            let others: Vec<_> = known.policies.iter().filter(|held| is_new(held)).cloned().collect();
+            let is_new = |policy: &RemainingPolicy| {
+                !remaining_role.policies.iter().any(|its| its.policy.arn == policy.policy.arn)
+            };
+            let others: Vec<_> = known.policies.iter().filter(|policy| is_new(policy)).cloned().collect();
             remaining_role = if remaining_role.role.is_some() {
                 remaining_role
             } else {

@@ -1,5 +1,7 @@
-//! Steps that remove a role of ours and its policy, whatever somebody added to them since. Both go at once where the role's
-//! name leads to the policy; elsewhere the role goes last, since only its tags do. What is not ours is left alone.
+//! Plan that deletes a role of this stack and its policy, whatever somebody added to them.
+//!
+//! If the policy has the role's name, both are deleted concurrently; otherwise the role is deleted last, because only its tags
+//! name the policy. A foreign role is left alone.
 
 use crate::desired::Deletion;
 use crate::names::PolicyName;
@@ -13,19 +15,23 @@ use crate::refusal::Refusal;
 pub(super) fn plan(deletion: &Deletion, remaining_roles: &[RemainingRole]) -> Result<Plan, Refusal> {
     let mut plan = Plan::default();
     let role_to_delete = deletion.role.as_ref();
-    let known = role_to_delete.map(|role_to_delete| role_to_delete.candidates(&deletion.owner)).unwrap_or_default();
+    let candidates =
+        role_to_delete.map(|role_to_delete| role_to_delete.candidates(&deletion.owner)).unwrap_or_default();
     for (i, remaining_role) in remaining_roles.iter().enumerate() {
         plan.notes.extend(left_alone(&deletion.owner, remaining_role));
-        // The last one is the event's own. Its policy is found without it by a retry, which says the same names again; and
-        // where none comes, as after a clean-up, by whatever knows the role's name: so it has to be the policy's, too.
+        // The last role is the event's own. If its deletion fails half-way, a retry finds the policy by the same names. After a
+        // clean-up there is no retry, so that only a policy with the role's name can be found.
         let is_own = i + 1 == remaining_roles.len();
         let name = PolicyName::from(&remaining_role.name);
-        let is_led_to = |held: &RemainingPolicy| {
-            let arn = &held.policy.arn;
-            arn.name() == name.as_str() && known.iter().any(|known| known.is_same(arn))
+        let is_named_like_role = |policy: &RemainingPolicy| {
+            let arn = &policy.policy.arn;
+            arn.name() == name.as_str() && candidates.iter().any(|candidates| candidates.is_same(arn))
         };
-        let order =
-            if is_own && remaining_role.policies.iter().all(is_led_to) { Order::AtOnce } else { Order::RoleLast };
+        let order = if is_own && remaining_role.policies.iter().all(is_named_like_role) {
+            Order::AtOnce
+        } else {
+            Order::RoleLast
+        };
         if let Some(role) = &remaining_role.role {
             let at_physical_id = role_to_delete.filter(|role_to_delete| is_own && role_to_delete.arn.is_some());
             let sign = at_physical_id.and_then(|role_to_delete| role_to_delete.evidence.sign_of(role, &deletion.owner));
@@ -41,29 +47,29 @@ pub(super) fn plan(deletion: &Deletion, remaining_roles: &[RemainingRole]) -> Re
     Ok(plan)
 }
 
-/// The sign of a role without an owner that carries the policy which the stack made for it.
+/// Recognizes a role without owner tags by the policy of this stack that is attached to it.
 pub(super) fn sign_by_policy(owner: &Owner, role: &Role, remaining_role: &RemainingRole) -> Option<Sign> {
-    let is_it = |carrier: &PolicyEntity| matches!(carrier, PolicyEntity::Role(name) if remaining_role.name.as_str().eq_ignore_ascii_case(name));
-    let is_on_it = remaining_role.policies.iter().any(|held| held.entities.iter().any(is_it));
+    let is_it = |entity: &PolicyEntity| matches!(entity, PolicyEntity::Role(name) if remaining_role.name.as_str().eq_ignore_ascii_case(name));
+    let is_on_it = remaining_role.policies.iter().any(|policy| policy.entities.iter().any(is_it));
     (is_on_it && has_no_other_owner(&role.tags, owner)).then_some(Sign::Policy)
 }
 
-/// The note about a role that is not ours.
+/// Returns the note about a foreign role.
 fn left_alone(owner: &Owner, remaining_role: &RemainingRole) -> Option<String> {
     let foreign = remaining_role.role.as_ref().filter(|role| !owner.owns(&role.tags))?;
     Some(format!("role {} is not this stack's and was left alone", foreign.arn.name))
 }
 
-/// The order in which a role and its policies go, once they are detached.
+/// Order in which a role and its detached policies are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The role's name leads to its policies.
+    /// Concurrently: the policies have the role's name.
     AtOnce,
-    /// The role's tags lead to its policies.
+    /// Role last: only its tags name the policies.
     RoleLast,
 }
 
-/// The steps that remove what is ours of one role and its policies, or what stands in the way of all of them.
+/// Returns the stages that delete one role of this stack and its policies, or the obstacle to all of them.
 pub(super) fn removal(
     owner: &Owner,
     remaining_role: &RemainingRole,
@@ -77,8 +83,8 @@ pub(super) fn removal(
         return Err(Refusal::policy_lost_tags(policy, &role.arn.name, owner));
     }
     for policy in &remaining_role.policies {
-        if let Some(carrier) = policy.capped.first() {
-            return Err(Refusal::used_as_boundary(&policy.policy.arn, carrier));
+        if let Some(entity) = policy.bounded.first() {
+            return Err(Refusal::used_as_boundary(&policy.policy.arn, entity));
         }
     }
 

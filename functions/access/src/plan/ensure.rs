@@ -1,7 +1,30 @@
-//! Steps that make a request true: create what is missing, change in place what differs, never adopt what is foreign.
+//! Plan that creates or updates a role and its policy: (desired, observed) → stages of changes.
 //!
-//! Order within a plan: the boundary first (the rest is allowed only under it), then role and policy side by side, then
-//! the attachment, then the note of which role is in use, then what is left of older roles, and last that they are gone.
+//! # Flow
+//!
+//! A plan has these stages, without those that have nothing to do:
+//!
+//! 1. the permissions boundary, under which alone IAM allows the other changes;
+//! 2. role and policy, concurrently: created if absent, changed in place if they differ;
+//! 3. the attachment of the policy to the role;
+//! 4. the lineage tag, which says that this role is in use from now on;
+//! 5. clean-up: the deletion of older roles, and then the lineage tag without them.
+//!
+//! # Guarantees
+//!
+//! - A role or policy without this stack's owner tags is never changed: the plan is a refusal that names the owner.
+//! - The policy changes by a new default version, so that the role is never without permissions.
+//! - A name or boundary that a rollback could not restore is refused.
+//! - The plan for a state that an earlier plan led to is empty.
+//!
+//! # Assumptions
+//!
+//! - IAM takes `Foo` and `foo` for the same name, and the path is not part of the name.
+//! - The provider role may set the owner tags, but not remove them.
+//!
+//! # Errors
+//!
+//! A [`Refusal`] that names the role, policy or property, and the remedy. An obstacle to the clean-up is a note instead.
 
 use crate::desired::Desired;
 use crate::document::same_meaning;
@@ -48,24 +71,24 @@ pub(super) fn plan(desired: &Desired, observed: &ObservedState) -> Result<Plan, 
         }))],
         Some(policy) => change_policy(desired, observed, policy),
     };
-    side_by_side(&mut plan, role_steps, policy_steps);
+    add_concurrently(&mut plan, role_steps, policy_steps);
 
     if !observed.attached.iter().any(|arn| arn.is_same(&blueprint.policy)) {
         plan.then(vec![Change::Attach { role: blueprint.role.name.clone(), arn: blueprint.policy.clone() }]);
     }
-    plan.then(observed.role.iter().filter_map(|role| note_replaced(desired, observed, role)).collect());
+    plan.then(observed.role.iter().filter_map(|role| tag_lineage(desired, observed, role)).collect());
     clean_up(&mut plan, desired, observed);
     Ok(plan)
 }
 
-/// Adds the removal of older roles for which no Delete will come, and of the note that they are there once they are gone.
-/// An obstacle is noted and does not stop the update; whoever remembers the leftover stays with it.
+/// Adds the deletion of older roles, and then of their names in the lineage tag. An obstacle becomes a note: the update goes on,
+/// and the lineage keeps the name for the next event.
 fn clean_up(plan: &mut Plan, desired: &Desired, observed: &ObservedState) {
     let mut is_whole = true;
     for remaining_role in &observed.remaining_roles {
         let mut remaining_role = remaining_role.clone();
-        // A policy that kept its name serves the wanted role again, whatever its tag still says.
-        remaining_role.policies.retain(|held| !held.policy.arn.is_same(&desired.blueprint.policy));
+        // A policy that kept its name serves the desired role again, whatever its tag still says.
+        remaining_role.policies.retain(|policy| !policy.policy.arn.is_same(&desired.blueprint.policy));
         let owner = &desired.blueprint.owner;
         let without_tags = remaining_role.role.as_ref().and_then(|role| {
             let sign = delete::sign_by_policy(owner, role, &remaining_role)?;
@@ -82,14 +105,18 @@ fn clean_up(plan: &mut Plan, desired: &Desired, observed: &ObservedState) {
     }
     if is_whole && desired.replaced_role.is_none() {
         let own = observed.role.as_ref().map(|role| Lineage::of(&role.tags)).unwrap_or_default();
-        let lineage = noted(desired, observed, &own).unwrap_or(own);
+        let lineage = new_lineage(desired, observed, &own).unwrap_or(own);
         if !lineage.replaced.is_empty() {
-            plan.clean_up.push(vec![set_lineage(desired, &desired.blueprint.role.name, &lineage.cleared())]);
+            plan.clean_up.push(vec![set_lineage(
+                desired,
+                &desired.blueprint.role.name,
+                &lineage.without_replaced_roles(),
+            )]);
         }
     }
 }
 
-/// Refuses what is foreign, and changes of names that could not be taken back.
+/// Refuses a foreign role or policy, and changes of names that a rollback could not restore.
 fn check_names(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
     check_role_name(desired, observed)?;
     check_policy_name(desired, observed)?;
@@ -109,9 +136,9 @@ fn moved(kind: Kind, name: &str) -> Refusal {
 
 fn check_role_name(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
     let blueprint = &desired.blueprint;
-    let (wanted, request) = (&blueprint.role, &blueprint.request);
+    let (desired_role, request) = (&blueprint.role, &blueprint.request);
     let Some(role) = &observed.role else { return Ok(()) };
-    // A role that was there before its stack may have been made by the manual, with the same external ID.
+    // A role that is older than its stack may have been created by the manual, with the same external ID.
     let is_known = |evidence: &Evidence| desired.is_in_place() || evidence.has_stacks_boundary(&blueprint.owner);
     let mut evidence = [Evidence::from(request), Evidence::from(&desired.old_properties)].into_iter().filter(is_known);
     if let Some(sign) = evidence.find_map(|evidence| evidence.sign_of(role, &blueprint.owner)) {
@@ -120,11 +147,11 @@ fn check_role_name(desired: &Desired, observed: &ObservedState) -> Result<(), Re
     if !blueprint.owner.owns(&role.tags) {
         return Err(Refusal::taken(Kind::Role, role.arn.name.as_str(), &role.tags, &blueprint.owner));
     }
-    if role.arn.name != wanted.name {
-        return Err(renamed_by_case(Kind::Role, role.arn.name.as_str(), wanted.name.as_str()));
+    if role.arn.name != desired_role.name {
+        return Err(renamed_by_case(Kind::Role, role.arn.name.as_str(), desired_role.name.as_str()));
     }
-    if role.arn.path != wanted.path {
-        return Err(moved(Kind::Role, wanted.name.as_str()));
+    if role.arn.path != desired_role.path {
+        return Err(moved(Kind::Role, desired_role.name.as_str()));
     }
     match owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
         Some(old) => Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() }),
@@ -134,15 +161,15 @@ fn check_role_name(desired: &Desired, observed: &ObservedState) -> Result<(), Re
 
 fn check_policy_name(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
     let blueprint = &desired.blueprint;
-    let wanted = &blueprint.request.policy_name;
-    // Somebody removed the role, and with it what tells of its policy.
+    let desired_role = &blueprint.request.policy_name;
+    // Somebody deleted the role, and its tags, which name the policy, with it.
     let old_properties = desired
         .old_properties
         .policy_name
         .as_ref()
         .filter(|_| desired.replaced_role.is_none() && observed.role.is_none());
-    if let Some(old) = old_properties.filter(|old| observed.policy.is_none() && !old.is_same(wanted)) {
-        return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: wanted.to_string() });
+    if let Some(old) = old_properties.filter(|old| observed.policy.is_none() && !old.is_same(desired_role)) {
+        return Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: desired_role.to_string() });
     }
     let Some(policy) = &observed.policy else { return Ok(()) };
     if is_policy_without_owner(policy, &observed.attached, &blueprint.owner) {
@@ -157,14 +184,14 @@ fn check_policy_name(desired: &Desired, observed: &ObservedState) -> Result<(), 
     Ok(())
 }
 
-/// The names beside those of the role that is replaced: IAM has to take both for different ones.
+/// Refuses names that IAM takes for those of the replaced role.
 fn check_replaced_names(desired: &Desired, observed: &ObservedState, from: &RoleArn) -> Result<(), Refusal> {
-    let (wanted, policy) = (&desired.blueprint.role, &desired.blueprint.request.policy_name);
-    if from.name.is_same(&wanted.name) {
-        return Err(if from.path == wanted.path {
-            renamed_by_case(Kind::Role, from.name.as_str(), wanted.name.as_str())
+    let (desired_role, policy) = (&desired.blueprint.role, &desired.blueprint.request.policy_name);
+    if from.name.is_same(&desired_role.name) {
+        return Err(if from.path == desired_role.path {
+            renamed_by_case(Kind::Role, from.name.as_str(), desired_role.name.as_str())
         } else {
-            moved(Kind::Role, wanted.name.as_str())
+            moved(Kind::Role, desired_role.name.as_str())
         });
     }
     let old_policy = observed.replaced_role.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
@@ -172,15 +199,15 @@ fn check_replaced_names(desired: &Desired, observed: &ObservedState, from: &Role
         if old != *policy {
             return Err(renamed_by_case(Kind::Policy, old.as_str(), policy.as_str()));
         }
-        if from.path != wanted.path {
+        if from.path != desired_role.path {
             return Err(moved(Kind::Policy, old.as_str()));
         }
     }
     Ok(())
 }
 
-/// A boundary that was set stays as long as the role does: the provider role of the moment allows changes only under one
-/// boundary, so that a rollback could not set the other one again. One that somebody took off is set again.
+/// Refuses another boundary for the same role: the provider role may change roles only under its own boundary, so that a
+/// rollback could not set the old one. A boundary that somebody removed is set again.
 fn check_boundary(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
     let asked = &desired.blueprint.request.permissions_boundary;
     match observed.role.as_ref() {
@@ -192,7 +219,7 @@ fn check_boundary(desired: &Desired, observed: &ObservedState) -> Result<(), Ref
     }
 }
 
-/// Called wherever a trust document is about to be written, and nowhere else: what has nothing to write passes.
+/// Refuses a principal that the template does not pin. Called only where a trust policy is about to be written.
 fn check_principal(desired: &Desired, role: Option<&Role>) -> Result<(), Refusal> {
     let asked = &desired.blueprint.request.trusted_principal;
     let old_properties =
@@ -212,7 +239,7 @@ fn check_principal(desired: &Desired, role: Option<&Role>) -> Result<(), Refusal
 fn create_role(desired: &Desired, observed: &ObservedState) -> Change {
     let blueprint = &desired.blueprint;
     let mut tags = blueprint.role_tags();
-    if let Some(lineage) = noted(desired, observed, &Lineage::default()) {
+    if let Some(lineage) = new_lineage(desired, observed, &Lineage::default()) {
         tags.insert(owner::REPLACES.to_owned(), lineage.tag());
     }
     Change::CreateRole(Box::new(NewRole {
@@ -249,7 +276,7 @@ fn change_policy(desired: &Desired, observed: &ObservedState, policy: &Policy) -
     let arn = &policy.arn;
     let mut steps = Vec::new();
     if !observed.document.as_ref().is_some_and(|document| same_meaning(document, &blueprint.permissions.to_value())) {
-        // One call makes the new version and puts it in force: there is no moment without permissions.
+        // One call creates the version and makes it the default: there is no moment without permissions.
         let oldest = observed.versions.iter().find(|version| !version.is_default);
         if let Some(oldest) = oldest.filter(|_| observed.versions.len() >= limits::POLICY_VERSIONS) {
             steps.push(Change::DeletePolicyVersion { arn: arn.clone(), version: oldest.id.clone() });
@@ -262,31 +289,36 @@ fn change_policy(desired: &Desired, observed: &ObservedState, policy: &Policy) -
     steps
 }
 
-/// Keys to remove and tags to set. Only what was asked for before, or in an earlier life, is removed: others may tag too.
+/// Returns the keys to remove and the tags to set. Only tags that this stack requested earlier are removed: others may tag too.
 ///
-/// Our stack's tag goes with every call, since that is what the provider role's condition looks at.
-fn tag_changes(desired: &Desired, of: TagKeys, there: &Tags, wanted: Tags) -> (Option<Vec<String>>, Option<Tags>) {
-    let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&wanted));
+/// Every call sets the owner tags too, because the provider role's condition reads them.
+fn tag_changes(
+    desired: &Desired,
+    of: TagKeys,
+    there: &Tags,
+    desired_role: Tags,
+) -> (Option<Vec<String>>, Option<Tags>) {
+    let (is_there, is_wanted) = (of.normal_tags(there), of.normal_tags(&desired_role));
     let before: Vec<String> = desired.old_tag_keys().iter().map(|key| of.normal(key)).collect();
-    let was_asked = |key: &String| before.contains(&of.normal(key)) || requested_tags::has_requested(of, there, key);
+    let was_asked = |key: &String| before.contains(&of.normal(key)) || requested_tags::is_requested(of, there, key);
     let is_unset = |key: &&String| was_asked(key) && !is_wanted.contains_key(&of.normal(key));
     let unset: Vec<String> = there.keys().filter(is_unset).cloned().collect();
 
-    let mut wanted = wanted;
+    let mut desired_role = desired_role;
     if there.contains_key(requested_tags::REQUESTED) {
-        // It may be changed and never be taken off.
-        wanted.entry(requested_tags::REQUESTED.to_owned()).or_default();
+        // The provider role may change this tag, but not remove it.
+        desired_role.entry(requested_tags::REQUESTED.to_owned()).or_default();
     }
     let is_set = |(key, value): &(String, String)| is_there.get(&of.normal(key)) != Some(value);
-    let mut set: Tags = wanted.into_iter().filter(is_set).collect();
+    let mut set: Tags = desired_role.into_iter().filter(is_set).collect();
     if !set.is_empty() {
         set.extend(desired.blueprint.owner.tags());
     }
     (Some(unset).filter(|unset| !unset.is_empty()), Some(set).filter(|set| !set.is_empty()))
 }
 
-/// The role that ours replaces, and what it says of those before it. It may be gone, or never have been made; its Delete
-/// will come all the same.
+/// Returns the role that this update replaces, and its lineage. The role may be deleted, or never have been created;
+/// CloudFormation will delete it all the same.
 fn replaced(desired: &Desired, observed: &ObservedState) -> Option<(ReplacedRole, Lineage)> {
     let (path, role) = desired.replaced_role.as_ref().map(|from| (from.path.clone(), from.name.clone()))?;
     let ours = observed.replaced_role.as_ref().filter(|role| desired.blueprint.owner.owns(&role.tags));
@@ -300,29 +332,29 @@ fn replaced(desired: &Desired, observed: &ObservedState) -> Option<(ReplacedRole
     Some((ReplacedRole { path, role, policy }, ours.map(|role| Lineage::of(&role.tags)).unwrap_or_default()))
 }
 
-/// Says on a role that was there before that it is the one in use, and which one to remember in case its removal fails.
+/// Tags an existing role as the one in use, with the replaced role in case its deletion fails.
 ///
-/// The last of the steps that have to succeed: until then a Delete of the other role may take this one along.
-fn note_replaced(desired: &Desired, observed: &ObservedState, role: &Role) -> Option<Change> {
+/// This is the last change that has to succeed: until then a Delete of the other role may delete this one too.
+fn tag_lineage(desired: &Desired, observed: &ObservedState, role: &Role) -> Option<Change> {
     let own = Lineage::of(&role.tags);
-    let lineage = noted(desired, observed, &own).filter(|lineage| *lineage != own)?;
+    let lineage = new_lineage(desired, observed, &own).filter(|lineage| *lineage != own)?;
     Some(set_lineage(desired, &role.arn.name, &lineage))
 }
 
-/// The roles that a role should name besides those it names: the one that it replaces now or, when no Delete will come for
-/// it, the one that the old properties name.
-fn noted(desired: &Desired, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
+/// Returns the lineage that a role should have: with the role that it replaces now, or with the one of the old properties if
+/// CloudFormation will not delete that. `None` if neither exists.
+fn new_lineage(desired: &Desired, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
     if let Some((from, its_lineage)) = replaced(desired, observed) {
-        return Some(lineage.replacing(from, &its_lineage));
+        return Some(lineage.after_replacing(from, &its_lineage));
     }
     let old_properties = desired.old_properties.replaced()?;
     let owner = &desired.blueprint.owner;
     let left = observed
         .remaining_roles
         .iter()
-        .find(|left| left.name.is_same(&old_properties.role) && !left.is_nothing(owner))?;
+        .find(|left| left.name.is_same(&old_properties.role) && !left.is_deleted(owner))?;
     let its_tags = left.role.as_ref().map(|role| &role.tags);
-    Some(lineage.replacing(old_properties, &its_tags.map(Lineage::of).unwrap_or_default()))
+    Some(lineage.after_replacing(old_properties, &its_tags.map(Lineage::of).unwrap_or_default()))
 }
 
 fn set_lineage(desired: &Desired, role: &RoleName, lineage: &Lineage) -> Change {
@@ -331,8 +363,8 @@ fn set_lineage(desired: &Desired, role: &RoleName, lineage: &Lineage) -> Change 
     Change::TagRole { role: role.clone(), tags }
 }
 
-/// Steps on role and policy do not depend on each other, those on one of them go in order.
-fn side_by_side(plan: &mut Plan, role: Vec<Change>, policy: Vec<Change>) {
+/// Adds the steps on role and policy: concurrently with each other, and each in its order.
+fn add_concurrently(plan: &mut Plan, role: Vec<Change>, policy: Vec<Change>) {
     let (mut role, mut policy) = (role.into_iter(), policy.into_iter());
     loop {
         let stage: Vec<_> = role.next().into_iter().chain(policy.next()).collect();

@@ -40,7 +40,7 @@ fn properties(name: &str, value: Value) -> Value {
     properties
 }
 
-/// The properties of before.
+/// Returns the properties of before.
 fn old() -> Value {
     properties("Release", json!("old"))
 }
@@ -69,14 +69,14 @@ fn update(old: &Value, new: &Value) -> Result<Desired, Box<dyn std::error::Error
     })
 }
 
-/// The state that properties made, where they name the role of before.
+/// Returns the state that properties made, where they name the role of before.
 fn made(old: &Value) -> Result<ObservedState, Box<dyn std::error::Error>> {
     let desired = update(old, old)?;
     let before = &desired.blueprint;
     Ok(ObservedState::expected(before, &desired))
 }
 
-/// The plan of an update, as text.
+/// Returns the plan of an update, as text.
 fn steps(new: &Value, observed: &ObservedState) -> Result<String, Box<dyn std::error::Error>> {
     Ok(Plan::to_ensure(&update(&old(), new)?, observed)?.to_string())
 }
@@ -206,19 +206,19 @@ fn a_delete_empties_the_role_and_detaches_our_policy_from_whoever_carries_it() -
     let carrier = |name: &str| PolicyEntity::Role(name.to_owned());
     let entities = vec![carrier("vol"), PolicyEntity::User("ann".to_owned()), PolicyEntity::Group("lab".to_owned())];
     let version = |number: u32| Version { id: format!("v{number}"), is_default: number == 1 };
-    let held: Policy = state.policy.ok_or("no policy")?;
+    let observed_policy: Policy = state.policy.ok_or("no policy")?;
     let role: Role = state.role.ok_or("no role")?;
     let remaining_role = RemainingRole {
         role: Some(role),
         attached: vec![policy.clone(), "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()?],
         inline: vec!["extra".to_owned()],
         policies: vec![RemainingPolicy {
-            policy: held,
+            policy: observed_policy,
             versions: vec![version(1), version(2)],
             entities,
-            capped: Vec::new(),
+            bounded: Vec::new(),
         }],
-        ..RemainingRole::nothing("vol".parse()?)
+        ..RemainingRole::none("vol".parse()?)
     };
     let evidence = Evidence::from(&old);
     let target = RoleToDelete {
@@ -237,6 +237,6 @@ fn a_delete_empties_the_role_and_detaches_our_policy_from_whoever_carries_it() -
          deleting version v2 of policy vol\n\
          deleting policy vol | deleting role vol\n"
     );
-    assert_eq!(Plan::to_delete(&deletion, &[RemainingRole::nothing("vol".parse()?)])?.to_string(), "");
+    assert_eq!(Plan::to_delete(&deletion, &[RemainingRole::none("vol".parse()?)])?.to_string(), "");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Every change that the domain makes, as one value each.
+//! Changes that the domain makes, one value for each AWS call.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::{Action, Bucket, CorsRule, PolicyEntity};
 use crate::names::{IamPath, PolicyArn, RoleArn, RoleName};
 use crate::owner::Tags;
 
-/// One change of an account: one AWS call. Doing it twice is the same as once, except for the error that says so.
+/// Change of an account: one AWS call. Making it twice has the same effect as once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the parameters of the call of that name")]
 pub enum Change {
@@ -74,10 +74,10 @@ pub enum Change {
     },
 }
 
-/// A role to be created.
+/// Role to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRole {
-    /// Its name and path.
+    /// Name and path.
     pub arn: RoleArn,
     /// The trust policy.
     pub trust: String,
@@ -85,29 +85,29 @@ pub struct NewRole {
     pub description: String,
     /// In seconds.
     pub max_session_duration: u32,
-    /// Its permissions boundary, from the beginning.
+    /// Permissions boundary.
     pub boundary: Option<PolicyArn>,
-    /// Ours and those asked for.
+    /// Owner tags and requested tags.
     pub tags: Tags,
 }
 
-/// A policy to create.
+/// Policy to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPolicy {
-    /// Its ARN.
+    /// ARN.
     pub arn: PolicyArn,
-    /// Its path.
+    /// Path.
     pub path: IamPath,
     /// The document of its first version.
     pub document: String,
-    /// Its description, which IAM never changes.
+    /// Description, which IAM never changes.
     pub description: String,
-    /// Its tags.
+    /// Tags.
     pub tags: Tags,
 }
 
 impl Change {
-    /// The call it is.
+    /// Returns the IAM action of the call.
     #[must_use]
     pub fn action(&self) -> Action {
         match self {
@@ -164,7 +164,7 @@ impl Change {
 }
 
 impl fmt::Display for Change {
-    /// The change as part of a sentence: "creating role cavatica".
+    /// Returns the change as part of a sentence: "creating role cavatica".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateRole(new) => write!(f, "creating role {}", new.arn.name),

@@ -1,4 +1,4 @@
-//! Making a role, its policy and its CORS rules go.
+//! Deletes a role, its policy and its CORS rules.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 use crate::s3_time::S3Time;
 use crate::waits::{BETWEEN_LOOKS, FOR_CORS_RULES, FOR_ONE_LOOK, UNTIL_QUIET};
 
-/// Makes a role and its policy go and, where a Create may still be at work on them, stay away.
+/// Deletes a role and its policy. If their Create may still be running, observes again until nothing new appears.
 pub async fn delete<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     deletion: &Deletion,
@@ -29,7 +29,7 @@ pub async fn delete<I: Account, C: Clock>(
         quiet = if more.applied.is_empty() { quiet + (before - context.clock.remaining()) } else { Duration::ZERO };
         done.applied.extend(more.applied);
     }
-    // Whoever sets a rule makes a role after it: by now it shows.
+    // A Create sets CORS rules before it creates the role, so all rules show by now.
     let s3_time = S3Time::of_the_rest(context.clock);
     let (taken_out, left) = cors::delete(context, deletion, &s3_time).await?;
     done.applied.extend(taken_out);
@@ -41,8 +41,8 @@ async fn delete_once<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     deletion: &Deletion,
 ) -> Result<Reconciled, Refusal> {
-    let reconciliation = Delete { deletion, observer: context.observer(&deletion.owner) };
-    Ok(rounds(context, &reconciliation).await?.done)
+    let task = Delete { deletion, observer: context.observer(&deletion.owner) };
+    Ok(rounds(context, &task).await?.done)
 }
 
 struct Delete<'a, I, C> {
@@ -58,21 +58,21 @@ impl<I: Account, C: Clock> Reconciliation for Delete<'_, I, C> {
         &self.deletion.owner
     }
 
-    async fn look(&self) -> Result<Vec<RemainingRole>, Refusal> {
+    async fn observe(&self) -> Result<Vec<RemainingRole>, Refusal> {
         self.observer.remaining_roles_of(self.deletion).await
     }
 
-    fn decide(&self, remaining_roles: &Vec<RemainingRole>) -> Result<Plan, Refusal> {
+    fn plan(&self, remaining_roles: &Vec<RemainingRole>) -> Result<Plan, Refusal> {
         Plan::to_delete(self.deletion, remaining_roles)
     }
 
-    /// A role that a Create made a moment ago may not show yet, and a Delete that misses it is the last one. And what an update
-    /// that was taken back says of an older role, or of the role that a policy serves, decides what is removed.
-    fn is_doubtful(&self, remaining_roles: &Vec<RemainingRole>, _: &Plan) -> bool {
+    /// Returns a role that was created a moment ago may not show yet, and no other Delete will follow. The tags that a rolled-back update
+    /// wrote may not show yet either, and they decide what is deleted.
+    fn may_be_outdated(&self, remaining_roles: &Vec<RemainingRole>, _: &Plan) -> bool {
         let owner = &self.deletion.owner;
         remaining_roles.split_last().is_some_and(|(last, older)| {
             let misses = last.role.is_none() || last.lacks_policy(owner);
-            misses || last.shares_policy() || older.iter().any(|remaining_role| !remaining_role.is_nothing(owner))
+            misses || last.shares_policy() || older.iter().any(|remaining_role| !remaining_role.is_deleted(owner))
         })
     }
 

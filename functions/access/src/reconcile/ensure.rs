@@ -1,4 +1,4 @@
-//! Making a request true: the role, its policy, and the buckets' CORS rules.
+//! Creates or updates a role, its policy, and the buckets' CORS rules.
 
 use std::pin::Pin;
 
@@ -22,18 +22,18 @@ use crate::request::Checks;
 use crate::s3_time::S3Time;
 use crate::waits::UNTIL_SHOWN;
 
-/// The observed state of what a request wants, and the findings about its buckets.
-struct Looked {
+/// Observed state of the desired role, and findings about its buckets.
+struct ObservedVolume {
     observed: ObservedState,
     findings: Vec<Finding>,
-    /// The policy's older documents; read only if there are findings.
+    /// Documents of the policy's older versions; read only if there are findings.
     older: Vec<Value>,
 }
 
-/// The changes of CORS rules, and the findings about those that could not be made.
+/// Changes of CORS rules, and findings about those that could not be made.
 type CorsDone = (Vec<String>, Vec<Finding>);
 
-/// Makes a request true.
+/// Creates or updates a role and its policy as requested.
 pub async fn ensure<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     desired: &Desired,
@@ -50,8 +50,8 @@ pub async fn ensure<I: Account, C: Clock>(
         .old_blueprint
         .as_ref()
         .map(|before| Plan::to_ensure(desired, &ObservedState::expected(before, desired)));
-    let reconciliation = Ensure { context, desired, observer, s3_time, facts: facts.shared(), expected };
-    let Finished { mut done, observed_state, plan, prepared: (set, unset) } = rounds(context, &reconciliation).await?;
+    let task = Ensure { context, desired, observer, s3_time, facts: facts.shared(), expected };
+    let Finished { mut done, observed_state, plan, prepared: (set, unset) } = rounds(context, &task).await?;
     done.applied.extend(set);
 
     let forbidden = match blueprint.request.checks {
@@ -59,11 +59,11 @@ pub async fn ensure<I: Account, C: Clock>(
         Checks::Enforce | Checks::Report => verify(context, blueprint, desired.is_new || !plan.is_empty()).await,
     };
     if is_enforced(desired, &plan, &older(observer, &observed_state.observed, &forbidden).await) {
-        refuse(&forbidden)?;
+        fail_for(&forbidden)?;
     }
     done.findings = [observed_state.findings, forbidden, unset].concat();
     if !done.notes.is_empty() {
-        // A Delete that comes at once has to see who remembers what is left of older roles.
+        // A Delete that follows at once has to see the lineage that was just written.
         context.pause(UNTIL_SHOWN).await;
     }
     Ok(done)
@@ -74,59 +74,60 @@ struct Ensure<'a, I, C> {
     desired: &'a Desired,
     observer: &'a Observer<'a, I, C>,
     s3_time: &'a S3Time<'a, C>,
-    /// Looked at once, side by side with the first look at IAM.
+    /// Read once, concurrently with the first observation of IAM.
     facts: Shared<Pin<Box<dyn Future<Output = Vec<Facts>> + Send + 'a>>>,
-    /// The plan if all that was asked for before was there.
+    /// Plan for the state that the old properties lead to.
     expected: Option<Result<Plan, Refusal>>,
 }
 
 impl<I: Account, C: Clock> Reconciliation for Ensure<'_, I, C> {
-    type Observed = Looked;
+    type Observed = ObservedVolume;
     type Prepared = CorsDone;
 
     fn owner(&self) -> &Owner {
         &self.desired.blueprint.owner
     }
 
-    async fn look(&self) -> Result<Looked, Refusal> {
+    async fn observe(&self) -> Result<ObservedVolume, Refusal> {
         let clock = self.context.clock;
         let begun = clock.elapsed();
         let (mut observed, facts) = try_join(self.observer.observed(self.desired), self.facts.clone().map(Ok)).await?;
-        // S3 may have taken its time: nothing is decided on a picture that is old by then.
+        // S3 took long. The observation of IAM is outdated by then.
         if clock.elapsed().saturating_sub(begun) > UNTIL_SHOWN {
             observed = self.observer.observed(self.desired).await?;
         }
         let findings = preflight::judge(&self.desired.blueprint, &facts);
         let older = older(self.observer, &observed, &findings).await;
-        Ok(Looked { observed, findings, older })
+        Ok(ObservedVolume { observed, findings, older })
     }
 
-    fn decide(&self, looked: &Looked) -> Result<Plan, Refusal> {
-        let plan = Plan::to_ensure(self.desired, &looked.observed)?;
-        if is_enforced(self.desired, &plan, &looked.older) {
-            refuse(&looked.findings)?;
+    fn plan(&self, observed_volume: &ObservedVolume) -> Result<Plan, Refusal> {
+        let plan = Plan::to_ensure(self.desired, &observed_volume.observed)?;
+        if is_enforced(self.desired, &plan, &observed_volume.older) {
+            fail_for(&observed_volume.findings)?;
         }
         Ok(plan)
     }
 
-    /// Something done since the last answer, by another try or by an update that is being taken back, may not show yet.
-    fn is_doubtful(&self, looked: &Looked, plan: &Plan) -> bool {
-        let misses_the_former = self.desired.replaced_role.is_some() && looked.observed.replaced_role.is_none();
+    /// Returns a change since the last answer, by another attempt or by an update that is being rolled back, may not show yet.
+    fn may_be_outdated(&self, observed_volume: &ObservedVolume, plan: &Plan) -> bool {
+        let misses_the_former =
+            self.desired.replaced_role.is_some() && observed_volume.observed.replaced_role.is_none();
         let expected = self.expected.as_ref();
         misses_the_former || expected.is_some_and(|it| it.as_ref().map_or(true, |it| plan.lacks(it)))
     }
 
-    fn role_id(&self, looked: &Looked) -> Option<String> {
-        looked.observed.role.as_ref().map(|role| role.id.clone())
+    fn role_id(&self, observed_volume: &ObservedVolume) -> Option<String> {
+        observed_volume.observed.role.as_ref().map(|role| role.id.clone())
     }
 
-    /// CORS rules come before the role, since the last step on that says which one is in use from then on.
+    /// Sets CORS rules before the role changes: the last change of the role says that it is in use from then on.
     async fn prepare(&self) -> Result<CorsDone, Refusal> {
         cors::ensure(self.context, self.desired, self.s3_time).await
     }
 }
 
-/// The policy's older documents, if they matter.
+/// Reads the documents of the policy's older versions, if a finding may fail the event.
 async fn older<I: Account, C: Clock>(
     observer: &Observer<'_, I, C>,
     observed: &ObservedState,
@@ -135,7 +136,7 @@ async fn older<I: Account, C: Clock>(
     if findings.iter().any(Finding::is_failure) { observer.older_documents(observed).await } else { Vec::new() }
 }
 
-fn refuse(findings: &[Finding]) -> Result<(), Refusal> {
+fn fail_for(findings: &[Finding]) -> Result<(), Refusal> {
     let failures: Vec<_> = findings.iter().filter(|finding| finding.is_failure()).cloned().collect();
     if failures.is_empty() { Ok(()) } else { Err(Refusal::Unusable { found: told(&failures) }) }
 }

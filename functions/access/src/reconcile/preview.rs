@@ -30,7 +30,7 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// The changes for something that differs from what was asked for, in order: all but the note on the role of those
+    /// Returns the changes for something that differs from what was asked for, in order: all but the note on the role of those
     /// that it replaced, which stays for a while after they are gone, and says nothing about what the role may do.
     pub fn drift(&self) -> impl Iterator<Item = &Change> {
         let notes = |tags: &Tags| {

@@ -1,8 +1,30 @@
-//! Look, decide, apply, until nothing is left to do or something stands in the way.
+//! The reconciliation loop: observe the account, plan, apply, and repeat until the account is as desired.
 //!
-//! A [`Reconciliation`] says what is looked at and decides what that asks for; here is decided only whether another round is worth
-//! it, when somebody else or an earlier try of ours changed what was looked at. [`State::seen`] and [`State::failed`]
-//! are that decision: pure, with a table of cases at the end of this file.
+//! # Flow
+//!
+//! 1. [`Reconciliation::observe`] reads the account, and [`Reconciliation::plan`] turns that into a plan.
+//! 2. If the first observation may be outdated, the loop waits and observes once more before it changes anything.
+//! 3. The loop applies the plan stage by stage. If all changes succeed, the reconciliation is finished.
+//! 4. If a change fails, the loop observes again, at once or after a wait. If the new plan no longer contains the failed change,
+//!    somebody else made it; otherwise it is tried again, or the loop gives up.
+//!
+//! [`PreviousRound::next_step`] and [`PreviousRound::after_failure`] make these decisions. They are pure; their tests are tables.
+//!
+//! # Guarantees
+//!
+//! - No change is made before the function has proved to run in the account of its stack.
+//! - At most [`MOST_ROUNDS`] rounds run, and no wait exceeds the time of the event.
+//! - All changes of a stage have ended before a failure is reported.
+//! - A failed clean-up of older roles fails nothing; it becomes a note.
+//!
+//! # Assumptions
+//!
+//! - Every change is idempotent, so that a change whose answer was lost can be repeated.
+//! - IAM shows a change within [`UNTIL_SHOWN`].
+//!
+//! # Errors
+//!
+//! The refusal of the plan, or of the change that still fails.
 
 use std::time::Duration;
 
@@ -17,83 +39,83 @@ use crate::refusal::Refusal;
 use crate::retry::{Attempt, may_come_into_force};
 use crate::waits::{MOST_ROUNDS, ROUNDS_FOR_THE_SAME_FAILURE, UNTIL_SHOWN};
 
-/// The difference between establishing and removing.
+/// Observation and plan of one kind of event: ensure that a role exists, or delete it.
 pub(super) trait Reconciliation: Sync {
-    /// The observed part of the account.
+    /// Part of the account that the plan depends on.
     type Observed: Send + Sync;
-    /// The result of the preparation.
+    /// Result of [`Reconciliation::prepare`].
     type Prepared: Send;
 
-    /// Whose things are looked into and changed.
+    /// Returns the owner of everything that is read in detail and changed.
     fn owner(&self) -> &Owner;
 
-    /// Looks at the account.
-    fn look(&self) -> impl Future<Output = Result<Self::Observed, Refusal>> + Send;
+    /// Reads the account.
+    fn observe(&self) -> impl Future<Output = Result<Self::Observed, Refusal>> + Send;
 
-    /// Decides what is to be done.
-    fn decide(&self, observed_state: &Self::Observed) -> Result<Plan, Refusal>;
+    /// Returns the changes that are due.
+    fn plan(&self, observed_state: &Self::Observed) -> Result<Plan, Refusal>;
 
-    /// True if the first picture misses what was to be expected, so that it may be an old one.
-    fn is_doubtful(&self, observed_state: &Self::Observed, plan: &Plan) -> bool;
+    /// True if the first observation lacks something that is expected to exist, so that IAM may have shown an old state.
+    fn may_be_outdated(&self, observed_state: &Self::Observed, plan: &Plan) -> bool;
 
-    /// The unique ID of the role that is there.
+    /// Returns the unique ID of the observed role.
     fn role_id(&self, observed_state: &Self::Observed) -> Option<String>;
 
-    /// Runs once, between the first decision and the first change.
+    /// Runs once, between the first plan and its first change.
     fn prepare(&self) -> impl Future<Output = Result<Self::Prepared, Refusal>> + Send;
 }
 
-/// A change that did not succeed.
+/// Change that AWS did not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Failed {
+struct FailedChange {
     change: Change,
     failure: Failure,
 }
 
-impl Failed {
+impl FailedChange {
     fn refusal(self) -> Refusal {
         Refusal::while_changing(&self.change, self.failure)
     }
 }
 
-/// The state between two rounds.
+/// Result of the previous round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// Nothing was looked at yet.
-    First,
-    /// The first picture was doubtful; there will be no second doubt.
-    Doubted,
-    /// A change failed; the next picture tells whether it is still to be done.
-    Failed { times: u32, was_doubted: bool, last: Failed },
+enum PreviousRound {
+    /// There was no round yet.
+    None,
+    /// The first observation may have been outdated. The second one counts in any case.
+    Outdated,
+    /// A change failed. The next observation shows whether it is still due.
+    ChangeFailed { times: u32, was_outdated: bool, last: FailedChange },
 }
 
-/// The consequence of a look.
+/// Consequence of an observation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum NextStep {
-    /// The plan is to be applied.
+    /// Apply the plan.
     Apply,
-    /// The picture may be an old one: another look, after so long.
-    LookAgain(State, Duration),
-    /// The change that failed is still to be done, and trying it again does not help.
-    GiveUp(Failed),
+    /// Observe again after a wait.
+    ObserveAgain(PreviousRound, Duration),
+    /// The failed change is still due, and repeating it does not help.
+    GiveUp(FailedChange),
 }
 
-impl State {
-    /// Rounds that are over.
+impl PreviousRound {
+    /// Number of rounds so far.
     fn rounds(&self) -> u32 {
         match self {
-            Self::First => 0,
-            Self::Doubted => 1,
-            Self::Failed { times, was_doubted, .. } => times + u32::from(*was_doubted),
+            Self::None => 0,
+            Self::Outdated => 1,
+            Self::ChangeFailed { times, was_outdated, .. } => times + u32::from(*was_outdated),
         }
     }
 
-    /// After a look that led to a plan; `elapsed` since the event came.
-    fn seen(&self, plan: &Plan, is_doubtful: bool, elapsed: Duration) -> NextStep {
+    /// Decides what to do with a plan, so long after the event came.
+    fn next_step(&self, plan: &Plan, may_be_outdated: bool, elapsed: Duration) -> NextStep {
         match self {
-            Self::First if is_doubtful => NextStep::LookAgain(Self::Doubted, UNTIL_SHOWN),
-            Self::First | Self::Doubted => NextStep::Apply,
-            Self::Failed { times, last, .. } => {
+            Self::None if may_be_outdated => NextStep::ObserveAgain(Self::Outdated, UNTIL_SHOWN),
+            Self::None | Self::Outdated => NextStep::Apply,
+            Self::ChangeFailed { times, last, .. } => {
                 let is_still_due = plan.changes().any(|due| *due == last.change);
                 let is_enough = match last.failure.kind {
                     FailureKind::Denied => !last.change.is_removal() || !may_come_into_force(elapsed),
@@ -105,29 +127,29 @@ impl State {
         }
     }
 
-    /// After a change that failed: another look after so long, or nothing where that does not help.
-    fn failed(&self, last: &Failed) -> Option<(Self, Duration)> {
+    /// Decides how long to wait after a failed change before the next observation; `None` if another round cannot help.
+    fn after_failure(&self, last: &FailedChange) -> Option<(Self, Duration)> {
         if is_final(last.failure.kind) || self.rounds() >= MOST_ROUNDS {
             return None;
         }
-        let (before, was_doubted) = match self {
-            Self::First => (0, false),
-            Self::Doubted => (0, true),
-            Self::Failed { times, was_doubted, .. } => (*times, *was_doubted),
+        let (before, was_outdated) = match self {
+            Self::None => (0, false),
+            Self::Outdated => (0, true),
+            Self::ChangeFailed { times, was_outdated, .. } => (*times, *was_outdated),
         };
         let times = before + 1;
         let wait = match last.failure.kind {
-            // What IAM has but does not show yet needs a moment, and then a longer one.
+            // IAM has something that it does not show yet. Wait, and longer each time.
             FailureKind::AlreadyExists | FailureKind::LimitExceeded | FailureKind::DeleteConflict => {
                 UNTIL_SHOWN * times
             }
             _ => Duration::ZERO,
         };
-        Some((Self::Failed { times, was_doubted, last: last.clone() }, wait))
+        Some((Self::ChangeFailed { times, was_outdated, last: last.clone() }, wait))
     }
 }
 
-/// How a job ended, and what its first decision was about.
+/// Result of a finished reconciliation, with the observation and plan of its first round.
 pub(super) struct Finished<J: Reconciliation> {
     pub(super) done: Reconciled,
     pub(super) observed_state: J::Observed,
@@ -135,63 +157,63 @@ pub(super) struct Finished<J: Reconciliation> {
     pub(super) prepared: J::Prepared,
 }
 
-/// Does a job.
+/// Runs a reconciliation to its end.
 pub(super) async fn rounds<I: Account, C: Clock, J: Reconciliation>(
     context: &Context<'_, I, C>,
-    reconciliation: &J,
+    task: &J,
 ) -> Result<Finished<J>, Refusal> {
     let mut done = Reconciled::default();
     let mut first: Option<(J::Observed, Plan, J::Prepared)> = None;
-    let mut state = State::First;
+    let mut state = PreviousRound::None;
     loop {
         let observed_state = match state {
-            State::First => first_look(context, reconciliation).await?,
-            State::Doubted | State::Failed { .. } => look(context.clock, reconciliation).await?,
+            PreviousRound::None => first_observation(context, task).await?,
+            PreviousRound::Outdated | PreviousRound::ChangeFailed { .. } => observe(context.clock, task).await?,
         };
-        let plan = reconciliation.decide(&observed_state)?;
-        let is_doubtful = reconciliation.is_doubtful(&observed_state, &plan);
-        match state.seen(&plan, is_doubtful, context.clock.elapsed()) {
+        let plan = task.plan(&observed_state)?;
+        let may_be_outdated = task.may_be_outdated(&observed_state, &plan);
+        match state.next_step(&plan, may_be_outdated, context.clock.elapsed()) {
             NextStep::Apply => {}
-            NextStep::LookAgain(next, wait) => {
+            NextStep::ObserveAgain(next, wait) => {
                 context.pause(wait).await;
                 state = next;
                 continue;
             }
             NextStep::GiveUp(failed) => return Err(failed.refusal()),
         }
-        done.role_id = reconciliation.role_id(&observed_state).or(done.role_id);
+        done.role_id = task.role_id(&observed_state).or(done.role_id);
         done.notes.clone_from(&plan.notes);
-        let kept = match first.take() {
-            Some(kept) => kept,
-            None => (observed_state, plan.clone(), reconciliation.prepare().await?),
+        let first_decision = match first.take() {
+            Some(first_decision) => first_decision,
+            None => (observed_state, plan.clone(), task.prepare().await?),
         };
         let Err(failed) = apply(context, &plan, &mut done).await else {
-            let (observed_state, plan, prepared) = kept;
+            let (observed_state, plan, prepared) = first_decision;
             return Ok(Finished { done, observed_state, plan, prepared });
         };
-        let Some((next, wait)) = state.failed(&failed) else { return Err(failed.refusal()) };
+        let Some((next, wait)) = state.after_failure(&failed) else { return Err(failed.refusal()) };
         context.pause(wait).await;
-        (state, first) = (next, Some(kept));
+        (state, first) = (next, Some(first_decision));
     }
 }
 
-/// The first look, and beside it whether the function runs in the account of its stack.
-async fn first_look<I: Account, C: Clock, J: Reconciliation>(
+/// Observes for the first time, and checks at the same time that the function runs in the account of its stack.
+async fn first_observation<I: Account, C: Clock, J: Reconciliation>(
     context: &Context<'_, I, C>,
-    reconciliation: &J,
+    task: &J,
 ) -> Result<J::Observed, Refusal> {
-    let observer = context.observer(reconciliation.owner());
-    let (caller, observed_state) = try_join(observer.caller(), look(context.clock, reconciliation)).await?;
-    check_account(caller, reconciliation.owner())?;
+    let observer = context.observer(task.owner());
+    let (caller, observed_state) = try_join(observer.caller(), observe(context.clock, task)).await?;
+    check_account(caller, task.owner())?;
     Ok(observed_state)
 }
 
-/// Looks; again when something vanished between finding it and looking into it. Under a tag condition IAM calls what
-/// vanished denied.
-async fn look<C: Clock, J: Reconciliation>(clock: &C, reconciliation: &J) -> Result<J::Observed, Refusal> {
+/// Observes, and repeats that once if something vanished between two reads. For something that vanished, IAM denies a read
+/// that has a tag condition.
+async fn observe<C: Clock, J: Reconciliation>(clock: &C, task: &J) -> Result<J::Observed, Refusal> {
     let mut is_first = true;
     loop {
-        match reconciliation.look().await {
+        match task.observe().await {
             Err(Refusal::Aws { failure, .. })
                 if (is_first && failure.kind == FailureKind::NotFound)
                     || (failure.kind == FailureKind::Denied && (is_first || may_come_into_force(clock.elapsed()))) => {}
@@ -201,16 +223,16 @@ async fn look<C: Clock, J: Reconciliation>(clock: &C, reconciliation: &J) -> Res
     }
 }
 
-/// True if another look cannot help.
+/// True if another round cannot help.
 fn is_final(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::MalformedDocument | FailureKind::Other)
 }
 
-/// True if trying the same again cannot help, once another look shows that it is still to be done.
+/// True if repeating a change that is still due cannot help.
 fn is_hopeless(change: &Change, kind: FailureKind) -> bool {
     match kind {
         FailureKind::AlreadyExists | FailureKind::NotFound | FailureKind::DeleteConflict => false,
-        // A version that another try made a moment ago did not show, so that none was removed before.
+        // The newest version of another attempt did not show yet, so that the oldest was not deleted before.
         FailureKind::LimitExceeded => !matches!(change, Change::CreatePolicyVersion { .. }),
         _ => true,
     }
@@ -221,12 +243,12 @@ pub(super) fn check_account(caller: AccountId, owner: &Owner) -> Result<(), Refu
     if caller == stack { Ok(()) } else { Err(Refusal::WrongAccount { caller, stack }) }
 }
 
-/// Applies a plan; the changes of a stage go at once, and all of them end before the first failure is reported.
+/// Applies a plan. The changes of a stage run concurrently, and all of them end before the first failure is returned.
 async fn apply<I: Account, C: Clock>(
     context: &Context<'_, I, C>,
     plan: &Plan,
     done: &mut Reconciled,
-) -> Result<(), Failed> {
+) -> Result<(), FailedChange> {
     for changes in &plan.stages {
         let attempt = |change: &Change| if change.is_removal() { Attempt::Removal } else { Attempt::Change };
         let results = join_all(changes.iter().map(|change| context.apply(change, attempt(change)))).await;
@@ -237,7 +259,7 @@ async fn apply<I: Account, C: Clock>(
                     done.applied.push(change.to_string());
                     done.role_id = receipt.role_id.or(done.role_id.take());
                 }
-                Err(failure) => failed = failed.or(Some(Failed { change: change.clone(), failure })),
+                Err(failure) => failed = failed.or(Some(FailedChange { change: change.clone(), failure })),
             }
         }
         if let Some(failed) = failed {
@@ -273,16 +295,16 @@ mod tests {
         Change::DeleteRole { role: "vol".parse().unwrap() }
     }
 
-    fn failed(change: Change, kind: FailureKind) -> Failed {
+    fn after_failure(change: Change, kind: FailureKind) -> FailedChange {
         let failure = Failure { kind, code: String::new(), message: String::new(), request_id: None };
-        Failed { change, failure }
+        FailedChange { change, failure }
     }
 
-    fn after(times: u32, last: Failed) -> State {
-        State::Failed { times, was_doubted: false, last }
+    fn after(times: u32, last: FailedChange) -> PreviousRound {
+        PreviousRound::ChangeFailed { times, was_outdated: false, last }
     }
 
-    /// A plan with one change, or with none.
+    /// Returns a plan with one change, or with none.
     fn plan(due: Option<Change>) -> Plan {
         Plan { stages: due.into_iter().map(|change| vec![change]).collect(), ..Plan::default() }
     }
@@ -291,15 +313,15 @@ mod tests {
     fn what_a_look_leads_to() {
         use FailureKind as F;
         let early = Duration::ZERO;
-        let looks_again = NextStep::LookAgain(State::Doubted, UNTIL_SHOWN);
-        let gives_up = |failed: Failed| NextStep::GiveUp(failed);
+        let looks_again = NextStep::ObserveAgain(PreviousRound::Outdated, UNTIL_SHOWN);
+        let gives_up = |failed: FailedChange| NextStep::GiveUp(failed);
         let table = [
-            ("a first picture is believed", State::First, None, false, early, NextStep::Apply),
-            ("a doubtful one is not", State::First, None, true, early, looks_again),
-            ("there is one doubt", State::Doubted, None, true, early, NextStep::Apply),
+            ("a first picture is believed", PreviousRound::None, None, false, early, NextStep::Apply),
+            ("a doubtful one is not", PreviousRound::None, None, true, early, looks_again),
+            ("there is one doubt", PreviousRound::Outdated, None, true, early, NextStep::Apply),
             (
                 "what is not due any more was done by somebody else",
-                after(8, failed(attach(), F::Denied)),
+                after(8, after_failure(attach(), F::Denied)),
                 None,
                 false,
                 early,
@@ -307,7 +329,7 @@ mod tests {
             ),
             (
                 "what does not show yet is tried again",
-                after(2, failed(attach(), F::AlreadyExists)),
+                after(2, after_failure(attach(), F::AlreadyExists)),
                 Some(attach()),
                 false,
                 early,
@@ -315,31 +337,31 @@ mod tests {
             ),
             (
                 "but not a fourth time",
-                after(3, failed(attach(), F::AlreadyExists)),
+                after(3, after_failure(attach(), F::AlreadyExists)),
                 Some(attach()),
                 false,
                 early,
-                gives_up(failed(attach(), F::AlreadyExists)),
+                gives_up(after_failure(attach(), F::AlreadyExists)),
             ),
             (
                 "a limit is not worth another try",
-                after(1, failed(attach(), F::LimitExceeded)),
+                after(1, after_failure(attach(), F::LimitExceeded)),
                 Some(attach()),
                 false,
                 early,
-                gives_up(failed(attach(), F::LimitExceeded)),
+                gives_up(after_failure(attach(), F::LimitExceeded)),
             ),
             (
                 "a denied change waited as long as there is",
-                after(1, failed(attach(), F::Denied)),
+                after(1, after_failure(attach(), F::Denied)),
                 Some(attach()),
                 false,
                 early,
-                gives_up(failed(attach(), F::Denied)),
+                gives_up(after_failure(attach(), F::Denied)),
             ),
             (
                 "a denied removal may be that of a role not in force",
-                after(1, failed(delete(), F::Denied)),
+                after(1, after_failure(delete(), F::Denied)),
                 Some(delete()),
                 false,
                 early,
@@ -347,46 +369,57 @@ mod tests {
             ),
             (
                 "until it has to be in force",
-                after(1, failed(delete(), F::Denied)),
+                after(1, after_failure(delete(), F::Denied)),
                 Some(delete()),
                 false,
                 UNTIL_POLICY_IN_FORCE,
-                gives_up(failed(delete(), F::Denied)),
+                gives_up(after_failure(delete(), F::Denied)),
             ),
             (
                 "or the rounds are over",
-                after(MOST_ROUNDS, failed(delete(), F::Denied)),
+                after(MOST_ROUNDS, after_failure(delete(), F::Denied)),
                 Some(delete()),
                 false,
                 early,
-                gives_up(failed(delete(), F::Denied)),
+                gives_up(after_failure(delete(), F::Denied)),
             ),
         ];
-        for (name, state, due, is_doubtful, elapsed, expected) in table {
-            assert_eq!(state.seen(&plan(due), is_doubtful, elapsed), expected, "{name}");
+        for (name, state, due, may_be_outdated, elapsed, expected) in table {
+            assert_eq!(state.next_step(&plan(due), may_be_outdated, elapsed), expected, "{name}");
         }
     }
 
     #[test]
     fn what_a_failed_change_leads_to() {
         use FailureKind as F;
-        let exists = || failed(attach(), F::AlreadyExists);
-        let doubted = |times, last| State::Failed { times, was_doubted: true, last };
+        let exists = || after_failure(attach(), F::AlreadyExists);
+        let doubted = |times, last| PreviousRound::ChangeFailed { times, was_outdated: true, last };
         let table = [
-            ("it is looked at again at once", State::First, failed(delete(), F::Denied), Some((1, false, 0))),
-            ("a doubt is remembered", State::Doubted, failed(delete(), F::Denied), Some((1, true, 0))),
-            ("what does not show gets a moment", State::First, exists(), Some((1, false, 1))),
+            (
+                "it is looked at again at once",
+                PreviousRound::None,
+                after_failure(delete(), F::Denied),
+                Some((1, false, 0)),
+            ),
+            ("a doubt is remembered", PreviousRound::Outdated, after_failure(delete(), F::Denied), Some((1, true, 0))),
+            ("what does not show gets a moment", PreviousRound::None, exists(), Some((1, false, 1))),
             ("and then a longer one", after(1, exists()), exists(), Some((2, false, 2))),
-            ("a malformed document stays one", State::First, failed(attach(), F::MalformedDocument), None),
-            ("so does what nobody knows", State::First, failed(attach(), F::Other), None),
+            (
+                "a malformed document stays one",
+                PreviousRound::None,
+                after_failure(attach(), F::MalformedDocument),
+                None,
+            ),
+            ("so does what nobody knows", PreviousRound::None, after_failure(attach(), F::Other), None),
             ("the eighth round is not the last", after(7, exists()), exists(), Some((8, false, 8))),
             ("the ninth is", after(8, exists()), exists(), None),
             ("a doubt counts as a round", doubted(7, exists()), exists(), None),
         ];
         for (name, state, last, expected) in table {
-            let next = state.failed(&last);
-            let expected = expected
-                .map(|(times, was_doubted, waits)| (State::Failed { times, was_doubted, last }, UNTIL_SHOWN * waits));
+            let next = state.after_failure(&last);
+            let expected = expected.map(|(times, was_outdated, waits)| {
+                (PreviousRound::ChangeFailed { times, was_outdated, last }, UNTIL_SHOWN * waits)
+            });
             assert_eq!(next, expected, "{name}");
         }
     }

@@ -9,7 +9,7 @@ use crate::port::{Clock, Failure, FailureKind, ReadAccount, Verdict};
 use crate::retry::Backoff;
 use crate::waits::{FIRST_SIMULATION, UNTIL_SIMULATED};
 
-/// The findings of IAM's policy simulator about the role.
+/// Returns the findings of IAM's policy simulator about the role.
 pub(super) async fn verify<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
     blueprint: &Blueprint,

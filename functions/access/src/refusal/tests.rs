@@ -2,7 +2,7 @@ use super::*;
 use crate::names::Rule;
 use crate::port::Bucket;
 
-/// Every kind of Reason, with each of its advices.
+/// Returns every kind of Reason, with each of its advices.
 fn every_refusal() -> Result<Vec<Refusal>, Rule> {
     let owner = Owner {
         stack: "arn:aws:cloudformation:us-east-1:123456789012:stack/s/5e1b8ce0-0000".parse()?,

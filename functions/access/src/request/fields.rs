@@ -1,4 +1,4 @@
-//! Reading named values out of a JSON object while collecting everything that is wrong with them.
+//! Reader of named values in a JSON object that collects all problems.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::names::Rule;
 
-/// Why a request is refused before anything is done.
+/// Invalid request: all problems that were found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Invalid {
     /// The problems, at least one.
@@ -23,7 +23,7 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// One thing that is wrong: where, what, and the rule it breaks.
+/// Problem of a request: the property, its value, and the rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// A value breaks its rule.
@@ -75,7 +75,7 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Begins to read; `place` stands before every property's name in a problem.
+    /// Returns a reader; `place` precedes every property's name in a problem.
     pub(super) fn of(value: &'a Value, place: &str) -> Self {
         let mut fields =
             Self { object: value.as_object(), place: place.to_owned(), known: Vec::new(), problems: Vec::new() };
@@ -90,12 +90,12 @@ impl<'a> Fields<'a> {
         fields
     }
 
-    /// Names that may be there and are not looked at.
+    /// Marks names as known without reading them.
     pub(super) fn known(&mut self, names: &[&'static str]) {
         self.known.extend(names);
     }
 
-    /// A value that may be absent.
+    /// Returns a value that may be absent.
     pub(super) fn optional<T, E: Into<Cow<'static, str>>>(
         &mut self,
         name: &'static str,
@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A value that has to be there.
+    /// Returns a value that has to be there.
     pub(super) fn required<T, E: Into<Cow<'static, str>>>(
         &mut self,
         name: &'static str,
@@ -123,7 +123,7 @@ impl<'a> Fields<'a> {
         self.optional(name, read)
     }
 
-    /// A value of its own shape that may be absent.
+    /// Returns a value of its own shape that may be absent.
     pub(super) fn optional_value<T>(
         &mut self,
         name: &'static str,
@@ -137,7 +137,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list whose items are read by themselves; they are told their place.
+    /// Returns a list whose items are read by themselves; they are told their place.
     pub(super) fn list<T>(
         &mut self,
         name: &'static str,
@@ -156,7 +156,7 @@ impl<'a> Fields<'a> {
         Some(list)
     }
 
-    /// A list of single values.
+    /// Returns a list of single values.
     pub(super) fn list_of_scalars<T, E: Into<Cow<'static, str>>>(
         &mut self,
         name: &'static str,
@@ -186,7 +186,7 @@ impl<'a> Fields<'a> {
         self.problems.is_empty()
     }
 
-    /// Reports names that nobody asked for. `Ok` when nothing at all is wrong.
+    /// Reports unknown names. `Ok` if there is no problem at all.
     pub(super) fn finish(&mut self) -> Result<(), ()> {
         let names = self.object.into_iter().flat_map(Map::keys);
         let unknown = names.filter(|name| !self.known.contains(&name.as_str()));
@@ -213,7 +213,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A single value as text, whether CloudFormation made a string of it or not.
+/// Returns a single value as text, whether CloudFormation made a string of it or not.
 pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -222,7 +222,7 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A value as a person should see it: as JSON, so that blanks and empty text show, and not longer than a line.
+/// Returns a value as a person should see it: as JSON, so that blanks and empty text show, and not longer than a line.
 pub fn shown(value: &Value) -> String {
     /// Characters of a value that are worth showing; every valid name fits.
     const LONGEST: usize = 160;

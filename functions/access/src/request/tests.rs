@@ -219,7 +219,7 @@ proptest! {
     }
 }
 
-/// A character that only one side takes would fail a stack half-way, at `CreateRole`.
+/// Returns a character that only one side takes would fail a stack half-way, at `CreateRole`.
 #[test]
 fn tags_take_exactly_the_characters_that_iam_takes() -> Result<(), regex::Error> {
     let iam = regex::Regex::new(&format!("^{TAG_TEXT}$"))?;

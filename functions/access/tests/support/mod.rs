@@ -1,4 +1,4 @@
-//! What the tests of this crate share: an account, a stack in it, and the two things a stack asks for.
+//! Fixtures of this crate's tests: an account, a stack in it, and its events.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -62,12 +62,12 @@ impl Bench {
         }
     }
 
-    /// What would be done now, as text; a refusal as its first words.
+    /// Returns the plan as text, or the first words of a refusal.
     pub async fn plan(&self, desired: &Desired) -> Result<String, Refusal> {
         Ok(reconcile::preview(&self.context(), desired).await?.plan.to_string())
     }
 
-    /// What would be removed now, as text.
+    /// Returns the plan of a Delete as text.
     pub async fn plan_removal(&self, deletion: &Deletion) -> Result<String, Refusal> {
         Ok(Plan::to_delete(deletion, &self.observer().remaining_roles_of(deletion).await?)?.to_string())
     }
@@ -85,13 +85,13 @@ pub fn properties(role: &str) -> Value {
     })
 }
 
-/// The same with one property changed.
+/// Returns the same with one property changed.
 pub fn with(mut properties: Value, name: &str, value: Value) -> Value {
     properties[name] = value;
     properties
 }
 
-/// What a Create of these properties wants.
+/// Returns the desired state of a Create.
 pub fn create(properties: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
     let blueprint = Blueprint::new(Request::parse(properties)?, owner()?)?;
     Ok(Desired {
@@ -104,7 +104,7 @@ pub fn create(properties: &Value) -> Result<Desired, Box<dyn std::error::Error>>
     })
 }
 
-/// What an Update wants, with the physical ID as CloudFormation has it.
+/// Returns the desired state of an Update with a physical ID.
 pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Desired, Box<dyn std::error::Error>> {
     let mut desired = create(new)?;
     let from: RoleArn = physical.parse()?;
@@ -115,12 +115,12 @@ pub fn update(physical: &str, old: &Value, new: &Value) -> Result<Desired, Box<d
     Ok(desired)
 }
 
-/// What a Delete of a role wants.
+/// Returns the deletion of a role.
 pub fn delete(role: &str) -> Result<Deletion, Box<dyn std::error::Error>> {
     delete_of(&properties(role))
 }
 
-/// What a Delete with these properties wants.
+/// Returns the deletion that a Delete with these properties asks for.
 pub fn delete_of(properties: &Value) -> Result<Deletion, Box<dyn std::error::Error>> {
     let old = OldProperties::read(properties);
     let evidence = Evidence::from(&old);

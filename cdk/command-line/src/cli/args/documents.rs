@@ -93,7 +93,7 @@ pub struct DocumentsArgs {
 pub struct GivenExternalId(Option<ExternalId>);
 
 impl DocumentsArgs {
-    /// The request of the documents, with this external ID where none was given.
+    /// Returns the request of the documents, with this external ID where none was given.
     #[must_use]
     pub fn subject(self, platform: &Platform, otherwise: ExternalId) -> Subject {
         let (prefix, kms_key) = (self.prefix.and_then(|prefix| prefix.0), self.kms_key_arn);

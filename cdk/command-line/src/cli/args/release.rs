@@ -152,7 +152,7 @@ pub enum PlacesError {
 }
 
 impl PublishArgs {
-    /// The naming of the bucket of each region, every region once.
+    /// Returns the naming of the bucket of each region, every region once.
     pub fn buckets(&self) -> Result<Vec<BucketNaming>, PlacesError> {
         let mut regions: Vec<_> = self.regions.clone();
         regions.sort_unstable();
@@ -184,7 +184,7 @@ impl PublishArgs {
         Ok(namings)
     }
 
-    /// The wishes for the buckets.
+    /// Returns the wishes for the buckets.
     #[must_use]
     pub fn wish(&self) -> Wish {
         Wish { create_buckets: self.create_buckets, audience: self.audience.clone() }

@@ -169,7 +169,7 @@ pub enum OutputForm {
 }
 
 impl DeployArgs {
-    /// The parameters that are given, by their names in the template.
+    /// Returns the parameters that are given, by their names in the template.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, String)> {
         let bucket = self.bucket.as_ref().map(ToString::to_string);

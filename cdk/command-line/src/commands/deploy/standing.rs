@@ -21,7 +21,7 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    /// The stack that would be updated.
+    /// Returns the stack that would be updated.
     pub(super) fn before(&self) -> Option<&Stack> {
         match self {
             Self::Running(stack) => Some(stack),

@@ -62,7 +62,7 @@ fn statements(document: &Value) -> Vec<Value> {
     }
 }
 
-/// A statement as a line shows it: without external ID, and cut where it is long.
+/// Returns a statement as a line shows it: without external ID, and cut where it is long.
 fn shown(statement: &Value) -> String {
     let text = without_external_id(statement).to_string();
     match text.char_indices().nth(MOST_CHARACTERS) {

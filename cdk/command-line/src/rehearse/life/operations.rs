@@ -21,7 +21,7 @@ use crate::deploy::watch;
 use crate::waits::{BETWEEN_REHEARSED_LOOKS, REHEARSED_CHANGE_WITHIN};
 
 impl Life<'_> {
-    /// The main stack, as CloudFormation describes it.
+    /// Returns the main stack, as CloudFormation describes it.
     pub(super) async fn stack(&self) -> Result<Stack, StepError> {
         let id = self.stack.as_ref().ok_or(StepError::NoStack)?;
         self.stage.stacks.find(id).await?.ok_or(StepError::NoStack)

@@ -5,7 +5,7 @@ use fancy_regex::Regex;
 
 use super::*;
 
-/// The launch page knows the patterns alone, and has to say what the domain says.
+/// Returns the launch page knows the patterns alone, and has to say what the domain says.
 #[test]
 fn the_refusals_are_the_domains() -> Result<(), Box<dyn std::error::Error>> {
     let long = "a".repeat(64);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// A client with a pool of connections.
 pub type Https = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// A client that trusts whom the machine trusts.
+/// Returns a client that trusts whom the machine trusts.
 pub fn client() -> Result<Https, Error> {
     let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
     Ok(Client::builder(TokioExecutor::new()).build(connector))
