@@ -22,7 +22,7 @@ use cavatica_access::owner::{self, Owner, Tags};
 use cavatica_access::request::Request;
 use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
-use cavatica_simulation::cloudformation::{Asked, Operation, Rollback, Stack, Status, Step};
+use cavatica_simulation::cloudformation::{Operation, Rollback, Stack, StackRequest, Status, Step};
 use cavatica_simulation::{cloudformation, events};
 use serde_json::{Value, json};
 
@@ -277,8 +277,8 @@ async fn account(iam: &IamClient) -> Result<Vec<String>, Error> {
 
 /// Plays one cell; the time to the spoilt event's answer.
 async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) -> Result<Duration, Error> {
-    let player = Actor::start(engine, binary, &format!("sweep-{number}")).await?;
-    let lived = player.live(cell.life, Some(cell)).await?;
+    let simulator = Actor::start(engine, binary, &format!("sweep-{number}")).await?;
+    let lived = simulator.live(cell.life, Some(cell)).await?;
     lived.took.ok_or_else(|| "the call was not made".into())
 }
 
@@ -347,8 +347,8 @@ impl<'e> Actor<'e> {
         for name in [self.name.clone(), format!("{}-renamed", self.name)] {
             self.check_gone(&name).await?;
         }
-        let is_blind = cell.is_some_and(|cell| cell.fault == Fault::Denied && is_optional(cell));
-        if !is_blind && self.has_rule().await? {
+        let ignores_cors_rules = cell.is_some_and(|cell| cell.fault == Fault::Denied && is_optional(cell));
+        if !ignores_cors_rules && self.has_rule().await? {
             return Err("the CORS rule is still there".into());
         }
         self.s3.delete_bucket().bucket(&self.name).send().await?;
@@ -381,12 +381,12 @@ impl<'e> Actor<'e> {
         if matches!(done, Done::Rename) {
             named(&mut properties, &format!("{}-renamed", self.name));
         }
-        let asked = Arc::new(Asked { properties, deployment: () });
+        let requested = Arc::new(StackRequest { properties, deployment: () });
         Ok(match done {
-            Done::Create | Done::CreateWithChecks => Operation::Create { asked, sibling_fails: false },
-            Done::CreateAndFail => Operation::Create { asked, sibling_fails: true },
+            Done::Create | Done::CreateWithChecks => Operation::Create { requested, sibling_fails: false },
+            Done::CreateAndFail => Operation::Create { requested, sibling_fails: true },
             Done::Change | Done::Rename => {
-                Operation::Update { asked, sibling_fails: false, rollback: Rollback::default() }
+                Operation::Update { requested, sibling_fails: false, rollback: Rollback::default() }
             }
             Done::Delete => Operation::Delete { retain: false },
         })

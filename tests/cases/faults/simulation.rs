@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use cavatica_access::port::Action;
-use cavatica_simulation::campaign;
+use cavatica_simulation::batch;
 use cavatica_simulation::cloudformation::Rollback;
-use cavatica_simulation::history::{Act, Calls, Fault, Hand, History, Parameters, Strike, Trouble, Weather};
-use cavatica_simulation::play::play;
+use cavatica_simulation::history::{
+    CallFault, CallFilter, Delays, EventFaults, Fault, History, HistoryStep, ManualChange, Parameters,
+};
 use cavatica_simulation::published::{Published, TRUSTS_SIBLING};
+use cavatica_simulation::simulator::simulate;
 use cavatica_simulation::size::ORDINARY;
 use cavatica_tests::Outcome;
 
 #[test]
 fn random_histories_show_no_violation() -> Outcome {
-    let found = campaign::run(1, ORDINARY.histories, &|_| {})?;
+    let found = batch::run(1, ORDINARY.histories, &|_| {})?;
     assert_eq!(found.histories, ORDINARY.histories);
     let replay =
         |(seed, violation): &(u64, String)| format!("{violation}\n  cargo simulate --seed {seed} --histories 1");
@@ -25,95 +27,95 @@ fn random_histories_show_no_violation() -> Outcome {
 #[test]
 fn the_same_seed_is_the_same_history_to_the_last_call() -> Outcome {
     for seed in [7, 4_711, 1_000_003] {
-        let history = cavatica_simulation::draw::history(seed);
+        let history = cavatica_simulation::generate::history(seed);
         let published = Published::new();
-        let (one, other) = (play(&history, &published, true)?, play(&history, &published, true)?);
-        assert_eq!(one.story, other.story, "seed {seed}");
+        let (one, other) = (simulate(&history, &published, true)?, simulate(&history, &published, true)?);
+        assert_eq!(one.trace, other.trace, "seed {seed}");
     }
     Ok(())
 }
 
 /// Plays a history whatever its dice are, in calm weather unless said otherwise.
-fn holds(weather: &Weather, acts: &[Act]) -> Outcome {
-    holds_often(24, weather, acts)
+fn holds(delays: &Delays, steps: &[HistoryStep]) -> Outcome {
+    holds_often(24, delays, steps)
 }
 
 /// Returns the same for what needs more luck to go wrong.
-fn holds_often(times: u64, weather: &Weather, acts: &[Act]) -> Outcome {
+fn holds_often(times: u64, delays: &Delays, steps: &[HistoryStep]) -> Outcome {
     let published = Published::new();
-    for dice in 0..times {
-        let history = History { dice, weather: weather.clone(), acts: acts.to_vec() };
-        let seen = play(&history, &published, true)?;
-        assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.story.join("\n"), seen.violations);
+    for seed in 0..times {
+        let history = History { seed, delays: delays.clone(), steps: steps.to_vec() };
+        let seen = simulate(&history, &published, true)?;
+        assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.trace.join("\n"), seen.violations);
     }
     Ok(())
 }
 
-fn calm() -> Weather {
-    Weather { latency: Duration::from_millis(50), ..Weather::default() }
+fn no_faults() -> Delays {
+    Delays { latency: Duration::from_millis(50), ..Delays::default() }
 }
 
-fn lagging() -> Weather {
-    Weather { lag: Duration::from_secs(4), ..calm() }
+fn lagging() -> Delays {
+    Delays { lag: Duration::from_secs(4), ..no_faults() }
 }
 
-fn parameters(asked: &[(&'static str, &'static str)]) -> Parameters {
-    asked.iter().copied().collect()
+fn parameters(requested: &[(&'static str, &'static str)]) -> Parameters {
+    requested.iter().copied().collect()
 }
 
-fn create(asked: &[(&'static str, &'static str)]) -> Act {
-    Act::Create { asked: parameters(asked), sibling_fails: false, troubles: Vec::new() }
+fn create(requested: &[(&'static str, &'static str)]) -> HistoryStep {
+    HistoryStep::Create { requested: parameters(requested), sibling_fails: false, event_faults: Vec::new() }
 }
 
-fn update(asked: &[(&'static str, &'static str)]) -> Act {
-    let (rollback, troubles) = (Rollback::default(), Vec::new());
-    Act::Update { asked: parameters(asked), sibling_fails: false, rollback, troubles }
+fn update(requested: &[(&'static str, &'static str)]) -> HistoryStep {
+    let (rollback, event_faults) = (Rollback::default(), Vec::new());
+    HistoryStep::Update { requested: parameters(requested), sibling_fails: false, rollback, event_faults }
 }
 
 /// Another resource fails after ours.
-fn taken_back(mut act: Act) -> Act {
-    if let Act::Update { sibling_fails, .. } | Act::Create { sibling_fails, .. } = &mut act {
+fn taken_back(mut history_step: HistoryStep) -> HistoryStep {
+    if let HistoryStep::Update { sibling_fails, .. } | HistoryStep::Create { sibling_fails, .. } = &mut history_step {
         *sibling_fails = true;
     }
-    act
+    history_step
 }
 
-fn resource_first(mut act: Act) -> Act {
-    if let Act::Update { rollback, .. } = &mut act {
+fn resource_first(mut history_step: HistoryStep) -> HistoryStep {
+    if let HistoryStep::Update { rollback, .. } = &mut history_step {
         rollback.resource_first = true;
     }
-    act
+    history_step
 }
 
-fn forgetting(mut act: Act) -> Act {
-    if let Act::Update { rollback, .. } = &mut act {
+fn forgetting(mut history_step: HistoryStep) -> HistoryStep {
+    if let HistoryStep::Update { rollback, .. } = &mut history_step {
         rollback.forgets_failed_id = true;
     }
-    act
+    history_step
 }
 
-/// What goes wrong with an act's events, in order.
-fn with(mut act: Act, troubles: &[Trouble]) -> Act {
-    if let Some(its) = act.troubles_mut() {
-        *its = troubles.to_vec();
+/// Faults of a step's events, in order.
+fn with(mut history_step: HistoryStep, event_faults: &[EventFaults]) -> HistoryStep {
+    if let Some(its) = history_step.troubles_mut() {
+        *its = event_faults.to_vec();
     }
-    act
+    history_step
 }
 
-fn fine() -> Trouble {
-    Trouble::default()
+fn fine() -> EventFaults {
+    EventFaults::default()
 }
 
-fn denied(action: Action) -> Trouble {
-    Trouble { denied: Some(action), ..Trouble::default() }
+fn denied(action: Action) -> EventFaults {
+    EventFaults { denied: Some(action), ..EventFaults::default() }
 }
 
-fn silent(action: Action) -> Trouble {
-    Trouble { silent: Some(action), ..Trouble::default() }
+fn silent(action: Action) -> EventFaults {
+    EventFaults { silent: Some(action), ..EventFaults::default() }
 }
 
-fn too_late() -> Trouble {
-    Trouble { too_late: true, ..Trouble::default() }
+fn too_late() -> EventFaults {
+    EventFaults { too_late: true, ..EventFaults::default() }
 }
 
 const NEW: &[(&str, &str)] = &[("RoleName", "new")];
@@ -121,11 +123,11 @@ const THIRD: &[(&str, &str)] = &[("RoleName", "third")];
 
 #[test]
 fn a_rename_is_taken_back_whichever_of_role_and_resource_is_reverted_first() -> Outcome {
-    for asked in [NEW, &[("RoleName", "new"), ("PolicyName", "shared")]] {
-        let rename = taken_back(update(asked));
-        holds(&calm(), &[create(&asked[1..]), rename.clone()])?;
-        holds(&calm(), &[create(&asked[1..]), resource_first(rename.clone())])?;
-        holds(&lagging(), &[create(&asked[1..]), resource_first(rename.clone()), rename])?;
+    for requested in [NEW, &[("RoleName", "new"), ("PolicyName", "shared")]] {
+        let rename = taken_back(update(requested));
+        holds(&no_faults(), &[create(&requested[1..]), rename.clone()])?;
+        holds(&no_faults(), &[create(&requested[1..]), resource_first(rename.clone())])?;
+        holds(&lagging(), &[create(&requested[1..]), resource_first(rename.clone()), rename])?;
     }
     Ok(())
 }
@@ -134,7 +136,7 @@ fn a_rename_is_taken_back_whichever_of_role_and_resource_is_reverted_first() -> 
 fn a_new_role_whose_clean_up_failed_after_a_rollback_goes_with_the_stack() -> Outcome {
     for action in [Action::DeleteRole, Action::DeletePolicy, Action::DetachRolePolicy] {
         for rename in [taken_back(update(NEW)), resource_first(taken_back(update(NEW)))] {
-            holds(&calm(), &[create(&[]), with(rename, &[fine(), fine(), denied(action)])])?;
+            holds(&no_faults(), &[create(&[]), with(rename, &[fine(), fine(), denied(action)])])?;
         }
     }
     Ok(())
@@ -143,15 +145,15 @@ fn a_new_role_whose_clean_up_failed_after_a_rollback_goes_with_the_stack() -> Ou
 #[test]
 fn both_roles_go_when_a_stack_is_deleted_whose_rollback_failed() -> Outcome {
     let rename = with(taken_back(update(NEW)), &[fine(), silent(Action::GetRole)]);
-    let delete = Act::Delete { retain: false, troubles: Vec::new() };
-    holds(&calm(), &[create(&[]), rename.clone(), delete.clone()])?;
-    holds(&calm(), &[create(&[]), resource_first(rename), delete.clone()])?;
+    let delete = HistoryStep::Delete { retain: false, event_faults: Vec::new() };
+    holds(&no_faults(), &[create(&[]), rename.clone(), delete.clone()])?;
+    holds(&no_faults(), &[create(&[]), resource_first(rename), delete.clone()])?;
     // Nothing was made under the ID that the Delete has.
     let silenced = &[silent(Action::GetPolicyVersion), silent(Action::ListAttachedRolePolicies)];
     let never_made = with(update(&[("PolicyName", "shared")]), silenced);
-    holds(&calm(), &[create(&[("RoleName", "new"), ("PolicyName", "shared")]), never_made, delete])?;
+    holds(&no_faults(), &[create(&[("RoleName", "new"), ("PolicyName", "shared")]), never_made, delete])?;
     let half_made = with(update(NEW), &[denied(Action::AttachRolePolicy), silent(Action::GetRole)]);
-    holds(&calm(), &[create(&[]), half_made, Act::ContinueRollback { troubles: Vec::new() }])
+    holds(&no_faults(), &[create(&[]), half_made, HistoryStep::ContinueRollback { event_faults: Vec::new() }])
 }
 
 #[test]
@@ -159,18 +161,30 @@ fn a_half_made_role_whose_id_was_forgotten_is_cleaned_up_although_its_name_was_i
     let shared = &[("RoleName", "third"), ("PolicyName", "shared")];
     let refused = update(shared);
     let failing = with(forgetting(update(THIRD)), &[denied(Action::CreatePolicy)]);
-    holds(&calm(), &[Act::Hand(Hand::MakesPolicy("shared")), create(&[]), refused, failing])
+    holds(
+        &no_faults(),
+        &[HistoryStep::ManualChange(ManualChange::MakesPolicy("shared")), create(&[]), refused, failing],
+    )
 }
 
 #[test]
 fn what_remembers_an_older_role_stays_as_long_as_that_one_does() -> Outcome {
     // The oldest is in an instance profile, so that its clean-up fails again and again.
-    holds(&calm(), &[create(THIRD), Act::Hand(Hand::PutsIntoProfile), update(NEW), update(&[]), update(&[])])
+    holds(
+        &no_faults(),
+        &[
+            create(THIRD),
+            HistoryStep::ManualChange(ManualChange::PutsIntoProfile),
+            update(NEW),
+            update(&[]),
+            update(&[]),
+        ],
+    )
 }
 
 #[test]
 fn a_policy_that_does_not_show_yet_is_not_left_behind_by_a_delete_that_comes_at_once() -> Outcome {
-    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    let delete = HistoryStep::Delete { retain: false, event_faults: Vec::new() };
     holds(&lagging(), &[create(&[]), delete.clone()])?;
     holds(&lagging(), &[create(&[("PolicyName", "shared")]), delete])
 }
@@ -203,60 +217,66 @@ fn a_policy_version_that_does_not_show_yet_makes_room_once_it_does() -> Outcome 
 #[test]
 fn what_a_rename_leaves_of_a_role_that_lost_its_tags_is_remembered() -> Outcome {
     let named: &[(&str, &str)] = &[("PolicyName", "shared")];
-    for asked in [&[], named] {
-        holds(&calm(), &[create(asked), Act::Hand(Hand::UntagsRole), update(THIRD)])?;
-        holds(&calm(), &[create(asked), Act::Hand(Hand::UntagsRole), update(THIRD), update(&[])])?;
+    for requested in [&[], named] {
+        holds(&no_faults(), &[create(requested), HistoryStep::ManualChange(ManualChange::UntagsRole), update(THIRD)])?;
+        holds(
+            &no_faults(),
+            &[create(requested), HistoryStep::ManualChange(ManualChange::UntagsRole), update(THIRD), update(&[])],
+        )?;
     }
     Ok(())
 }
 
 #[test]
 fn a_policy_whose_role_somebody_deleted_is_not_left_behind_by_another_name() -> Outcome {
-    holds(&calm(), &[create(&[("PolicyName", "shared")]), Act::Hand(Hand::DeletesRole), update(&[])])
+    holds(
+        &no_faults(),
+        &[create(&[("PolicyName", "shared")]), HistoryStep::ManualChange(ManualChange::DeletesRole), update(&[])],
+    )
 }
 
 #[test]
 fn a_policy_with_a_name_of_its_own_is_not_forgotten_by_a_clean_up_that_may_not_delete_it() -> Outcome {
-    let renamed = |asked: &[(&'static str, &'static str)]| taken_back(update(asked));
+    let renamed = |requested: &[(&'static str, &'static str)]| taken_back(update(requested));
     let shared = renamed(&[("RoleName", "NEW"), ("PolicyName", "shared")]);
     let denied = with(shared, &[fine(), fine(), denied(Action::DeletePolicy)]);
-    holds(&calm(), &[create(&[]), renamed(&[("RoleName", "NEW")]), denied])
+    holds(&no_faults(), &[create(&[]), renamed(&[("RoleName", "NEW")]), denied])
 }
 
 #[test]
 fn a_policy_whose_role_was_never_made_is_remembered() -> Outcome {
-    let half = [denied(Action::CreateRole), fine(), Trouble { kills: vec![1, 1, 1], ..Trouble::default() }];
-    holds(&calm(), &[create(NEW), with(update(&[("PolicyName", "shared")]), &half)])
+    let half = [denied(Action::CreateRole), fine(), EventFaults { kills: vec![1, 1, 1], ..EventFaults::default() }];
+    holds(&no_faults(), &[create(NEW), with(update(&[("PolicyName", "shared")]), &half)])
 }
 
 #[test]
 fn what_is_left_under_another_path_is_found_there() -> Outcome {
     let elsewhere: &[(&str, &str)] = &[("RoleName", "third"), ("IamPath", "/labs/")];
     let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
-    holds(&calm(), &[create(&[]), with(update(elsewhere), &half)])?;
+    holds(&no_faults(), &[create(&[]), with(update(elsewhere), &half)])?;
     // The next update is refused and taken back; its old properties name another path.
     let left = with(update(NEW), &[silent(Action::CreateRole), fine(), denied(Action::GetPolicy)]);
-    holds(&calm(), &[create(&[]), left, update(&[("IamPath", "/labs/")])])
+    holds(&no_faults(), &[create(&[]), left, update(&[("IamPath", "/labs/")])])
 }
 
 #[test]
 fn a_policy_left_under_one_path_is_not_forgotten_for_another() -> Outcome {
     let half = [denied(Action::CreateRole), fine(), silent(Action::DeletePolicy)];
     let elsewhere = forgetting(update(&[("RoleName", "third"), ("IamPath", "/labs/")]));
-    holds(&calm(), &[create(&[]), with(update(THIRD), &half), elsewhere])
+    holds(&no_faults(), &[create(&[]), with(update(THIRD), &half), elsewhere])
 }
 
 #[test]
 fn a_cors_rule_follows_role_and_bucket_and_goes_with_the_stack() -> Outcome {
     let cors = ("ConfigureCors", "true");
     let other = ("BucketName", "other-bucket");
-    for asked in [&[][..], &[cors], &[cors, other], &[cors, NEW[0]], &[cors, NEW[0], other], &[NEW[0], other]] {
+    for requested in [&[][..], &[cors], &[cors, other], &[cors, NEW[0]], &[cors, NEW[0], other], &[NEW[0], other]] {
         for before in [&[][..], &[cors]] {
-            for weather in [calm(), lagging()] {
-                let there = update(asked);
-                holds(&weather, &[create(before), there.clone(), update(before)])?;
-                holds(&weather, &[create(before), taken_back(there.clone())])?;
-                holds(&weather, &[create(before), resource_first(taken_back(there))])?;
+            for delays in [no_faults(), lagging()] {
+                let there = update(requested);
+                holds(&delays, &[create(before), there.clone(), update(before)])?;
+                holds(&delays, &[create(before), taken_back(there.clone())])?;
+                holds(&delays, &[create(before), resource_first(taken_back(there))])?;
             }
         }
     }
@@ -268,17 +288,17 @@ fn a_cors_rule_that_cannot_be_set_or_looked_at_stops_no_rollback_and_no_delete()
     let cors = update(&[("ConfigureCors", "true")]);
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
         let denied_throughout = vec![denied(action); 3];
-        holds(&calm(), &[create(&[]), with(cors.clone(), &denied_throughout)])?;
-        holds(&calm(), &[with(create(&[("ConfigureCors", "true")]), &denied_throughout)])?;
+        holds(&no_faults(), &[create(&[]), with(cors.clone(), &denied_throughout)])?;
+        holds(&no_faults(), &[with(create(&[("ConfigureCors", "true")]), &denied_throughout)])?;
     }
     Ok(())
 }
 
 #[test]
 fn a_cancelled_create_leaves_no_cors_rule() -> Outcome {
-    let cancelled = |after| Trouble { cancelled: Some(Duration::from_millis(after)), ..Trouble::default() };
+    let cancelled = |after| EventFaults { cancelled: Some(Duration::from_millis(after)), ..EventFaults::default() };
     for after in [500, 2_000, 4_000] {
-        let slow = Weather { latency: Duration::from_secs(3), ..calm() };
+        let slow = Delays { latency: Duration::from_secs(3), ..no_faults() };
         holds(&slow, &[with(create(&[("ConfigureCors", "true")]), &[cancelled(after)])])?;
     }
     Ok(())
@@ -286,17 +306,18 @@ fn a_cancelled_create_leaves_no_cors_rule() -> Outcome {
 
 #[test]
 fn a_create_delivered_twice_waits_twice_for_what_the_simulator_does_not_know_yet() -> Outcome {
-    let twice = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };
+    let twice = EventFaults { duplicate: Some(Duration::from_millis(2_500)), ..EventFaults::default() };
     holds(&lagging(), &[with(create(&[]), &[twice])])
 }
 
 #[test]
 fn one_slow_answer_of_the_simulator_does_not_make_an_older_one_final() -> Outcome {
-    let slow = |nth| Strike { call: Calls::Of(Action::SimulatePrincipalPolicy), nth, fault: Fault::SilenceAfter };
-    let hurried = Weather { latency: Duration::from_millis(500), ..lagging() };
+    let slow =
+        |nth| CallFault { call: CallFilter::Of(Action::SimulatePrincipalPolicy), nth, fault: Fault::SilenceAfter };
+    let hurried = Delays { latency: Duration::from_millis(500), ..lagging() };
     for first in 2..8 {
-        let strikes = vec![slow(first), slow(first + 1)];
-        holds_often(300, &hurried, &[with(create(&[]), &[Trouble { strikes, ..Trouble::default() }])])?;
+        let call_faults = vec![slow(first), slow(first + 1)];
+        holds_often(300, &hurried, &[with(create(&[]), &[EventFaults { call_faults, ..EventFaults::default() }])])?;
     }
     Ok(())
 }
@@ -304,25 +325,28 @@ fn one_slow_answer_of_the_simulator_does_not_make_an_older_one_final() -> Outcom
 #[test]
 fn a_rollback_is_not_stopped_by_checks_that_find_a_bucket_gone() -> Outcome {
     let there = ("BucketName", "other-bucket");
-    let gone = Act::Hand(Hand::DeletesBucket);
+    let gone = HistoryStep::ManualChange(ManualChange::DeletesBucket);
     let back = taken_back(update(&[("AccessMode", "ReadWrite")]));
-    holds(&calm(), &[create(&[there]), gone.clone(), back])?;
-    holds(&calm(), &[create(&[there]), gone, resource_first(taken_back(update(NEW)))])
+    holds(&no_faults(), &[create(&[there]), gone.clone(), back])?;
+    holds(&no_faults(), &[create(&[there]), gone, resource_first(taken_back(update(NEW)))])
 }
 
 #[test]
 fn a_policy_with_a_name_of_its_own_goes_although_its_roles_name_is_in_use_again() -> Outcome {
     let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
     let never_made = with(update(&[("RoleName", "third"), ("PolicyName", "shared")]), &half);
-    holds(&calm(), &[create(&[]), never_made.clone(), update(THIRD)])?;
+    holds(&no_faults(), &[create(&[]), never_made.clone(), update(THIRD)])?;
     // And once more when the clean-up that would have removed it fails too.
     let stuck = with(update(THIRD), &[fine(), denied(Action::GetPolicy)]);
-    holds(&calm(), &[create(&[]), never_made, stuck, update(&[("RoleName", "third"), ("AccessMode", "ReadWrite")])])
+    holds(
+        &no_faults(),
+        &[create(&[]), never_made, stuck, update(&[("RoleName", "third"), ("AccessMode", "ReadWrite")])],
+    )
 }
 
 #[test]
 fn a_role_that_is_replaced_but_does_not_show_yet_is_looked_for_again() -> Outcome {
-    let killed = Trouble { kills: vec![1, 1, 1], ..Trouble::default() };
+    let killed = EventFaults { kills: vec![1, 1, 1], ..EventFaults::default() };
     let rename = resource_first(taken_back(with(update(NEW), &[fine(), fine(), killed])));
     holds(&lagging(), &[create(&[]), update(THIRD), update(&[]), rename])
 }
@@ -330,13 +354,13 @@ fn a_role_that_is_replaced_but_does_not_show_yet_is_looked_for_again() -> Outcom
 #[test]
 fn a_delete_that_comes_at_once_sees_who_remembers_an_older_role() -> Outcome {
     let rename = with(update(NEW), &[too_late(), denied(Action::DeletePolicy)]);
-    holds(&lagging(), &[create(&[]), rename, Act::Delete { retain: false, troubles: Vec::new() }])
+    holds(&lagging(), &[create(&[]), rename, HistoryStep::Delete { retain: false, event_faults: Vec::new() }])
 }
 
 #[test]
 fn a_policy_that_lost_its_tags_can_be_tagged_again_and_the_rollback_goes_on() -> Outcome {
     let unanswered = with(update(THIRD), &[too_late()]);
-    holds(&calm(), &[create(&[]), Act::Hand(Hand::UntagsPolicy), unanswered])
+    holds(&no_faults(), &[create(&[]), HistoryStep::ManualChange(ManualChange::UntagsPolicy), unanswered])
 }
 
 #[test]
@@ -345,8 +369,8 @@ fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
     for (before, after) in
         [(vec![], vec![("PermissionsBoundaryArn", boundary)]), (vec![("PermissionsBoundaryArn", boundary)], vec![])]
     {
-        holds(&calm(), &[create(&before), resource_first(taken_back(update(&after)))])?;
-        holds(&calm(), &[create(&before), taken_back(update(&[after, NEW.to_vec()].concat()))])?;
+        holds(&no_faults(), &[create(&before), resource_first(taken_back(update(&after)))])?;
+        holds(&no_faults(), &[create(&before), taken_back(update(&[after, NEW.to_vec()].concat()))])?;
     }
     Ok(())
 }
@@ -356,51 +380,52 @@ fn a_policy_that_moved_on_with_a_rename_stays_with_whom_somebody_gave_it() -> Ou
     // Checks would take the time in which the rename does not show yet.
     let own_policy = [("PolicyName", "shared"), ("Checks", "Off")];
     let rename = update(&[&own_policy[..], NEW].concat());
-    let acts = [create(&own_policy), Act::Hand(Hand::AttachesOursToPeople), rename];
-    holds_often(200, &lagging(), &acts)
+    let steps = [create(&own_policy), HistoryStep::ManualChange(ManualChange::AttachesOursToPeople), rename];
+    holds_often(200, &lagging(), &steps)
 }
 
 #[test]
 fn tags_of_an_earlier_life_go_when_a_role_comes_back_into_use() -> Outcome {
     let tagged = create(&[("Tags", "team=genomics")]);
     let unfinished = with(update(NEW), &[fine(), denied(Action::DeleteRole)]);
-    holds(&calm(), &[tagged.clone(), unfinished.clone(), update(&[])])?;
-    holds(&calm(), &[tagged, unfinished, update(&[("Tags", "Team=other,cost centre=42")])])
+    holds(&no_faults(), &[tagged.clone(), unfinished.clone(), update(&[])])?;
+    holds(&no_faults(), &[tagged, unfinished, update(&[("Tags", "Team=other,cost centre=42")])])
 }
 
 #[test]
 fn a_role_that_is_made_again_remembers_what_the_rename_before_it_left() -> Outcome {
     let rename = with(update(NEW), &[too_late(), denied(Action::DeleteRole)]);
-    let delete = Act::Delete { retain: false, troubles: Vec::new() };
-    holds(&calm(), &[create(&[]), Act::Hand(Hand::DeletesRole), rename, delete])
+    let delete = HistoryStep::Delete { retain: false, event_faults: Vec::new() };
+    holds(&no_faults(), &[create(&[]), HistoryStep::ManualChange(ManualChange::DeletesRole), rename, delete])
 }
 
 #[test]
 fn what_s3_made_wait_for_is_decided_on_a_fresh_picture() -> Outcome {
     let own_policy = [("PolicyName", "shared")];
     let moved = update(&[own_policy[0], ("BucketName", "other-bucket")]);
-    let slow = Strike { call: Calls::Of(Action::GetEncryptionConfiguration), nth: 1, fault: Fault::Silence };
-    let moved = with(moved, &[Trouble { strikes: vec![slow], ..Trouble::default() }]);
+    let slow = CallFault { call: CallFilter::Of(Action::GetEncryptionConfiguration), nth: 1, fault: Fault::Silence };
+    let moved = with(moved, &[EventFaults { call_faults: vec![slow], ..EventFaults::default() }]);
     holds_often(100, &lagging(), &[create(&own_policy), resource_first(taken_back(moved))])
 }
 
 #[test]
 fn a_delete_waits_for_the_right_to_take_its_cors_rule_out() -> Outcome {
-    let late = Weather { authority: Duration::from_secs(90), ..calm() };
+    let late = Delays { provider_rights: Duration::from_secs(90), ..no_faults() };
     let elsewhere = update(&[("BucketName", "other-bucket"), ("Checks", "Off")]);
     let cors = update(&[("ConfigureCors", "true")]);
-    let delete = Act::Delete { retain: false, troubles: Vec::new() };
+    let delete = HistoryStep::Delete { retain: false, event_faults: Vec::new() };
     holds_often(200, &late, &[create(&[("Checks", "Off")]), elsewhere, cors, delete])
 }
 
 #[test]
 fn two_deletes_at_once_do_not_wait_long_for_what_the_other_removed() -> Outcome {
-    let slow = Weather { latency: Duration::from_secs(3), authority: Duration::from_secs(35), ..Weather::default() };
-    let again = Trouble { duplicate: Some(Duration::from_millis(2_500)), ..Trouble::default() };
-    let lost = Strike { call: Calls::Of(Action::DeletePolicy), nth: 1, fault: Fault::LostAfter };
-    let twice = Trouble { strikes: vec![lost], ..again };
+    let slow =
+        Delays { latency: Duration::from_secs(3), provider_rights: Duration::from_secs(35), ..Delays::default() };
+    let again = EventFaults { duplicate: Some(Duration::from_millis(2_500)), ..EventFaults::default() };
+    let lost = CallFault { call: CallFilter::Of(Action::DeletePolicy), nth: 1, fault: Fault::LostAfter };
+    let twice = EventFaults { call_faults: vec![lost], ..again };
     holds(&slow, &[with(create(&[]), &[too_late(), twice.clone()])])?;
-    holds(&slow, &[create(&[]), Act::Delete { retain: false, troubles: vec![twice] }])
+    holds(&slow, &[create(&[]), HistoryStep::Delete { retain: false, event_faults: vec![twice] }])
 }
 
 #[test]
@@ -408,14 +433,15 @@ fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back
     let cors = create(&[("ConfigureCors", "true")]);
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
         let again = Some(Duration::from_millis(357));
-        let unanswered = Trouble { silent: Some(action), duplicate: again, ..Trouble::default() };
+        let unanswered = EventFaults { silent: Some(action), duplicate: again, ..EventFaults::default() };
         let rename = taken_back(with(update(NEW), &[fine(), unanswered]));
-        let delete = Act::Delete { retain: false, troubles: Vec::new() };
+        let delete = HistoryStep::Delete { retain: false, event_faults: Vec::new() };
         for rename in [rename.clone(), resource_first(rename)] {
-            let acts = [cors.clone(), rename, delete.clone()];
-            holds(&calm(), &acts)?;
-            let seen = play(&History { dice: 1, weather: calm(), acts: acts.to_vec() }, &Published::new(), true)?;
-            let failed: Vec<_> = seen.story.iter().filter(|line| line.contains("\"FAILED\"")).collect();
+            let steps = [cors.clone(), rename, delete.clone()];
+            holds(&no_faults(), &steps)?;
+            let seen =
+                simulate(&History { seed: 1, delays: no_faults(), steps: steps.to_vec() }, &Published::new(), true)?;
+            let failed: Vec<_> = seen.trace.iter().filter(|line| line.contains("\"FAILED\"")).collect();
             assert!(failed.is_empty(), "{action:?}: {failed:?}");
         }
     }
@@ -425,14 +451,15 @@ fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back
 #[test]
 fn a_create_that_is_cancelled_while_it_runs_leaves_nothing() -> Outcome {
     let published = Published::new();
-    let slow = Weather { authority: Duration::from_secs(35), ..lagging() };
+    let slow = Delays { provider_rights: Duration::from_secs(35), ..lagging() };
     for after in (0..40).map(|half| Duration::from_millis(half * 500)) {
-        let cancelled = Trouble { cancelled: Some(after), ..Trouble::default() };
-        for (dice, weather) in (0..12).flat_map(|dice| [calm(), lagging(), slow.clone()].map(|weather| (dice, weather)))
+        let cancelled = EventFaults { cancelled: Some(after), ..EventFaults::default() };
+        for (seed, delays) in
+            (0..12).flat_map(|seed| [no_faults(), lagging(), slow.clone()].map(|delays| (seed, delays)))
         {
-            let history = History { dice, weather, acts: vec![with(create(&[]), std::slice::from_ref(&cancelled))] };
-            let seen = play(&history, &published, true)?;
-            assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.story.join("\n"), seen.violations);
+            let history = History { seed, delays, steps: vec![with(create(&[]), std::slice::from_ref(&cancelled))] };
+            let seen = simulate(&history, &published, true)?;
+            assert!(seen.violations.is_empty(), "{history}\n{}\n{:?}", seen.trace.join("\n"), seen.violations);
         }
     }
     Ok(())
@@ -441,22 +468,22 @@ fn a_create_that_is_cancelled_while_it_runs_leaves_nothing() -> Outcome {
 #[test]
 fn a_function_that_dies_at_any_await_is_finished_by_its_retry() -> Outcome {
     let published = Published::new();
-    let lives: [&[Act]; 3] = [
+    let lives: [&[HistoryStep]; 3] = [
         &[create(&[])],
         &[create(&[]), update(&[("AccessMode", "ReadWrite"), ("Tags", "team=genomics"), ("ExternalId", "none")])],
         &[create(&[]), taken_back(update(NEW)), update(THIRD)],
     ];
-    for acts in lives {
-        for (act, event, polls) in
-            (0..acts.len()).flat_map(|a| (0..3).flat_map(move |e| (1..60).map(move |p| (a, e, p))))
+    for steps in lives {
+        for (history_step, event, polls) in
+            (0..steps.len()).flat_map(|a| (0..3).flat_map(move |e| (1..60).map(move |p| (a, e, p))))
         {
-            let mut acts = acts.to_vec();
-            acts.push(Act::Delete { retain: false, troubles: Vec::new() });
-            let mut troubles = vec![fine(); 3];
-            troubles[event].kills = vec![polls];
-            acts[act] = with(acts[act].clone(), &troubles);
-            let history = History { dice: u64::from(polls), weather: calm(), acts };
-            let seen = play(&history, &published, false)?;
+            let mut steps = steps.to_vec();
+            steps.push(HistoryStep::Delete { retain: false, event_faults: Vec::new() });
+            let mut event_faults = vec![fine(); 3];
+            event_faults[event].kills = vec![polls];
+            steps[history_step] = with(steps[history_step].clone(), &event_faults);
+            let history = History { seed: u64::from(polls), delays: no_faults(), steps };
+            let seen = simulate(&history, &published, false)?;
             assert!(seen.violations.is_empty(), "{history}{:?}", seen.violations);
         }
     }

@@ -11,15 +11,15 @@ use cavatica_access::requested_tags::REQUESTED;
 use cavatica_access::{permissions, request};
 use cavatica_generator::template::{Config, native, provided};
 use cavatica_memory::policy::Request;
-use cavatica_simulation::authority::Record;
 use cavatica_simulation::cloudformation::Rollback;
 use cavatica_simulation::evaluation::{self, Evaluation};
 use cavatica_simulation::events;
-use cavatica_simulation::history::{Act, Hand, History, Parameters, Weather};
+use cavatica_simulation::history::{Delays, History, HistoryStep, ManualChange, Parameters};
 use cavatica_simulation::identity::Identity;
-use cavatica_simulation::play::play;
+use cavatica_simulation::provider_rights::Record;
 use cavatica_simulation::published::Published;
-use cavatica_simulation::{ORGANISATIONS_BOUNDARY, OWN_BOUNDARY, draw};
+use cavatica_simulation::simulator::simulate;
+use cavatica_simulation::{ORGANISATIONS_BOUNDARY, OWN_BOUNDARY, generate};
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
 
@@ -66,11 +66,11 @@ fn providers() -> Result<[(Identity, &'static str); 2], Error> {
 }
 
 /// Returns every different question of some histories, with the policy it was asked of and our own evaluator's answer.
-fn asked(histories: &[History]) -> Result<BTreeSet<(String, Request, bool)>, Error> {
+fn requested(histories: &[History]) -> Result<BTreeSet<(String, Request, bool)>, Error> {
     let record = Record::default();
     let published = Published::recorded(&record);
     for history in histories {
-        let seen = play(history, &published, false)?;
+        let seen = simulate(history, &published, false)?;
         assert!(seen.violations.is_empty(), "{history}{:?}", seen.violations);
     }
     let record = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
@@ -79,12 +79,12 @@ fn asked(histories: &[History]) -> Result<BTreeSet<(String, Request, bool)>, Err
 
 #[test]
 fn both_evaluators_give_the_same_answer_to_every_question_of_random_histories() -> Outcome {
-    let histories: Vec<_> = (0..400).map(draw::history).collect();
-    let asked = asked(&histories)?;
-    let denied = asked.iter().filter(|(.., is_allowed)| !is_allowed).count();
-    println!("{} different questions, {denied} of them denied", asked.len());
-    assert!(asked.len() > 2_000 && denied > 100);
-    for (policy, request, is_allowed) in asked {
+    let histories: Vec<_> = (0..400).map(generate::history).collect();
+    let requested = requested(&histories)?;
+    let denied = requested.iter().filter(|(.., is_allowed)| !is_allowed).count();
+    println!("{} different questions, {denied} of them denied", requested.len());
+    assert!(requested.len() > 2_000 && denied > 100);
+    for (policy, request, is_allowed) in requested {
         let identity = Identity::new(&serde_json::from_str(&policy)?, None)?;
         assert_eq!(identity.may(&request)?, is_allowed, "{request:?} under {policy}");
     }
@@ -93,27 +93,30 @@ fn both_evaluators_give_the_same_answer_to_every_question_of_random_histories() 
 
 #[test]
 fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken_back_first() -> Outcome {
-    let weather = Weather { latency: Duration::from_millis(50), ..Weather::default() };
-    let parameters = |asked: &[(&'static str, &'static str)]| asked.iter().copied().collect::<Parameters>();
+    let delays = Delays { latency: Duration::from_millis(50), ..Delays::default() };
+    let parameters = |requested: &[(&'static str, &'static str)]| requested.iter().copied().collect::<Parameters>();
     let mut lives = Vec::new();
     for boundary in ["", ORGANISATIONS_BOUNDARY] {
-        let asked = |more: &[(&'static str, &'static str)]| {
+        let requested = |more: &[(&'static str, &'static str)]| {
             parameters(&[&[("PermissionsBoundaryArn", boundary), ("Tags", "team=genomics")], more].concat())
         };
-        let create = Act::Create { asked: asked(&[]), sibling_fails: false, troubles: Vec::new() };
-        let update = |more: &[(&'static str, &'static str)], sibling_fails, resource_first| Act::Update {
-            asked: asked(more),
+        let create = HistoryStep::Create { requested: requested(&[]), sibling_fails: false, event_faults: Vec::new() };
+        let update = |more: &[(&'static str, &'static str)], sibling_fails, resource_first| HistoryStep::Update {
+            requested: requested(more),
             sibling_fails,
             rollback: Rollback { resource_first, ..Rollback::default() },
-            troubles: Vec::new(),
+            event_faults: Vec::new(),
         };
         let changed =
             [("AccessMode", "ReadWrite"), ("ExternalId", "none"), ("Description", "changed"), ("Tags", "other=1")];
         let renamed = [("RoleName", "new"), ("PolicyName", "shared")];
         for resource_first in [false, true] {
-            for hand in
-                [Hand::AttachesOursToARole, Hand::AttachesOursToPeople, Hand::AttachesAnotherToOurs, Hand::PutsInline]
-            {
+            for manual_change in [
+                ManualChange::AttachesOursToARole,
+                ManualChange::AttachesOursToPeople,
+                ManualChange::AttachesAnotherToOurs,
+                ManualChange::PutsInline,
+            ] {
                 lives.push(vec![
                     create.clone(),
                     update(&changed, false, resource_first),
@@ -121,17 +124,17 @@ fn every_call_of_a_whole_life_is_allowed_whichever_of_role_and_resource_is_taken
                     update(&renamed, true, resource_first),
                     update(&renamed, false, resource_first),
                     update(&[], false, resource_first),
-                    Act::Hand(hand),
-                    Act::Delete { retain: false, troubles: Vec::new() },
+                    HistoryStep::ManualChange(manual_change),
+                    HistoryStep::Delete { retain: false, event_faults: Vec::new() },
                 ]);
             }
         }
     }
-    let histories: Vec<_> = lives.into_iter().map(|acts| History { dice: 7, weather: weather.clone(), acts }).collect();
-    let asked = asked(&histories)?;
-    let actions: BTreeSet<_> = asked.iter().map(|(_, request, _)| request.action.as_str()).collect();
-    println!("{} different questions of {} actions", asked.len(), actions.len());
-    for (policy, request, _) in &asked {
+    let histories: Vec<_> = lives.into_iter().map(|steps| History { seed: 7, delays: delays.clone(), steps }).collect();
+    let requested = requested(&histories)?;
+    let actions: BTreeSet<_> = requested.iter().map(|(_, request, _)| request.action.as_str()).collect();
+    println!("{} different questions of {} actions", requested.len(), actions.len());
+    for (policy, request, _) in &requested {
         for boundary in [None, Some(&organisations())] {
             let provider = Identity::new(&serde_json::from_str(policy)?, boundary)?;
             // A role of another name that is not the stack's, or not there, is not read: its tags tell which.

@@ -102,19 +102,19 @@ fn every_property_that_the_template_sends_parses_as_a_request() -> Outcome {
             parameter.check(value)?;
         }
         let request = request(&Evaluation::of(&template, given))?;
-        let asked = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let requested = |name: &str| given.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         assert_eq!(request.volumes[0].bucket.as_str(), "my-bucket");
-        assert_eq!(request.role_name.as_str(), asked("RoleName").unwrap_or("cavatica-volume-5e1b8ce0"));
-        assert_eq!(request.policy_name.as_str(), asked("PolicyName").unwrap_or(request.role_name.as_str()));
-        let external_id = match asked("ExternalId") {
+        assert_eq!(request.role_name.as_str(), requested("RoleName").unwrap_or("cavatica-volume-5e1b8ce0"));
+        assert_eq!(request.policy_name.as_str(), requested("PolicyName").unwrap_or(request.role_name.as_str()));
+        let external_id = match requested("ExternalId") {
             None => Some(PROVIDER_ROLE_ID),
             Some("none") => None,
             given => given,
         };
         assert_eq!(request.external_id.as_ref().map(|id| id.as_str()), external_id);
         assert!(request.permissions_boundary.is_some(), "the template always sets a boundary");
-        assert_eq!(request.tags.len(), if asked("Tags").is_some() { 2 } else { 0 });
-        assert_eq!(request.max_session_duration, asked("MaxSessionDuration").map_or(Ok(3_600), str::parse)?);
+        assert_eq!(request.tags.len(), if requested("Tags").is_some() { 2 } else { 0 });
+        assert_eq!(request.max_session_duration, requested("MaxSessionDuration").map_or(Ok(3_600), str::parse)?);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What AWS is asked when the function makes a call, and what it knows of the call when it decides.
+//! Authorization requests of AWS calls: action, resource and context.
 //!
 //! Source: "Actions, resources, and condition keys for AWS Identity and Access Management", Service Authorization
 //! Reference, and the same for Amazon S3.
@@ -15,7 +15,7 @@ pub const ACCOUNT: &str = "arn:aws:iam::123456789012";
 /// One question.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// What is to be done.
+    /// Action.
     pub action: Action,
     /// On what.
     pub resource: &'a str,
@@ -33,7 +33,7 @@ pub struct Question<'a> {
     pub account: Option<&'a str>,
 }
 
-/// What a call is about.
+/// Resource of a call.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
     /// A read of a role.

@@ -1,6 +1,6 @@
 //! CloudFormation's part, played in its documented order: which event follows which answer, and what an answer must be.
 //!
-//! It does no I/O: whoever drives it carries out the steps and hands back the answers. Sources: "Custom resources",
+//! No I/O: the caller carries out the steps and returns the answers. Sources: "Custom resources",
 //! "Update behaviors of stack resources", "Continue rolling back an update", "CloudFormation quotas".
 
 use std::collections::VecDeque;
@@ -15,32 +15,32 @@ const LONGEST_BODY: usize = 4_096;
 /// Longest physical ID, in bytes.
 const LONGEST_ID: usize = 1_024;
 
-/// What a stack was asked to be. `D` is whatever its other resources become with it.
+/// Requested state of a stack. `D` is the state of its other resources.
 #[derive(Debug)]
-pub struct Asked<D> {
+pub struct StackRequest<D> {
     /// The custom resource's properties.
     pub properties: Value,
     /// The provider role, the function and whatever else comes before the custom resource.
     pub deployment: D,
 }
 
-/// What somebody does with the stack.
+/// Operation on the stack.
 #[derive(Debug)]
 pub enum Operation<D> {
     /// `CreateStack`.
     Create {
         /// As asked.
-        asked: Arc<Asked<D>>,
+        requested: Arc<StackRequest<D>>,
         /// Another resource fails after ours succeeded.
         sibling_fails: bool,
     },
     /// `UpdateStack`.
     Update {
         /// As asked.
-        asked: Arc<Asked<D>>,
+        requested: Arc<StackRequest<D>>,
         /// Another resource fails after ours succeeded.
         sibling_fails: bool,
-        /// How a rollback goes, should there be one.
+        /// Order of a rollback, if there is one.
         rollback: Rollback,
     },
     /// `ContinueUpdateRollback`.
@@ -52,7 +52,7 @@ pub enum Operation<D> {
     },
 }
 
-/// What the documentation leaves open about a rollback.
+/// Order of a rollback, as far as the documentation leaves it open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rollback {
     /// The custom resource is reverted before the provider role and the function, not after them.
@@ -61,11 +61,11 @@ pub struct Rollback {
     pub forgets_failed_id: bool,
 }
 
-/// What has to be done next.
+/// Next step of an operation.
 #[derive(Debug)]
 pub enum Step<D> {
     /// The other resources become as asked.
-    Deploy(Arc<Asked<D>>),
+    Deploy(Arc<StackRequest<D>>),
     /// The custom resource is sent an event.
     Send(Value),
 }
@@ -94,13 +94,13 @@ pub enum Status {
 pub struct Answer {
     /// Why it failed; `None` is success.
     pub failure: Option<String>,
-    /// What the resource is called from now on.
+    /// Physical ID from now on.
     pub physical_id: String,
     /// The attribute `Findings`; empty when there is none.
     pub findings: String,
 }
 
-/// What an event that was sent is part of.
+/// Purpose of an event that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Create,
@@ -118,9 +118,9 @@ enum Purpose {
 pub struct Stack<D> {
     status: Status,
     /// As the last operation that went well left it.
-    now: Option<Arc<Asked<D>>>,
-    /// What an update wants.
-    next: Option<Arc<Asked<D>>>,
+    now: Option<Arc<StackRequest<D>>>,
+    /// State that an update requests.
+    next: Option<Arc<StackRequest<D>>>,
     physical_id: String,
     sibling_fails: bool,
     rollback: Rollback,
@@ -163,25 +163,25 @@ impl<D> Stack<D> {
         self.status
     }
 
-    /// What it is called now.
+    /// Returns the current physical ID.
     #[must_use]
     pub fn physical_id(&self) -> &str {
         &self.physical_id
     }
 
-    /// What it was last asked for successfully.
+    /// Returns the state of the last successful operation.
     #[must_use]
-    pub fn now(&self) -> Option<&Arc<Asked<D>>> {
+    pub fn now(&self) -> Option<&Arc<StackRequest<D>>> {
         self.now.as_ref()
     }
 
-    /// What an update under way wants.
+    /// Returns the state that an update in progress requests.
     #[must_use]
-    pub fn next(&self) -> Option<&Arc<Asked<D>>> {
+    pub fn next(&self) -> Option<&Arc<StackRequest<D>>> {
         self.next.as_ref()
     }
 
-    /// Whether a rollback failed and left open which of two roles there are: one of its answers did not arrive, or the update
+    /// True if a rollback failed and left open which of two roles exists: one of its answers did not arrive, or the update
     /// itself was not answered, so that its new ID is known to nobody.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -191,19 +191,19 @@ impl<D> Stack<D> {
     /// Begins an operation; `false` when the stack's status does not allow it.
     pub fn begin(&mut self, operation: Operation<D>) -> bool {
         match (self.status, operation) {
-            (Status::New, Operation::Create { asked, sibling_fails }) => {
+            (Status::New, Operation::Create { requested, sibling_fails }) => {
                 self.sibling_fails = sibling_fails;
-                self.steps.push_back(Step::Deploy(Arc::clone(&asked)));
-                let event = self.event("Create", &asked.properties, None);
-                self.now = Some(asked);
+                self.steps.push_back(Step::Deploy(Arc::clone(&requested)));
+                let event = self.event("Create", &requested.properties, None);
+                self.now = Some(requested);
                 self.send(Purpose::Create, event);
             }
-            (Status::Complete, Operation::Update { asked, sibling_fails, rollback }) => {
+            (Status::Complete, Operation::Update { requested, sibling_fails, rollback }) => {
                 (self.sibling_fails, self.rollback) = (sibling_fails, rollback);
                 self.settled_id.clone_from(&self.physical_id);
-                self.steps.push_back(Step::Deploy(Arc::clone(&asked)));
-                let event = self.update(&asked);
-                self.next = Some(asked);
+                self.steps.push_back(Step::Deploy(Arc::clone(&requested)));
+                let event = self.update(&requested);
+                self.next = Some(requested);
                 self.send(Purpose::Update, event);
             }
             (Status::UpdateRollbackFailed, Operation::ContinueRollback) => self.reverse(),
@@ -304,26 +304,26 @@ impl<D> Stack<D> {
         self.send(Purpose::Reverse, event);
     }
 
-    fn reverse_event(&mut self, now: &Asked<D>) -> Value {
+    fn reverse_event(&mut self, now: &StackRequest<D>) -> Value {
         let next = self.next.as_ref().map(|next| next.properties.clone());
         self.event("Update", &now.properties, next)
     }
 
-    fn update(&mut self, asked: &Asked<D>) -> Value {
+    fn update(&mut self, requested: &StackRequest<D>) -> Value {
         let old = self.now.as_ref().map(|now| now.properties.clone());
-        self.event("Update", &asked.properties, old)
+        self.event("Update", &requested.properties, old)
     }
 
-    /// What was replaced is deleted, at the end and once.
-    fn clean_up(&mut self, id: &str, asked: Option<&Arc<Asked<D>>>) {
+    /// Deletes the replaced resource, at the end and once.
+    fn clean_up(&mut self, id: &str, requested: Option<&Arc<StackRequest<D>>>) {
         if id != self.physical_id {
-            let event = self.delete(id, asked);
+            let event = self.delete(id, requested);
             self.send(Purpose::CleanUp, event);
         }
     }
 
-    fn delete(&mut self, id: &str, asked: Option<&Arc<Asked<D>>>) -> Value {
-        let properties = asked.map(|asked| asked.properties.clone()).unwrap_or_default();
+    fn delete(&mut self, id: &str, requested: Option<&Arc<StackRequest<D>>>) -> Value {
+        let properties = requested.map(|requested| requested.properties.clone()).unwrap_or_default();
         let mut event = self.event("Delete", &properties, None);
         event["PhysicalResourceId"] = json!(id);
         event

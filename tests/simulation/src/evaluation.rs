@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Error, events};
 
-/// What a release of the template is made for in the tests.
+/// Release of the template in the tests.
 #[must_use]
 pub fn published() -> Config {
     Config::published(Release::in_one("us-east-1", "releases", "cavatica-connect/0a1b2c3d.zip"))

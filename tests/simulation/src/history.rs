@@ -1,6 +1,6 @@
-//! A history: what somebody does with a stack, what the weather is like meanwhile, and what goes wrong with each event.
+//! History of a stack: operations, delays, manual changes, and the faults of each event.
 //!
-//! A plain value, so that it can be drawn from a seed, written down in a test, shown, and made shorter.
+//! A plain value, so that it can be generated from a seed, written in a test, printed, and shortened.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,85 +10,85 @@ use cavatica_access::port::Action;
 
 use crate::cloudformation::Rollback;
 
-/// Everything that happens.
+/// History of a stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    /// Decides what the weather leaves open: how long each call takes, how old the view of each read is.
-    pub dice: u64,
-    /// What holds all the time.
-    pub weather: Weather,
-    /// What happens, in order. What the stack's status does not allow is left out.
-    pub acts: Vec<Act>,
+    /// Seed of the random numbers: the duration of each call, and the age of the state that each read shows.
+    pub seed: u64,
+    /// Delays of the whole history.
+    pub delays: Delays,
+    /// Steps in order. A step that the stack's status does not allow is left out.
+    pub steps: Vec<HistoryStep>,
 }
 
-/// What holds for a whole history.
+/// Longest delays of a history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Weather {
+pub struct Delays {
     /// Longest time that a change takes to show.
     pub lag: Duration,
     /// Longest time that a call takes.
     pub latency: Duration,
     /// Longest time until a changed provider role is in force.
-    pub authority: Duration,
+    pub provider_rights: Duration,
 }
 
 /// The template's parameters that differ from their defaults.
 pub type Parameters = BTreeMap<&'static str, &'static str>;
 
-/// One thing that happens.
+/// Step of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub enum HistoryStep {
     /// The stack is created.
     Create {
         /// With these parameters.
-        asked: Parameters,
+        requested: Parameters,
         /// Another resource fails after ours.
         sibling_fails: bool,
-        /// What goes wrong with the events, in order.
-        troubles: Vec<Trouble>,
+        /// Faults of the events, in order.
+        event_faults: Vec<EventFaults>,
     },
     /// The stack is updated.
     Update {
         /// With these parameters.
-        asked: Parameters,
+        requested: Parameters,
         /// Another resource fails after ours.
         sibling_fails: bool,
-        /// How a rollback goes.
+        /// Order and faults of a rollback, if there is one.
         rollback: Rollback,
-        /// What goes wrong with the events, in order.
-        troubles: Vec<Trouble>,
+        /// Faults of the events, in order.
+        event_faults: Vec<EventFaults>,
     },
     /// A rollback that failed is continued.
     ContinueRollback {
-        /// What goes wrong with the events, in order.
-        troubles: Vec<Trouble>,
+        /// Faults of the events, in order.
+        event_faults: Vec<EventFaults>,
     },
     /// The stack is deleted.
     Delete {
         /// With `RetainResources`, if the delete before failed.
         retain: bool,
-        /// What goes wrong with the events, in order.
-        troubles: Vec<Trouble>,
+        /// Faults of the events, in order.
+        event_faults: Vec<EventFaults>,
     },
-    /// Somebody else does something in the account.
-    Hand(Hand),
+    /// Another person changes something in the account.
+    ManualChange(ManualChange),
 }
 
-/// What goes wrong with one event.
+/// Faults of one event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trouble {
+pub struct EventFaults {
     /// Single calls that fail.
-    pub strikes: Vec<Strike>,
+    pub call_faults: Vec<CallFault>,
     /// An action that is denied as long as the event is tried.
     pub denied: Option<Action>,
     /// An action that nobody answers as long as the event is tried.
     pub silent: Option<Action>,
-    /// How often the future of each attempt is polled before the function dies, attempt by attempt.
+    /// Number of polls of the function's future before the function is killed, for each attempt.
     pub kills: Vec<u32>,
     /// A second delivery of the event, so long after the first.
     pub duplicate: Option<Duration>,
-    /// What the first PUTs of an answer meet.
-    pub posts: Vec<Posting>,
+    /// Faults of the first PUTs of the answer.
+    pub answer_faults: Vec<AnswerFault>,
     /// The answer comes after `ServiceTimeout`: nobody looks at it any more.
     pub too_late: bool,
     /// Somebody deletes the stack so long after this Create was sent, and CloudFormation does not wait for it.
@@ -97,25 +97,25 @@ pub struct Trouble {
 
 /// One call that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Strike {
+pub struct CallFault {
     /// Which calls are counted.
-    pub call: Calls,
+    pub call: CallFilter,
     /// Which of them it is, from 1 on, over all attempts.
     pub nth: u32,
-    /// What happens to it.
+    /// Fault.
     pub fault: Fault,
 }
 
 /// Which calls are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Calls {
+pub enum CallFilter {
     /// All of them, also the one to STS.
     All,
     /// Those of an action.
     Of(Action),
 }
 
-/// What happens to a call.
+/// Fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `Throttling`.
@@ -150,20 +150,20 @@ impl Fault {
     ];
 }
 
-/// What a PUT of an answer meets.
+/// Fault of a PUT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Posting {
+pub enum AnswerFault {
     /// A status that is not 2xx.
     Status(u16),
     /// The connection is lost before anything arrived.
     Lost,
-    /// It arrives, and the connection is lost.
+    /// The PUT arrives, and the connection is lost.
     LostAfter,
 }
 
 /// Somebody else's hand, always on what the stack has at that moment, or will want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hand {
+pub enum ManualChange {
     /// Makes a role of a name.
     MakesRole(&'static str),
     /// Makes a policy of a name.
@@ -196,35 +196,35 @@ pub enum Hand {
     DeletesBucket,
 }
 
-impl Act {
-    /// What goes wrong with its events.
-    pub fn troubles_mut(&mut self) -> Option<&mut Vec<Trouble>> {
+impl HistoryStep {
+    /// Returns the faults of its events.
+    pub fn troubles_mut(&mut self) -> Option<&mut Vec<EventFaults>> {
         match self {
-            Self::Create { troubles, .. }
-            | Self::Update { troubles, .. }
-            | Self::ContinueRollback { troubles }
-            | Self::Delete { troubles, .. } => Some(troubles),
-            Self::Hand(_) => None,
+            Self::Create { event_faults, .. }
+            | Self::Update { event_faults, .. }
+            | Self::ContinueRollback { event_faults }
+            | Self::Delete { event_faults, .. } => Some(event_faults),
+            Self::ManualChange(_) => None,
         }
     }
 
-    /// What it asks for.
+    /// Returns its parameters.
     pub fn asked_mut(&mut self) -> Option<&mut Parameters> {
         match self {
-            Self::Create { asked, .. } | Self::Update { asked, .. } => Some(asked),
+            Self::Create { requested, .. } | Self::Update { requested, .. } => Some(requested),
             _ => None,
         }
     }
 }
 
-impl Trouble {
-    /// Whether nothing goes wrong.
+impl EventFaults {
+    /// True if there are no faults.
     #[must_use]
     pub fn is_calm(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the event cannot be expected to succeed: what goes wrong does not pass by itself.
+    /// True if the event may fail, because its faults do not pass by themselves.
     #[must_use]
     pub fn may_fail(&self) -> bool {
         self.denied.is_some()
@@ -237,66 +237,66 @@ impl Trouble {
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Weather { lag, latency, authority } = self.weather;
+        let Delays { lag, latency, provider_rights } = self.delays;
         writeln!(
             f,
-            "weather: changes show within {lag:?}, calls take up to {latency:?}, the provider role is in force within \
-             {authority:?}; dice {}",
-            self.dice
+            "delays: changes show within {lag:?}, calls take up to {latency:?}, the provider role is in force within \
+             {provider_rights:?}; seed {}",
+            self.seed
         )?;
-        for (number, act) in self.acts.iter().enumerate() {
-            writeln!(f, "{}. {act}", number + 1)?;
+        for (number, history_step) in self.steps.iter().enumerate() {
+            writeln!(f, "{}. {history_step}", number + 1)?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Act {
+impl fmt::Display for HistoryStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parameters = |asked: &Parameters| {
-            let given: Vec<_> = asked.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let parameters = |requested: &Parameters| {
+            let given: Vec<_> = requested.iter().map(|(name, value)| format!("{name}={value}")).collect();
             if given.is_empty() { "defaults".to_owned() } else { given.join(" ") }
         };
         let sibling = |fails: &bool| if *fails { ", then another resource fails" } else { "" };
-        let troubles = match self {
-            Self::Create { asked, sibling_fails, troubles } => {
-                write!(f, "create with {}{}", parameters(asked), sibling(sibling_fails))?;
-                troubles
+        let event_faults = match self {
+            Self::Create { requested, sibling_fails, event_faults } => {
+                write!(f, "create with {}{}", parameters(requested), sibling(sibling_fails))?;
+                event_faults
             }
-            Self::Update { asked, sibling_fails, rollback, troubles } => {
-                write!(f, "update to {}{}", parameters(asked), sibling(sibling_fails))?;
+            Self::Update { requested, sibling_fails, rollback, event_faults } => {
+                write!(f, "update to {}{}", parameters(requested), sibling(sibling_fails))?;
                 if rollback.resource_first {
                     f.write_str("; a rollback reverts the resource before the provider role")?;
                 }
                 if rollback.forgets_failed_id {
                     f.write_str("; a failed answer's ID is forgotten")?;
                 }
-                troubles
+                event_faults
             }
-            Self::ContinueRollback { troubles } => {
+            Self::ContinueRollback { event_faults } => {
                 f.write_str("continue the rollback")?;
-                troubles
+                event_faults
             }
-            Self::Delete { retain, troubles } => {
+            Self::Delete { retain, event_faults } => {
                 f.write_str(if *retain { "delete, retaining what stays" } else { "delete" })?;
-                troubles
+                event_faults
             }
-            Self::Hand(hand) => return write!(f, "somebody else: {hand:?}"),
+            Self::ManualChange(manual_change) => return write!(f, "somebody else: {manual_change:?}"),
         };
-        for (number, trouble) in troubles.iter().enumerate().filter(|(_, trouble)| !trouble.is_calm()) {
-            write!(f, "\n   event {}: {trouble}", number + 1)?;
+        for (number, faults) in event_faults.iter().enumerate().filter(|(_, faults)| !faults.is_calm()) {
+            write!(f, "\n   event {}: {faults}", number + 1)?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for EventFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        for Strike { call, nth, fault } in &self.strikes {
+        for CallFault { call, nth, fault } in &self.call_faults {
             let call = match call {
-                Calls::All => "call".to_owned(),
-                Calls::Of(action) => format!("{action:?}"),
+                CallFilter::All => "call".to_owned(),
+                CallFilter::Of(action) => format!("{action:?}"),
             };
             parts.push(format!("{call} {nth}: {fault:?}"));
         }
@@ -306,7 +306,7 @@ impl fmt::Display for Trouble {
             parts.push(format!("attempt {} is killed after {polls} polls", attempt + 1));
         }
         parts.extend(self.duplicate.map(|after| format!("delivered again after {after:?}")));
-        parts.extend(self.posts.iter().map(|post| format!("PUT meets {post:?}")));
+        parts.extend(self.answer_faults.iter().map(|post| format!("PUT meets {post:?}")));
         parts.extend(self.cancelled.map(|after| format!("cancelled after {after:?}")));
         if self.too_late {
             parts.push("the answer comes too late".to_owned());

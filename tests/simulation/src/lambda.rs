@@ -8,23 +8,23 @@ use cavatica_provider::provider::Provider;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::history::Trouble;
-use super::play::Player;
-use super::world::{Account, Desk};
+use super::history::EventFaults;
+use super::simulator::Simulator;
+use super::world::{Account, AnswerRecorder};
 use crate::Error;
 
-/// How long Lambda lets the function run, as the template says.
+/// Time limit of the function, as in the template.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(180);
-/// How long Lambda waits before it runs an event again. Source: "How Lambda handles errors and retries with asynchronous
+/// Waits of Lambda before it runs an event again. Source: "How Lambda handles errors and retries with asynchronous
 /// invocation".
 const LAMBDA_WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
-impl Player<'_> {
+impl Simulator<'_> {
     /// Runs the function as Lambda does: again after an error or a death, up to twice, and at times twice at once.
-    pub(super) async fn deliver(&self, event: &Value, trouble: &Trouble) -> Result<(), Error> {
+    pub(super) async fn deliver(&self, event: &Value, faults: &EventFaults) -> Result<(), Error> {
         let text = event.to_string();
         let first = async {
             for attempt in 0..=LAMBDA_WAITS.len() {
-                if self.attempt(attempt, &text, trouble).await? {
+                if self.attempt(attempt, &text, faults).await? {
                     break;
                 }
                 if let Some(wait) = LAMBDA_WAITS.get(attempt) {
@@ -34,9 +34,9 @@ impl Player<'_> {
             Ok::<_, Error>(())
         };
         let second = async {
-            if let Some(after) = trouble.duplicate {
+            if let Some(after) = faults.duplicate {
                 sleep(after).await;
-                self.attempt(LAMBDA_WAITS.len() + 1, &text, trouble).await?;
+                self.attempt(LAMBDA_WAITS.len() + 1, &text, faults).await?;
             }
             Ok::<_, Error>(())
         };
@@ -45,22 +45,23 @@ impl Player<'_> {
     }
 
     /// One run of the function; whether it ended well.
-    async fn attempt(&self, attempt: usize, event: &str, trouble: &Trouble) -> Result<bool, Error> {
+    async fn attempt(&self, attempt: usize, event: &str, faults: &EventFaults) -> Result<bool, Error> {
         let world = self.world;
         let number = u32::try_from(attempt)?;
         let id = serde_json::from_str::<Value>(event)?["RequestId"].take();
-        let pins = self.deployed.as_ref().map(|asked| asked.deployment.pins.clone()).ok_or("nothing is deployed")?;
+        let pins =
+            self.deployed.as_ref().map(|requested| requested.deployment.pins.clone()).ok_or("nothing is deployed")?;
         let provider = Provider {
             account: Account(world),
-            post: Desk { world, attempt: number },
+            post: AnswerRecorder { world, attempt: number },
             pins: Ok(pins),
             is_local: false,
         };
-        let polls = trouble.kills.get(attempt).copied().unwrap_or(u32::MAX);
+        let polls = faults.kills.get(attempt).copied().unwrap_or(u32::MAX);
         let served = killed_after(polls, provider.serve(event, FUNCTION_TIMEOUT));
         match timeout(FUNCTION_TIMEOUT, served).await {
             Err(_elapsed) => {
-                world.watch(|watch| watch.violation("(a) no end before Lambda's time-out".to_owned()));
+                world.invariants(|invariants| invariants.violation("(a) no end before Lambda's time-out".to_owned()));
                 Ok(false)
             }
             Ok(None) => {
@@ -69,17 +70,19 @@ impl Player<'_> {
             }
             Ok(Some(Err(error))) => {
                 world.tell(|| format!("attempt {number} ends with: {error}"));
-                if trouble.posts.is_empty() {
-                    world.watch(|watch| watch.violation(format!("(a) undelivered without need: {error}")));
+                if faults.answer_faults.is_empty() {
+                    world.invariants(|invariants| {
+                        invariants.violation(format!("(a) undelivered without need: {error}"))
+                    });
                 }
                 Ok(false)
             }
             Ok(Some(Ok(()))) => {
                 let is_own = |body: &str| serde_json::from_str::<Value>(body).is_ok_and(|body| body["RequestId"] == id);
                 let own = world.answers().iter().filter(|(by, body)| *by == number && is_own(body)).count();
-                let most = if trouble.posts.is_empty() { 1 } else { 1 + trouble.posts.len() };
+                let most = if faults.answer_faults.is_empty() { 1 } else { 1 + faults.answer_faults.len() };
                 if own == 0 || own > most {
-                    world.watch(|watch| watch.violation(format!("(a) {own} answers of one attempt")));
+                    world.invariants(|invariants| invariants.violation(format!("(a) {own} answers of one attempt")));
                 }
                 Ok(true)
             }

@@ -1,27 +1,28 @@
-//! A deterministic simulator: CloudFormation's documented order × an account with weather × other people's hands.
+//! Deterministic simulator: CloudFormation's documented order of events, an account with delays and faults, and changes by other
+//! people, in virtual time.
 //!
 //! ```text
-//! seed ── draw ──> history ── play ──> what was seen        history: a plain value
-//!                     ▲                  │                  play: cloudformation × provider × world, in virtual time
-//!                     └──── shrink <─────┘ a violation      watch: the invariants
+//! seed ── generate ──> history ── simulate ──> violations     history: a plain value
+//!                         ▲                       │           simulator: cloudformation × provider × world
+//!                         └─────── shrink <───────┘           invariants: checked at every change and every answer
 //! ```
 
-pub mod authority;
 pub mod authorization;
-pub mod campaign;
+pub mod batch;
 pub mod cloudformation;
-pub mod draw;
 pub mod evaluation;
 pub mod events;
-mod hands;
+pub mod generate;
 pub mod history;
 pub mod identity;
+pub mod invariants;
 mod lambda;
-pub mod play;
+mod manual_changes;
+pub mod provider_rights;
 pub mod published;
 pub mod shrink;
+pub mod simulator;
 pub mod size;
-pub mod watch;
 pub mod world;
 
 /// A third of the work of a history is allocating: with this allocator a tenth less in all.

@@ -1,17 +1,17 @@
-//! `cargo simulate`: plays random histories of a stack and reports every violation of an invariant.
+//! `cargo simulate`: simulates random histories of a stack and reports every violation of an invariant.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use cavatica_simulation::campaign;
+use cavatica_simulation::batch;
 use cavatica_simulation::size::FULL;
 use clap::Parser;
 
-/// Plays random histories of a stack in virtual time and checks the invariants. Exits with 1 on any violation.
+/// Simulates random histories of a stack in virtual time and checks the invariants. Exits with 1 on any violation.
 #[derive(Debug, Parser)]
 #[command(name = "cargo simulate")]
 struct Arguments {
-    /// How many histories are played.
+    /// Number of histories.
     #[arg(long, default_value_t = FULL.histories)]
     histories: u64,
     /// The first seed; each history has the next one.
@@ -26,7 +26,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let Arguments { histories, seed, tell } = Arguments::parse();
     if tell {
-        return match campaign::tell(seed, histories, |line| println!("{line}")) {
+        return match batch::tell(seed, histories, |line| println!("{line}")) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error}");
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             eprintln!("{done} of {histories} histories, {:.0} a second", per_second(done));
         }
     };
-    let found = match campaign::run(seed, histories, &progress) {
+    let found = match batch::run(seed, histories, &progress) {
         Ok(found) => found,
         Err(error) => {
             eprintln!("error: {error}");
@@ -49,9 +49,9 @@ fn main() -> ExitCode {
         }
     };
     if let Some((seed, _)) = found.violations.first() {
-        match campaign::explain(*seed) {
+        match batch::explain(*seed) {
             Ok((history, seen)) => {
-                println!("seed {seed}, shortened:\n\n{history}\n{}\n", seen.story.join("\n"));
+                println!("seed {seed}, shortened:\n\n{history}\n{}\n", seen.trace.join("\n"));
                 println!("{}\n", seen.violations.join("\n"));
             }
             Err(error) => eprintln!("error: {error}"),

@@ -10,9 +10,9 @@ use cavatica_access::request::Request;
 use cavatica_generator::template::{Config, provided};
 use cavatica_provider::task::Pins;
 
-use super::authority::{Authority, Record};
 use super::history::Parameters;
-use crate::cloudformation::Asked;
+use super::provider_rights::{ProviderRights, Record};
+use crate::cloudformation::StackRequest;
 use crate::evaluation::{self, Evaluation};
 use crate::{Error, events};
 
@@ -24,7 +24,7 @@ pub const TRUSTS_SIBLING: &str = "(trusted principal)";
 /// A stack's other resources.
 #[derive(Debug)]
 pub struct Deployment {
-    pub(super) authority: Arc<Authority>,
+    pub(super) provider_rights: Arc<ProviderRights>,
     pub(super) pins: Pins,
     pub(super) blueprint: Arc<Blueprint>,
 }
@@ -35,7 +35,7 @@ pub struct Published {
     template: Evaluation,
     /// The same made for a platform beside Cavatica.
     sibling: Evaluation,
-    known: Mutex<HashMap<Parameters, Arc<Asked<Deployment>>>>,
+    known: Mutex<HashMap<Parameters, Arc<StackRequest<Deployment>>>>,
     record: Option<Record>,
 }
 
@@ -62,10 +62,10 @@ impl Published {
         Self { record: Some(Arc::clone(record)), ..Self::new() }
     }
 
-    pub(super) fn asked(&self, parameters: &Parameters) -> Result<Arc<Asked<Deployment>>, Error> {
+    pub(super) fn requested(&self, parameters: &Parameters) -> Result<Arc<StackRequest<Deployment>>, Error> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(parameters).cloned();
-        if let Some(asked) = known {
-            return Ok(asked);
+        if let Some(requested) = known {
+            return Ok(requested);
         }
         let template = if parameters.contains_key(TRUSTS_SIBLING) { &self.sibling } else { &self.template };
         let given = parameters.iter().filter(|(name, _)| **name != TRUSTS_SIBLING);
@@ -74,22 +74,22 @@ impl Published {
         let environment = evaluation.property("ProviderFunction", "/Environment/Variables")?;
         let pin = |name: &str| environment[name].as_str().unwrap_or_default().to_owned();
         let document = evaluation.property("ProviderRole", "/Policies/0/PolicyDocument")?;
-        let authority = Authority::read(&document)?;
-        let authority = match &self.record {
-            Some(record) => authority.recorded(document, record),
-            None => authority,
+        let provider_rights = ProviderRights::read(&document)?;
+        let provider_rights = match &self.record {
+            Some(record) => provider_rights.recorded(document, record),
+            None => provider_rights,
         };
         let deployment = Deployment {
-            authority: Arc::new(authority),
+            provider_rights: Arc::new(provider_rights),
             pins: Pins {
                 stack: pin("CAVATICA_STACK_ID").parse()?,
                 principal: pin("CAVATICA_TRUSTED_PRINCIPAL_ARN").parse()?,
             },
             blueprint: Arc::new(Blueprint::new(Request::parse(&properties)?, owner()?)?),
         };
-        let asked = Arc::new(Asked { properties, deployment });
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(parameters.clone(), Arc::clone(&asked));
-        Ok(asked)
+        let requested = Arc::new(StackRequest { properties, deployment });
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(parameters.clone(), Arc::clone(&requested));
+        Ok(requested)
     }
 }
 

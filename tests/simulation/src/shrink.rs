@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::history::{Act, History, Trouble, Weather};
+use super::history::{Delays, EventFaults, History, HistoryStep};
 
 /// Most histories that are tried.
 const MOST_TRIES: u32 = 4_000;
@@ -26,110 +26,119 @@ pub fn shrink(history: &History, mut fails: impl FnMut(&History) -> bool) -> His
 /// Returns every history that is one thing simpler, the simplest first.
 fn simpler(history: &History) -> Vec<History> {
     let mut all = Vec::new();
-    for at in (0..history.acts.len()).rev() {
+    for at in (0..history.steps.len()).rev() {
         let mut fewer = history.clone();
-        fewer.acts.remove(at);
+        fewer.steps.remove(at);
         all.push(fewer);
     }
-    for weather in calmer(&history.weather) {
-        all.push(History { weather, ..history.clone() });
+    for delays in calmer(&history.delays) {
+        all.push(History { delays, ..history.clone() });
     }
-    for at in 0..history.acts.len() {
-        let mut change = |simplify: &dyn Fn(&mut Act) -> bool| {
+    for at in 0..history.steps.len() {
+        let mut change = |simplify: &dyn Fn(&mut HistoryStep) -> bool| {
             let mut simpler = history.clone();
-            if simplify(&mut simpler.acts[at]) {
+            if simplify(&mut simpler.steps[at]) {
                 all.push(simpler);
             }
         };
-        let troubles = history.acts[at].clone().troubles_mut().cloned().unwrap_or_default();
-        change(&|act| match act {
-            Act::Create { sibling_fails, .. } | Act::Update { sibling_fails, .. } => std::mem::take(sibling_fails),
+        let event_faults = history.steps[at].clone().troubles_mut().cloned().unwrap_or_default();
+        change(&|history_step| match history_step {
+            HistoryStep::Create { sibling_fails, .. } | HistoryStep::Update { sibling_fails, .. } => {
+                std::mem::take(sibling_fails)
+            }
             _ => false,
         });
-        change(&|act| match act {
-            Act::Update { rollback, .. } => std::mem::take(&mut rollback.forgets_failed_id),
+        change(&|history_step| match history_step {
+            HistoryStep::Update { rollback, .. } => std::mem::take(&mut rollback.forgets_failed_id),
             _ => false,
         });
-        change(&|act| match act {
-            Act::Update { rollback, .. } => std::mem::take(&mut rollback.resource_first),
+        change(&|history_step| match history_step {
+            HistoryStep::Update { rollback, .. } => std::mem::take(&mut rollback.resource_first),
             _ => false,
         });
-        for (number, trouble) in troubles.iter().enumerate().filter(|(_, trouble)| !trouble.is_calm()) {
-            for calmer in [vec![Trouble::default()], parts(trouble)].concat() {
-                change(&|act| {
-                    let trouble = act.troubles_mut().and_then(|troubles| troubles.get_mut(number));
-                    trouble.map(|trouble| *trouble = calmer.clone()).is_some()
+        for (number, faults) in event_faults.iter().enumerate().filter(|(_, faults)| !faults.is_calm()) {
+            for calmer in [vec![EventFaults::default()], parts(faults)].concat() {
+                change(&|history_step| {
+                    let faults = history_step.troubles_mut().and_then(|event_faults| event_faults.get_mut(number));
+                    faults.map(|faults| *faults = calmer.clone()).is_some()
                 });
             }
         }
-        let names: Vec<_> =
-            history.acts[at].clone().asked_mut().map(|asked| asked.keys().copied().collect()).unwrap_or_default();
+        let names: Vec<_> = history.steps[at]
+            .clone()
+            .asked_mut()
+            .map(|requested| requested.keys().copied().collect())
+            .unwrap_or_default();
         for name in names {
             // A parameter that nobody asks for, in this act alone or in all that follow.
-            change(&|act| act.asked_mut().is_some_and(|asked| asked.remove(name).is_some()));
+            change(&|history_step| history_step.asked_mut().is_some_and(|requested| requested.remove(name).is_some()));
         }
     }
     let names: std::collections::BTreeSet<_> = history
-        .acts
+        .steps
         .iter()
-        .flat_map(|act| {
-            act.clone().asked_mut().map(|asked| asked.keys().copied().collect::<Vec<_>>()).unwrap_or_default()
+        .flat_map(|history_step| {
+            history_step
+                .clone()
+                .asked_mut()
+                .map(|requested| requested.keys().copied().collect::<Vec<_>>())
+                .unwrap_or_default()
         })
         .collect();
     for name in names {
         let mut simpler = history.clone();
-        for asked in simpler.acts.iter_mut().filter_map(Act::asked_mut) {
-            asked.remove(name);
+        for requested in simpler.steps.iter_mut().filter_map(HistoryStep::asked_mut) {
+            requested.remove(name);
         }
         all.push(simpler);
     }
-    if history.dice > 8 {
-        all.extend((0..8).map(|dice| History { dice, ..history.clone() }));
+    if history.seed > 8 {
+        all.extend((0..8).map(|seed| History { seed, ..history.clone() }));
     }
     all
 }
 
-/// Returns the weather with one thing calmer.
-fn calmer(weather: &Weather) -> Vec<Weather> {
+/// Returns the delays with one of them removed.
+fn calmer(delays: &Delays) -> Vec<Delays> {
     let mut all = Vec::new();
-    let calm = Duration::ZERO;
+    let no_faults = Duration::ZERO;
     let short = Duration::from_millis(50);
-    if weather.lag != calm {
-        all.push(Weather { lag: calm, ..weather.clone() });
+    if delays.lag != no_faults {
+        all.push(Delays { lag: no_faults, ..delays.clone() });
     }
-    if weather.authority != calm {
-        all.push(Weather { authority: calm, ..weather.clone() });
+    if delays.provider_rights != no_faults {
+        all.push(Delays { provider_rights: no_faults, ..delays.clone() });
     }
-    if weather.latency > short {
-        all.push(Weather { latency: short, ..weather.clone() });
+    if delays.latency > short {
+        all.push(Delays { latency: short, ..delays.clone() });
     }
     all
 }
 
 /// Returns the trouble without one of its parts.
-fn parts(trouble: &Trouble) -> Vec<Trouble> {
+fn parts(faults: &EventFaults) -> Vec<EventFaults> {
     let mut all = Vec::new();
-    for at in 0..trouble.strikes.len() {
-        let mut fewer = trouble.clone();
-        fewer.strikes.remove(at);
+    for at in 0..faults.call_faults.len() {
+        let mut fewer = faults.clone();
+        fewer.call_faults.remove(at);
         all.push(fewer);
     }
-    for at in 0..trouble.posts.len() {
-        let mut fewer = trouble.clone();
-        fewer.posts.remove(at);
+    for at in 0..faults.answer_faults.len() {
+        let mut fewer = faults.clone();
+        fewer.answer_faults.remove(at);
         all.push(fewer);
     }
-    if !trouble.kills.is_empty() {
-        let mut fewer = trouble.clone();
+    if !faults.kills.is_empty() {
+        let mut fewer = faults.clone();
         fewer.kills.pop();
         all.push(fewer);
     }
     let without = [
-        trouble.denied.map(|_| Trouble { denied: None, ..trouble.clone() }),
-        trouble.silent.map(|_| Trouble { silent: None, ..trouble.clone() }),
-        trouble.duplicate.map(|_| Trouble { duplicate: None, ..trouble.clone() }),
-        trouble.cancelled.map(|_| Trouble { cancelled: None, ..trouble.clone() }),
-        trouble.too_late.then(|| Trouble { too_late: false, ..trouble.clone() }),
+        faults.denied.map(|_| EventFaults { denied: None, ..faults.clone() }),
+        faults.silent.map(|_| EventFaults { silent: None, ..faults.clone() }),
+        faults.duplicate.map(|_| EventFaults { duplicate: None, ..faults.clone() }),
+        faults.cancelled.map(|_| EventFaults { cancelled: None, ..faults.clone() }),
+        faults.too_late.then(|| EventFaults { too_late: false, ..faults.clone() }),
     ];
     all.extend(without.into_iter().flatten());
     all

@@ -1,4 +1,4 @@
-//! How much is played by the tests that could go on for ever: some in every `cargo test`, all of it in `.ci/run`.
+//! Sizes of the tests that could run for ever: smaller in `cargo test`, full in `.ci/run`.
 
 /// An amount of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

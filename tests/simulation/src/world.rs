@@ -1,5 +1,5 @@
 //! The world as the function meets it: an account whose calls take time, fail, lag and are denied, and a place for
-//! answers. Everything it leaves open is decided by dice, so that the same history always runs the same way.
+//! answers. Everything it leaves open is decided by the seed's random numbers, so that the same history always runs the same way.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,15 +16,15 @@ use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::authority::Authority;
-use super::history::{Calls, Fault, Posting, Trouble, Weather};
-use super::watch::Watch;
+use super::history::{AnswerFault, CallFilter, Delays, EventFaults, Fault};
+use super::invariants::InvariantChecker;
+use super::provider_rights::ProviderRights;
 use crate::authorization::Subject;
 
 /// When the AWS adapter gives a call up.
 const CLIENT_GIVES_UP: Duration = Duration::from_secs(8);
 
-/// An account, its weather, and who watches.
+/// Account with its delays, its faults, and the checker of the invariants.
 pub struct World {
     /// The account itself.
     pub account: MemoryAccount,
@@ -33,39 +33,45 @@ pub struct World {
 }
 
 struct Inner {
-    dice: Rng,
-    weather: Weather,
-    trouble: Trouble,
+    seed: Rng,
+    delays: Delays,
+    faults: EventFaults,
     /// Calls of the event so far, in all and by action.
     calls: u32,
     calls_of: BTreeMap<Action, u32>,
-    /// What the provider role allows, from when on.
-    authority: Vec<(Duration, Arc<Authority>)>,
+    /// Rights of the provider role, with the time from which they are in force.
+    provider_rights: Vec<(Duration, Arc<ProviderRights>)>,
     /// Changes whose sender died when they were on their way, with the time at which they arrive.
     on_their_way: Vec<(Duration, Change)>,
     /// Answers that were taken for the event: by which attempt, and what.
     answers: Vec<(u32, String)>,
-    postings: Vec<Posting>,
-    watch: Watch,
+    postings: Vec<AnswerFault>,
+    invariants: InvariantChecker,
     trace: Option<Vec<String>>,
 }
 
 impl World {
     /// Returns a world; its story is told if asked for.
     #[must_use]
-    pub fn new(account: MemoryAccount, weather: Weather, dice: u64, watch: Watch, is_told: bool) -> Self {
+    pub fn new(
+        account: MemoryAccount,
+        delays: Delays,
+        seed: u64,
+        invariants: InvariantChecker,
+        is_traced: bool,
+    ) -> Self {
         let inner = Inner {
-            dice: Rng::with_seed(dice),
-            weather,
-            trouble: Trouble::default(),
+            seed: Rng::with_seed(seed),
+            delays,
+            faults: EventFaults::default(),
             calls: 0,
             calls_of: BTreeMap::new(),
-            authority: Vec::new(),
+            provider_rights: Vec::new(),
             on_their_way: Vec::new(),
             answers: Vec::new(),
             postings: Vec::new(),
-            watch,
-            trace: is_told.then(Vec::new),
+            invariants,
+            trace: is_traced.then(Vec::new),
         };
         Self { account, begun: Instant::now(), inner: Mutex::new(inner) }
     }
@@ -92,34 +98,34 @@ impl World {
             let Some((at, change)) = arrived else { break };
             self.account.clock().set(at);
             let result = self.change(&change);
-            self.tell(|| format!("(its sender is dead) {change} -> {}", told(&result)));
+            self.tell(|| format!("(its sender is dead) {change} -> {}", described(&result)));
         }
         self.account.clock().set(now);
     }
 
     /// The provider role becomes another one, and is in force some time later.
-    pub fn deploy(&self, authority: &Arc<Authority>) {
+    pub fn deploy(&self, provider_rights: &Arc<ProviderRights>) {
         let now = self.now();
         let mut inner = self.lock();
-        let longest = inner.weather.authority;
+        let longest = inner.delays.provider_rights;
         let delay = inner.between(longest);
-        inner.authority.push((now + delay, Arc::clone(authority)));
+        inner.provider_rights.push((now + delay, Arc::clone(provider_rights)));
         drop(inner);
         self.tell(|| format!("the provider role is changed, in force after {delay:?}"));
     }
 
     /// An event begins, with what goes wrong with it.
-    pub fn begin(&self, trouble: &Trouble) {
+    pub fn begin(&self, faults: &EventFaults) {
         let mut inner = self.lock();
-        inner.trouble = trouble.clone();
-        inner.postings = trouble.posts.iter().rev().copied().collect();
+        inner.faults = faults.clone();
+        inner.postings = faults.answer_faults.iter().rev().copied().collect();
         (inner.calls, inner.calls_of, inner.answers) = (0, BTreeMap::new(), Vec::new());
     }
 
     /// From now on nothing goes wrong.
-    pub fn calm(&self) {
+    pub fn no_faults(&self) {
         let mut inner = self.lock();
-        inner.weather = Weather { latency: Duration::from_millis(20), ..Weather::default() };
+        inner.delays = Delays { latency: Duration::from_millis(20), ..Delays::default() };
     }
 
     /// Returns the answers that were taken for the event.
@@ -129,14 +135,14 @@ impl World {
     }
 
     /// Asks or tells those who watch.
-    pub fn watch<T>(&self, ask: impl FnOnce(&mut Watch) -> T) -> T {
-        ask(&mut self.lock().watch)
+    pub fn invariants<T>(&self, ask: impl FnOnce(&mut InvariantChecker) -> T) -> T {
+        ask(&mut self.lock().invariants)
     }
 
     /// Returns a number below a bound.
     #[must_use]
     pub fn roll(&self, below: u64) -> u64 {
-        self.lock().dice.u64(..below.max(1))
+        self.lock().seed.u64(..below.max(1))
     }
 
     /// Adds to the story, if it is told.
@@ -149,7 +155,7 @@ impl World {
 
     /// Returns the story so far.
     #[must_use]
-    pub fn story(&self) -> Vec<String> {
+    pub fn trace(&self) -> Vec<String> {
         self.lock().trace.clone().unwrap_or_default()
     }
 
@@ -165,21 +171,21 @@ impl World {
             let mut inner = self.lock();
             inner.calls += 1;
             let number = inner.calls;
-            let latency = inner.weather.latency / 2;
+            let latency = inner.delays.latency / 2;
             let (there, back) = (inner.between(latency), inner.between(latency));
             (there, back, inner.fault(action), number)
         };
         let lost = || failure(FailureKind::Connection, "the connection was lost");
-        let told = |result: &str| self.tell(|| format!("call {number}: {} -> {result}", what()));
+        let described = |result: &str| self.tell(|| format!("call {number}: {} -> {result}", what()));
         match fault {
             Some(Fault::Silence) => {
                 sleep(CLIENT_GIVES_UP).await;
-                told("no answer");
+                described("no answer");
                 return Err(lost());
             }
             Some(Fault::LostBefore) => {
                 sleep(there).await;
-                told("lost before it took effect");
+                described("lost before it took effect");
                 return Err(lost());
             }
             Some(Fault::Throttled | Fault::Server | Fault::Concurrent | Fault::Unmodifiable) => {
@@ -190,7 +196,7 @@ impl World {
                     _ => FailureKind::TemporarilyUnmodifiable,
                 };
                 sleep(there + back).await;
-                told(&format!("{kind:?}"));
+                described(&format!("{kind:?}"));
                 return Err(failure(kind, "injected by the simulator"));
             }
             None | Some(Fault::LostAfter | Fault::SilenceAfter) => {}
@@ -199,7 +205,7 @@ impl World {
             Some(Subject::Change(change)) => Some(change),
             _ => None,
         };
-        let on_its_way = OnItsWay { world: self, change, arrives: self.now() + there };
+        let on_its_way = CallInFlight { world: self, change, arrives: self.now() + there };
         sleep(there).await;
         on_its_way.has_arrived();
         self.settle();
@@ -210,18 +216,18 @@ impl World {
             Err(failure(FailureKind::Denied, "User is not authorized to perform this action"))
         };
         if let Err(failure) = &result {
-            told(&failure.code);
+            described(&failure.code);
         } else {
-            told("done");
+            described("done");
         }
         match fault {
             Some(Fault::LostAfter) => {
-                told("its answer is lost");
+                described("its answer is lost");
                 Err(lost())
             }
             Some(Fault::SilenceAfter) => {
                 sleep(CLIENT_GIVES_UP).await;
-                told("its answer never comes");
+                described("its answer never comes");
                 Err(lost())
             }
             _ => {
@@ -231,22 +237,23 @@ impl World {
         }
     }
 
-    /// Whether the provider role of the moment allows a call, and nobody else denies it.
+    /// True if the provider role allows a call now, and no fault denies it.
     fn is_allowed(&self, action: Action, subject: Subject<'_>) -> bool {
         let now = self.now();
         let mut inner = self.lock();
-        if inner.trouble.denied == Some(action) {
+        if inner.faults.denied == Some(action) {
             return false;
         }
-        let in_force = inner.authority.iter().rev().find(|(from, _)| *from <= now).map(|(_, role)| Arc::clone(role));
-        let Some(authority) = in_force else { return false };
+        let in_force =
+            inner.provider_rights.iter().rev().find(|(from, _)| *from <= now).map(|(_, role)| Arc::clone(role));
+        let Some(provider_rights) = in_force else { return false };
         let lag = inner.lag();
         drop(inner);
         self.account.look_back(lag);
-        self.account.read_shown(|seen| authority.allows(action, subject, seen))
+        self.account.read_shown(|seen| provider_rights.allows(action, subject, seen))
     }
 
-    /// What the next read sees.
+    /// Returns the state that the next read shows.
     fn look(&self) {
         let lag = self.lock().lag();
         self.account.look_back(lag);
@@ -259,7 +266,7 @@ impl World {
         let result = self.account.change(change);
         if result.is_ok() {
             let after = self.account.snapshot();
-            self.lock().watch.saw(change, &before, &after);
+            self.lock().invariants.saw(change, &before, &after);
         }
         result
     }
@@ -268,13 +275,13 @@ impl World {
 impl Inner {
     /// Returns a duration up to the longest.
     fn between(&mut self, longest: Duration) -> Duration {
-        Duration::from_millis(self.dice.u64(..=u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
+        Duration::from_millis(self.seed.u64(..=u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// How old the view of a call is: half of the time it is fresh.
+    /// Returns the age of the state that a call reads: zero half of the time.
     fn lag(&mut self) -> Duration {
-        let longest = self.weather.lag;
-        if self.dice.bool() { Duration::ZERO } else { self.between(longest) }
+        let longest = self.delays.lag;
+        if self.seed.bool() { Duration::ZERO } else { self.between(longest) }
     }
 
     fn fault(&mut self, action: Option<Action>) -> Option<Fault> {
@@ -283,46 +290,46 @@ impl Inner {
             *count += 1;
             *count
         });
-        if action.is_some() && self.trouble.silent == action {
+        if action.is_some() && self.faults.silent == action {
             return Some(Fault::Silence);
         }
-        let is_struck = |strike: &&super::history::Strike| match strike.call {
-            Calls::All => strike.nth == self.calls,
-            Calls::Of(struck) => Some(struck) == action && Some(strike.nth) == of_its_action,
+        let is_struck = |call_fault: &&super::history::CallFault| match call_fault.call {
+            CallFilter::All => call_fault.nth == self.calls,
+            CallFilter::Of(struck) => Some(struck) == action && Some(call_fault.nth) == of_its_action,
         };
-        self.trouble.strikes.iter().find(is_struck).map(|strike| strike.fault)
+        self.faults.call_faults.iter().find(is_struck).map(|call_fault| call_fault.fault)
     }
 }
 
 /// A change on its way. Whoever sent it may die meanwhile; it may arrive all the same.
-struct OnItsWay<'a> {
+struct CallInFlight<'a> {
     world: &'a World,
     change: Option<&'a Change>,
     arrives: Duration,
 }
 
-impl OnItsWay<'_> {
+impl CallInFlight<'_> {
     fn has_arrived(mut self) {
         self.change = None;
     }
 }
 
-impl Drop for OnItsWay<'_> {
+impl Drop for CallInFlight<'_> {
     fn drop(&mut self) {
         if let Some(change) = self.change {
             let mut inner = self.world.lock();
-            if inner.dice.bool() {
+            if inner.seed.bool() {
                 inner.on_their_way.push((self.arrives, change.clone()));
             }
         }
     }
 }
 
-fn told<T>(result: &Result<T, Failure>) -> &str {
+fn described<T>(result: &Result<T, Failure>) -> &str {
     result.as_ref().map_or_else(|failure| failure.code.as_str(), |_| "done")
 }
 
-/// What the account in memory answers: it never waits.
+/// Returns the answer of the account in memory, which never waits.
 fn at_once<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     answer.now_or_never().unwrap_or_else(|| Err(failure(FailureKind::Other, "the account in memory waited")))
 }
@@ -371,23 +378,23 @@ impl Port for Account<'_> {
     }
 }
 
-/// Where one attempt's answer goes.
+/// Recorder of the answer of one attempt.
 #[derive(Clone, Copy)]
-pub struct Desk<'w> {
+pub struct AnswerRecorder<'w> {
     /// The world.
     pub world: &'w World,
     /// Which attempt it is.
     pub attempt: u32,
 }
 
-impl Post for Desk<'_> {
+impl Post for AnswerRecorder<'_> {
     async fn put(&self, _url: &Secret, body: String) -> Result<u16, String> {
         let posting = self.world.lock().postings.pop();
         sleep(Duration::from_millis(30)).await;
         let lost = || Err("the connection could not be made or broke".to_owned());
         match posting {
-            Some(Posting::Status(status)) => Ok(status),
-            Some(Posting::Lost) => lost(),
+            Some(AnswerFault::Status(status)) => Ok(status),
+            Some(AnswerFault::Lost) => lost(),
             posting => {
                 self.world.settle();
                 self.world.tell(|| {
@@ -399,7 +406,7 @@ impl Post for Desk<'_> {
                 let mut inner = self.world.lock();
                 // CloudFormation takes the first.
                 if inner.answers.is_empty() {
-                    inner.watch.answered(&body, &state);
+                    inner.invariants.answered(&body, &state);
                 }
                 inner.answers.push((self.attempt, body));
                 drop(inner);

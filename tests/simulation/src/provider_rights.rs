@@ -1,4 +1,4 @@
-//! What the provider role of the moment allows: the template's own policy, evaluated for each call.
+//! Rights of the provider role at a moment: the template's own policy, evaluated for each call.
 //!
 //! As much of IAM's evaluation as that policy uses; anything else in it is an error, so that nothing is taken for
 //! allowed by oversight. Source: "Policy evaluation logic", "IAM JSON policy elements: condition operators".
@@ -14,9 +14,9 @@ use serde_json::Value;
 use crate::Error;
 use crate::authorization::{Question, Subject, ask};
 
-/// What a role may do.
+/// Rights of a role.
 #[derive(Debug)]
-pub struct Authority {
+pub struct ProviderRights {
     statements: Vec<Statement>,
     /// The policy, and what was asked of it with the answers, to be judged by others.
     record: Option<(Arc<Value>, Record)>,
@@ -58,7 +58,7 @@ enum Key {
     ResourceAccount,
 }
 
-impl Authority {
+impl ProviderRights {
     /// Reads a policy document.
     pub fn read(document: &Value) -> Result<Self, Error> {
         let statements = document["Statement"].as_array().ok_or("no statements")?;
@@ -73,7 +73,7 @@ impl Authority {
         self
     }
 
-    /// Whether a call is allowed in an account as IAM sees it.
+    /// True if a call is allowed in an account as IAM sees it.
     #[must_use]
     pub fn allows(&self, action: Action, subject: Subject<'_>, seen: &State) -> bool {
         ask(action, subject, seen, |question| self.answer(question))

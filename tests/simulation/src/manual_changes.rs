@@ -1,5 +1,4 @@
-//! The deeds of people in a history: somebody else, who touches what is ours, and the administrator, who does what
-//! the Reasons say.
+//! Manual changes: by other people who change resources of the stack, and by the administrator who follows the Reasons.
 
 use std::time::Duration;
 
@@ -11,12 +10,12 @@ use cavatica_memory::{HeldBucket, foreign_cors_rule, foreign_policy, foreign_rol
 use tokio::time::sleep;
 
 use super::BUCKETS;
-use super::history::Hand;
-use super::play::Player;
+use super::history::ManualChange;
 use super::published::owner;
+use super::simulator::Simulator;
 use crate::Error;
 
-impl Player<'_> {
+impl Simulator<'_> {
     /// Does what the Reason says: tags the role again.
     pub(super) fn tag_again(&mut self, reason: &str) -> Result<(), Error> {
         let role: RoleName = option(reason, "--role-name").unwrap_or_default().parse()?;
@@ -66,7 +65,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Makes a change that nobody of us makes, if it can be made.
+    /// Makes a change outside of CloudFormation and the function, if IAM takes it.
     pub(super) fn by_hand(&mut self, change: &Change) -> Result<(), Error> {
         let result = self.world.account.by_hand(change);
         self.world.tell(|| {
@@ -78,7 +77,7 @@ impl Player<'_> {
 
     pub(super) fn look_again(&self) {
         let world = self.world;
-        world.account.read(|state| world.watch(|watch| watch.foreign_hand(state)));
+        world.account.read(|state| world.invariants(|invariants| invariants.manual_change(state)));
     }
 
     /// Returns the role that the stack has now, and its policy.
@@ -99,66 +98,70 @@ impl Player<'_> {
         }))
     }
 
-    pub(super) async fn hand(&mut self, hand: Hand) -> Result<(), Error> {
+    pub(super) async fn manual_change(&mut self, manual_change: ManualChange) -> Result<(), Error> {
         let world = self.world;
         // What was done before shows by now, and what is done here will when the next event comes.
         sleep(Duration::from_secs(60)).await;
         world.settle();
-        world.tell(|| format!("── somebody else: {hand:?}"));
-        let changes = match (hand, self.ours()) {
-            (Hand::MakesRole(name), _) => {
+        world.tell(|| format!("── somebody else: {manual_change:?}"));
+        let changes = match (manual_change, self.ours()) {
+            (ManualChange::MakesRole(name), _) => {
                 vec![foreign_role(format!("arn:aws:iam::123456789012:role/{name}").parse()?)]
             }
-            (Hand::MakesPolicy(name), _) => {
+            (ManualChange::MakesPolicy(name), _) => {
                 vec![foreign_policy(format!("arn:aws:iam::123456789012:policy/{name}").parse()?)]
             }
-            (Hand::ReplacesCors, _) => {
+            (ManualChange::ReplacesCors, _) => {
                 for (name, held) in world.account.read(|state| state.buckets().map(owned).collect::<Vec<_>>()) {
                     let cors = vec![foreign_cors_rule("shop"), foreign_cors_rule("portal")];
                     world.account.hold(name, Some(HeldBucket { cors, ..held }));
                 }
                 Vec::new()
             }
-            (Hand::DeletesBucket, _) => {
+            (ManualChange::DeletesBucket, _) => {
                 world.account.hold(BUCKETS[1].parse()?, None);
                 Vec::new()
             }
             (_, None) => Vec::new(),
             // Where a clean-up failed, the role in use is all that still tells of the older one.
-            (Hand::UntagsRole | Hand::DeletesRole, Some(_)) if self.is_touched || self.has_leftovers()? => Vec::new(),
-            (Hand::Detaches, Some((role, arn))) => vec![detach(&role, arn)],
-            (Hand::DeletesPolicy, Some((_, arn))) => self.deletion_of_policy(&arn),
-            (Hand::DeletesRole, Some((role, _))) => self.deletion_of_role(&role)?,
-            (Hand::UntagsPolicy, Some((_, arn))) => {
+            (ManualChange::UntagsRole | ManualChange::DeletesRole, Some(_))
+                if self.has_manual_changes || self.has_leftovers()? =>
+            {
+                Vec::new()
+            }
+            (ManualChange::Detaches, Some((role, arn))) => vec![detach(&role, arn)],
+            (ManualChange::DeletesPolicy, Some((_, arn))) => self.deletion_of_policy(&arn),
+            (ManualChange::DeletesRole, Some((role, _))) => self.deletion_of_role(&role)?,
+            (ManualChange::UntagsPolicy, Some((_, arn))) => {
                 world.account.set_policy_tags_by_hand(&arn, Tags::new());
                 Vec::new()
             }
-            (Hand::UntagsRole, Some((role, _))) => {
+            (ManualChange::UntagsRole, Some((role, _))) => {
                 world.account.set_role_tags_by_hand(&role, Tags::new());
                 Vec::new()
             }
-            (Hand::AttachesOursToARole, Some((_, arn))) => {
+            (ManualChange::AttachesOursToARole, Some((_, arn))) => {
                 world.account.attach_by_hand(PolicyEntity::Role("bystander".to_owned()), arn);
                 Vec::new()
             }
-            (Hand::AttachesOursToPeople, Some((_, arn))) => {
+            (ManualChange::AttachesOursToPeople, Some((_, arn))) => {
                 for carrier in [PolicyEntity::User("u".to_owned()), PolicyEntity::Group("g".to_owned())] {
                     world.account.attach_by_hand(carrier, arn.clone());
                 }
                 Vec::new()
             }
-            (Hand::AttachesAnotherToOurs, Some((role, _))) => {
+            (ManualChange::AttachesAnotherToOurs, Some((role, _))) => {
                 vec![Change::Attach { role, arn: "arn:aws:iam::aws:policy/ReadOnlyAccess".parse()? }]
             }
-            (Hand::PutsInline, Some((role, _))) => {
+            (ManualChange::PutsInline, Some((role, _))) => {
                 world.account.put_inline_by_hand(&role, "added-by-hand");
                 Vec::new()
             }
-            (Hand::PutsIntoProfile, Some((role, _))) => {
+            (ManualChange::PutsIntoProfile, Some((role, _))) => {
                 world.account.set_instance_profile_by_hand("profile", &role, true);
                 Vec::new()
             }
-            (Hand::CapsWithOurs, Some((_, arn))) => {
+            (ManualChange::CapsWithOurs, Some((_, arn))) => {
                 let Change::CreateRole(mut new) = foreign_role("arn:aws:iam::123456789012:role/capped".parse()?) else {
                     return Ok(());
                 };
@@ -169,7 +172,7 @@ impl Player<'_> {
         for change in changes {
             self.by_hand(&change)?;
         }
-        self.is_touched = true;
+        self.has_manual_changes = true;
         self.look_again();
         sleep(Duration::from_secs(60)).await;
         Ok(())

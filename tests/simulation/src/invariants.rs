@@ -1,4 +1,4 @@
-//! Who watches: the invariants, checked at every effect and at every answer.
+//! Invariants, checked at every change of the account and at every answer.
 //!
 //! The letters are those of the table in ARCHITECTURE.md, "Under faults".
 
@@ -15,29 +15,29 @@ use serde_json::Value;
 
 use crate::{cloudformation, events};
 
-/// What is watched for, and what was seen.
+/// Checker of the invariants, and their violations so far.
 #[derive(Debug)]
-pub struct Watch {
+pub struct InvariantChecker {
     owner: Owner,
-    /// The account less what is ours, as the last foreign hand left it.
+    /// Account without the stack's resources, after the last manual change.
     foreign: State,
     /// Documents that a role may have in this operation.
     permissions: Vec<Value>,
     trusts: Vec<Value>,
     /// The role that has to keep its policy in this operation.
-    kept: Option<(RoleName, PolicyArn)>,
+    keeps_policy: Option<(RoleName, PolicyArn)>,
     /// The role that the stack goes on with after the event.
     in_use: Option<RoleName>,
     event: Value,
     expected: Expected,
-    /// True if it was said that a CORS rule may stay, or not be set, since S3 denied it or did not answer.
-    is_blind: bool,
+    /// True if the function reported that S3 denied a call or did not answer, so that CORS rules may differ.
+    ignores_cors_rules: bool,
     /// The unique IDs of the roles that the function created, whatever tags they have now.
     created: BTreeSet<String>,
     violations: Vec<String>,
 }
 
-/// What a success claims.
+/// State that the answer `SUCCESS` claims.
 #[derive(Debug, Clone)]
 pub enum Expected {
     /// Nothing that can be checked.
@@ -50,8 +50,8 @@ pub enum Expected {
     AllGone,
 }
 
-impl Watch {
-    /// Watches over an account in which nothing is ours yet.
+impl InvariantChecker {
+    /// Returns a checker of an account that has no resources of the stack yet.
     #[must_use]
     pub fn over(owner: Owner, state: &State) -> Self {
         Self {
@@ -59,39 +59,39 @@ impl Watch {
             foreign: state.clone(),
             permissions: Vec::new(),
             trusts: Vec::new(),
-            kept: None,
+            keeps_policy: None,
             in_use: None,
             event: Value::Null,
             expected: Expected::Nothing,
-            is_blind: false,
+            ignores_cors_rules: false,
             created: BTreeSet::new(),
             violations: Vec::new(),
         }
     }
 
-    /// What was seen that must not be.
+    /// Returns the violations.
     #[must_use]
     pub fn violations(&self) -> &[String] {
         &self.violations
     }
 
-    /// Notes something that must not be.
+    /// Adds a violation.
     pub fn violation(&mut self, what: String) {
-        // What follows from the first is noise.
+        // Only the first counts: others may follow from it.
         if self.violations.is_empty() {
             self.violations.push(what);
         }
     }
 
-    /// From now on CORS rules need not be as asked.
-    pub fn blind(&mut self) {
-        self.is_blind = true;
+    /// Stops checking CORS rules.
+    pub fn ignore_cors_rules(&mut self) {
+        self.ignores_cors_rules = true;
     }
 
-    /// Somebody else did something: from now on that is how it has to stay.
-    pub fn foreign_hand(&mut self, state: &State) {
+    /// Takes over a manual change: from now on its result has to stay.
+    pub fn manual_change(&mut self, state: &State) {
         self.foreign = self.others(state);
-        self.kept = None;
+        self.keeps_policy = None;
         self.accept_documents(state);
     }
 
@@ -105,14 +105,14 @@ impl Watch {
     }
 
     /// An operation begins that goes from one request to another.
-    pub fn operation(&mut self, state: &State, asked: &[&Arc<Blueprint>]) {
-        self.permissions = asked.iter().map(|blueprint| blueprint.permissions.to_value()).collect();
-        self.trusts = asked.iter().map(|blueprint| blueprint.trust.to_value()).collect();
+    pub fn operation(&mut self, state: &State, requested: &[&Arc<Blueprint>]) {
+        self.permissions = requested.iter().map(|blueprint| blueprint.permissions.to_value()).collect();
+        self.trusts = requested.iter().map(|blueprint| blueprint.trust.to_value()).collect();
         self.accept_documents(state);
-        self.kept = match asked {
+        self.keeps_policy = match requested {
             [old, new] if old.role.is_same(&new.role) && old.policy.is_same(&new.policy) => {
-                let kept = (new.role.name.clone(), new.policy.clone());
-                is_attached(state, &kept.0, &kept.1).then_some(kept)
+                let keeps_policy = (new.role.name.clone(), new.policy.clone());
+                is_attached(state, &keeps_policy.0, &keeps_policy.1).then_some(keeps_policy)
             }
             _ => None,
         };
@@ -121,7 +121,7 @@ impl Watch {
     /// An event is sent; a success claims something.
     pub fn event(&mut self, event: &Value, expected: Expected) {
         if event["RequestType"] == "Delete" {
-            self.kept = None;
+            self.keeps_policy = None;
         }
         self.event = event.clone();
         self.expected = expected;
@@ -136,19 +136,19 @@ impl Watch {
         match cloudformation::read(&self.event, body) {
             Err(broken) => self.violation(format!("(a) {broken}")),
             Ok(answer) if answer.failure.is_none() => {
-                self.is_blind |= answer.findings.contains("Look after the CORS rule");
-                self.claims(state);
+                self.ignores_cors_rules |= answer.findings.contains("Look after the CORS rule");
+                self.check_success(state);
             }
             Ok(_) => {}
         }
     }
 
-    /// Whether what a success claims is so.
-    pub fn claims(&mut self, state: &State) {
+    /// Checks the claim of the answer `SUCCESS`.
+    pub fn check_success(&mut self, state: &State) {
         let broken = match &self.expected {
             Expected::Nothing => None,
             Expected::AsAsked(blueprint) => {
-                difference(state, blueprint, self.is_blind).map(|what| format!("(c, f) {what}"))
+                difference(state, blueprint, self.ignores_cors_rules).map(|what| format!("(c, f) {what}"))
             }
             Expected::Gone(role) => role.as_ref().and_then(|arn| {
                 let role = state.role_named(arn.name.as_str()).filter(|role| role.arn.is_same(arn))?;
@@ -191,7 +191,7 @@ impl Watch {
         rule.id.as_ref().is_some_and(|id| id.starts_with(&ours))
     }
 
-    /// What is left of ours, or changed of others.
+    /// Returns remains of the stack, and changes of foreign resources.
     fn left(&self, state: &State) -> Option<String> {
         let rest = self.others(state);
         let role = state.roles().find(|role| self.is_left(state, role)).map(|role| role.arn.to_string());
@@ -200,7 +200,7 @@ impl Watch {
             let bucket = state.buckets().find(|(_, held)| held.cors.iter().any(|rule| self.is_our_rule(rule)))?;
             Some(format!("a CORS rule of bucket {}", bucket.0))
         };
-        let rule = || rule().filter(|_| !self.is_blind);
+        let rule = || rule().filter(|_| !self.ignores_cors_rules);
         let ours = role.or_else(policy).or_else(rule).map(|what| format!("{what} is left"));
         ours.or_else(|| {
             (rest != self.foreign).then(|| format!("others' things changed: {:?} became {rest:?}", self.foreign))
@@ -208,7 +208,7 @@ impl Watch {
     }
 
     /// The event is of a stack that goes on with this role.
-    pub fn goes_on_with(&mut self, role: Option<RoleName>) {
+    pub fn set_role_in_use(&mut self, role: Option<RoleName>) {
         self.in_use = role;
     }
 
@@ -286,7 +286,7 @@ impl Watch {
 
     /// (d): an update of the policy never passes through a role without permissions.
     fn nothing(&self, state: &State) -> Option<String> {
-        let (role, policy) = self.kept.as_ref()?;
+        let (role, policy) = self.keeps_policy.as_ref()?;
         (!is_attached(state, role, policy)).then(|| format!("(d) role {role} is without its policy"))
     }
 }
@@ -294,10 +294,10 @@ impl Watch {
 /// (h): the automatic external ID is nowhere but in a trust policy.
 fn shown(state: &State) -> Option<String> {
     let tells = |text: &str| text.contains(events::PROVIDER_ROLE_ID);
-    let is_told = |tags: &Tags| tags.iter().any(|(key, value)| tells(key) || tells(value));
+    let is_traced = |tags: &Tags| tags.iter().any(|(key, value)| tells(key) || tells(value));
     let of_role =
-        state.roles().find(|role| tells(role.arn.name.as_str()) || tells(&role.description) || is_told(&role.tags));
-    let of_policy = || state.policies().find(|(arn, tags, _)| tells(arn.as_str()) || is_told(tags));
+        state.roles().find(|role| tells(role.arn.name.as_str()) || tells(&role.description) || is_traced(&role.tags));
+    let of_policy = || state.policies().find(|(arn, tags, _)| tells(arn.as_str()) || is_traced(tags));
     let is_rule = |rule: &CorsRule| rule.id.as_deref().is_some_and(tells);
     let of_bucket = || state.buckets().find(|(_, held)| held.cors.iter().any(is_rule));
     let place = of_role.map(|role| role.arn.to_string());
@@ -312,7 +312,7 @@ fn is_attached(state: &State, role: &RoleName, policy: &PolicyArn) -> bool {
         && state.attachments().any(|(carrier, arn)| is_on_it(carrier) && arn.is_same(policy))
 }
 
-/// Whether exactly the buckets asked for have the role's CORS rule. A bucket that somebody deleted has none.
+/// True if exactly the requested buckets have the role's CORS rule. A deleted bucket has none.
 fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
     let rule = cors::rule(&blueprint.owner.stack, &blueprint.role.name, &blueprint.request.cors_origin);
     state.buckets().all(|(name, held)| {
@@ -322,8 +322,8 @@ fn has_rules(state: &State, blueprint: &Blueprint) -> bool {
     })
 }
 
-/// What is not as asked. Nobody else sets tags here, so those asked for in whatever earlier life have to be gone.
-fn difference(state: &State, blueprint: &Blueprint, is_blind: bool) -> Option<String> {
+/// Returns differences from the request. Nobody else sets tags here, so all tags of earlier requests have to be gone.
+fn difference(state: &State, blueprint: &Blueprint, ignores_cors_rules: bool) -> Option<String> {
     let Some(role) = state.role_named(blueprint.role.name.as_str()).filter(|role| role.arn == blueprint.role) else {
         return Some(format!("there is no role {}", blueprint.role));
     };
@@ -331,10 +331,10 @@ fn difference(state: &State, blueprint: &Blueprint, is_blind: bool) -> Option<St
     let Some(tags) = state.policy_tags(&blueprint.policy) else {
         return Some(format!("there is no policy {}", blueprint.policy));
     };
-    let are_as_asked = |of: TagKeys, tags: &Tags, asked: Tags| {
-        let (tags, asked) = (of.normal_tags(tags), of.normal_tags(&asked));
-        asked.iter().all(|(key, value)| tags.get(key) == Some(value))
-            && tags.keys().all(|key| asked.contains_key(key) || key.starts_with(owner::RESERVED))
+    let are_as_asked = |of: TagKeys, tags: &Tags, requested: Tags| {
+        let (tags, requested) = (of.normal_tags(tags), of.normal_tags(&requested));
+        requested.iter().all(|(key, value)| tags.get(key) == Some(value))
+            && tags.keys().all(|key| requested.contains_key(key) || key.starts_with(owner::RESERVED))
     };
     let aspects = [
         ("the trust policy", role.trust == blueprint.trust.to_value()),
@@ -345,7 +345,7 @@ fn difference(state: &State, blueprint: &Blueprint, is_blind: bool) -> Option<St
         ("the policy's tags", are_as_asked(TagKeys::OfPolicy, tags, blueprint.policy_tags())),
         ("the policy's document", state.document(&blueprint.policy) == Some(&blueprint.permissions.to_value())),
         ("the attachment", is_attached(state, &role.arn.name, &blueprint.policy)),
-        ("the CORS configuration", is_blind || has_rules(state, blueprint)),
+        ("the CORS configuration", ignores_cors_rules || has_rules(state, blueprint)),
     ];
     let wrong = aspects.iter().find(|(_, is_right)| !is_right)?;
     Some(format!("{} of {} is not as asked", wrong.0, role.arn.name))

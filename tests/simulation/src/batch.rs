@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::draw;
+use super::generate;
 use super::history::History;
-use super::play::{Seen, play};
 use super::published::Published;
 use super::shrink::shrink;
+use super::simulator::{HistoryResult, simulate};
 use crate::Error;
 
-/// What a campaign found.
+/// Result of many histories.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct BatchResult {
     /// Histories that were played.
     pub histories: u64,
     /// Events that were sent in them.
@@ -26,7 +26,7 @@ pub struct Found {
 const ENOUGH: usize = 20;
 
 /// Plays the histories of so many seeds from the first one on. `progress` is told how many are done, now and then.
-pub fn run(first: u64, histories: u64, progress: &(dyn Fn(u64) + Sync)) -> Result<Found, Error> {
+pub fn run(first: u64, histories: u64, progress: &(dyn Fn(u64) + Sync)) -> Result<BatchResult, Error> {
     let published = Published::new();
     let next = AtomicU64::new(0);
     let events = AtomicU64::new(0);
@@ -39,7 +39,7 @@ pub fn run(first: u64, histories: u64, progress: &(dyn Fn(u64) + Sync)) -> Resul
                 break;
             }
             let seed = first.wrapping_add(number);
-            let seen = play(&draw::history(seed), &published, false)?;
+            let seen = simulate(&generate::history(seed), &published, false)?;
             events.fetch_add(u64::from(seen.events), Ordering::Relaxed);
             if let Some(violation) = seen.violations.first() {
                 let mut violations = violations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ pub fn run(first: u64, histories: u64, progress: &(dyn Fn(u64) + Sync)) -> Resul
     let mut violations = violations.into_inner().unwrap_or_else(PoisonError::into_inner);
     violations.sort();
     let played = next.into_inner().min(histories);
-    Ok(Found { histories: played, events: events.into_inner(), violations })
+    Ok(BatchResult { histories: played, events: events.into_inner(), violations })
 }
 
 /// Tells what happens in the histories of so many seeds, line by line.
@@ -72,19 +72,20 @@ pub fn tell(first: u64, histories: u64, mut line: impl FnMut(&str)) -> Result<()
     for number in 0..histories {
         let seed = first.wrapping_add(number);
         line(&format!("seed {seed}"));
-        play(&draw::history(seed), &published, true)?.story.iter().for_each(|told| line(told));
+        simulate(&generate::history(seed), &published, true)?.trace.iter().for_each(|described| line(described));
     }
     Ok(())
 }
 
 /// Returns the history of a seed that showed a violation, made as short as can be, and what is seen of it.
-pub fn explain(seed: u64) -> Result<(History, Seen), Error> {
+pub fn explain(seed: u64) -> Result<(History, HistoryResult), Error> {
     let published = Published::new();
-    let history = draw::history(seed);
-    let kind = |seen: &Seen| seen.violations.first().map(|violation| violation.chars().take(3).collect::<String>());
-    let wanted = kind(&play(&history, &published, false)?);
-    let fails = |candidate: &History| play(candidate, &published, false).is_ok_and(|seen| kind(&seen) == wanted);
+    let history = generate::history(seed);
+    let kind =
+        |seen: &HistoryResult| seen.violations.first().map(|violation| violation.chars().take(3).collect::<String>());
+    let wanted = kind(&simulate(&history, &published, false)?);
+    let fails = |candidate: &History| simulate(candidate, &published, false).is_ok_and(|seen| kind(&seen) == wanted);
     let shortest = if wanted.is_some() { shrink(&history, fails) } else { history };
-    let seen = play(&shortest, &published, true)?;
+    let seen = simulate(&shortest, &published, true)?;
     Ok((shortest, seen))
 }

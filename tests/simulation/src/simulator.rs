@@ -1,6 +1,17 @@
-//! Plays a history: carries CloudFormation's steps out, and ends every stack.
+//! Main loop of the simulator: runs a history from an empty account to a deleted stack.
 //!
-//! Runs of the function are in `lambda`, what people do by hand in `hands`.
+//! # Flow
+//!
+//! 1. Each step of the history is an operation on the stack, or a manual change by another person (`manual_changes`).
+//! 2. An operation is a sequence of CloudFormation's steps (`cloudformation`): deploy the provider role, or send an event.
+//! 3. An event runs the real function (`lambda`) on the account in memory (`world`), with the event's faults.
+//! 4. The answer goes back to `cloudformation`, which decides the next step.
+//! 5. At the end no faults happen any more. The stack is deleted, and nothing of it may remain.
+//!
+//! # Guarantees
+//!
+//! - The same history gives the same result, to the last call: time is virtual, and random numbers come from the seed.
+//! - `invariants` checks the account at every change and at every answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +25,19 @@ use cavatica_memory::{HeldBucket, MemoryAccount, foreign_cors_rule, foreign_role
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::history::{Act, History, Trouble};
+use super::history::{EventFaults, History, HistoryStep};
+use super::invariants::{Expected, InvariantChecker};
 use super::published::{Deployment, Published, owner as our_owner};
-use super::watch::{Expected, Watch};
 use super::world::World;
 use super::{BUCKETS, ORGANISATIONS_BOUNDARY, OWN_BOUNDARY};
-use crate::cloudformation::{self, Asked, Operation, Stack, Status, Step};
+use crate::cloudformation::{self, Operation, Stack, StackRequest, Status, Step};
 use crate::{Error, events};
 
-/// How long CloudFormation waits for an answer, as the template says.
+/// Time that CloudFormation waits for an answer, as in the template.
 const SERVICE_TIMEOUT: Duration = Duration::from_secs(720);
 /// Nothing is sent there.
 const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
-/// What a refusal says that no rollback could take back; an administrator may ask for it all the same.
+/// Words of refusals of changes that no rollback could undo. A history may contain such changes.
 const REFUSED_BY_RULE: [&str; 4] = [
     "may change only together with RoleName",
     "IAM ignores letter case",
@@ -34,24 +45,24 @@ const REFUSED_BY_RULE: [&str; 4] = [
     "this function was deployed to trust",
 ];
 
-/// What has to be allowed for a CORS rule to be seen.
+/// Actions that the function needs to find a CORS rule.
 const LOOKS_AT_BUCKETS: [Action; 2] = [Action::GetBucketLocation, Action::GetBucketCORS];
 
-/// What was seen of a history.
+/// Result of a history.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
-    /// What must not be.
+pub struct HistoryResult {
+    /// Violated invariants.
     pub violations: Vec<String>,
-    /// Everything that happened, if it was to be told.
-    pub story: Vec<String>,
-    /// How many events were sent.
+    /// Lines about everything that happened, if they were requested.
+    pub trace: Vec<String>,
+    /// Number of events.
     pub events: u32,
 }
 
-/// Plays a history from an empty account to a deleted stack, in virtual time.
-pub fn play(history: &History, published: &Published, is_told: bool) -> Result<Seen, Error> {
+/// Simulates a history in virtual time.
+pub fn simulate(history: &History, published: &Published, is_traced: bool) -> Result<HistoryResult, Error> {
     // The provider's own jitter comes from here.
-    fastrand::seed(history.dice);
+    fastrand::seed(history.seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     runtime.block_on(async {
         let account = MemoryAccount::new("123456789012".parse()?);
@@ -65,69 +76,73 @@ pub fn play(history: &History, published: &Published, is_told: bool) -> Result<S
             account.hold(name.parse()?, Some(HeldBucket { owner, region, key: None, cors }));
         }
         account.by_hand(&foreign_role("arn:aws:iam::123456789012:role/bystander".parse()?))?;
-        let watch = account.read(|state| Ok::<_, Error>(Watch::over(our_owner()?, state)))?;
-        let world = World::new(account, history.weather.clone(), history.dice, watch, is_told);
-        let mut player = Player {
+        let invariants = account.read(|state| Ok::<_, Error>(InvariantChecker::over(our_owner()?, state)))?;
+        let world = World::new(account, history.delays.clone(), history.seed, invariants, is_traced);
+        let mut simulator = Simulator {
             world: &world,
             published,
             stack: Stack::new(URL),
             deployed: None,
-            is_touched: false,
-            returns: false,
+            has_manual_changes: false,
+            returns_to_old_name: false,
             events: 0,
         };
         // Longer than anything lags: what was there before is seen.
         sleep(Duration::from_secs(100)).await;
-        for act in &history.acts {
-            player.act(act).await?;
+        for step in &history.steps {
+            simulator.step(step).await?;
         }
-        player.end(history.dice.is_multiple_of(2)).await?;
-        let violations = world.watch(|watch| watch.violations().to_vec());
-        Ok(Seen { violations, story: world.story(), events: player.events })
+        simulator.end(history.seed.is_multiple_of(2)).await?;
+        let violations = world.invariants(|invariants| invariants.violations().to_vec());
+        Ok(HistoryResult { violations, trace: world.trace(), events: simulator.events })
     })
 }
 
-/// Plays the acts of a history, one after the other.
-pub(super) struct Player<'w> {
+/// State of a simulation.
+pub(super) struct Simulator<'w> {
     pub(super) world: &'w World,
     pub(super) published: &'w Published,
     pub(super) stack: Stack<Deployment>,
-    pub(super) deployed: Option<Arc<Asked<Deployment>>>,
-    /// Whether somebody else did something: what fails then may have to.
-    pub(super) is_touched: bool,
-    /// Whether the last update went back to a name that had been in use before.
-    pub(super) returns: bool,
+    pub(super) deployed: Option<Arc<StackRequest<Deployment>>>,
+    /// True after a manual change. Events may fail because of it.
+    pub(super) has_manual_changes: bool,
+    /// True if the last update went back to an earlier name.
+    pub(super) returns_to_old_name: bool,
     pub(super) events: u32,
 }
 
-impl Player<'_> {
-    async fn act(&mut self, act: &Act) -> Result<(), Error> {
-        let (operation, troubles) = match act {
-            Act::Hand(hand) => return self.hand(*hand).await,
-            Act::Create { asked, sibling_fails, troubles } => {
-                let asked = self.published.asked(asked)?;
-                (Operation::Create { asked, sibling_fails: *sibling_fails }, troubles)
+impl Simulator<'_> {
+    async fn step(&mut self, step: &HistoryStep) -> Result<(), Error> {
+        let (operation, event_faults) = match step {
+            HistoryStep::ManualChange(manual_change) => return self.manual_change(*manual_change).await,
+            HistoryStep::Create { requested, sibling_fails, event_faults } => {
+                let requested = self.published.requested(requested)?;
+                (Operation::Create { requested, sibling_fails: *sibling_fails }, event_faults)
             }
-            Act::Update { asked, sibling_fails, rollback, troubles } => {
-                let asked = self.published.asked(asked)?;
-                (Operation::Update { asked, sibling_fails: *sibling_fails, rollback: *rollback }, troubles)
+            HistoryStep::Update { requested, sibling_fails, rollback, event_faults } => {
+                let requested = self.published.requested(requested)?;
+                (Operation::Update { requested, sibling_fails: *sibling_fails, rollback: *rollback }, event_faults)
             }
-            Act::ContinueRollback { troubles } => (Operation::ContinueRollback, troubles),
-            Act::Delete { .. } if self.is_open() => return Ok(()),
-            Act::Delete { retain, troubles } => (Operation::Delete { retain: *retain }, troubles),
+            HistoryStep::ContinueRollback { event_faults } => (Operation::ContinueRollback, event_faults),
+            HistoryStep::Delete { .. } if self.is_open() => return Ok(()),
+            HistoryStep::Delete { retain, event_faults } => (Operation::Delete { retain: *retain }, event_faults),
         };
-        self.operate(operation, troubles).await.map(drop)
+        self.operate(operation, event_faults).await.map(drop)
     }
 
-    /// Whether a rollback that failed has to be continued before the stack is deleted, because nothing tells any more what
-    /// the update that failed had made. ARCHITECTURE.md says so.
+    /// True if a failed rollback has to be continued before the stack is deleted, because no tag or property names the resources
+    /// of the failed update. ARCHITECTURE.md has this limit.
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
         self.stack.is_open()
-            || (is_failed && (self.is_touched || self.returns || self.has_unnamed_policy() || self.has_lost_rule()))
+            || (is_failed
+                && (self.has_manual_changes
+                    || self.returns_to_old_name
+                    || self.has_unnamed_policy()
+                    || self.has_lost_rule()))
     }
 
-    /// Whether there is a policy of ours that nothing names: its role was never made, and its name is not the role's.
+    /// True if no tag or property names a policy of the stack: its role was never created, and has another name.
     fn has_unnamed_policy(&self) -> bool {
         self.world.account.read(|state| {
             state.policies().any(|(arn, tags, _)| {
@@ -137,12 +152,15 @@ impl Player<'_> {
         })
     }
 
-    /// Whether a bucket has a CORS rule of ours that the stack's properties do not tell of, or that the provider role of the
+    /// True if a bucket has a CORS rule of the stack that the stack's properties do not name, or that the provider role of the
     /// update that failed may not take out: without `ConfigureCors` it reaches its own bucket only.
     fn has_lost_rule(&self) -> bool {
-        let former = |asked: &Arc<Asked<Deployment>>| OldProperties::read(&asked.properties);
-        let mut known = self.stack.now().map(former).map(|former| former.cors_buckets).unwrap_or_default();
-        if let Some(deployed) = self.deployed.as_ref().filter(|asked| former(asked).cors_buckets.is_empty()) {
+        let old_properties = |requested: &Arc<StackRequest<Deployment>>| OldProperties::read(&requested.properties);
+        let mut known =
+            self.stack.now().map(old_properties).map(|old_properties| old_properties.cors_buckets).unwrap_or_default();
+        if let Some(deployed) =
+            self.deployed.as_ref().filter(|requested| old_properties(requested).cors_buckets.is_empty())
+        {
             let reached = &deployed.deployment.blueprint.request.volumes;
             known.retain(|bucket| reached.iter().any(|volume| volume.bucket == *bucket));
         }
@@ -151,8 +169,8 @@ impl Player<'_> {
         self.world.account.read(|state| state.buckets().any(|(name, held)| has_one(held) && !known.contains(name)))
     }
 
-    /// Whether the policy's name that an event asks for is taken by what an update that failed left of ours under another
-    /// path. ARCHITECTURE.md says so.
+    /// True if a policy that a failed update left under another path has the name that an event requests. ARCHITECTURE.md has this
+    /// limit.
     fn is_own_way(&self, event: &Value) -> bool {
         let properties = &event["ResourceProperties"];
         let (name, path) = (properties["PolicyName"].as_str().unwrap_or_default(), &properties["Path"]);
@@ -167,7 +185,7 @@ impl Player<'_> {
         })
     }
 
-    /// Whether a role says that it replaced another one.
+    /// True if a role's lineage names another role.
     fn replaced(&self, role: &RoleArn, other: &RoleArn) -> bool {
         self.world.account.read(|state| {
             let role = state.role_named(role.name.as_str());
@@ -175,17 +193,17 @@ impl Player<'_> {
         })
     }
 
-    /// Carries an operation out; the first failure that an event was answered with.
+    /// Carries out an operation; returns the first failure among the answers.
     async fn operate(
         &mut self,
         operation: Operation<Deployment>,
-        troubles: &[Trouble],
+        event_faults: &[EventFaults],
     ) -> Result<Option<String>, Error> {
         let world = self.world;
-        let before = self.stack.now().map(|asked| Arc::clone(&asked.deployment.blueprint));
+        let before = self.stack.now().map(|requested| Arc::clone(&requested.deployment.blueprint));
         let next = match &operation {
-            Operation::Create { asked, .. } | Operation::Update { asked, .. } => {
-                Some(Arc::clone(&asked.deployment.blueprint))
+            Operation::Create { requested, .. } | Operation::Update { requested, .. } => {
+                Some(Arc::clone(&requested.deployment.blueprint))
             }
             _ => None,
         };
@@ -194,29 +212,29 @@ impl Player<'_> {
             return Ok(None);
         }
         if let (true, Some(before), Some(next)) = (is_update, &before, &next) {
-            self.returns = self.replaced(&before.role, &next.role);
+            self.returns_to_old_name = self.replaced(&before.role, &next.role);
         }
         let goals: Vec<_> = before.iter().chain(&next).collect();
         if next.is_some() {
             world.settle();
-            world.account.read(|state| world.watch(|watch| watch.operation(state, &goals)));
+            world.account.read(|state| world.invariants(|invariants| invariants.operation(state, &goals)));
         }
-        let mut troubles = troubles.iter();
+        let mut event_faults = event_faults.iter();
         let mut first_failure = None;
         while let Some(step) = self.stack.step() {
             match step {
-                Step::Deploy(asked) => {
-                    world.deploy(&asked.deployment.authority);
-                    self.deployed = Some(asked);
+                Step::Deploy(requested) => {
+                    world.deploy(&requested.deployment.provider_rights);
+                    self.deployed = Some(requested);
                 }
                 Step::Send(event) => {
-                    let calm = Trouble::default();
-                    let trouble = troubles.next().unwrap_or(&calm);
-                    if let Some(after) = trouble.cancelled.filter(|_| event["RequestType"] == "Create") {
-                        self.cancel(&event, trouble, after).await?;
+                    let no_faults = EventFaults::default();
+                    let faults = event_faults.next().unwrap_or(&no_faults);
+                    if let Some(after) = faults.cancelled.filter(|_| event["RequestType"] == "Create") {
+                        self.cancel(&event, faults, after).await?;
                         continue;
                     }
-                    let failure = self.send(&event, trouble).await?;
+                    let failure = self.send(&event, faults).await?;
                     first_failure = first_failure.or(failure);
                 }
             }
@@ -224,20 +242,20 @@ impl Player<'_> {
         }
         if self.stack.status() == Status::Gone {
             world.settle();
-            world.watch(|watch| watch.event(&Value::Null, Expected::AllGone));
-            world.account.read(|state| world.watch(|watch| watch.claims(state)));
+            world.invariants(|invariants| invariants.event(&Value::Null, Expected::AllGone));
+            world.account.read(|state| world.invariants(|invariants| invariants.check_success(state)));
         }
         Ok(first_failure)
     }
 
-    /// Sends a Create and, without waiting for it, the Delete of an ID that CloudFormation makes up.
-    async fn cancel(&mut self, create: &Value, trouble: &Trouble, after: Duration) -> Result<(), Error> {
+    /// Sends a Create and, before its answer, a Delete with an ID that CloudFormation makes up.
+    async fn cancel(&mut self, create: &Value, faults: &EventFaults, after: Duration) -> Result<(), Error> {
         let world = self.world;
-        world.begin(trouble);
-        world.watch(|watch| watch.event(&Value::Null, Expected::Nothing));
-        world.tell(|| told(create));
+        world.begin(faults);
+        world.invariants(|invariants| invariants.event(&Value::Null, Expected::Nothing));
+        world.tell(|| described(create));
         if let Err(broken) = self.stack.take(None) {
-            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+            world.invariants(|invariants| invariants.violation(format!("(a) {broken}")));
         }
         let Some(Step::Send(delete)) = self.stack.step() else {
             return Err("no Delete after a cancelled Create".into());
@@ -245,39 +263,39 @@ impl Player<'_> {
         self.events += 2;
         let cancelling = async {
             sleep(after).await;
-            world.tell(|| format!("cancelled: {}", told(&delete)));
-            self.deliver(&delete, &Trouble::default()).await
+            world.tell(|| format!("cancelled: {}", described(&delete)));
+            self.deliver(&delete, &EventFaults::default()).await
         };
-        let (created, deleted) = tokio::join!(self.deliver(create, trouble), cancelling);
+        let (created, deleted) = tokio::join!(self.deliver(create, faults), cancelling);
         created.and(deleted)?;
         world.settle();
         let answers = world.answers();
         let answer =
             answers.iter().map(|(_, body)| body.as_str()).find(|body| cloudformation::read(&delete, body).is_ok());
         if let Err(broken) = self.stack.take(answer) {
-            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+            world.invariants(|invariants| invariants.violation(format!("(a) {broken}")));
         }
         Ok(())
     }
 
-    /// Sends an event and hands the answer back; the failure it was answered with.
-    async fn send(&mut self, event: &Value, trouble: &Trouble) -> Result<Option<String>, Error> {
+    /// Sends an event and returns the failure of its answer.
+    async fn send(&mut self, event: &Value, faults: &EventFaults) -> Result<Option<String>, Error> {
         let world = self.world;
         self.events += 1;
-        world.begin(trouble);
+        world.begin(faults);
         let is_delete = event["RequestType"] == "Delete";
         // A Delete says so only in its log.
-        if is_delete && trouble.denied.is_some_and(|action| LOOKS_AT_BUCKETS.contains(&action)) {
-            world.watch(Watch::blind);
+        if is_delete && faults.denied.is_some_and(|action| LOOKS_AT_BUCKETS.contains(&action)) {
+            world.invariants(InvariantChecker::ignore_cors_rules);
         }
-        world.watch(|watch| watch.event(event, self.expected(event)));
-        world.watch(|watch| watch.goes_on_with(self.in_use(event)));
-        world.tell(|| told(event));
+        world.invariants(|invariants| invariants.event(event, self.expected(event)));
+        world.invariants(|invariants| invariants.set_role_in_use(self.in_use(event)));
+        world.tell(|| described(event));
         let sent = world.now();
-        self.deliver(event, trouble).await?;
+        self.deliver(event, faults).await?;
         world.settle();
         let answers = world.answers();
-        let first = answers.first().map(|(_, body)| body.as_str()).filter(|_| !trouble.too_late);
+        let first = answers.first().map(|(_, body)| body.as_str()).filter(|_| !faults.too_late);
         if first.is_none() {
             sleep(SERVICE_TIMEOUT.saturating_sub(world.now() - sent)).await;
             world.settle();
@@ -288,21 +306,21 @@ impl Player<'_> {
         // A clean-up that fails is never sent again, and says what may be left.
         let is_clean_up = is_delete && event["PhysicalResourceId"] != self.stack.physical_id();
         if is_clean_up && failure.as_ref().is_some_and(|reason| reason.contains("but the CORS rule")) {
-            world.watch(Watch::blind);
+            world.invariants(InvariantChecker::ignore_cors_rules);
         }
         match &failure {
             None if first.is_some() => {
-                world.account.read(|state| world.watch(|watch| watch.claims(state)));
+                world.account.read(|state| world.invariants(|invariants| invariants.check_success(state)));
             }
             Some(reason)
-                if !(trouble.may_fail() || self.is_touched || is_by_rule(reason) || self.is_own_way(event)) =>
+                if !(faults.may_fail() || self.has_manual_changes || is_by_rule(reason) || self.is_own_way(event)) =>
             {
-                world.watch(|watch| watch.violation(format!("(g) failed without need: {reason}")));
+                world.invariants(|invariants| invariants.violation(format!("(g) failed without need: {reason}")));
             }
             _ => {}
         }
         if let Err(broken) = self.stack.take(first) {
-            world.watch(|watch| watch.violation(format!("(a) {broken}")));
+            world.invariants(|invariants| invariants.violation(format!("(a) {broken}")));
         }
         Ok(failure)
     }
@@ -322,15 +340,16 @@ impl Player<'_> {
             let id = event["PhysicalResourceId"].as_str().unwrap_or_default();
             return Expected::Gone(id.parse().ok());
         }
-        let asked = [self.deployed.as_ref(), self.stack.now()].into_iter().flatten();
-        let asked = asked.chain(self.stack.next()).find(|asked| asked.properties == event["ResourceProperties"]);
-        asked.map_or(Expected::Nothing, |asked| Expected::AsAsked(Arc::clone(&asked.deployment.blueprint)))
+        let requested = [self.deployed.as_ref(), self.stack.now()].into_iter().flatten();
+        let requested =
+            requested.chain(self.stack.next()).find(|requested| requested.properties == event["ResourceProperties"]);
+        requested.map_or(Expected::Nothing, |requested| Expected::AsAsked(Arc::clone(&requested.deployment.blueprint)))
     }
 
-    /// Ends the stack in calm weather: whatever happened, it must not be stuck.
+    /// Deletes the stack without further faults. Whatever happened before, it must not be stuck.
     async fn end(&mut self, continues: bool) -> Result<(), Error> {
         let world = self.world;
-        world.calm();
+        world.no_faults();
         sleep(Duration::from_secs(120)).await;
         world.settle();
         world.tell(|| "── from here on nothing goes wrong".to_owned());
@@ -344,7 +363,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Tries an operation until the stack leaves a status or reaches it, and meanwhile does what the Reasons say.
+    /// Repeats an operation until the stack leaves or reaches a status, and follows the remedies in the Reasons.
     async fn until_done(&mut self, operation: impl Fn() -> Operation<Deployment>, status: Status) -> Result<(), Error> {
         for _ in 0..8 {
             match self.operate(operation(), &[]).await? {
@@ -353,9 +372,10 @@ impl Player<'_> {
                 Some(reason) if reason.contains("aws iam tag-policy") => self.tag_policy_again(&reason)?,
                 Some(reason) if reason.contains("aws iam detach-") => self.detach_by_hand(&reason)?,
                 Some(reason) if reason.contains("aws iam attach-") => self.attach_by_hand(&reason)?,
-                Some(_) if status == Status::UpdateRollbackFailed && self.is_touched => return Ok(()),
+                Some(_) if status == Status::UpdateRollbackFailed && self.has_manual_changes => return Ok(()),
                 Some(reason) => {
-                    self.world.watch(|watch| watch.violation(format!("(g) the stack is stuck: {reason}")));
+                    self.world
+                        .invariants(|invariants| invariants.violation(format!("(g) the stack is stuck: {reason}")));
                     return Ok(());
                 }
             }
@@ -365,9 +385,9 @@ impl Player<'_> {
 }
 
 /// Returns an event in a line.
-fn told(event: &Value) -> String {
+fn described(event: &Value) -> String {
     let id = event["PhysicalResourceId"].as_str().unwrap_or("nothing");
-    let asked = |properties: &Value| {
+    let requested = |properties: &Value| {
         let named = |(name, value): (&String, &Value)| match value {
             Value::String(text) if text.is_empty() => None,
             _ if ["ServiceToken", "ServiceTimeout", "Release", "ProjectLocations"].contains(&name.as_str()) => None,
@@ -375,10 +395,10 @@ fn told(event: &Value) -> String {
         };
         properties.as_object().into_iter().flatten().filter_map(named).collect::<Vec<_>>().join(" ")
     };
-    format!("── {} of {id}: {}", event["RequestType"], asked(&event["ResourceProperties"]))
+    format!("── {} of {id}: {}", event["RequestType"], requested(&event["ResourceProperties"]))
 }
 
-/// Whether a rule of ours refused what was asked for.
+/// True if a rule of the function refused the request.
 fn is_by_rule(reason: &str) -> bool {
     REFUSED_BY_RULE.iter().any(|rule| reason.contains(rule))
 }
