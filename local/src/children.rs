@@ -1,5 +1,5 @@
-//! Child processes in groups of their own: a signal that ends this program alone would not reach what a child started, as
-//! the compilers of a build are. So whoever gets the signal ends the groups too.
+//! Child processes in groups of their own: a signal that ends this program alone would not reach what a child started,
+//! as the compilers of a build are. So whoever gets the signal ends the groups too.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The groups that run, by their first process.
 static GROUPS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// How often a group is asked whether it is gone, and the wait in between.
+/// Number of checks of whether a process group has ended, and the wait in between.
 const LOOKS: u32 = 50;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 

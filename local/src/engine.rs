@@ -26,7 +26,7 @@ use crate::workspace::Workspace;
 
 use crate::python;
 
-/// What runs the engine and ends with this process.
+/// Launcher of the engine, which ends with this process.
 const LAUNCHER: &str = include_str!("engine/launcher.py");
 
 /// The engine and all it needs, each at one version.
@@ -59,10 +59,10 @@ pub enum EngineError {
     /// The launcher's process cannot be started or heard.
     #[error("cannot start the local engine: remove the target directory's folder `python` and try again")]
     Launcher(#[source] io::Error),
-    /// It ended before it answered.
+    /// The engine ended before it answered.
     #[error("the local engine ended while it started; its last lines say why:\n{0}")]
     Died(String),
-    /// It runs and does not answer in time.
+    /// The engine runs, but does not answer in time.
     #[error("the local engine does not answer: try again when this machine is less busy; its last lines:\n{0}")]
     Silent(String),
     /// The launcher could not end everything.
@@ -114,7 +114,7 @@ impl Engine {
         }
     }
 
-    /// Where all of its services answer: `http://127.0.0.1:PORT`.
+    /// Returns the address of all its services: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -124,7 +124,7 @@ impl Engine {
         &self.log
     }
 
-    /// What an AWS SDK client of any service needs to talk to it; nothing of it comes from the environment.
+    /// Returns the configuration for an AWS SDK client of any service; nothing of it comes from the environment.
     pub fn sdk_config(&self) -> SdkConfig {
         self.sdk_config.clone()
     }
@@ -155,7 +155,7 @@ fn sdk_config(url: &str) -> SdkConfig {
         .build()
 }
 
-/// What the launcher says once on standard output.
+/// Message of the launcher on standard output.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Announcement {

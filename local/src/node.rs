@@ -50,7 +50,7 @@ pub enum NodeError {
     /// Their folder cannot be written.
     #[error("cannot write {path}: see that the disk has room and the folder is yours")]
     Write {
-        /// What was to be written.
+        /// File.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -58,7 +58,8 @@ pub enum NodeError {
     },
 }
 
-/// Gives the folder with exactly these packages in `node_modules`; installs them first if need be, which takes some seconds.
+/// Gives the folder with exactly these packages in `node_modules`; installs them first if need be, which takes some
+/// seconds.
 pub fn packages(workspace: &Workspace, packages: Packages) -> Result<PathBuf, NodeError> {
     ensure("npm".as_ref(), &workspace.target.join("node"), packages)
 }

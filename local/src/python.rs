@@ -31,7 +31,7 @@ pub struct Venv {
 }
 
 impl Venv {
-    /// Where a tool of the environment is, for example `python`.
+    /// Returns the path of a tool of the environment, for example `python`.
     pub fn bin(&self, tool: &str) -> PathBuf {
         self.folder.join("bin").join(tool)
     }
@@ -67,7 +67,7 @@ pub enum PythonError {
     /// The environment's folder cannot be written.
     #[error("cannot write {path}: see that the disk has room and the folder is yours")]
     Write {
-        /// What was to be written.
+        /// File.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -132,7 +132,8 @@ fn make(python: &OsStr, folder: &Path, requirements: &str) -> Result<(), PythonE
     Ok(())
 }
 
-/// Returns the error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or not at all.
+/// Returns the error of a disk without room, if that is what a tool failed for: `venv` and pip say so in many ways, or
+/// not at all.
 fn full_disk(folder: &Path) -> Option<PythonError> {
     let probe = folder.join("probe");
     let written = fs::write(&probe, vec![0; PROBE_BYTES]);

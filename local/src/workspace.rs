@@ -1,6 +1,7 @@
-//! Where the source tree and its target directory are.
+//! Source tree and its target directory.
 //!
-//! Owns: asking cargo for both. Not here: what is built there (`release::build` of the command line's crate, and [`crate::python`]).
+//! Owns: asking cargo for both. Not here: what is built there (`release::build` of the command line's crate, and
+//! [`crate::python`]).
 
 use std::fs;
 use std::io;
@@ -16,9 +17,9 @@ use thiserror::Error;
 pub struct Workspace {
     /// The folder of the workspace's `Cargo.toml`.
     pub root: PathBuf,
-    /// Where cargo and this program put what they make; git ignores it.
+    /// Folder of build products; git ignores it.
     pub target: PathBuf,
-    /// Where cargo keeps what it downloads.
+    /// Folder of cargo's downloads.
     pub cargo_home: PathBuf,
 }
 
@@ -36,9 +37,9 @@ pub enum WorkspaceError {
     /// cargo refuses the workspace.
     #[error("cargo cannot read the project in {folder}: see what it says and mend it\n{output}")]
     Refused {
-        /// Where it was run.
+        /// Folder in which cargo was run.
         folder: PathBuf,
-        /// What cargo says about it.
+        /// Output of cargo.
         output: String,
     },
     /// cargo answers something else than its documented format.
@@ -56,8 +57,9 @@ impl Workspace {
         Self::of(&Self::root()?)
     }
 
-    /// Finds the source tree: the one that cargo runs this program for, the one around the working directory, or the one
-    /// that the program was compiled in. Two checkouts may share what was compiled, and a checkout may have been moved.
+    /// Finds the source tree: the one that cargo runs this program for, the one around the working directory, or the
+    /// one that the program was compiled in. Two checkouts may share what was compiled, and a checkout may have been
+    /// moved.
     pub fn root() -> Result<PathBuf, WorkspaceError> {
         #[allow(clippy::disallowed_methods, reason = "this is how cargo tells a program for which package it runs it")]
         let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);

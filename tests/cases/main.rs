@@ -1,5 +1,5 @@
-//! The whole-system tests: the real Lambda, the real templates, the local engine, and the simulator. One binary, so that
-//! the SDK is linked once; this is its map.
+//! The whole-system tests: the real Lambda, the real templates, the local engine, and the simulator. One binary, so
+//! that the SDK is linked once; this is its map.
 
 /// The Lambda: what it answers to an event, on every path.
 mod function {

@@ -1,5 +1,5 @@
-//! What checkov, cfripper and parliament say of templates and documents. Every finding is answered here in writing; one that
-//! is not, and an answer to one that is not found any more, fails.
+//! Findings of checkov, cfripper and parliament about templates and documents. Each is answered here in writing; one
+//! that is not, and an answer to one that is not found any more, fails.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use cavatica_tests::checkers::{Answer, require_answers, run};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
-/// What checkov finds, and why it stays.
+/// Findings of checkov, and the reason why each stays.
 const CHECKOV: &[Answer] = &[
     (
         "CKV_AWS_115",
@@ -40,7 +40,7 @@ const CHECKOV: &[Answer] = &[
     ("CKV_AWS_173", "ProviderFunction", "The environment holds the stack's ID and the trusted role's ARN: no secrets."),
 ];
 
-/// What cfripper finds, and why it stays.
+/// Findings of cfripper, and the reason why each stays.
 const CFRIPPER: &[Answer] = &[
     (
         "PrivilegeEscalationRule",
@@ -56,7 +56,7 @@ const CFRIPPER: &[Answer] = &[
     ),
 ];
 
-/// What parliament finds, and why it stays.
+/// Findings of parliament, and the reason why each stays.
 const PARLIAMENT: &[Answer] = &[
     (
         "UNKNOWN_CONDITION_FOR_ACTION",
@@ -71,7 +71,7 @@ const PARLIAMENT: &[Answer] = &[
     ),
 ];
 
-/// What those answers are about, to the word: nothing else may hide behind them.
+/// Exact subjects of these answers, so that they answer nothing else.
 const ANSWERED_BY_PARLIAMENT: [&str; 5] = [
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateRole",
     "Unknown condition iam:PermissionsBoundary for action iam:UpdateAssumeRolePolicy",

@@ -1,4 +1,5 @@
-//! `cargo checks`: what checkers and emulators of other makers say, which takes minutes. Each fails if its tool is missing.
+//! `cargo checks`: what checkers and emulators of other makers say, which takes minutes. Each fails if its tool is
+//! missing.
 
 /// The account in memory, beside two emulators of IAM and S3.
 mod memory;

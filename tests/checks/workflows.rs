@@ -1,4 +1,4 @@
-//! What actionlint and zizmor say of the workflows on GitHub.
+//! Findings of actionlint and zizmor about the workflows on GitHub.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -50,8 +50,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Returns the one that `CHROME` names, or else the first that starts: the package's, at its pinned version, which is fetched and
-    /// unpacked once and for Linux only, and this machine's.
+    /// Returns the one that `CHROME` names, or else the first that starts: the package's, at its pinned version, which
+    /// is fetched and unpacked once and for Linux only, and this machine's.
     pub async fn find() -> Result<Self, Error> {
         static FOUND: OnceCell<Browser> = OnceCell::const_new();
         let find = || async {

@@ -1,4 +1,4 @@
-//! Whether the account in memory is honest: the same calls on it, on the local engine and on moto's server, through the
+//! Conformance of the account in memory: the same calls on it, on the local engine and on moto's server, through the
 //! domain's own port, answer by answer.
 
 pub mod differences;
@@ -23,12 +23,12 @@ use self::differences::{DIFFERENCES, Side};
 use self::sequences::{Hand, Sequence, Step};
 use crate::Error;
 
-/// What moto's server needs, each at one version.
+/// Pinned requirements of moto's server.
 const REQUIREMENTS: &str = include_str!("conformance/requirements.txt");
-/// What runs it and ends with this process.
+/// Launcher of the server, which ends with this process.
 const MOTO: &str = include_str!("conformance/moto.py");
 
-/// What came of it.
+/// Result of the comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
     /// Sequences that were played.
@@ -85,7 +85,7 @@ impl Compared {
     }
 }
 
-/// What a step is called.
+/// Returns the name of a step.
 fn name(step: &Step) -> String {
     match step {
         Step::Change(change) => format!("{:?}", change.action()),

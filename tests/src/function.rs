@@ -24,7 +24,7 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Function {
     events: mpsc::UnboundedSender<Invocation>,
-    ends: mpsc::UnboundedReceiver<End>,
+    ends: mpsc::UnboundedReceiver<InvocationResult>,
     log: Arc<Mutex<String>>,
     server: JoinHandle<()>,
     _process: Child,
@@ -37,16 +37,16 @@ struct Invocation {
     time: Duration,
 }
 
-/// How an invocation ended, as Lambda sees it: an error makes Lambda run the event again.
+/// Result of an invocation, as Lambda sees it. After an error Lambda runs the event again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum InvocationResult {
     /// The function returned.
     Returned,
     /// The function reported an error.
     Failed(String),
 }
 
-/// How the environment is set.
+/// Environment variables of the function.
 #[derive(Debug, Clone)]
 pub struct Environment(HashMap<&'static str, String>);
 
@@ -75,10 +75,10 @@ impl Environment {
     }
 }
 
-/// What the runtime API's handlers share.
+/// State of the runtime API's handlers.
 struct Api {
     events: AsyncMutex<mpsc::UnboundedReceiver<Invocation>>,
-    ends: mpsc::UnboundedSender<End>,
+    ends: mpsc::UnboundedSender<InvocationResult>,
 }
 
 impl Function {
@@ -115,7 +115,7 @@ impl Function {
     }
 
     /// Runs one event, with so much time for it.
-    pub async fn invoke(&mut self, event: impl ToString, time: Duration) -> Result<End, Error> {
+    pub async fn invoke(&mut self, event: impl ToString, time: Duration) -> Result<InvocationResult, Error> {
         self.events.send(Invocation { event: event.to_string(), time })?;
         let end = tokio::time::timeout(time + Duration::from_secs(10), self.ends.recv()).await;
         end?.ok_or_else(|| "the function ended".into())
@@ -156,11 +156,11 @@ async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
 }
 
 async fn returned(State(api): State<Arc<Api>>, UrlPath(_id): UrlPath<String>) -> StatusCode {
-    let _ = api.ends.send(End::Returned);
+    let _ = api.ends.send(InvocationResult::Returned);
     StatusCode::ACCEPTED
 }
 
 async fn failed(State(api): State<Arc<Api>>, UrlPath(_id): UrlPath<String>, error: String) -> StatusCode {
-    let _ = api.ends.send(End::Failed(error));
+    let _ = api.ends.send(InvocationResult::Failed(error));
     StatusCode::ACCEPTED
 }

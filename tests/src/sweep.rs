@@ -28,11 +28,11 @@ use serde_json::{Value, json};
 
 use self::proxy::Proxy;
 pub use self::proxy::{Call, Fault};
-use crate::function::{End, Environment, Function};
-use crate::mailbox::Mailbox;
+use crate::answer_server::AnswerServer;
+use crate::function::{Environment, Function, InvocationResult};
 use crate::{Error, system};
 
-/// How long the function may run, as the template says.
+/// Time limit of the function, as in the template.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(180);
 /// Engines that share the work; each is one process.
 const ENGINES: usize = 3;
@@ -41,19 +41,19 @@ const AT_A_TIME: usize = 96;
 /// A policy of somebody else's that caps the role.
 const BOUNDARY: &str = "arn:aws:iam::123456789012:policy/sweep-boundary";
 
-/// What a cell stands for.
+/// Legend of the table.
 const LEGEND: &str = "< before the call took effect, > after it; a killed function is run again, as Lambda does.
 A cell with a time passed: exactly one answer, within 180 s; FAILED naming the action where it stayed denied, SUCCESS
 everywhere else; the account exactly as a success claims; and at the end nothing left of the stack, nothing else changed.
 What is only to be reported (a check, or a CORS rule that cannot be looked at any more), and the look at a role that is to be
 created, does not fail where it is denied.";
 
-/// A stack's life: what is done with it, and what its events are called.
-struct Life {
-    operations: &'static [Done],
-    /// The events in order; those without a name are not spoilt, because another life has them.
+/// Scenario: operations on a stack, and the names of their events.
+struct Scenario {
+    operations: &'static [StackOperation],
+    /// Events in order. Those without a name get no faults, because another scenario has them.
     events: &'static [Option<&'static str>],
-    /// Which calls are spoilt: those that only this life has, or all.
+    /// Calls that get faults: those that only this scenario has, or all.
     only: &'static [&'static str],
 }
 
@@ -61,9 +61,9 @@ struct Life {
 const ON_BUCKETS: [&str; 5] =
     ["GetBucketLocation", "GetEncryptionConfiguration", "GetBucketCORS", "PutBucketCORS", "SimulatePrincipalPolicy"];
 
-/// What is done with a stack.
+/// Operation on a stack.
 #[derive(Debug, Clone, Copy)]
-enum Done {
+enum StackOperation {
     Create,
     CreateWithChecks,
     CreateAndFail,
@@ -72,47 +72,51 @@ enum Done {
     Delete,
 }
 
-const LIVES: [Life; 4] = [
-    Life {
-        operations: &[Done::Create, Done::Change, Done::Delete],
+const SCENARIOS: [Scenario; 4] = [
+    Scenario {
+        operations: &[StackOperation::Create, StackOperation::Change, StackOperation::Delete],
         events: &[Some("Create"), Some("Update in place"), Some("Delete")],
         only: &[],
     },
-    Life {
-        operations: &[Done::Create, Done::Rename, Done::Delete],
+    Scenario {
+        operations: &[StackOperation::Create, StackOperation::Rename, StackOperation::Delete],
         events: &[None, Some("Update that renames"), Some("Delete of the clean-up"), None],
         only: &[],
     },
-    Life { operations: &[Done::CreateAndFail], events: &[None, Some("Delete after a failed Create")], only: &[] },
-    Life {
-        operations: &[Done::CreateWithChecks, Done::Delete],
+    Scenario {
+        operations: &[StackOperation::CreateAndFail],
+        events: &[None, Some("Delete after a failed Create")],
+        only: &[],
+    },
+    Scenario {
+        operations: &[StackOperation::CreateWithChecks, StackOperation::Delete],
         events: &[Some("Create with checks and CORS"), Some("Delete with CORS")],
         only: &ON_BUCKETS,
     },
 ];
 
-/// One call of one event, spoilt in one way.
+/// One call of one event with one fault.
 #[derive(Debug, Clone)]
 struct Cell {
-    life: usize,
+    scenario: usize,
     event: usize,
     call: Call,
     fault: Fault,
 }
 
-/// The time to the answer, or what went wrong; `None` for a cell that was not played.
+/// Time to the answer, or the failure; `None` for a cell that was not run.
 type Outcome = Option<Result<Duration, String>>;
 
-/// What came of the cells.
+/// Result of the sweep.
 #[derive(Debug)]
-pub struct Swept {
-    /// Event and call, and what came of each fault.
+pub struct SweepResult {
+    /// Event and call, with the outcome of each fault.
     rows: Vec<(String, Vec<Outcome>)>,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
 }
 
-impl Swept {
+impl SweepResult {
     /// Cells that passed, of how many.
     #[must_use]
     pub fn passed(&self) -> (usize, usize) {
@@ -120,7 +124,7 @@ impl Swept {
         (cells().filter(|cell| cell.is_ok()).count(), cells().count())
     }
 
-    /// What went wrong, a line each.
+    /// Returns the failures, one line each.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let row = |(name, cells): &(String, Vec<Outcome>)| {
@@ -163,7 +167,7 @@ pub async fn run(
     binary: PathBuf,
     one_cell_in: usize,
     progress: impl Fn(usize, usize) + Send + Sync + 'static,
-) -> Result<Swept, Error> {
+) -> Result<SweepResult, Error> {
     let begun = Instant::now();
     let workspace = Workspace::locate()?;
     let mut engines = Vec::new();
@@ -176,12 +180,16 @@ pub async fn run(
     let before = account(&IamClient::new(&engines[0].sdk_config())).await?;
 
     let mut cells = Vec::new();
-    for (life, Life { events, only, .. }) in LIVES.iter().enumerate() {
-        let calls = Actor::start(&engines[0], &binary, &format!("calm-{life}")).await?.live(life, None).await?.calls;
+    for (scenario, Scenario { events, only, .. }) in SCENARIOS.iter().enumerate() {
+        let calls = ScenarioRunner::start(&engines[0], &binary, &format!("calm-{scenario}"))
+            .await?
+            .live(scenario, None)
+            .await?
+            .calls;
         for (event, calls) in calls.into_iter().enumerate().filter(|(event, _)| events[*event].is_some()) {
             for call in calls.into_iter().filter(|(action, _)| only.is_empty() || only.contains(&action.as_str())) {
                 cells.extend(Fault::ALL.iter().map(|(fault, _)| Cell {
-                    life,
+                    scenario,
                     event,
                     call: call.clone(),
                     fault: *fault,
@@ -223,14 +231,14 @@ pub async fn run(
     }
     let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
     let rows = cells.chunks(Fault::ALL.len()).enumerate().map(|(index, row)| {
-        let name = LIVES[row[0].life].events[row[0].event].unwrap_or_default();
+        let name = SCENARIOS[row[0].scenario].events[row[0].event].unwrap_or_default();
         let (action, nth) = &row[0].call;
         let nth = if *nth > 1 { format!(" ({nth})") } else { String::new() };
         let first = index * Fault::ALL.len();
         let results = (first..first + row.len()).map(|number| results.remove(&number)).collect();
         (format!("{name}: {action}{nth}"), results)
     });
-    let swept = Swept { rows: rows.collect(), took: begun.elapsed() };
+    let swept = SweepResult { rows: rows.collect(), took: begun.elapsed() };
     for engine in engines {
         // A cell that failed may have left something; it is told anyway.
         if swept.failures().is_empty() && account(&IamClient::new(&engine.sdk_config())).await? != before {
@@ -277,14 +285,15 @@ async fn account(iam: &IamClient) -> Result<Vec<String>, Error> {
 
 /// Plays one cell; the time to the spoilt event's answer.
 async fn swept(engine: &Engine, binary: &PathBuf, number: usize, cell: &Cell) -> Result<Duration, Error> {
-    let simulator = Actor::start(engine, binary, &format!("sweep-{number}")).await?;
-    let lived = simulator.live(cell.life, Some(cell)).await?;
+    let simulator = ScenarioRunner::start(engine, binary, &format!("sweep-{number}")).await?;
+    let lived = simulator.live(cell.scenario, Some(cell)).await?;
     lived.took.ok_or_else(|| "the call was not made".into())
 }
 
-/// Whether an event goes on without a call that stays denied, and says so.
+/// True if an event goes on without a call that stays denied, and reports it.
 fn is_optional(cell: &Cell) -> bool {
-    let begins_with = |start: &str| LIVES[cell.life].events[cell.event].is_some_and(|name| name.starts_with(start));
+    let begins_with =
+        |start: &str| SCENARIOS[cell.scenario].events[cell.event].is_some_and(|name| name.starts_with(start));
     let is_delete = begins_with("Delete");
     match cell.call.0.as_str() {
         // Where the role is to be created, its tags tell that there is none.
@@ -296,43 +305,43 @@ fn is_optional(cell: &Cell) -> bool {
 }
 
 /// Plays a life with names of its own.
-struct Actor<'e> {
+struct ScenarioRunner<'e> {
     iam: IamClient,
     s3: S3Client,
     proxy: Proxy,
-    mailbox: Mailbox,
+    answer_server: AnswerServer,
     binary: &'e PathBuf,
     name: String,
     stack: Stack<()>,
 }
 
-/// What was seen of a life.
+/// Result of a scenario.
 #[derive(Debug, Default)]
-struct Lived {
+struct ScenarioResult {
     /// The calls of each event.
     calls: Vec<Vec<Call>>,
     /// From the spoilt event to its answer.
     took: Option<Duration>,
 }
 
-impl<'e> Actor<'e> {
+impl<'e> ScenarioRunner<'e> {
     async fn start(engine: &Engine, binary: &'e PathBuf, name: &str) -> Result<Self, Error> {
-        let mailbox = Mailbox::start().await?;
+        let answer_server = AnswerServer::start().await?;
         Ok(Self {
             iam: IamClient::new(&engine.sdk_config()),
             s3: S3Client::new(&engine.sdk_config()),
             proxy: Proxy::start(engine.url()).await?,
-            stack: Stack::new(&mailbox.response_url()),
-            mailbox,
+            stack: Stack::new(&answer_server.response_url()),
+            answer_server,
             binary,
             name: name.to_owned(),
         })
     }
 
-    async fn live(mut self, life: usize, cell: Option<&Cell>) -> Result<Lived, Error> {
-        let mut lived = Lived::default();
+    async fn live(mut self, scenario: usize, cell: Option<&Cell>) -> Result<ScenarioResult, Error> {
+        let mut lived = ScenarioResult::default();
         self.s3.create_bucket().bucket(&self.name).send().await?;
-        for done in LIVES[life].operations {
+        for done in SCENARIOS[scenario].operations {
             let operation = self.operation(*done)?;
             self.operate(operation, cell, &mut lived).await?;
         }
@@ -355,7 +364,7 @@ impl<'e> Actor<'e> {
         Ok(lived)
     }
 
-    fn operation(&self, done: Done) -> Result<Operation<()>, Error> {
+    fn operation(&self, done: StackOperation) -> Result<Operation<()>, Error> {
         let mut properties = events::event("create", "")?["ResourceProperties"].take();
         let named = |properties: &mut Value, name: &str| {
             properties["RoleName"] = json!(name);
@@ -368,31 +377,38 @@ impl<'e> Actor<'e> {
             properties["Checks"] = json!("Off");
         };
         named(&mut properties, &self.name);
-        if matches!(done, Done::CreateWithChecks) {
+        if matches!(done, StackOperation::CreateWithChecks) {
             properties["Checks"] = json!("Enforce");
             properties["ConfigureCors"] = json!("true");
         }
-        if matches!(done, Done::Change) {
+        if matches!(done, StackOperation::Change) {
             properties["Volumes"][0]["AccessMode"] = json!("ReadWrite");
             properties["ExternalId"] = json!("another-secret");
             properties["Tags"] = json!(["team=genomics"]);
             properties["Description"] = json!("changed");
         }
-        if matches!(done, Done::Rename) {
+        if matches!(done, StackOperation::Rename) {
             named(&mut properties, &format!("{}-renamed", self.name));
         }
         let requested = Arc::new(StackRequest { properties, deployment: () });
         Ok(match done {
-            Done::Create | Done::CreateWithChecks => Operation::Create { requested, sibling_fails: false },
-            Done::CreateAndFail => Operation::Create { requested, sibling_fails: true },
-            Done::Change | Done::Rename => {
+            StackOperation::Create | StackOperation::CreateWithChecks => {
+                Operation::Create { requested, sibling_fails: false }
+            }
+            StackOperation::CreateAndFail => Operation::Create { requested, sibling_fails: true },
+            StackOperation::Change | StackOperation::Rename => {
                 Operation::Update { requested, sibling_fails: false, rollback: Rollback::default() }
             }
-            Done::Delete => Operation::Delete { retain: false },
+            StackOperation::Delete => Operation::Delete { retain: false },
         })
     }
 
-    async fn operate(&mut self, operation: Operation<()>, cell: Option<&Cell>, lived: &mut Lived) -> Result<(), Error> {
+    async fn operate(
+        &mut self,
+        operation: Operation<()>,
+        cell: Option<&Cell>,
+        lived: &mut ScenarioResult,
+    ) -> Result<(), Error> {
         if !self.stack.begin(operation) {
             return Ok(());
         }
@@ -421,12 +437,12 @@ impl<'e> Actor<'e> {
     #[allow(clippy::disallowed_methods, reason = "real time is what is measured here")]
     async fn send(&self, event: &Value) -> Result<(String, Duration), Error> {
         let begun = Instant::now();
-        let before = self.mailbox.requests().len();
+        let before = self.answer_server.requests().len();
         for _ in 0..2 {
             let mut function = Function::start(self.binary, Environment::of_the_fixtures(&self.proxy.url)).await?;
             tokio::select! {
                 end = function.invoke(event, FUNCTION_TIMEOUT) => {
-                    if end? != End::Returned {
+                    if end? != InvocationResult::Returned {
                         return Err(format!("the invocation failed: {}", function.log().await).into());
                     }
                     break;
@@ -435,7 +451,7 @@ impl<'e> Actor<'e> {
                 () = self.proxy.dying() => {}
             }
         }
-        let mut answers = self.mailbox.requests().split_off(before);
+        let mut answers = self.answer_server.requests().split_off(before);
         let Some(answer) = answers.pop().filter(|_| answers.is_empty()) else {
             return Err(format!("not one answer, but others too: {answers:?}").into());
         };
@@ -445,7 +461,7 @@ impl<'e> Actor<'e> {
         Ok((answer.body, begun.elapsed()))
     }
 
-    /// What passes by itself succeeds, what stays denied is explained, and both in time under the right ID.
+    /// Checks the answer: passing faults end in success, lasting denials are explained, in time and under the right ID.
     fn check_answer(&self, cell: &Cell, event: &Value, body: &str, took: Duration) -> Result<(), Error> {
         let answer = cloudformation::read(event, body)?;
         let name = event["ResourceProperties"]["RoleName"].as_str().unwrap_or_default();
@@ -464,7 +480,7 @@ impl<'e> Actor<'e> {
         }
     }
 
-    /// Whether the account is as a success claims.
+    /// True if the account is as a success claims.
     async fn check(&self, event: &Value) -> Result<(), Error> {
         if event["RequestType"] == "Delete" {
             let id = event["PhysicalResourceId"].as_str().unwrap_or_default();
@@ -516,7 +532,7 @@ impl<'e> Actor<'e> {
         }
     }
 
-    /// Whether the bucket has a CORS rule of ours.
+    /// True if the bucket has a CORS rule of the stack.
     async fn has_rule(&self) -> Result<bool, Error> {
         match self.s3.get_bucket_cors().bucket(&self.name).send().await {
             Ok(answer) => {

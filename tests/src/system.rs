@@ -8,11 +8,11 @@ use aws_sdk_cloudformation::types::{Capability, Parameter};
 use aws_sdk_iam::types::PolicyScopeType;
 use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
-use cavatica_connect::deploy::client::{Stacks, new_token};
 use cavatica_connect::deploy::follow::{KnownEvents, Operation, OperationKind, first_cause};
-use cavatica_connect::publish::plan::Wish;
+use cavatica_connect::deploy::stacks::{Stacks, new_token};
+use cavatica_connect::publish::plan::DesiredBucket;
 use cavatica_connect::publish::versions::Published;
-use cavatica_connect::publish::{Place, ReleaseParts, carry_out};
+use cavatica_connect::publish::{Place, ReleaseParts, execute};
 use cavatica_connect::release::build::{self, Profile};
 use cavatica_connect::release::package;
 use cavatica_connect::release::zip::{Asset, Compression};
@@ -28,7 +28,7 @@ use crate::Error;
 
 /// The bucket that the fixtures are about.
 pub const BUCKET: &str = "genomics-lab-data";
-/// Where zip and templates are.
+/// Folder of zip and templates.
 const ASSETS: &str = "cavatica-connect-assets";
 
 /// Returns the Lambda's binary for the local engine; built when need be, once for all tests of a process.
@@ -81,9 +81,9 @@ impl Definition<'_> {
     }
 }
 
-/// How an operation on a stack ended.
+/// Result of an operation on a stack.
 #[derive(Debug)]
-pub struct Ended {
+pub struct OperationResult {
     /// The stack's ID.
     pub id: String,
     /// Its status.
@@ -101,8 +101,8 @@ impl System {
         s3.create_bucket().bucket(BUCKET).send().await?;
         let place = Place { region: Engine::REGION.to_owned(), bucket: ASSETS.to_owned() };
         let parts = ReleaseParts::of_code(&CAVATICA, code, None, None, vec![place]);
-        let wish = Wish { create_buckets: true, audience: None };
-        let publication = carry_out::all(&Account::of(config.clone()).await?, &parts, &wish).await?;
+        let desired = DesiredBucket { create_buckets: true, audience: None };
+        let publication = execute::all(&Account::of(config.clone()).await?, &parts, &desired).await?;
         Ok(Self {
             iam: aws_sdk_iam::Client::new(&config),
             stacks: Stacks::new(aws_sdk_cloudformation::Client::new(&config), Pace::EMULATOR),
@@ -114,13 +114,13 @@ impl System {
     }
 
     /// Creates a stack of the native template and waits for its end.
-    pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+    pub async fn create_native(&self, parameters: &[(&str, &str)]) -> Result<OperationResult, Error> {
         let operation = self.start_create("my-native-volume", Definition { is_native: true, parameters }).await?;
         self.end(operation).await
     }
 
     /// Creates a stack and waits for its end.
-    pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+    pub async fn create(&self, parameters: &[(&str, &str)]) -> Result<OperationResult, Error> {
         let operation = self.start_create("my-volume", Definition { is_native: false, parameters }).await?;
         self.end(operation).await
     }
@@ -137,7 +137,7 @@ impl System {
     }
 
     /// Updates a stack and waits for its end.
-    pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<Ended, Error> {
+    pub async fn update(&self, id: &str, parameters: &[(&str, &str)]) -> Result<OperationResult, Error> {
         let (token, definition) = (new_token(), Definition { is_native: false, parameters });
         let call = self.cloudformation.update_stack().stack_name(id).template_url(self.template_url(definition));
         let call = call.set_parameters(Some(definition.parameters())).capabilities(definition.capability());
@@ -150,16 +150,16 @@ impl System {
     }
 
     /// Deletes a stack and waits for its end.
-    pub async fn delete(&self, id: &str) -> Result<Ended, Error> {
+    pub async fn delete(&self, id: &str) -> Result<OperationResult, Error> {
         let operation = self.stacks.delete(id).await?;
         self.end(operation).await
     }
 
-    async fn end(&self, operation: Operation) -> Result<Ended, Error> {
+    async fn end(&self, operation: Operation) -> Result<OperationResult, Error> {
         let mut known = KnownEvents::default();
         let status = self.stacks.follow(&operation, &mut known, |_| {}).await?.status;
         let own: Vec<_> = known.all.into_iter().filter(|event| event.token == operation.token).collect();
-        Ok(Ended { id: operation.stack_id, status, cause: first_cause(&own).unwrap_or_default() })
+        Ok(OperationResult { id: operation.stack_id, status, cause: first_cause(&own).unwrap_or_default() })
     }
 
     /// Everything IAM holds that somebody could miss: roles, their trust and attachments, policies and their documents.

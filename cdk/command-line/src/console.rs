@@ -1,6 +1,6 @@
-//! How things are told: a progress display in a terminal, plain lines elsewhere.
+//! Output: a progress display in a terminal, plain lines elsewhere.
 
-pub mod board;
+pub mod progress_lines;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use self::board::Board;
+use self::progress_lines::ProgressLines;
 use crate::waits::{BETWEEN_HEARTBEATS, BETWEEN_TICKS};
 
 /// Prints the progress of a command.
@@ -22,7 +22,7 @@ pub struct Console {
     spinner: Option<ProgressBar>,
     columns: usize,
     can_ask: bool,
-    to: To,
+    to: Sink,
     heartbeat: Heartbeat,
 }
 
@@ -33,7 +33,7 @@ struct Heartbeat(Arc<Mutex<Option<Sender<()>>>>);
 impl Heartbeat {
     /// Repeats what goes on, with its time, until the end.
     fn begin(&self, console: &Console, text: &str) {
-        if matches!(console.to, To::File(_)) {
+        if matches!(console.to, Sink::File(_)) {
             return;
         }
         let (sender, ended) = mpsc::channel();
@@ -43,7 +43,7 @@ impl Heartbeat {
             let mut passed = Duration::ZERO;
             while ended.recv_timeout(BETWEEN_HEARTBEATS) == Err(RecvTimeoutError::Timeout) {
                 passed += BETWEEN_HEARTBEATS;
-                console.say(&format!("{text} … {} s", passed.as_secs()));
+                console.text(&format!("{text} … {} s", passed.as_secs()));
             }
         });
     }
@@ -55,7 +55,7 @@ impl Heartbeat {
 
 /// The place of everything except results.
 #[derive(Debug, Clone)]
-enum To {
+enum Sink {
     Stdout,
     Stderr,
     File(Arc<File>),
@@ -65,18 +65,18 @@ enum To {
 const MOST_COLUMNS: usize = 100;
 const PIPE_COLUMNS: usize = 80;
 
-/// How a row is coloured.
+/// Color of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// It went well.
+    /// Success.
     Good,
-    /// It failed.
+    /// Failure.
     Bad,
-    /// It goes on.
+    /// In progress.
     Quiet,
-    /// It is the name of what follows.
+    /// Name of the following lines.
     Name,
-    /// It was denied, as it should be.
+    /// Denied, as intended.
     Denied,
 }
 
@@ -104,7 +104,8 @@ impl Tone {
 }
 
 impl Console {
-    /// Shows a spinner during waits if somebody watches; else prints one line for each. Asks only if somebody can answer.
+    /// Shows a spinner during waits if somebody watches; else prints one line for each. Asks only if somebody can
+    /// answer.
     #[must_use]
     pub fn new(is_watched: bool, can_ask: bool) -> Self {
         let spinner = is_watched.then(|| {
@@ -115,7 +116,7 @@ impl Console {
             spinner
         });
         let columns = if is_watched { textwrap::termwidth().min(MOST_COLUMNS) } else { PIPE_COLUMNS };
-        Self { spinner, columns, can_ask, to: To::Stdout, heartbeat: Heartbeat::default() }
+        Self { spinner, columns, can_ask, to: Sink::Stdout, heartbeat: Heartbeat::default() }
     }
 
     /// For commands that only print a result.
@@ -127,13 +128,13 @@ impl Console {
     /// Prints into a file, without colours.
     #[must_use]
     pub fn of_file(file: File) -> Self {
-        Self { to: To::File(Arc::new(file)), ..Self::plain() }
+        Self { to: Sink::File(Arc::new(file)), ..Self::plain() }
     }
 
     /// Returns the same, but everything except a result goes to standard error: for results that programs read.
     #[must_use]
-    pub fn aside(&self) -> Self {
-        Self { to: To::Stderr, spinner: None, ..self.clone() }
+    pub fn to_stderr(&self) -> Self {
+        Self { to: Sink::Stderr, spinner: None, ..self.clone() }
     }
 
     /// True if somebody watches this in a terminal.
@@ -166,7 +167,7 @@ impl Console {
         print_line(text)
     }
 
-    /// Says on standard error what the user should know about the result.
+    /// Prints a note about the result on standard error.
     pub fn note(&self, text: &str) {
         let print = || anstream::eprintln!("note: {text}");
         match &self.spinner {
@@ -175,18 +176,18 @@ impl Console {
         }
     }
 
-    /// Begins a part.
-    pub fn part(&self, title: &str) {
+    /// Prints a heading.
+    pub fn heading(&self, title: &str) {
         self.line(&format!("\n{BOLD}{title}{PLAIN}"));
     }
 
-    /// Says something.
-    pub fn say(&self, text: &impl Display) {
+    /// Prints a paragraph.
+    pub fn text(&self, text: &impl Display) {
         self.paragraph(&format!("  {text}"));
     }
 
     /// Prints a name and its value; a long value goes below the name.
-    pub fn entry(&self, name: &str, value: &str) {
+    pub fn field(&self, name: &str, value: &str) {
         let row = format!("  {BOLD}{name:<20}{PLAIN} {value}");
         if self.fits(&row) {
             return self.line(&row);
@@ -196,13 +197,13 @@ impl Console {
     }
 
     /// Prints a name and below it a JSON value.
-    pub fn json_entry(&self, name: &str, value: &Value) {
+    pub fn json_field(&self, name: &str, value: &Value) {
         self.line(&format!("  {BOLD}{name}{PLAIN}"));
         self.json(value);
     }
 
-    /// Says that something was checked and holds.
-    pub fn holds(&self, text: &impl Display) {
+    /// Prints a checked fact, with a check mark.
+    pub fn checked(&self, text: &impl Display) {
         self.paragraph(&format!("  {GREEN}✓{PLAIN} {text}"));
     }
 
@@ -211,8 +212,8 @@ impl Console {
         self.line(&format!("    {BOLD}{verb:<8}{PLAIN} {what}"));
     }
 
-    /// Says what goes on, until [`Console::rest`].
-    pub fn wait(&self, text: &str) {
+    /// Shows a wait until [`Console::stop_waiting`].
+    pub fn start_waiting(&self, text: &str) {
         match &self.spinner {
             Some(spinner) => {
                 spinner.set_message(text.to_owned());
@@ -220,22 +221,22 @@ impl Console {
                 spinner.enable_steady_tick(BETWEEN_TICKS);
             }
             None => {
-                self.say(&format!("{text} …"));
+                self.text(&format!("{text} …"));
                 self.heartbeat.begin(self, text);
             }
         }
     }
 
-    /// Says how far it is, in a line of a program that does the work.
-    pub fn goes_on(&self, line: &str) {
+    /// Shows a line of output of a program that does the work.
+    pub fn progress(&self, line: &str) {
         match &self.spinner {
             Some(spinner) => spinner.set_message(line.trim().to_owned()),
             None => self.line(line),
         }
     }
 
-    /// Ends what [`Console::wait`] began.
-    pub fn rest(&self) {
+    /// Ends [`Console::start_waiting`].
+    pub fn stop_waiting(&self) {
         self.heartbeat.end();
         if let Some(spinner) = &self.spinner {
             spinner.disable_steady_tick();
@@ -245,8 +246,8 @@ impl Console {
 
     /// One line for each of several things that go on at once; every line begins with a name.
     #[must_use]
-    pub fn board(&self, names: impl Iterator<Item = String>) -> Board {
-        Board::new(self.spinner.is_some(), names.collect())
+    pub fn progress_lines(&self, names: impl Iterator<Item = String>) -> ProgressLines {
+        ProgressLines::new(self.spinner.is_some(), names.collect())
     }
 
     /// Prints a row: a coloured state, a name, a dimmed detail, and a remark, which goes below where it does not fit.
@@ -271,7 +272,7 @@ impl Console {
     }
 
     /// Prints a line below a row: a coloured state, and a text that goes on below itself.
-    pub fn below(&self, tone: Tone, state: &str, text: &str) {
+    pub fn subrow(&self, tone: Tone, state: &str, text: &str) {
         const INDENT: usize = 15;
         let options = textwrap::Options::new(self.columns.saturating_sub(INDENT))
             .break_words(false)
@@ -327,13 +328,13 @@ impl Console {
     fn line(&self, text: &str) {
         // What cannot be shown is no reason to leave a stack half-way.
         let _ = match (&self.to, &self.spinner) {
-            (To::File(file), _) => writeln!(file.as_ref(), "{}", anstream::adapter::strip_str(text)),
-            (To::Stderr, _) => {
+            (Sink::File(file), _) => writeln!(file.as_ref(), "{}", anstream::adapter::strip_str(text)),
+            (Sink::Stderr, _) => {
                 anstream::eprintln!("{text}");
                 Ok(())
             }
-            (To::Stdout, Some(spinner)) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
-            (To::Stdout, _) => print_line(text),
+            (Sink::Stdout, Some(spinner)) if !spinner.is_finished() => spinner.suspend(|| print_line(text)),
+            (Sink::Stdout, _) => print_line(text),
         };
     }
 }

@@ -2,9 +2,9 @@
 
 pub mod assets;
 pub mod change_set;
-pub mod client;
 pub mod code;
 pub mod drift;
+pub mod failure_log;
 pub mod follow;
 pub mod function_log;
 pub mod inspection;
@@ -13,5 +13,5 @@ pub mod preflight;
 pub mod preview;
 pub mod remains;
 pub mod remedy;
-pub mod standing;
-pub mod watch;
+pub mod stack;
+pub mod stacks;

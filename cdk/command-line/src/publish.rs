@@ -7,16 +7,17 @@
 //! carry_out                             doing it, region beside region
 //! ```
 //!
-//! Owns: the order, which is the code first, the templates that name it next, and last `versions.json`, which is where links
-//! begin. So nothing half-published can be reached, and the same command finishes what an interrupted one began.
+//! Owns: the order, which is the code first, the templates that name it next, and last `versions.json`, which is where
+//! links begin. So nothing half-published can be reached, and the same command finishes what an interrupted one began.
 //!
-//! A template names the buckets of all its regions. So nothing is written before every one of these buckets is known to be
-//! the publisher's own: in one that somebody else could make, a stack would find their code. And it names the version of the
-//! code in each of them: another object that is written there under the same key is not the one that a stack runs.
+//! A template names the buckets of all its regions. So nothing is written before every one of these buckets is known to
+//! be the publisher's own: in one that somebody else could make, a stack would find their code. And it names the
+//! version of the code in each of them: another object that is written there under the same key is not the one that a
+//! stack runs.
 
 pub mod audience;
 pub mod bucket;
-pub mod carry_out;
+pub mod execute;
 pub mod naming;
 pub mod plan;
 pub mod versions;

@@ -1,14 +1,14 @@
-//! A rehearsal: the whole life of a stack in an account, a real one or one that is played on this machine. Every step checks
-//! what was promised, mishaps are provoked, and in the end the account has to be as it was.
+//! A rehearsal: the whole life of a stack in an account, a real one or one that is played on this machine. Every step
+//! checks what was promised, mishaps are provoked, and in the end the account has to be as it was.
 //!
-//! `stage` owns what a rehearsal makes and its names, `life` the steps, `access` what Cavatica can do in between, `inventory`
-//! the proof, `surprises` what AWS did that the documents of this project do not say.
+//! `fixture` owns what a rehearsal makes and its names, `scenario` the steps, `access` what Cavatica can do in between,
+//! `inventory` the proof, `unexpected` what AWS did that the documents of this project do not say.
 
 pub mod access;
+pub mod fixture;
 pub mod inventory;
-mod life;
-pub mod stage;
-mod surprises;
+mod scenario;
+mod unexpected;
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ use cavatica_aws::failure;
 use cavatica_generator::documents::DocumentsError;
 use tokio::time::Instant;
 
+use self::fixture::Fixture;
 use self::inventory::Inventory;
-use self::life::Life;
-use self::stage::Stage;
+use self::scenario::Scenario;
 use crate::account::AwsError;
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::TemplateAt;
-use crate::deploy::client::StackError;
 use crate::deploy::code::{CodeError, template_of, upload};
+use crate::deploy::stacks::StackError;
 use crate::release::zip::Asset;
 use crate::waits::{ANNOUNCED_AFTER, BETWEEN_LISTS, LISTS_WITHIN};
 
@@ -68,17 +68,17 @@ pub enum Code {
     Published(TemplateAt),
 }
 
-/// The way in which it is told.
+/// Output of the rehearsal.
 #[derive(Debug, Clone)]
-pub struct Telling {
-    /// One line a step.
+pub struct ReportOutput {
+    /// Console for one line a step.
     pub steps: Console,
-    /// Events, outputs and documents: on the screen, or in a file.
+    /// Console for events, outputs and documents: the screen, or a file.
     pub detail: Console,
-    /// True if that is the screen.
+    /// True if `detail` is the screen.
     pub shows_detail: bool,
-    /// True if the external ID may be among them: a log keeps it longer than the role lives.
-    pub tells_external_id: bool,
+    /// True if `detail` may show the external ID. A log keeps it longer than the role exists.
+    pub shows_external_id: bool,
 }
 
 /// Why a step failed.
@@ -109,7 +109,7 @@ pub enum StepError {
     Mismatch {
         /// The thing that was looked at.
         what: &'static str,
-        /// What was found.
+        /// Observed state.
         found: String,
     },
     /// An operation ended otherwise.
@@ -128,7 +128,7 @@ pub enum StepError {
     /// Not all of it could be removed.
     #[error("not everything was removed ({0}): mend that, and run `{1}`")]
     Left(String, String),
-    /// It has the name, and not the sign.
+    /// Resource with the rehearsal's name that the rehearsal did not create.
     #[error("{0} has the rehearsal's name and is not the rehearsal's: it was left alone; see whose it is")]
     NotOurs(String),
 }
@@ -156,21 +156,21 @@ impl Report {
     }
 }
 
-/// A step that was played.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Played {
+pub struct StepResult {
     /// Its title.
     pub title: &'static str,
     /// The time that it took.
     pub time: Duration,
-    /// True if all was as promised.
-    pub is_fine: bool,
+    /// True if the step succeeded.
+    pub has_succeeded: bool,
 }
 
-impl Played {
+impl StepResult {
     /// Prints its line.
     pub fn print(&self, console: &Console, remark: &str) {
-        let (tone, sign) = if self.is_fine { (Tone::Good, '✓') } else { (Tone::Bad, '✗') };
+        let (tone, sign) = if self.has_succeeded { (Tone::Good, '✓') } else { (Tone::Bad, '✗') };
         console.row(tone, &format!("{sign} {:>6.1} s ", self.time.as_secs_f64()), self.title, "", remark);
     }
 }
@@ -182,40 +182,40 @@ where
     move |error| StepError::Iam { doing, source: failure::of(error) }
 }
 
-/// Plays all steps and cleans up, whatever fails; a failed step ends the others unless the rehearsal keeps going.
-pub async fn play(stage: &Stage, code: &Code, telling: &Telling, keep_going: bool) -> Vec<Played> {
-    let mut theater = Theater { telling, played: Vec::new() };
-    let mut life = Life::new(stage, code, telling);
-    let before = theater.step("List what the account has", Inventory::of(stage), |before| {
+/// Runs all steps and cleans up, whatever fails. A failed step ends the others, unless `keep_going` is true.
+pub async fn run_all(fixture: &Fixture, code: &Code, output: &ReportOutput, keep_going: bool) -> Vec<StepResult> {
+    let mut runner = StepRunner { output, results: Vec::new() };
+    let mut scenario = Scenario::new(fixture, code, output);
+    let before = runner.step("List what the account has", Inventory::of(fixture), |before| {
         Report::of(format!("{} roles, {} policies", before.count("role"), before.count("policy")))
     });
-    let Some(before) = before.await else { return theater.played };
+    let Some(before) = before.await else { return runner.results };
     for (step, title) in Step::ALL {
-        if theater.step(title, life.play(step), Report::clone).await.is_none() && !keep_going {
+        if runner.step(title, scenario.run(step), Report::clone).await.is_none() && !keep_going {
             break;
         }
     }
     let cleared = async {
-        let left: Vec<_> = stage.clear().await.iter().map(ToString::to_string).collect();
-        if left.is_empty() { Ok(()) } else { Err(StepError::Left(left.join("; "), stage.clean_up())) }
+        let left: Vec<_> = fixture.clear().await.iter().map(ToString::to_string).collect();
+        if left.is_empty() { Ok(()) } else { Err(StepError::Left(left.join("; "), fixture.clean_up())) }
     };
-    theater.step("Take away what the rehearsal made", cleared, |()| Report::default()).await;
+    runner.step("Take away what the rehearsal made", cleared, |()| Report::default()).await;
     let title = "List what the account has again: exactly what it had before";
-    let shown = theater.step(title, is_as_before(stage, &before), |_| Report::default()).await;
-    let late = shown.and_then(|waited| surprises::of_wait("that all of it is gone", waited));
-    let surprises: Vec<_> = life.surprises().iter().cloned().chain(late).collect();
-    if !surprises.is_empty() {
-        telling.steps.part("What AWS did that the documents of this project do not say");
+    let shown = runner.step(title, is_as_before(fixture, &before), |_| Report::default()).await;
+    let late = shown.and_then(|waited| unexpected::of_wait("that all of it is gone", waited));
+    let unexpected: Vec<_> = scenario.unexpected().iter().cloned().chain(late).collect();
+    if !unexpected.is_empty() {
+        output.steps.heading("What AWS did that the documents of this project do not say");
     }
-    surprises.iter().for_each(|surprise| telling.steps.say(surprise));
-    theater.played
+    unexpected.iter().for_each(|unexpected_event| output.steps.text(unexpected_event));
+    runner.results
 }
 
-/// Sees that the account is as it was before; returns the time until it showed. Lists are behind by seconds.
-async fn is_as_before(stage: &Stage, before: &Inventory) -> Result<Duration, StepError> {
+/// Waits until the account is as it was before; returns the duration. Lists are behind by seconds.
+async fn is_as_before(fixture: &Fixture, before: &Inventory) -> Result<Duration, StepError> {
     let begun = Instant::now();
     loop {
-        let differences = before.differences(&Inventory::of(stage).await?);
+        let differences = before.differences(&Inventory::of(fixture).await?);
         if differences.is_empty() {
             return Ok(begun.elapsed());
         }
@@ -228,46 +228,46 @@ async fn is_as_before(stage: &Stage, before: &Inventory) -> Result<Duration, Ste
     }
 }
 
-/// The steps that were played, and how they are told.
-struct Theater<'t> {
-    telling: &'t Telling,
-    played: Vec<Played>,
+/// Runner of the steps, with their results so far.
+struct StepRunner<'t> {
+    output: &'t ReportOutput,
+    results: Vec<StepResult>,
 }
 
-impl Theater<'_> {
-    /// Plays one step and prints its line: the time that it took, what it does, and how it went.
+impl StepRunner<'_> {
+    /// Runs one step and prints its line: duration, title and result.
     async fn step<T, E: Into<StepError>>(
         &mut self,
         title: &'static str,
         step: impl Future<Output = Result<T, E>>,
         report: impl FnOnce(&T) -> Report,
     ) -> Option<T> {
-        let telling = self.telling;
+        let output = self.output;
         let begun = Instant::now();
-        telling.detail.part(title);
-        let result = if telling.shows_detail { step.await } else { in_one_line(telling, title, step).await };
-        telling.steps.rest();
-        let played = Played { title, time: begun.elapsed(), is_fine: result.is_ok() };
-        self.played.push(played);
+        output.detail.heading(title);
+        let result = if output.shows_detail { step.await } else { in_one_line(output, title, step).await };
+        output.steps.stop_waiting();
+        let results = StepResult { title, time: begun.elapsed(), has_succeeded: result.is_ok() };
+        self.results.push(results);
         match result {
             Ok(value) => {
                 let Report { remark, lines } = report(&value);
-                played.print(&telling.steps, &remark);
-                lines.iter().for_each(|(tone, state, text)| telling.steps.below(*tone, state, text));
+                results.print(&output.steps, &remark);
+                lines.iter().for_each(|(tone, state, text)| output.steps.subrow(*tone, state, text));
                 Some(value)
             }
             Err(error) => {
-                played.print(&telling.steps, &error.into().to_string());
+                results.print(&output.steps, &error.into().to_string());
                 None
             }
         }
     }
 }
 
-/// Says what goes on: at once in a terminal, where the line goes away again, and elsewhere only if it takes long.
-async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output = T>) -> T {
-    let say = || telling.steps.wait(title);
-    if telling.steps.is_watched() {
+/// Announces a step: at once in a terminal, where the line disappears again, and elsewhere only if it takes long.
+async fn in_one_line<T>(output: &ReportOutput, title: &str, step: impl Future<Output = T>) -> T {
+    let say = || output.steps.start_waiting(title);
+    if output.steps.is_watched() {
         say();
         return step.await;
     }
@@ -282,12 +282,12 @@ async fn in_one_line<T>(telling: &Telling, title: &str, step: impl Future<Output
 }
 
 /// Returns the template, where CloudFormation reads it.
-async fn template(stage: &Stage, code: &Code) -> Result<TemplateAt, CodeError> {
+async fn template(fixture: &Fixture, code: &Code) -> Result<TemplateAt, CodeError> {
     match code {
         Code::Zip(asset) => {
-            let place = stage.place();
-            upload(&stage.account, asset, &place).await?;
-            Ok(TemplateAt::Body(template_of(stage.account.platform(), asset, &place).to_yaml()))
+            let place = fixture.place();
+            upload(&fixture.account, asset, &place).await?;
+            Ok(TemplateAt::Body(template_of(fixture.account.platform(), asset, &place).to_yaml()))
         }
         Code::Published(at) => Ok(at.clone()),
     }

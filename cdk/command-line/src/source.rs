@@ -56,7 +56,7 @@ pub enum SourceError {
     /// AWS does not give it.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// It does not have the release.
+    /// List without the release.
     #[error("{at} cannot be used: {source}")]
     Versions {
         /// The list.
@@ -74,7 +74,7 @@ pub enum SourceError {
         /// The regions that it is in.
         published: String,
     },
-    /// It is in another bucket.
+    /// Release in another bucket.
     #[error("this list is that of {found}, and that of {asked} is at {address}")]
     OtherRegion {
         /// The region of this list.
@@ -178,8 +178,8 @@ pub async fn release(connection: &AwsConnection, at: &ListAt, version: Option<&s
     }
 }
 
-/// Returns a release and where it is, in the asked region or that of the list. From an object in S3 the lists of the release's
-/// other regions can be reached.
+/// Returns a release and where it is, in the asked region or that of the list. From an object in S3 the lists of the
+/// release's other regions can be reached.
 async fn find(
     connection: &AwsConnection,
     at: &ListAt,

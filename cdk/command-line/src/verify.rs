@@ -1,7 +1,7 @@
 //! Is what runs what was released? Compares a stack's function and template with a release.
 //!
-//! The code alone is not all that runs: a layer, an environment variable or another handler changes what a function does
-//! and leaves its code as it was. So the settings are compared too.
+//! The code alone is not all that runs: a layer, an environment variable or another handler changes what a function
+//! does and leaves its code as it was. So the settings are compared too.
 
 pub mod deployed;
 pub mod template;

@@ -110,8 +110,8 @@ fn other_platform() -> Result<&'static str, &'static str> {
     document.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).ok_or("no example")
 }
 
-/// Returns every text that the program generates for another platform names that platform alone. Excepted are the ownership tags,
-/// the logical ID's type and the program's own name, which are the same for every platform.
+/// Returns every text that the program generates for another platform names that platform alone. Excepted are the
+/// ownership tags, the logical ID's type and the program's own name, which are the same for every platform.
 #[test]
 fn what_is_generated_for_another_platform_has_no_trace_of_cavatica() -> Outcome {
     let folder = tempfile::tempdir()?;

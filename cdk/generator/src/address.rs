@@ -24,8 +24,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads an https address; `None` unless it names an object in a general purpose bucket, through an endpoint of S3 itself
-    /// and in a region that exists. Acceleration, websites, access points and FIPS have hosts of their own.
+    /// Reads an https address; `None` unless it names an object in a general purpose bucket, through an endpoint of S3
+    /// itself and in a region that exists. Acceleration, websites, access points and FIPS have hosts of their own.
     #[must_use]
     pub fn read(address: &str) -> Option<Self> {
         let url = Url::parse(address).ok().filter(|url| url.scheme() == "https")?;

@@ -1,6 +1,6 @@
 //! The part of CloudFormation's template language that we write: typed, ordered, and rendered as JSON and YAML.
 //!
-//! What our stack consists of is in [`crate::template`].
+//! The resources of our stacks are in [`crate::template`].
 
 mod evaluate;
 mod expr;
@@ -23,11 +23,11 @@ pub const INLINE_TEMPLATE: usize = 51_200;
 /// A template.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// What the console shows first.
+    /// Description, which the console shows first.
     pub description: String,
     /// In the order of the console's form, grouped.
     pub groups: Vec<Group>,
-    /// What spans parameters.
+    /// Rules about several parameters.
     pub rules: Vec<Rule>,
     /// Values that depend on the region.
     pub mappings: Vec<Mapping>,
@@ -35,7 +35,7 @@ pub struct Template {
     pub conditions: Vec<(Cow<'static, str>, Expr)>,
     /// In the order a person would explain them.
     pub resources: Vec<Resource>,
-    /// What the administrator takes away.
+    /// Outputs.
     pub outputs: Vec<Output>,
 }
 
@@ -44,7 +44,7 @@ pub struct Template {
 pub struct Group {
     /// Its heading.
     pub label: String,
-    /// What is under it.
+    /// Parameters.
     pub parameters: Vec<Parameter>,
 }
 
@@ -53,9 +53,9 @@ pub struct Group {
 pub struct Rule {
     /// Its name.
     pub name: &'static str,
-    /// What has to hold.
+    /// Assertion.
     pub assertion: Expr,
-    /// What is said when it does not.
+    /// Description of the assertion, which CloudFormation shows if it fails.
     pub sentence: String,
 }
 
@@ -75,11 +75,11 @@ pub struct Resource {
     pub logical_id: &'static str,
     /// Such as `AWS::IAM::Role`.
     pub kind: &'static str,
-    /// Whether it is there at all.
+    /// Condition of its existence.
     pub condition: Option<&'static str>,
-    /// What has to be there before, beyond what its properties name.
+    /// Logical IDs of resources that have to exist before, besides those that its properties name.
     pub depends_on: Vec<&'static str>,
-    /// Whether it is said aloud that it goes with the stack, where people expect data to stay.
+    /// True to write the deletion policy `Delete` explicitly, where people expect data to stay.
     pub goes_with_stack: bool,
     /// Its properties, in order.
     pub properties: Vec<(&'static str, Expr)>,
@@ -90,9 +90,9 @@ pub struct Resource {
 pub struct Output {
     /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Description.
     pub description: String,
-    /// Whether it is there at all.
+    /// Condition of its existence.
     pub condition: Option<&'static str>,
     /// Its value.
     pub value: Expr,

@@ -12,7 +12,7 @@ use cavatica_access::request::{Checks, ExternalId, Request};
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix, Volume};
 use serde_json::{Value, json};
 
-/// What the documents are about.
+/// Subject of the documents.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// At least one.
@@ -25,11 +25,11 @@ pub struct Subject {
     pub external_id: Option<ExternalId>,
     /// Principal in place of the platform's.
     pub trusted_principal: Option<RoleArn>,
-    /// Where the buckets are.
+    /// Partition of the buckets.
     pub partition: Partition,
-    /// Whether only names under the volumes' prefixes may be listed.
+    /// True if only names under the volumes' prefixes may be listed.
     pub restrict_listing: bool,
-    /// Whether Cavatica gets nothing to do with objects' ACLs.
+    /// True if the platform gets no rights on objects' ACLs.
     pub omit_object_acls: bool,
 }
 
@@ -51,13 +51,13 @@ pub enum DocumentsError {
         "{what} {arn} is not in partition {partition}, and nothing reaches from one partition to another: {remedy}"
     )]
     OtherPartition {
-        /// What is elsewhere.
+        /// Name of the value.
         what: &'static str,
         /// Its ARN.
         arn: String,
         /// The remedy, as a sentence.
         remedy: String,
-        /// Where it would have to be.
+        /// Required partition.
         partition: Partition,
     },
     /// A prefix that was copied with its bucket.
@@ -76,7 +76,8 @@ pub enum DocumentsError {
     Constant(&'static str),
 }
 
-/// Returns the parties who may assume the role of a stack with these parameters, in words: the external ID is in no text.
+/// Returns the parties who may assume the role of a stack with these parameters, in words: the external ID is in no
+/// text.
 #[must_use]
 pub fn trust_of_stack(platform: &Platform, parameters: &BTreeMap<String, String>) -> String {
     let name = &platform.name;
@@ -88,8 +89,8 @@ pub fn trust_of_stack(platform: &Platform, parameters: &BTreeMap<String, String>
     format!("{}, {condition}", platform.principal)
 }
 
-/// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement": …}]`: what a
-/// key's policy needs where it does not leave permissions to IAM.
+/// `{"permissions": …, "trust": …}`, and where there are KMS keys `"keyPolicyStatements": [{"key": …, "statement":
+/// …}]`: what a key's policy needs where it does not leave permissions to IAM.
 pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
     for volume in &subject.volumes {
         if let Some(prefix) = &volume.prefix {
@@ -156,7 +157,7 @@ pub fn documents(subject: Subject) -> Result<Value, DocumentsError> {
     Ok(documents)
 }
 
-/// What the policy of a volume's key has to say. The role has no ARN yet.
+/// Returns the statement for the policy of a volume's key. The role has no ARN yet.
 fn key_policy_statement(platform: &Platform, volume: &Volume) -> Option<Value> {
     let key = volume.kms_key.as_ref()?;
     let through = format!("s3.{}.amazonaws.com", key.region());

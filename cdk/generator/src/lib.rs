@@ -1,4 +1,5 @@
-//! The generator: templates, launch links, launch page and IAM documents as values. It does no I/O and draws no random numbers.
+//! The generator: templates, launch links, launch page and IAM documents as values. It does no I/O and draws no random
+//! numbers.
 //!
 //! ```text
 //! template ──> cfn           the two stacks, in CloudFormation's template language

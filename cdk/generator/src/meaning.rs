@@ -1,7 +1,7 @@
 //! The meaning of a permission policy in sentences, read off the policy itself.
 //!
-//! Owns: which sentences of [`PERMISSIONS`] hold for a document of ours, whose actions are named one by one, without patterns. The launch page does the same in `page/documents.js`, and a
-//! test compares both.
+//! Owns: which sentences of [`PERMISSIONS`] hold for a document of ours, whose actions are named one by one, without
+//! patterns. The launch page does the same in `page/documents.js`, and a test compares both.
 
 use cavatica_access::permissions::{NOTHING_ELSE, PERMISSIONS, Permission};
 use cavatica_access::platform::Platform;

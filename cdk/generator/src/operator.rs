@@ -1,22 +1,23 @@
 //! The rights of whoever creates, updates and deletes the stack, as a policy document ready to attach.
 //!
-//! CloudFormation makes the stack's resources with the rights of whoever asks it to. What it calls for each resource type
-//! is in that type's schema, under `handlers`; a test compares this document with them, action by action. The volume role
-//! can only be looked at where the function makes it: the function has the rights to change it.
+//! CloudFormation makes the stack's resources with the rights of whoever asks it to. What it calls for each resource
+//! type is in that type's schema, under `handlers`; a test compares this document with them, action by action. The
+//! volume role can only be looked at where the function makes it: the function has the rights to change it.
 
 use cavatica_access::document::{Document, Statement};
 use cavatica_access::platform::Platform;
 
-/// Longest part of a stack's name that the names of all its resources have: CloudFormation cuts it where they are limited.
+/// Longest part of a stack's name that the names of all its resources have: CloudFormation cuts it where they are
+/// limited.
 const KEPT: usize = 24;
 
-/// What a statement is about.
+/// Resources of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum On {
     Stack,
     Everything,
     PublishedObjects,
-    /// Where CloudFormation's console keeps the templates that somebody uploads.
+    /// Bucket of CloudFormation's console for uploaded templates.
     UploadedTemplates,
     Role,
     Policy,
@@ -34,7 +35,7 @@ enum For {
     Native,
 }
 
-/// Who may make the call.
+/// Caller of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     /// The operator too.
@@ -42,7 +43,7 @@ enum By {
     /// CloudFormation alone, for a stack operation of the operator. Source: IAM, "AWS global condition context keys",
     /// `aws:CalledVia`.
     CloudFormation,
-    /// Whoever passes the role to Lambda.
+    /// Caller that passes the role to Lambda.
     Passing,
 }
 
@@ -88,7 +89,8 @@ const RIGHTS: &[(&str, For, On, By, &[&str])] = &[
         ],
     ),
     ("UploadTemplatesInTheConsole", For::Both, On::UploadedTemplates, By::Anyone, &["s3:PutObject", "s3:GetObject"]),
-    // For the command line: findings of hooks and validations, other stacks, the account's alias, and whose a bucket is.
+    // For the command line: findings of hooks and validations, other stacks, the account's alias, and whose a bucket
+    // is.
     (
         "ReadFindingsAndOtherStacks",
         For::Both,

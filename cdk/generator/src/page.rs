@@ -1,8 +1,9 @@
-//! The launch page: one file that turns a bucket's name into a link, a mail and commands, and shows what Cavatica may do.
+//! The launch page: one file that turns a bucket's name into a link, a mail and commands, and shows what Cavatica may
+//! do.
 //!
-//! Owns: putting it together. Its content is beside: the form is the template's parameters, the documents are the native
-//! template's own, evaluated in the browser (`documents.js`), every text is in `en.json`. Nothing on it is fetched: style and
-//! script are in it, and its policy lets nothing else run.
+//! Owns: putting it together. Its content is beside: the form is the template's parameters, the documents are the
+//! native template's own, evaluated in the browser (`documents.js`), every text is in `en.json`. Nothing on it is
+//! fetched: style and script are in it, and its policy lets nothing else run.
 
 use std::collections::BTreeMap;
 
@@ -167,7 +168,8 @@ fn data(version: &str, platform: &Platform, at: Option<&At>, texts: &Map<String,
     })
 }
 
-/// Returns the rules across parameters, each at the parameter that it refers to first. The region is a choice of the page's own.
+/// Returns the rules across parameters, each at the parameter that it refers to first. The region is a choice of the
+/// page's own.
 fn rules(template: &Template) -> Vec<Value> {
     fn first_reference(value: &Value) -> Option<&str> {
         match value {

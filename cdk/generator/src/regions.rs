@@ -1,5 +1,5 @@
-//! The regions that AWS's SDKs know, by whether Cavatica's role can be trusted from there. A test compares both lists with
-//! the SDK for Python.
+//! The regions that AWS's SDKs know, by whether Cavatica's role can be trusted from there. A test compares both lists
+//! with the SDK for Python.
 
 use cavatica_access::volume::Region;
 

@@ -38,7 +38,8 @@ impl Default for Config {
     }
 }
 
-/// A published Lambda. Its place is in the template and in no parameter, so that no link can put other code in its place.
+/// A published Lambda. Its place is in the template and in no parameter, so that no link can put other code in its
+/// place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// The key of its zip, which says what is in it.

@@ -1,7 +1,7 @@
 //! Checks of whether the platform can use a volume, as far as this account can tell.
 //!
-//! [`preflight`] checks the buckets before anything is created, [`verification`] the role afterwards. Neither sees a bucket policy,
-//! a resource control policy, a key policy or the platform's own side.
+//! [`preflight`] checks the buckets before anything is created, [`verification`] the role afterwards. Neither sees a
+//! bucket policy, a resource control policy, a key policy or the platform's own side.
 
 pub mod preflight;
 pub mod verification;
@@ -48,8 +48,8 @@ impl Finding {
     }
 }
 
-/// True if findings fail the event: only if the event grants something new. A rollback must not fail for something that was the
-/// same before.
+/// True if findings fail the event: only if the event grants something new. A rollback must not fail for something that
+/// was the same before.
 #[must_use]
 pub fn is_enforced(desired: &Desired, plan: &Plan, older: &[Value]) -> bool {
     let is_older = |document: &str| {

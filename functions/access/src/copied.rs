@@ -1,5 +1,5 @@
-//! Reads bucket names and prefixes that were copied together with something else: an address, an ARN, a folder behind the
-//! bucket, the bucket before the folder, blanks. Says what to give instead.
+//! Reads bucket names and prefixes that were copied together with something else: an address, an ARN, a folder behind
+//! the bucket, the bucket before the folder, blanks. Says what to give instead.
 //!
 //! The page does the same in the browser (`cdk/generator/src/page/copied.js`); a test compares both.
 
@@ -97,8 +97,8 @@ fn of_web_address(place: &str) -> Parts<'_> {
     }
 }
 
-/// Returns the value to give instead of a copied text that contains a bucket's name, as the end of "must be …"; `None` for any
-/// other text.
+/// Returns the value to give instead of a copied text that contains a bucket's name, as the end of "must be …"; `None`
+/// for any other text.
 #[must_use]
 pub fn instead_of_bucket(text: &str) -> Option<String> {
     let tidy = tidied(text);

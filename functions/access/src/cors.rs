@@ -1,8 +1,8 @@
-//! The CORS rule that lets a browser that shows the platform read a bucket's objects: merged into what is there, and taken
-//! out alone.
+//! The CORS rule that lets a browser that shows the platform read a bucket's objects: merged into what is there, and
+//! taken out alone.
 //!
-//! S3 replaces a bucket's whole CORS configuration at once and has no compare-and-swap. So what was written is read back;
-//! where it does not show, somebody else wrote meanwhile, and their rules are merged again.
+//! S3 replaces a bucket's whole CORS configuration at once and has no compare-and-swap. So what was written is read
+//! back; where it does not show, somebody else wrote meanwhile, and their rules are merged again.
 
 use crate::limits;
 use crate::names::RoleName;
@@ -34,7 +34,8 @@ pub fn rule(stack: &StackId, role: &RoleName, origin: &str) -> CorsRule {
     }
 }
 
-/// Returns the rules as they should be: the wanted one in force, no older ones of ours, and others' unchanged in their order.
+/// Returns the rules as they should be: the wanted one in force, no older ones of ours, and others' unchanged in their
+/// order.
 ///
 /// A rule that goes in goes first. S3 answers by the first rule that matches a request, and ours matches only the
 /// platform's origin, so it takes no request from another rule that is meant for other origins.
@@ -52,8 +53,8 @@ pub fn merged(there: &[CorsRule], wanted: Option<&CorsRule>, ours: &[String]) ->
     if rules.len() > limits::CORS_RULES { Err(Full) } else { Ok(rules) }
 }
 
-/// True if S3 answers a rule's requests by that rule, or by an earlier one that differs only in its ID, such as the rule
-/// of another stack.
+/// True if S3 answers a rule's requests by that rule, or by an earlier one that differs only in its ID, such as the
+/// rule of another stack.
 #[must_use]
 pub fn is_in_force(wanted: &CorsRule, rules: &[CorsRule]) -> bool {
     let anonymous = |rule: &CorsRule| CorsRule { id: None, ..rule.clone() };
@@ -65,7 +66,8 @@ pub fn is_in_force(wanted: &CorsRule, rules: &[CorsRule]) -> bool {
     first.is_some_and(|first| anonymous(first) == anonymous(wanted)) && rules.contains(wanted)
 }
 
-/// True if an allowed origin, which may have one `*`, admits an origin. S3 compares the scheme and host as they are written.
+/// True if an allowed origin, which may have one `*`, admits an origin. S3 compares the scheme and host as they are
+/// written.
 fn matches(allowed: &str, origin: &str) -> bool {
     match allowed.split_once('*') {
         None => allowed == origin,

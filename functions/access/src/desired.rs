@@ -65,8 +65,8 @@ pub struct Deletion {
     pub role: Option<RoleToDelete>,
     /// Buckets whose CORS configuration may have a rule for the role.
     pub cors_buckets: Vec<BucketName>,
-    /// True if CloudFormation made up the physical ID, because the Create did not answer in time or was cancelled. That Create
-    /// may still be running.
+    /// True if CloudFormation made up the physical ID, because the Create did not answer in time or was cancelled. That
+    /// Create may still be running.
     pub is_abandoned: bool,
 }
 
@@ -77,8 +77,8 @@ pub struct RoleToDelete {
     pub name: RoleName,
     /// ARN, if it is the physical resource ID.
     pub arn: Option<RoleArn>,
-    /// Role that the properties name, if it is not the one of the physical resource ID. A failed update whose rollback failed too
-    /// leaves two roles.
+    /// Role that the properties name, if it is not the one of the physical resource ID. A failed update whose rollback
+    /// failed too leaves two roles.
     pub other_role: Option<ReplacedRole>,
     /// Path of the policies if the role no longer exists.
     pub path: IamPath,

@@ -9,8 +9,8 @@ pub const POLICY_NAME: usize = 128;
 /// Longest path we accept, in characters. IAM takes 512; 64 keeps every ARN within a policy statement and a tag.
 pub const PATH: usize = 64;
 
-/// Longest ARN of a permissions boundary that we accept, in characters. IAM would take one of 700; the provider role names
-/// it several times, and its inline policies share 10,240 characters.
+/// Longest ARN of a permissions boundary that we accept, in characters. IAM would take one of 700; the provider role
+/// names it several times, and its inline policies share 10,240 characters.
 pub const BOUNDARY_ARN: usize = 250;
 
 /// Longest role description, in characters. AWS: `CreateRole`, parameter `Description`.

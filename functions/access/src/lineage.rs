@@ -1,12 +1,13 @@
 //! Succession of a stack's roles: which role is in use, and which older roles still have to be deleted.
 //!
-//! A rename creates a new role beside the old one. CloudFormation deletes the old role later, or never: the Delete may fail, or
-//! the rename may be rolled back. So every role carries one tag, `cavatica-connect:replaces`, with its [`Lineage`]: a generation
-//! number, and the roles that it replaced.
+//! A rename creates a new role beside the old one. CloudFormation deletes the old role later, or never: the Delete may
+//! fail, or the rename may be rolled back. So every role carries one tag, `cavatica-connect:replaces`, with its
+//! [`Lineage`]: a generation number, and the roles that it replaced.
 //!
 //! # Flow
 //!
-//! 1. An update that replaces a role tags the new one with [`Lineage::after_replacing`]: a later generation, and the old role.
+//! 1. An update that replaces a role tags the new one with [`Lineage::after_replacing`]: a later generation, and the
+//!    old role.
 //! 2. An update that keeps its role deletes the [`older_roles_of_update`], and then clears the list
 //!    ([`Lineage::without_replaced_roles`]).
 //! 3. A Delete follows the [`older_roles_of_deletion`] from role to role, and deletes them too.
@@ -90,8 +91,8 @@ impl Lineage {
         }
     }
 
-    /// Returns the tag's value, `GENERATION [PATH]ROLE[//POLICY] …`, of at most 256 characters. A role that does not fit is
-    /// written without its path, or left out. The first role always fits.
+    /// Returns the tag's value, `GENERATION [PATH]ROLE[//POLICY] …`, of at most 256 characters. A role that does not
+    /// fit is written without its path, or left out. The first role always fits.
     #[must_use]
     pub fn tag(&self) -> String {
         let mut tag = self.generation.to_string();
@@ -191,7 +192,8 @@ pub fn older_roles_of_deletion(
     lineage.iter().flat_map(|lineage| &lineage.replaced).chain(other_role).map(older_role).collect()
 }
 
-/// True if an older role is in use, and so is kept: it is the desired one, or newer than the role whose lineage names it.
+/// True if an older role is in use, and so is kept: it is the desired one, or newer than the role whose lineage names
+/// it.
 #[must_use]
 pub fn is_in_use(
     role: &RoleName,

@@ -1,7 +1,7 @@
 //! Observation of an account, with as few round trips in sequence as possible.
 //!
-//! Roles and policies without the stack's owner tags are not read in detail. All other decisions are made in [`crate::plan`].
-//! An observer needs a [`ReadAccount`], and so cannot change anything.
+//! Roles and policies without the stack's owner tags are not read in detail. All other decisions are made in
+//! [`crate::plan`]. An observer needs a [`ReadAccount`], and so cannot change anything.
 
 mod buckets;
 mod desired;
@@ -32,8 +32,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         self.look(Look::Caller).await
     }
 
-    /// Reads the role of a name. The provider role may read the desired role, and roles with the owner tags. If a read is
-    /// denied, the role's tags say whether it exists and who owns it.
+    /// Reads the role of a name. The provider role may read the desired role, and roles with the owner tags. If a read
+    /// is denied, the role's tags say whether it exists and who owns it.
     async fn role(&self, expected: &RoleArn) -> Result<Option<Role>, Refusal> {
         let name = &expected.name;
         let look = Look::Role(name.clone());

@@ -54,8 +54,8 @@ const LOOK_AT_SETTINGS: &str = "look up the region and the CORS rules of {bucket
 const UPLOAD_IN_PARTS: &str = "continue and abort its own uploads of large objects";
 const ACCESS_LISTS: &str = "read and set the access lists (ACLs) of those objects";
 
-/// Every action that a policy of ours can allow, and the one that people ask about most. Page, mail, `documents`, `deploy` and
-/// SECURITY.md read it.
+/// Every action that a policy of ours can allow, and the one that people ask about most. Page, mail, `documents`,
+/// `deploy` and SECURITY.md read it.
 pub const PERMISSIONS: [Permission; 13] = [
     Permission {
         can_in_folder: Some("list the names of objects under {folder} in {bucket}"),
@@ -86,7 +86,8 @@ pub const PERMISSIONS: [Permission; 13] = [
     Permission { cannot: Some("delete anything"), ..Permission::new("s3:DeleteObject", "delete objects there") },
 ];
 
-/// End of "PLATFORM cannot …" where no statement is about anything but the bucket, its key and the platform's own buckets.
+/// End of "PLATFORM cannot …" where no statement is about anything but the bucket, its key and the platform's own
+/// buckets.
 pub const NOTHING_ELSE: &str = "use another bucket, or anything else in the account";
 
 /// `GrantReadOnBuckets`, on bucket ARNs.
@@ -102,8 +103,8 @@ pub fn read_bucket_settings<T>(buckets: Vec<T>) -> Statement<T> {
     Statement::allow("GrantReadOnBucketSettings", &settings, buckets)
 }
 
-/// Listing of one bucket under some prefixes. A listing asks for a prefix, with the slash at its end or without; without
-/// it the names that merely begin like the prefix are shown too.
+/// Listing of one bucket under some prefixes. A listing asks for a prefix, with the slash at its end or without;
+/// without it the names that merely begin like the prefix are shown too.
 ///
 /// Ours, not the manual's, and without a statement ID: there may be several. Source: S3, "Bucket policy examples using
 /// condition keys", `s3:prefix`.
@@ -146,8 +147,8 @@ pub fn decrypt_with_keys<T>(keys: Vec<T>, others_encrypt: bool) -> Statement<T> 
     Statement::allow(sid, &DECRYPT, keys)
 }
 
-/// Returns the statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role may use the key
-/// through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
+/// Returns the statement that the policy of a KMS key needs where it does not leave permissions to IAM: that the role
+/// may use the key through S3. Source: KMS, "Key policies", "Allowing users to use the KMS key", `kms:ViaService`.
 #[must_use]
 pub fn key_policy<T: From<&'static str>>(platform: &str, role: T, through: T, access: AccessMode) -> Statement<T> {
     let actions: &[_] = match access {

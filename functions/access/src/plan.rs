@@ -1,7 +1,8 @@
-//! Plan: the changes that lead from the observed to the desired state. Pure and total: no I/O, no clock, no random numbers.
+//! Plan: the changes that lead from the observed to the desired state. Pure and total: no I/O, no clock, no random
+//! numbers.
 //!
-//! Every change is idempotent, and the plan for a state that a plan just led to is empty. `reconcile` applies plans and decides
-//! nothing.
+//! Every change is idempotent, and the plan for a state that a plan just led to is empty. `reconcile` applies plans and
+//! decides nothing.
 
 mod delete;
 mod ensure;
@@ -20,7 +21,8 @@ pub struct Plan {
     pub stages: Vec<Vec<Change>>,
     /// Clean-up of older roles, after the stages. A failure ends only the clean-up; the next event takes it up again.
     pub clean_up: Vec<Vec<Change>>,
-    /// Observations that lead to no change, for the log. After an update with notes the function waits until its changes show.
+    /// Observations that lead to no change, for the log. After an update with notes the function waits until its
+    /// changes show.
     pub notes: Vec<String>,
 }
 
@@ -41,8 +43,8 @@ impl Plan {
         self.stages.is_empty() && self.clean_up.is_empty()
     }
 
-    /// True if this plan lacks a change of the expected one, although the old properties imply that change. Either an earlier
-    /// attempt made it, or the observation is outdated.
+    /// True if this plan lacks a change of the expected one, although the old properties imply that change. Either an
+    /// earlier attempt made it, or the observation is outdated.
     #[must_use]
     pub fn lacks(&self, expected: &Self) -> bool {
         expected.changes().any(|due| !self.changes().any(|change| change.covers(due)))

@@ -1,7 +1,8 @@
 //! The platform that uses the volumes: everything that depends on its vendor.
 //!
-//! Platforms on the vendor's engine differ in the fields of [`Platform`]. The engine itself decides which actions a volume
-//! needs ([`crate::permissions`]) and how its web interface reads objects ([`CORS_HEADERS`], [`CORS_EXPOSED_HEADERS`]).
+//! Platforms on the vendor's engine differ in the fields of [`Platform`]. The engine itself decides which actions a
+//! volume needs ([`crate::permissions`]) and how its web interface reads objects ([`CORS_HEADERS`],
+//! [`CORS_EXPOSED_HEADERS`]).
 
 use std::borrow::Cow;
 

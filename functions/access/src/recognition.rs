@@ -64,8 +64,8 @@ pub enum Sign {
     Boundary,
     /// The boundary is the requested one, and the trust policy names the stack's principal and external ID.
     ExternalId,
-    /// A policy of the stack that serves it is attached to it. Of an older role, which the function may not read, nothing else
-    /// tells.
+    /// A policy of the stack that serves it is attached to it. Of an older role, which the function may not read,
+    /// nothing else tells.
     Policy,
 }
 

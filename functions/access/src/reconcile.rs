@@ -1,8 +1,8 @@
 //! Reconciliation of an account with an event's desired state.
 //!
-//! [`ensure()`] and [`delete()`] each pass an observation and a plan to `rounds`, which repeats both until the account is as
-//! desired. [`preview()`] observes and plans, and changes nothing. All decisions are pure functions in `plan`, `checks` and
-//! `rounds`.
+//! [`ensure()`] and [`delete()`] each pass an observation and a plan to `rounds`, which repeats both until the account
+//! is as desired. [`preview()`] observes and plans, and changes nothing. All decisions are pure functions in `plan`,
+//! `checks` and `rounds`.
 
 mod cors;
 mod delete;

@@ -322,8 +322,8 @@ fn tags_to_set(tags: Tags) -> String {
     pairs.join(" ")
 }
 
-/// Returns the stack's own role may attach only the policy that the stack has now, and detach only that one from others: what
-/// somebody did to an older one has to be undone by a person.
+/// Returns the stack's own role may attach only the policy that the stack has now, and detach only that one from
+/// others: what somebody did to an older one has to be undone by a person.
 fn by_hand(change: &Change) -> String {
     let (carrier, arn, verb) = match change {
         Change::Detach { from: PolicyEntity::User(name), arn } => (format!("user --user-name {name}"), arn, "detach"),

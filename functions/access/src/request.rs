@@ -1,7 +1,7 @@
 //! Request: the properties of `Custom::CavaticaVolumeAccess`, read and validated.
 //!
-//! CloudFormation turns every scalar into a string; both forms are accepted. All problems are reported, not only the first. Old
-//! properties and those of a Delete are not validated: [`OldProperties`] reads what is readable.
+//! CloudFormation turns every scalar into a string; both forms are accepted. All problems are reported, not only the
+//! first. Old properties and those of a Delete are not validated: [`OldProperties`] reads what is readable.
 
 mod fields;
 
@@ -319,14 +319,16 @@ fn is_tag_key(key: &str) -> bool {
 /// Beginnings of tag keys that nobody may ask for.
 pub const RESERVED_TAG_KEYS: [&str; 2] = ["aws:", owner::RESERVED];
 
-/// Characters of tag keys and values as a pattern, without anchors. Source: `TagRole`, `Tag`, pattern of `Key` and `Value`.
+/// Characters of tag keys and values as a pattern, without anchors. Source: `TagRole`, `Tag`, pattern of `Key` and
+/// `Value`.
 pub const TAG_TEXT: &str = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*";
 
 fn is_tag_text(text: &str, longest: usize) -> bool {
     text.chars().count() <= longest && text.chars().all(is_tag_character)
 }
 
-/// Returns the same as [`TAG_TEXT`]. `char::is_alphanumeric` is wider: it takes combining marks and circled letters too.
+/// Returns the same as [`TAG_TEXT`]. `char::is_alphanumeric` is wider: it takes combining marks and circled letters
+/// too.
 fn is_tag_character(character: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(character);
     let classes =
@@ -335,8 +337,8 @@ fn is_tag_character(character: char) -> bool {
 }
 
 impl Request {
-    /// Returns the tags that role and policy get because they were asked for. A property that becomes a tag is added here, and is
-    /// then taken off again when it is not asked for any more.
+    /// Returns the tags that role and policy get because they were asked for. A property that becomes a tag is added
+    /// here, and is then taken off again when it is not asked for any more.
     #[must_use]
     pub fn requested_tags(&self) -> Tags {
         self.tags.clone()

@@ -1,8 +1,9 @@
 //! Record of the tags that an event requested, kept as a tag on the role and the policy.
 //!
-//! An update removes the tags that earlier properties requested, and keeps the tags that other people set. The old properties
-//! alone do not tell them apart: a role that comes back into use, because its clean-up never happened, carries tags of
-//! properties that no event mentions any more. So every role and policy records the keys of its requested tags.
+//! An update removes the tags that earlier properties requested, and keeps the tags that other people set. The old
+//! properties alone do not tell them apart: a role that comes back into use, because its clean-up never happened,
+//! carries tags of properties that no event mentions any more. So every role and policy records the keys of its
+//! requested tags.
 //!
 //! # Flow
 //!

@@ -19,7 +19,8 @@ pub enum Attempt {
     Look,
     /// Read of something that the provider role may never be allowed to read.
     LookUnlessDenied,
-    /// Read of details of something that was just observed. A denial means that it is deleted, or that its tags do not show yet.
+    /// Read of details of something that was just observed. A denial means that it is deleted, or that its tags do not
+    /// show yet.
     LookInto,
     /// Change of something that exists.
     Change,
@@ -31,21 +32,23 @@ pub enum Attempt {
     Check,
     /// Call on a bucket. A deleted bucket does not come back.
     Bucket {
-        /// Time since the event came until which denials are repeated. A bucket of another account may be denied for ever.
+        /// Time since the event came until which denials are repeated. A bucket of another account may be denied for
+        /// ever.
         denied: Duration,
         /// Time since the event came until which other failures are repeated.
         failing: Duration,
     },
 }
 
-/// Returns how long denials are repeated for a call that begins so long after the event came. Late in an event, only a tag
-/// that does not show yet explains a denial.
+/// Returns how long denials are repeated for a call that begins so long after the event came. Late in an event, only a
+/// tag that does not show yet explains a denial.
 #[must_use]
 pub fn until_allowed(elapsed: Duration) -> Duration {
     UNTIL_POLICY_IN_FORCE.saturating_sub(elapsed).max(UNTIL_REPLICATED)
 }
 
-/// Returns how long a failure is repeated for a call that begins so long after the event came; `None` if it is permanent.
+/// Returns how long a failure is repeated for a call that begins so long after the event came; `None` if it is
+/// permanent.
 #[must_use]
 pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Option<Duration> {
     use FailureKind as F;
@@ -57,7 +60,8 @@ pub fn patience(attempt: Attempt, kind: FailureKind, elapsed: Duration) -> Optio
             F::DeleteConflict | F::Throttled | F::Server | F::Connection | F::ConcurrentModification,
         ) => Some(UNTIL_REPLICATED),
         (Attempt::Check, F::Throttled | F::Server | F::Connection) => Some(UNTIL_UNCHECKED),
-        // Somebody else may have removed it since, which under a tag condition is a denial too: then another look tells.
+        // Somebody else may have removed it since, which under a tag condition is a denial too: then another look
+        // tells.
         (Attempt::Check | Attempt::LookInto | Attempt::Removal, F::Denied) => Some(UNTIL_REPLICATED),
         (Attempt::Bucket { denied, .. }, F::Denied) => Some(denied.saturating_sub(elapsed)),
         (
@@ -89,7 +93,8 @@ pub fn may_come_into_force(elapsed: Duration) -> bool {
     elapsed < UNTIL_POLICY_IN_FORCE
 }
 
-/// Repeats a call until it succeeds, its failure is permanent, or time is up. Lists the call among the activities meanwhile.
+/// Repeats a call until it succeeds, its failure is permanent, or time is up. Lists the call among the activities
+/// meanwhile.
 // Five parameters: where it runs (two), and the call in its three sides.
 pub async fn retry<C: Clock, T, F>(
     clock: &C,
@@ -121,8 +126,8 @@ where
     }
 }
 
-/// Pauses between the attempts of one call: they double up to the longest, and each is shortened at random by up to half, so
-/// that two clients that failed together do not keep meeting.
+/// Pauses between the attempts of one call: they double up to the longest, and each is shortened at random by up to
+/// half, so that two clients that failed together do not keep meeting.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,

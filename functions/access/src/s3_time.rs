@@ -1,7 +1,7 @@
 //! Time limits for calls on buckets within one event.
 //!
-//! Checks and CORS rules are extras. A slow or denied bucket must not keep the function from changing IAM, so all calls on
-//! buckets together get [`FOR_BUCKETS`] (15 seconds), and a failure after that becomes a finding.
+//! Checks and CORS rules are extras. A slow or denied bucket must not keep the function from changing IAM, so all calls
+//! on buckets together get [`FOR_BUCKETS`] (15 seconds), and a failure after that becomes a finding.
 //!
 //! # Flow
 //!
@@ -15,8 +15,8 @@
 //! - A bucket that the old properties do not name may be denied until the provider role is in force, but at least
 //!   [`FOR_IAM`] (50 seconds) of the event stay for IAM.
 //!
-//! A single limit for each call was tried: it left the simulator's invariant (g), nothing fails without need, violated in 20 of
-//! 20,000 histories.
+//! A single limit for each call was tried: it left the simulator's invariant (g), nothing fails without need, violated
+//! in 20 of 20,000 histories.
 
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};

@@ -108,9 +108,9 @@ impl Region {
     /// The rule in words.
     pub const RULE: Rule = "an AWS region, such as us-east-1";
 
-    /// The regions that every account has. All others, and every new one since March 2019, have to be opted in to, and S3's
-    /// global endpoint does not serve them. Source: "AWS Regions", Account Management Reference; S3, "Request redirection and
-    /// the REST API".
+    /// The regions that every account has. All others, and every new one since March 2019, have to be opted in to, and
+    /// S3's global endpoint does not serve them. Source: "AWS Regions", Account Management Reference; S3, "Request
+    /// redirection and the REST API".
     const OF_EVERY_ACCOUNT: [&str; 17] = [
         "ap-northeast-1",
         "ap-northeast-2",
@@ -158,8 +158,8 @@ impl Prefix {
     /// The rule in words. IAM would read `*`, `?` and `${` in a resource as patterns and open more than one folder.
     pub const RULE: Rule = "a prefix in the bucket without *, ? and ${ (IAM would read them as patterns) \
          and without control characters, at most 1,024 bytes";
-    /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket. Says of one
-    /// that was copied with something else what to give instead.
+    /// Reads a prefix as people write it: slashes at its ends do not count, and nothing left is the whole bucket. Says
+    /// of one that was copied with something else what to give instead.
     pub fn read(text: &str) -> Result<Option<Self>, Cow<'static, str>> {
         if let Some(instead) = copied::instead_of_prefix(text) {
             return Err(Cow::Owned(instead));

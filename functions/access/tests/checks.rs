@@ -225,8 +225,8 @@ async fn the_simulator_is_told_who_owns_the_bucket() -> Outcome {
     Ok(())
 }
 
-/// Returns an update to a release whose boundary demands the owner fails later on, and the function of the release before, which
-/// does not tell the simulator, takes it back while the boundary is still the new one.
+/// Returns an update to a release whose boundary demands the owner fails later on, and the function of the release
+/// before, which does not tell the simulator, takes it back while the boundary is still the new one.
 #[tokio::test]
 async fn a_rollback_passes_under_a_boundary_that_the_simulator_finds_too_narrow() -> Outcome {
     let bench = Bench::new()?;

@@ -1,6 +1,6 @@
-//! Previews, and failures that need a decision: how each is explained, how long it is waited for, and that what is another's
-//! stays. That faults, repeats, halves and lag change nothing in the end is tried at every call by the simulator
-//! (`cargo simulate`) and on the real binary by the sweep (`cargo sweep`).
+//! Previews, and failures that need a decision: how each is explained, how long it is waited for, and that what is
+//! another's stays. That faults, repeats, halves and lag change nothing in the end is tried at every call by the
+//! simulator (`cargo simulate`) and on the real binary by the sweep (`cargo sweep`).
 
 mod support;
 

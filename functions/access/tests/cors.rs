@@ -87,7 +87,8 @@ async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> O
 
 #[tokio::test]
 async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_the_command() -> Outcome {
-    // Without ConfigureCors the role may change the CORS configuration of the stack's bucket only, which is another one now.
+    // Without ConfigureCors the role may change the CORS configuration of the stack's bucket only, which is another one
+    // now.
     let bench = bench(&[])?;
     let old = cors("vol");
     bench.ensure(&create(&old)?).await?;

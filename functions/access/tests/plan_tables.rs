@@ -251,7 +251,8 @@ async fn delete_refuses_a_policy_without_tags_on_a_role_of_ours() -> Outcome {
     Ok(())
 }
 
-/// Returns a policy that another side made under the wanted name while the role was created: the role's Delete leaves it.
+/// Returns a policy that another side made under the wanted name while the role was created: the role's Delete leaves
+/// it.
 #[tokio::test]
 async fn delete_keeps_a_policy_that_is_not_attached() -> Outcome {
     let (bench, properties) = under_boundary(ORGANISATION).await?;

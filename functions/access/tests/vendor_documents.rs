@@ -27,8 +27,8 @@ fn every_variant_of_the_manual_has_the_same_meaning() -> Result<(), Box<dyn std:
                 }
                 let request = Request::parse(&properties)?;
 
-                // The manual says to leave <ROOT> out for a whole bucket. Its "arn:aws:s3:::BUCKET" as the resource of object
-                // actions would match nothing: IAM needs the objects, BUCKET/*.
+                // The manual says to leave <ROOT> out for a whole bucket. Its "arn:aws:s3:::BUCKET" as the resource of
+                // object actions would match nothing: IAM needs the objects, BUCKET/*.
                 let root = prefix.map(|prefix| format!("/{prefix}")).unwrap_or_default();
                 let vendor = vendor.replace("/<ROOT>", &root).replace("<BUCKET_NAME>", "my-bucket");
                 let vendor: Value = serde_json::from_str(&vendor)?;

@@ -5,8 +5,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use cavatica_access::port::{Failure, FailureKind};
 
-/// AWS's codes and what they mean for us. Source: "IAM common errors", S3's "Error responses" and each call's own errors;
-/// the codes come with and without `Exception`.
+/// AWS's codes and what they mean for us. Source: "IAM common errors", S3's "Error responses" and each call's own
+/// errors; the codes come with and without `Exception`.
 const CODES: &[(&str, FailureKind)] = &[
     ("NoSuchEntity", FailureKind::NotFound),
     ("NoSuchBucket", FailureKind::NotFound),

@@ -6,7 +6,8 @@
 //! - No error names an address, a header or a body: errors of connectors can contain the address.
 //! - A request that is not answered within the limit fails.
 //!
-//! Nothing is repeated here. A caller that may repeat a request takes its pauses from [`cavatica_access::retry::Backoff`].
+//! Nothing is repeated here. A caller that may repeat a request takes its pauses from
+//! [`cavatica_access::retry::Backoff`].
 
 use std::fmt;
 use std::time::Duration;

@@ -60,9 +60,9 @@ pub struct Surroundings {
     pub endpoint_url: Option<String>,
 }
 
-/// Returns the function's configuration. Lambda gives it all by environment variables, and for as long as the function's process
-/// lives, so that files, other services and the machine's metadata need not be asked. Retries are the domain's: it knows
-/// what a failure means.
+/// Returns the function's configuration. Lambda gives it all by environment variables, and for as long as the
+/// function's process lives, so that files, other services and the machine's metadata need not be asked. Retries are
+/// the domain's: it knows what a failure means.
 #[must_use]
 pub fn configuration(connector: SharedHttpConnector, surroundings: Surroundings) -> SdkConfig {
     let Surroundings { region, access_key_id, secret_access_key, session_token, endpoint_url } = surroundings;

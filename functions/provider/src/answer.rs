@@ -51,7 +51,8 @@ struct Body<'a> {
 }
 
 impl Answer {
-    /// Returns the body of the PUT. The reason, or what was found, is cut where it does not fit; the other attributes never are.
+    /// Returns the body of the PUT. The reason, or what was found, is cut where it does not fit; the other attributes
+    /// never are.
     #[must_use]
     pub fn body(&self, envelope: &Envelope) -> String {
         let whole = self.write(envelope, None);

@@ -83,12 +83,13 @@ pub async fn deliver<P: Post, C: Clock>(
     Ok(())
 }
 
-/// The beginning of the name of a bucket for answers; the region without hyphens follows. Source: "Setting up VPC endpoints
-/// for CloudFormation", custom resources and wait conditions.
+/// The beginning of the name of a bucket for answers; the region without hyphens follows. Source: "Setting up VPC
+/// endpoints for CloudFormation", custom resources and wait conditions.
 const BUCKET: &str = "cloudformation-custom-resource-response-";
 
-/// `https` to one of CloudFormation's buckets, in the forms that S3's virtual-hosted addresses have; CloudFormation uses no
-/// others. Where the function's own AWS is on this machine, as the local engine is, so may the answer's place be.
+/// `https` to one of CloudFormation's buckets, in the forms that S3's virtual-hosted addresses have; CloudFormation
+/// uses no others. Where the function's own AWS is on this machine, as the local engine is, so may the answer's place
+/// be.
 fn is_allowed(url: &Secret, is_local: bool) -> bool {
     let Ok(url) = Url::parse(url.reveal()) else { return false };
     if is_this_machine(&url) {
@@ -99,8 +100,8 @@ fn is_allowed(url: &Secret, is_local: bool) -> bool {
     url.scheme() == "https" && is_plain && is_bucket_for_answers(domain.trim_end_matches('.'))
 }
 
-/// `BUCKET.s3.amazonaws.com`, `BUCKET.s3-REGION.amazonaws.com`, `BUCKET.s3[.dualstack].REGION.amazonaws.com`, and the same in
-/// China. Source: S3, "Virtual hosting of buckets"; "Dual-stack endpoints".
+/// `BUCKET.s3.amazonaws.com`, `BUCKET.s3-REGION.amazonaws.com`, `BUCKET.s3[.dualstack].REGION.amazonaws.com`, and the
+/// same in China. Source: S3, "Virtual hosting of buckets"; "Dual-stack endpoints".
 fn is_bucket_for_answers(domain: &str) -> bool {
     let suffixes = [".amazonaws.com", ".amazonaws.com.cn"];
     let Some(service) = suffixes.iter().find_map(|suffix| domain.strip_suffix(suffix)) else { return false };

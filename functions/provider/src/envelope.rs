@@ -1,5 +1,5 @@
-//! Envelope of an event: sender and address of the answer. It is read first, and leniently, so that any other problem can be
-//! answered.
+//! Envelope of an event: sender and address of the answer. It is read first, and leniently, so that any other problem
+//! can be answered.
 
 use cavatica_access::request::shown;
 use cavatica_aws::http::Secret;

@@ -6,8 +6,8 @@
 //!                                     in [cavatica-aws]
 //! ```
 //!
-//! The rights of Cavatica are decided in `cavatica-access`; nothing here knows IAM documents. Exactly one answer goes out
-//! for every event, whatever happens.
+//! The rights of Cavatica are decided in `cavatica-access`; nothing here knows IAM documents. Exactly one answer goes
+//! out for every event, whatever happens.
 
 pub mod answer;
 pub mod delivery;

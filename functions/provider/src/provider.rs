@@ -126,8 +126,8 @@ impl<I: Account, P: Post> Provider<I, P> {
     }
 }
 
-/// True if an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its failure
-/// would have CloudFormation send a Delete that means the role in use.
+/// True if an update asks for another ID under a name that IAM takes for the same: answered with the new ID, its
+/// failure would have CloudFormation send a Delete that means the role in use.
 fn keeps_its_name(task: &Task) -> bool {
     let Task::Ensure(desired) = task else { return false };
     desired.replaced_role.as_ref().is_some_and(|from| from.name.is_same(&desired.blueprint.role.name))

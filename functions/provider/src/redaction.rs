@@ -1,5 +1,5 @@
-//! Removal of secrets from texts before they are logged: of the `ResponseURL`, which lets its owner answer for the function,
-//! and of external IDs that somebody gave.
+//! Removal of secrets from texts before they are logged: of the `ResponseURL`, which lets its owner answer for the
+//! function, and of external IDs that somebody gave.
 
 use std::fmt;
 

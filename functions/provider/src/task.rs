@@ -124,8 +124,8 @@ fn deletion(envelope: &Envelope, owner: Owner) -> Deletion {
     }
 }
 
-/// Returns the role that a Delete means: at the physical ID, or under the name in the properties where CloudFormation made
-/// the ID up for a Create that never answered.
+/// Returns the role that a Delete means: at the physical ID, or under the name in the properties where CloudFormation
+/// made the ID up for a Create that never answered.
 fn role_to_delete(envelope: &Envelope, owner: &Owner) -> Option<RoleToDelete> {
     if envelope.physical_id.as_deref() == Some(NOTHING_MADE) {
         return None;

@@ -11,19 +11,24 @@ use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use cavatica_simulation::events::{ROLE, STACK, event};
-use cavatica_tests::staged::{Posted, Stage, Staged};
+use cavatica_tests::scripted::{RecordedAnswers, Script, ScriptedAccount};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
 const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
 
-fn provider(stage: Stage) -> Result<Provider<Staged, Posted>, Error> {
+fn provider(stage: Script) -> Result<Provider<ScriptedAccount, RecordedAnswers>, Error> {
     let pins = Pins { stack: STACK.parse()?, principal: CAVATICA.principal.parse()? };
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
-    Ok(Provider { account: Staged { account, stage }, post: Posted::default(), pins: Ok(pins), is_local: false })
+    Ok(Provider {
+        account: ScriptedAccount { account, stage },
+        post: RecordedAnswers::default(),
+        pins: Ok(pins),
+        is_local: false,
+    })
 }
 
-fn only(provider: &Provider<Staged, Posted>) -> Result<Value, Error> {
+fn only(provider: &Provider<ScriptedAccount, RecordedAnswers>) -> Result<Value, Error> {
     match provider.post.bodies().as_slice() {
         [answer] => Ok(answer.clone()),
         answers => Err(format!("{} answers", answers.len()).into()),

@@ -1,5 +1,6 @@
 //! The real Lambda binary over real HTTP: events as CloudFormation sends them in, the local engine's IAM behind, and a
-//! strict mailbox for the answers. The events come in CloudFormation's documented order, which the engine does not keep.
+//! strict mailbox for the answers. The events come in CloudFormation's documented order, which the engine does not
+//! keep.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use cavatica_local::engine::Engine;
 use cavatica_local::workspace::Workspace;
 use cavatica_provider::task::ROLE_IS_FOREIGN;
 use cavatica_simulation::events::{EXTERNAL_ID, ROLE, event, text, with};
-use cavatica_tests::function::{End, Environment, Function};
-use cavatica_tests::mailbox::Mailbox;
+use cavatica_tests::answer_server::AnswerServer;
+use cavatica_tests::function::{Environment, Function, InvocationResult};
 use cavatica_tests::system::{self, System};
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
@@ -17,16 +18,16 @@ const TIME: Duration = Duration::from_secs(60);
 
 /// Runs one event and returns the one answer it gave.
 async fn answer_to(function: &mut Function, fixture: &str) -> Result<Value, Error> {
-    let mailbox = Mailbox::start().await?;
-    answer_in(function, &mailbox, &event(fixture, &mailbox.response_url())?).await
+    let answer_server = AnswerServer::start().await?;
+    answer_in(function, &answer_server, &event(fixture, &answer_server.response_url())?).await
 }
 
-async fn answer_in(function: &mut Function, mailbox: &Mailbox, event: &Value) -> Result<Value, Error> {
+async fn answer_in(function: &mut Function, answer_server: &AnswerServer, event: &Value) -> Result<Value, Error> {
     let end = function.invoke(event, TIME).await?;
-    if end != End::Returned {
+    if end != InvocationResult::Returned {
         return Err(format!("the invocation ended with {end:?}").into());
     }
-    let answer = mailbox.only_answer()?;
+    let answer = answer_server.only_answer()?;
     for id in ["StackId", "RequestId", "LogicalResourceId"] {
         if answer[id] != event[id] {
             return Err(format!("{id} is not echoed: {answer}").into());
@@ -77,13 +78,13 @@ async fn a_life_of_create_update_rename_its_clean_up_and_delete_leaves_nothing()
     answer_to(&mut function, "delete").await?;
     assert!(!system.account().await?.contains_key(&arn(ROLE)));
 
-    let mailbox = Mailbox::start().await?;
-    let mut delete = event("delete", &mailbox.response_url())?;
+    let answer_server = AnswerServer::start().await?;
+    let mut delete = event("delete", &answer_server.response_url())?;
     delete["PhysicalResourceId"] = json!(arn("lab-volume"));
     for name in ["RoleName", "PolicyName"] {
         delete["ResourceProperties"][name] = json!("lab-volume");
     }
-    answer_in(&mut function, &mailbox, &delete).await?;
+    answer_in(&mut function, &answer_server, &delete).await?;
     assert_eq!(system.account().await?, before);
     system.engine.stop().await?;
     Ok(())
@@ -99,10 +100,10 @@ async fn a_rename_that_a_sibling_rolls_back_leaves_the_first_role_in_use() -> Ou
     let reversed = answer_to(&mut function, "update-rename-reversed").await?;
     assert_eq!(reversed["PhysicalResourceId"], arn(ROLE));
 
-    let mailbox = Mailbox::start().await?;
-    let mut delete = event("delete", &mailbox.response_url())?;
+    let answer_server = AnswerServer::start().await?;
+    let mut delete = event("delete", &answer_server.response_url())?;
     delete["PhysicalResourceId"] = json!(arn("lab-volume"));
-    answer_in(&mut function, &mailbox, &delete).await?;
+    answer_in(&mut function, &answer_server, &delete).await?;
     let account = system.account().await?;
     assert!(account.contains_key(&arn(ROLE)) && !account.contains_key(&arn("lab-volume")), "{account:#?}");
     assert_eq!(account[&arn(ROLE)]["attached"], json!([format!("arn:aws:iam::123456789012:policy/{ROLE}")]));
@@ -125,10 +126,10 @@ async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_an
         let id = if kind == "Role" { ROLE_IS_FOREIGN.to_owned() } else { arn(ROLE) };
         assert_eq!(failed["PhysicalResourceId"], id);
         // CloudFormation follows a failed Create with a Delete of the ID that was answered.
-        let mailbox = Mailbox::start().await?;
-        let mut delete = event("delete", &mailbox.response_url())?;
+        let answer_server = AnswerServer::start().await?;
+        let mut delete = event("delete", &answer_server.response_url())?;
         delete["PhysicalResourceId"] = json!(id);
-        let deleted = answer_in(&mut function, &mailbox, &delete).await?;
+        let deleted = answer_in(&mut function, &answer_server, &delete).await?;
         assert_eq!(deleted["Status"], "SUCCESS", "{deleted}");
         assert_eq!(system.account().await?, before, "{role:?} {policy:?}");
         system.engine.stop().await?;
@@ -151,11 +152,11 @@ async fn changes_that_could_not_be_taken_back_are_refused_and_change_nothing() -
         assert!(refused["Status"] == "FAILED" && reason(&refused).contains(said), "{refused}");
         assert_eq!(refused["PhysicalResourceId"], arn(ROLE), "the ID stays, or a Delete of the live role would follow");
         // The rollback asks for what there is.
-        let mailbox = Mailbox::start().await?;
-        let mut reverse = event(fixture, &mailbox.response_url())?;
+        let answer_server = AnswerServer::start().await?;
+        let mut reverse = event(fixture, &answer_server.response_url())?;
         reverse["OldResourceProperties"] = reverse["ResourceProperties"].clone();
         reverse["ResourceProperties"] = event("create", "")?["ResourceProperties"].clone();
-        let reversed = answer_in(&mut function, &mailbox, &reverse).await?;
+        let reversed = answer_in(&mut function, &answer_server, &reverse).await?;
         assert_eq!(reversed["Status"], "SUCCESS", "{reversed}");
         assert_eq!(system.account().await?, before, "{fixture}");
     }
@@ -170,11 +171,11 @@ async fn a_delete_finds_its_role_by_name_when_cloudformation_made_the_id_up() ->
     let mut function =
         Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;
     answer_to(&mut function, "create").await?;
-    let mailbox = Mailbox::start().await?;
-    let delete = event("delete-with-an-id-that-cloudformation-made-up", &mailbox.response_url())?;
+    let answer_server = AnswerServer::start().await?;
+    let delete = event("delete-with-an-id-that-cloudformation-made-up", &answer_server.response_url())?;
     // A Create that was cancelled may still be running: the Delete waits for it, for a minute if there is so much time.
-    assert_eq!(function.invoke(&delete, Duration::from_secs(24)).await?, End::Returned);
-    let deleted = mailbox.only_answer()?;
+    assert_eq!(function.invoke(&delete, Duration::from_secs(24)).await?, InvocationResult::Returned);
+    let deleted = answer_server.only_answer()?;
     assert_eq!(deleted["PhysicalResourceId"], "my-volume-VolumeAccess-ABCDEFGHIJKL", "a Delete echoes the ID");
     assert_eq!(system.account().await?, before);
     system.engine.stop().await?;
@@ -183,7 +184,7 @@ async fn a_delete_finds_its_role_by_name_when_cloudformation_made_the_id_up() ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call() -> Outcome {
-    let aws = Mailbox::start().await?;
+    let aws = AnswerServer::start().await?;
     let mut function = Function::start(&system::binary().await?, Environment::of_the_fixtures(aws.address())).await?;
     let too_long = "r".repeat(65);
     let long_boundary = format!("arn:aws:iam::123456789012:policy/{}/b", "p".repeat(216));
@@ -198,17 +199,17 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
         ("/ExternalId", "12345", "ExternalId", "6 to 1224 characters"),
         ("/RoleName", too_long.as_str(), "RoleName", "1 to 64 characters"),
     ] {
-        let mailbox = Mailbox::start().await?;
-        let create = with(event("create", &mailbox.response_url())?, pointer, json!(value));
-        let refused = answer_in(&mut function, &mailbox, &create).await?;
+        let answer_server = AnswerServer::start().await?;
+        let create = with(event("create", &answer_server.response_url())?, pointer, json!(value));
+        let refused = answer_in(&mut function, &answer_server, &create).await?;
         let said = reason(&refused);
         let names_value = said.contains(value.get(..100).unwrap_or(value)) || pointer == "/Buckets";
         assert!(said.contains(property) && names_value && said.contains(rule), "{said}");
         assert_eq!(refused["PhysicalResourceId"], "cavatica-connect-nothing-was-made");
 
-        let mailbox = Mailbox::start().await?;
-        let update = with(event("update-in-place", &mailbox.response_url())?, pointer, json!(value));
-        let refused = answer_in(&mut function, &mailbox, &update).await?;
+        let answer_server = AnswerServer::start().await?;
+        let update = with(event("update-in-place", &answer_server.response_url())?, pointer, json!(value));
+        let refused = answer_in(&mut function, &answer_server, &update).await?;
         assert_eq!(refused["PhysicalResourceId"], arn(ROLE), "a refused update keeps the ID");
     }
     for (fixture, said) in [
@@ -221,11 +222,11 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
     }
     for (fixture, status) in [("create", "FAILED"), ("update-in-place", "FAILED"), ("delete", "SUCCESS")] {
         for no_id in [json!(null), json!("")] {
-            let mailbox = Mailbox::start().await?;
-            let mut nameless = event(fixture, &mailbox.response_url())?;
+            let answer_server = AnswerServer::start().await?;
+            let mut nameless = event(fixture, &answer_server.response_url())?;
             nameless["LogicalResourceId"] = no_id;
             function.invoke(nameless.to_string(), TIME).await?;
-            let answer = mailbox.only_answer()?;
+            let answer = answer_server.only_answer()?;
             assert_eq!(answer["Status"], status, "{answer}");
             assert!(status == "SUCCESS" || reason(&answer).contains("no LogicalResourceId"), "{answer}");
         }
@@ -233,10 +234,13 @@ async fn bad_input_is_refused_with_property_value_and_rule_before_any_aws_call()
     let deleted = answer_to(&mut function, "delete-after-nothing-was-made").await?;
     assert_eq!(deleted["Status"], "SUCCESS", "{deleted}");
 
-    let mailbox = Mailbox::start().await?;
-    let cut = text("create-cut-in-the-middle.txt", &mailbox.response_url())?;
-    assert_eq!(function.invoke(cut, TIME).await?, End::Returned);
-    assert!(reason(&mailbox.only_answer()?).contains("could not be read"), "an event that is not JSON is answered too");
+    let answer_server = AnswerServer::start().await?;
+    let cut = text("create-cut-in-the-middle.txt", &answer_server.response_url())?;
+    assert_eq!(function.invoke(cut, TIME).await?, InvocationResult::Returned);
+    assert!(
+        reason(&answer_server.only_answer()?).contains("could not be read"),
+        "an event that is not JSON is answered too"
+    );
     assert_eq!(aws.requests().len(), 0, "no AWS call");
     Ok(())
 }
@@ -250,11 +254,11 @@ async fn neither_response_url_nor_external_id_is_in_the_log_of_a_whole_run() -> 
         answer_to(&mut function, fixture).await?;
     }
     // Refused because of the external ID itself, and not delivered at first.
-    let mailbox = Mailbox::answering([500]).await?;
-    let bad = with(event("create", &mailbox.response_url())?, "/ExternalId", json!("bad secret!"));
-    let refused = answer_in(&mut function, &mailbox, &bad).await?;
+    let answer_server = AnswerServer::answering([500]).await?;
+    let bad = with(event("create", &answer_server.response_url())?, "/ExternalId", json!("bad secret!"));
+    let refused = answer_in(&mut function, &answer_server, &bad).await?;
     assert!(reason(&refused).contains("bad secret!"), "the administrator is told: {refused}");
-    let cut = text("create-cut-in-the-middle.txt", &mailbox.response_url())?;
+    let cut = text("create-cut-in-the-middle.txt", &answer_server.response_url())?;
     function.invoke(cut, TIME).await?;
 
     let log = function.log().await;

@@ -1,12 +1,12 @@
-//! The answer's delivery by the real binary: whatever the `ResponseURL` does, the answer arrives as soon as it can, goes
-//! nowhere else, and is in time.
+//! The answer's delivery by the real binary: whatever the `ResponseURL` does, the answer arrives as soon as it can,
+//! goes nowhere else, and is in time.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use cavatica_simulation::events::event;
-use cavatica_tests::function::{End, Environment, Function};
-use cavatica_tests::mailbox::Mailbox;
+use cavatica_tests::answer_server::AnswerServer;
+use cavatica_tests::function::{Environment, Function, InvocationResult};
 use cavatica_tests::{Error, Outcome, system};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -15,12 +15,12 @@ use tokio::net::TcpListener;
 
 /// Longest that an event may take here, unless a test says otherwise.
 const TIME: Duration = Duration::from_secs(60);
-/// What must not be seen in any log.
+/// Secret that no log may contain.
 const SIGNATURE: &str = "do-not-log-me";
 
 /// Returns a function whose AWS nobody calls.
-async fn function() -> Result<(Function, Mailbox), Error> {
-    let aws = Mailbox::start().await?;
+async fn function() -> Result<(Function, AnswerServer), Error> {
+    let aws = AnswerServer::start().await?;
     let environment = Environment::of_the_fixtures(aws.address());
     Ok((Function::start(&system::binary().await?, environment).await?, aws))
 }
@@ -34,13 +34,17 @@ fn event_to(url: &str) -> Result<Value, Error> {
 async fn an_answer_that_is_not_taken_is_sent_again_until_it_is() -> Outcome {
     let (mut function, _aws) = function().await?;
     for first in [vec![500, 500], vec![403], vec![503, 403, 500]] {
-        let mailbox = Mailbox::answering(first.clone()).await?;
-        assert_eq!(function.invoke(event_to(&mailbox.response_url())?, TIME).await?, End::Returned, "{first:?}");
-        mailbox.only_answer()?;
-        let statuses: Vec<_> = mailbox.requests().iter().map(|request| request.status).collect();
+        let answer_server = AnswerServer::answering(first.clone()).await?;
+        assert_eq!(
+            function.invoke(event_to(&answer_server.response_url())?, TIME).await?,
+            InvocationResult::Returned,
+            "{first:?}"
+        );
+        answer_server.only_answer()?;
+        let statuses: Vec<_> = answer_server.requests().iter().map(|request| request.status).collect();
         assert_eq!(statuses, [first, vec![200]].concat());
-        let is_empty = |request: &cavatica_tests::mailbox::Request| request.content_type.as_deref() == Some("");
-        assert!(mailbox.requests().iter().all(is_empty), "signed for an empty one");
+        let is_empty = |request: &cavatica_tests::answer_server::Request| request.content_type.as_deref() == Some("");
+        assert!(answer_server.requests().iter().all(is_empty), "signed for an empty one");
     }
     Ok(())
 }
@@ -48,7 +52,7 @@ async fn an_answer_that_is_not_taken_is_sent_again_until_it_is() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_runs_it_again() -> Outcome {
     let (mut function, _aws) = function().await?;
-    let forbidden = Mailbox::answering(std::iter::repeat_n(403, 1_000)).await?;
+    let forbidden = AnswerServer::answering(std::iter::repeat_n(403, 1_000)).await?;
     // Taken, so that nobody else gets it meanwhile, and not listened at, so that every connection is refused.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
@@ -64,7 +68,7 @@ async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_ru
     ] {
         let begun = tokio::time::Instant::now();
         let end = function.invoke(event_to(&url)?, Duration::from_secs(6)).await?;
-        let End::Failed(error) = end else { return Err(format!("{last}: {end:?}").into()) };
+        let InvocationResult::Failed(error) = end else { return Err(format!("{last}: {end:?}").into()) };
         assert!(error.contains("did not take the answer") && error.contains(last), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(6), "{last}: {:?}", begun.elapsed());
         assert!(!error.contains(SIGNATURE), "{error}");
@@ -85,7 +89,10 @@ async fn an_address_that_is_not_cloudformations_is_never_sent_to() -> Outcome {
         let mut event = event_to("")?;
         event["ResponseURL"] = json!(url);
         let end = function.invoke(&event, TIME).await?;
-        assert!(matches!(&end, End::Failed(error) if error.contains("nothing was sent")), "{url}: {end:?}");
+        assert!(
+            matches!(&end, InvocationResult::Failed(error) if error.contains("nothing was sent")),
+            "{url}: {end:?}"
+        );
     }
     Ok(())
 }
@@ -93,11 +100,11 @@ async fn an_address_that_is_not_cloudformations_is_never_sent_to() -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed() -> Outcome {
     let (mut function, _aws) = function().await?;
-    let elsewhere = Mailbox::start().await?;
-    let mailbox = Mailbox::redirecting_once(elsewhere.address()).await?;
-    assert_eq!(function.invoke(event_to(&mailbox.response_url())?, TIME).await?, End::Returned);
-    mailbox.only_answer()?;
-    let statuses: Vec<_> = mailbox.requests().iter().map(|request| request.status).collect();
+    let elsewhere = AnswerServer::start().await?;
+    let answer_server = AnswerServer::redirecting_once(elsewhere.address()).await?;
+    assert_eq!(function.invoke(event_to(&answer_server.response_url())?, TIME).await?, InvocationResult::Returned);
+    answer_server.only_answer()?;
+    let statuses: Vec<_> = answer_server.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [307, 200], "it is asked again where the event says");
     assert_eq!(elsewhere.requests().len(), 0, "the answer would be somebody else's to read");
     Ok(())
@@ -117,7 +124,7 @@ async fn an_address_that_takes_the_connection_and_says_nothing_is_tried_again() 
         Ok::<_, std::io::Error>(String::from_utf8_lossy(&request[..length]).into_owned())
     });
     let begun = tokio::time::Instant::now();
-    assert_eq!(function.invoke(event_to(&url)?, TIME).await?, End::Returned);
+    assert_eq!(function.invoke(event_to(&url)?, TIME).await?, InvocationResult::Returned);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert!(server.await??.starts_with("PUT /answer"));
     Ok(())
@@ -132,13 +139,13 @@ async fn an_iam_that_never_answers_is_reported_before_a_function_of_ten_seconds_
     for (fixture, waited_for) in
         [("create", "looking at role"), ("update-in-place", "looking at policy"), ("delete", "looking at role")]
     {
-        let mailbox = Mailbox::start().await?;
+        let answer_server = AnswerServer::start().await?;
         let begun = tokio::time::Instant::now();
-        let end = function.invoke(event(fixture, &mailbox.response_url())?, Duration::from_secs(10)).await?;
+        let end = function.invoke(event(fixture, &answer_server.response_url())?, Duration::from_secs(10)).await?;
         let took = begun.elapsed();
-        assert_eq!(end, End::Returned, "{fixture}");
+        assert_eq!(end, InvocationResult::Returned, "{fixture}");
         assert!(took < Duration::from_secs(9), "{fixture}: {took:?}");
-        let answer = mailbox.only_answer()?;
+        let answer = answer_server.only_answer()?;
         let reason = answer["Reason"].as_str().unwrap_or_default();
         assert!(answer["Status"] == "FAILED" && reason.contains("Time ran out after"), "{answer}");
         assert!(reason.contains(waited_for), "{answer}");

@@ -1,4 +1,4 @@
-//! How many AWS calls stand one behind the other: what a stack's administrator waits for.
+//! Number of AWS calls in sequence, which a stack's administrator waits for.
 //!
 //! Every call and the answer take exactly one second of virtual time, so the seconds are the round trips.
 
@@ -9,7 +9,7 @@ use cavatica_memory::MemoryAccount;
 use cavatica_provider::provider::Provider;
 use cavatica_provider::task::Pins;
 use cavatica_simulation::events::{self, ROLE, STACK, with};
-use cavatica_tests::staged::{Posted, Staged};
+use cavatica_tests::scripted::{RecordedAnswers, ScriptedAccount};
 use cavatica_tests::{Error, Outcome};
 use serde_json::{Value, json};
 
@@ -17,12 +17,17 @@ const TRIP: Duration = Duration::from_secs(1);
 /// Nothing is sent there: the answers are kept.
 const URL: &str = "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/answer";
 
-type Served = Provider<Staged, Posted>;
+type Served = Provider<ScriptedAccount, RecordedAnswers>;
 
 fn provider() -> Result<Served, Error> {
     let account = MemoryAccount::new("123456789012".parse()?).with_bucket("genomics-lab-data")?;
     let pins = Pins { stack: STACK.parse()?, principal: cavatica_access::platform::CAVATICA.principal.parse()? };
-    Ok(Provider { account: Staged::taking(account, TRIP), post: Posted::taking(TRIP), pins: Ok(pins), is_local: false })
+    Ok(Provider {
+        account: ScriptedAccount::taking(account, TRIP),
+        post: RecordedAnswers::taking(TRIP),
+        pins: Ok(pins),
+        is_local: false,
+    })
 }
 
 /// Serves an event; the round trips it took.

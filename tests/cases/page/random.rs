@@ -136,7 +136,8 @@ async fn the_command_of_another_platforms_page_names_its_file() -> Outcome {
     Ok(())
 }
 
-/// Returns the words of a command line as a shell reads them; every program in it is a function that prints its arguments.
+/// Returns the words of a command line as a shell reads them; every program in it is a function that prints its
+/// arguments.
 fn read_by_shell(commands: &str) -> Result<Vec<String>, Error> {
     let print = "{ printf '%s\\0' \"$@\"; }";
     let script = format!("aws() {print}\nconnect() {print}\nopenssl() {{ printf secret; }}\n{commands}\n");

@@ -29,7 +29,7 @@ fn documents(root: &Path) -> Result<BTreeMap<String, String>, Error> {
     Ok(documents)
 }
 
-/// Where a heading can be linked to. Source: GitHub Docs, "Section links".
+/// Returns the anchors of a document's headings. Source: GitHub Docs, "Section links".
 fn anchors(document: &str) -> Vec<String> {
     let headings = document.lines().filter_map(|line| line.strip_prefix('#'));
     let anchor = |heading: &str| {
@@ -49,7 +49,7 @@ fn aws_commands(document: &str) -> Vec<String> {
     commands
 }
 
-/// What a document links to.
+/// Returns the targets of a document's links.
 fn links(document: &str) -> impl Iterator<Item = &str> {
     document.split("](").skip(1).filter_map(|rest| rest.split(')').next())
 }
@@ -83,7 +83,7 @@ fn code_words(document: &str) -> impl Iterator<Item = &str> {
 /// Returns a map that names what is not there sends its reader astray.
 #[test]
 fn every_file_in_the_architecture_exists() -> Outcome {
-    /// Where paths may begin, besides the top of the tree.
+    /// Folders in which paths may begin, besides the top of the tree.
     const FOLDERS: [&str; 7] = [
         "functions",
         "functions/access/src",
@@ -93,7 +93,7 @@ fn every_file_in_the_architecture_exists() -> Outcome {
         "cdk/command-line/src",
         "tests/cases",
     ];
-    /// What is only called like a file of the tree.
+    /// Words that look like a file of the tree and are none.
     const OTHERS: [&str; 2] = ["versions.json", "cdk/command-line/src/commands/NAME.rs"];
     let root = Workspace::locate()?.root;
     let text = std::fs::read_to_string(root.join("ARCHITECTURE.md"))?;

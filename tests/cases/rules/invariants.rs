@@ -1,4 +1,4 @@
-//! What must not be there: the invariants of absence that ARCHITECTURE.md states, as far as a test can keep them.
+//! Invariants of absence in ARCHITECTURE.md, as far as a test can keep them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ fn the_changelog_has_the_release_that_is_next_and_the_workflow_finds_its_notes()
     Ok(())
 }
 
-/// Whoever has the name of a deleted repository, or a branch of ours, is not let in.
+/// A repository that took the name of a deleted one is not trusted, nor is another branch.
 #[test]
 fn the_trust_policy_in_the_documents_pins_repository_and_environment_of_the_workflow() -> Outcome {
     let root = Workspace::locate()?.root;

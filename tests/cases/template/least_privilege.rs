@@ -1,5 +1,5 @@
-//! What the provider role lets the function do, and what it would let a thief of its credentials do; judged by an
-//! evaluator that was not written here.
+//! Rights of the provider role: those that the function needs, and those that a thief of its credentials would have;
+//! judged by an evaluator that was not written here.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -34,7 +34,7 @@ const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56e
 const STACK_KEY: &str = "aws:ResourceTag/cavatica-connect:stack";
 const ASKED_KEY: &str = "aws:RequestTag/cavatica-connect:stack";
 
-/// What an organisation's boundary may look like: everything but a few things, and S3 only on its own buckets.
+/// Boundary of an organisation: everything but a few actions, and S3 only on its own buckets.
 fn organisations() -> Value {
     json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": ["iam:*", "logs:*", "kms:*"], "Resource": "*"},
@@ -56,7 +56,8 @@ fn stack(boundary: &str) -> Evaluation {
     Evaluation::of(&provided::template(&evaluation::published()), &parameters)
 }
 
-/// Returns the provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's ARN.
+/// Returns the provider of a stack with its own boundary, and of one with an organisation's, each with its boundary's
+/// ARN.
 fn providers() -> Result<[(Identity, &'static str); 2], Error> {
     let document = |boundary: &str| stack(boundary).property("ProviderRole", "/Policies/0/PolicyDocument");
     Ok([
@@ -327,8 +328,8 @@ fn the_paths_are_refused_for_what_they_are_and_not_for_a_slip_in_the_request() -
     Ok(())
 }
 
-/// What somebody may want of a role that was made to allow everything.
-fn wishes() -> Vec<Request> {
+/// Requests of a role that was made to allow everything.
+fn desired_buckets() -> Vec<Request> {
     let buckets = ["my-bucket", "my-bucket-2", "other-bucket", "sbg-main", "sbg-main-us-west-2"];
     let on_bucket = [
         "ListBucket",
@@ -358,22 +359,22 @@ fn wishes() -> Vec<Request> {
         "BypassGovernanceRetention",
         "PutObjectRetention",
     ];
-    let mut wishes = Vec::new();
+    let mut desired_buckets = Vec::new();
     // Each bucket as the account's own, and as that of whoever took its name after it was deleted.
     for (bucket, owner) in buckets.iter().flat_map(|bucket| [(bucket, OWNER), (bucket, "210987654321")]) {
         let arn = format!("arn:aws:s3:::{bucket}");
-        let wish = |action: &str, resource: &str| {
+        let desired = |action: &str, resource: &str| {
             Request::new(&format!("s3:{action}"), resource).with("aws:ResourceAccount", owner)
         };
-        wishes.extend(on_bucket.map(|action| wish(action, &arn)));
-        wishes.extend(on_object.map(|action| wish(action, &format!("{arn}/raw/x"))));
+        desired_buckets.extend(on_bucket.map(|action| desired(action, &arn)));
+        desired_buckets.extend(on_object.map(|action| desired(action, &format!("{arn}/raw/x"))));
     }
     for key in [KEY, "arn:aws:kms:us-east-1:123456789012:key/other"] {
         for action in ["Decrypt", "GenerateDataKey", "Encrypt", "ScheduleKeyDeletion", "CreateGrant", "PutKeyPolicy"] {
-            let wish = Request::new(&format!("kms:{action}"), key);
-            wishes.push(wish.clone().with("kms:ViaService", "s3.us-east-1.amazonaws.com"));
-            wishes.push(wish.clone().with("kms:ViaService", "ec2.us-east-1.amazonaws.com"));
-            wishes.push(wish);
+            let desired = Request::new(&format!("kms:{action}"), key);
+            desired_buckets.push(desired.clone().with("kms:ViaService", "s3.us-east-1.amazonaws.com"));
+            desired_buckets.push(desired.clone().with("kms:ViaService", "ec2.us-east-1.amazonaws.com"));
+            desired_buckets.push(desired);
         }
     }
     for (action, resource) in [
@@ -390,9 +391,9 @@ fn wishes() -> Vec<Request> {
         ("logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:g:log-stream:s"),
         ("organizations:LeaveOrganization", "arn:aws:organizations::123456789012:organization/o"),
     ] {
-        wishes.push(Request::new(action, resource));
+        desired_buckets.push(Request::new(action, resource));
     }
-    wishes
+    desired_buckets
 }
 
 /// Returns a request about a bucket that the stack's account owns.
@@ -423,12 +424,12 @@ fn the_boundary_admits_the_bucket_of_the_named_owner_alone() -> Outcome {
     Ok(())
 }
 
-/// Whether a wish is one of a read-write volume on the stack's bucket, whatever the prefix.
-fn is_the_volumes(wish: &Request) -> bool {
-    let through_s3 = wish.context.get("kms:ViaService").is_some_and(|via| via[0].starts_with("s3."));
-    let is_ours = wish.context.get("aws:ResourceAccount").is_some_and(|owner| owner[0] == OWNER);
-    let action = wish.action.as_str();
-    match wish.resource.as_str() {
+/// True if a request is one of a read-write volume on the stack's bucket, whatever the prefix.
+fn is_the_volumes(desired: &Request) -> bool {
+    let through_s3 = desired.context.get("kms:ViaService").is_some_and(|via| via[0].starts_with("s3."));
+    let is_ours = desired.context.get("aws:ResourceAccount").is_some_and(|owner| owner[0] == OWNER);
+    let action = desired.action.as_str();
+    match desired.resource.as_str() {
         "arn:aws:s3:::my-bucket" => is_ours && permissions::READ_BUCKETS.contains(&action),
         "arn:aws:s3:::my-bucket/raw/x" => {
             is_ours && (permissions::READ_OBJECTS.contains(&action) || permissions::WRITE_OBJECTS.contains(&action))
@@ -441,7 +442,8 @@ fn is_the_volumes(wish: &Request) -> bool {
     }
 }
 
-/// Returns a thief may make a new version of our policy and rewrite our role's trust: both are what the provider is for.
+/// Returns a thief may make a new version of our policy and rewrite our role's trust: both are what the provider is
+/// for.
 #[test]
 fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_volumes_bucket() -> Outcome {
     let everything =
@@ -449,17 +451,17 @@ fn with_everything_in_its_policy_the_role_does_only_the_volumes_actions_on_the_v
     let own = stack("").property("Boundary", "/PolicyDocument")?;
     let role = Identity::new(&everything, Some(&own))?;
     let mut allowed = 0;
-    for wish in wishes() {
-        assert_eq!(role.may(&wish)?, is_the_volumes(&wish), "{wish:?}");
-        allowed += usize::from(is_the_volumes(&wish));
+    for desired in desired_buckets() {
+        assert_eq!(role.may(&desired)?, is_the_volumes(&desired), "{desired:?}");
+        allowed += usize::from(is_the_volumes(&desired));
     }
-    println!("{allowed} of {} wishes are the volume's", wishes().len());
+    println!("{allowed} of {} wishes are the volume's", desired_buckets().len());
 
     // With an organisation's boundary the cap is the organisation's.
     let role = Identity::new(&everything, Some(&organisations()))?;
     let cap = Identity::new(&organisations(), None)?;
-    for wish in wishes() {
-        assert_eq!(role.may(&wish)?, cap.may(&wish)?, "{wish:?}");
+    for desired in desired_buckets() {
+        assert_eq!(role.may(&desired)?, cap.may(&desired)?, "{desired:?}");
     }
     Ok(())
 }
@@ -487,9 +489,9 @@ fn the_native_role_decides_every_wish_as_the_one_that_the_function_makes() -> Ou
         let prefixes = ["", "raw", "raw/", "raw/2026", "rawer"];
         let listings = prefixes.map(|prefix| ours("s3:ListBucket", "arn:aws:s3:::my-bucket").with("s3:prefix", prefix));
         let mut allowed = 0;
-        for wish in wishes().into_iter().chain(listings) {
-            let answer = made.may(&wish)?;
-            assert_eq!(native.may(&wish)?, answer, "{wish:?}");
+        for desired in desired_buckets().into_iter().chain(listings) {
+            let answer = made.may(&desired)?;
+            assert_eq!(native.may(&desired)?, answer, "{desired:?}");
             allowed += usize::from(answer);
         }
         assert!(allowed > 5, "{allowed} wishes are granted");

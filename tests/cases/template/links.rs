@@ -1,7 +1,7 @@
 //! Links to our own templates, sent by somebody who wants in: played as the console applies them, and what each opens.
 //!
-//! The console takes a link's parameters before the defaults, and drops those that the template lacks or hides (`NoEcho`)
-//! without a word. Source: "Create quick-create links for CloudFormation stacks".
+//! The console takes a link's parameters before the defaults, and drops those that the template lacks or hides
+//! (`NoEcho`) without a word. Source: "Create quick-create links for CloudFormation stacks".
 
 use cavatica_access::blueprint;
 use cavatica_access::platform::CAVATICA;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const SENDERS_ROLE: &str = "arn:aws:iam::666666666666:role/sender";
 
-/// What a sender may try: each would let them in if the stack came up with it.
+/// Parameters that a sender may try. Each would grant the sender access if the stack were created with it.
 const HOSTILE: [&[(&str, &str)]; 6] = [
     &[("TrustedPrincipalArn", SENDERS_ROLE)],
     &[("ExternalId", "none")],
@@ -33,7 +33,7 @@ const HOSTILE: [&[(&str, &str)]; 6] = [
     ],
 ];
 
-/// What is left of a link in the console's form.
+/// Returns the parameters of a link that reach the console's form.
 fn applied<'l>(template: &Template, link: &[(&'l str, &'l str)]) -> Vec<(&'l str, &'l str)> {
     let is_taken = |name: &str| template.parameters().any(|known| known.name == name && !known.no_echo);
     let bucket = [("BucketName", "my-bucket")];

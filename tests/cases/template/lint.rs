@@ -1,4 +1,4 @@
-//! What cfn-lint says of the templates. Every finding is answered here in writing. The checkers that take longer are in
+//! Findings of cfn-lint about the templates. Each is answered here in writing. The checkers that take longer are in
 //! `tests/checks`.
 
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use cavatica_tests::checkers::{Answer, require_answers, run};
 use cavatica_tests::{Error, Outcome};
 use serde_json::Value;
 
-/// What cfn-lint finds, and why it stays.
+/// Findings of cfn-lint, and the reason why each stays.
 const CFN_LINT: &[Answer] = &[(
     "W2010",
     "cavatica-volume-native.template",

@@ -1,4 +1,4 @@
-//! What the templates and documents say beside AWS's own data, as far as pinned packages carry them: how YAML is read,
+//! Templates and documents compared with AWS's own data in pinned packages: how YAML is read,
 //! which regions there are, what CloudFormation calls.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -115,7 +115,7 @@ fn every_region_outside_the_commercial_partition_is_refused() -> Outcome {
     Ok(())
 }
 
-/// What handlers call only for what neither template has, each with what that is.
+/// Calls that handlers make only for features that neither template uses, each with the feature.
 const NOT_CALLED: &[(&str, &[&str])] = &[
     (
         "a policy attached by the boundary's or policy's own Users and Groups",
@@ -172,7 +172,7 @@ const NOT_CALLED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What only the native template's role with its policy needs.
+/// Calls that only the native template's role with its policy needs.
 const NATIVE_ONLY: &str = "iam:AttachRolePolicy";
 
 #[test]

@@ -1,7 +1,8 @@
-//! The IAM documents of many volumes: time, and the most memory at once. Both have to grow as the number of volumes does.
+//! The IAM documents of many volumes: time, and the most memory at once. Both have to grow as the number of volumes
+//! does.
 //!
-//! AWS takes a managed policy of 6,144 characters, some twenty volumes; whoever asks for more is told by how much it is too
-//! large, and for that all of it is made.
+//! AWS takes a managed policy of 6,144 characters, some twenty volumes; whoever asks for more is told by how much it is
+//! too large, and for that all of it is made.
 
 use std::error::Error;
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! The calls of an event: recorded once from the measured function, so that the others make exactly the same.
 //!
-//! Owns: how two calls are known to be the same, which ones the function made at once, and their form for the others' SDKs.
-//! Not here: taking and giving them over the network (`stub`).
+//! Owns: how two calls are known to be the same, which ones the function made at once, and their form for the others'
+//! SDKs. Not here: taking and giving them over the network (`stub`).
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -153,8 +153,8 @@ async fn in_turn(bench: &Bench<'_>, settings: &[Setting], rounds: u32) -> Result
     Ok(runs)
 }
 
-/// Returns a run; a second time where the first one failed, since somebody else may have taken the emulator's port meanwhile, and
-/// half an hour is not to be lost by that. Whoever does other work than ours does it again.
+/// Returns a run; a second time where the first one failed, since somebody else may have taken the emulator's port
+/// meanwhile, and half an hour is not to be lost by that. Whoever does other work than ours does it again.
 async fn once_more(bench: &Bench<'_>, subject: Subject, setting: Setting) -> Result<Run, Error> {
     match bench.run(subject, setting).await {
         Ok(run) => Ok(run),

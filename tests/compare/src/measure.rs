@@ -39,7 +39,8 @@ pub struct Setting {
 /// An event in a function's process, as it is seen from outside.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
-    /// From the function's readiness to its answer, for the first event of a process; else from the event to the answer.
+    /// From the function's readiness to its answer, for the first event of a process; else from the event to the
+    /// answer.
     pub answered: Duration,
     /// From the start of the function's process until it asked for an event.
     pub initialization: Duration,
@@ -55,7 +56,8 @@ pub struct Event {
     pub handshakes: usize,
 }
 
-/// One run of a function: each event in a process of its own, since that is how CloudFormation meets it nearly every time.
+/// One run of a function: each event in a process of its own, since that is how CloudFormation meets it nearly every
+/// time.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// The function.

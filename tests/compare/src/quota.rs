@@ -1,7 +1,7 @@
 //! The processor time of a function with little memory, as a control group of the kernel.
 //!
-//! AWS: "Configure Lambda function memory", 1,769 MB are one processor; so 128 MB are 7.2 % of one. The group has the older
-//! interface (`cpu.cfs_quota_us`) or the newer one (`cpu.max`), whichever this machine has.
+//! AWS: "Configure Lambda function memory", 1,769 MB are one processor; so 128 MB are 7.2 % of one. The group has the
+//! older interface (`cpu.cfs_quota_us`) or the newer one (`cpu.max`), whichever this machine has.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

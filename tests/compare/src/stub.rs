@@ -1,8 +1,8 @@
-//! AWS as every measured function meets it: over TLS on this machine, with the same answer to the same call after the same
-//! time.
+//! AWS as every measured function meets it: over TLS on this machine, with the same answer to the same call after the
+//! same time.
 //!
-//! Owns: recording an engine's answers, giving them again, and what is seen of a function on the way: its calls with their
-//! times, its TLS handshakes, its answer. Not here: what a call means (`calls`).
+//! Owns: recording an engine's answers, giving them again, and what is seen of a function on the way: its calls with
+//! their times, its TLS handshakes, its answer. Not here: what a call means (`calls`).
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! The functions that are measured: ours, others that make the same calls, and one that makes none. Each is built or installed
-//! here, packed as it would be for Lambda, and given as a command.
+//! The functions that are measured: ours, others that make the same calls, and one that makes none. Each is built or
+//! installed here, packed as it would be for Lambda, and given as a command.
 
 use std::fs;
 use std::io::{Cursor, Write as _};

@@ -58,9 +58,9 @@ impl State {
         }
     }
 
-    /// Returns the verdict of the role's attached policies and its boundary. A KMS key of another account is denied, since its key
-    /// policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`; "Policy evaluation logic",
-    /// cross-account requests.
+    /// Returns the verdict of the role's attached policies and its boundary. A KMS key of another account is denied,
+    /// since its key policy is not given. Source: `SimulatePrincipalPolicy`, parameter `ResourcePolicy`; "Policy
+    /// evaluation logic", cross-account requests.
     pub(super) fn simulate(&self, role: &RoleArn, question: &Question) -> Result<Vec<Verdict>, Failure> {
         let invalid = |error: policy::Error| failure(FailureKind::Other, &error.to_string());
         let held = &self.role(&role.name)?.role;

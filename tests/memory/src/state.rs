@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::buckets::HeldBucket;
 use super::{failure, rules};
 
-/// Everything AWS holds of an account, as far as we have to do with it. Two equal ones are the same account; a copy is cheap.
+/// Everything AWS holds of an account, as far as we have to do with it. Two equal ones are the same account; a copy is
+/// cheap.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     pub(super) roles: BTreeMap<String, Arc<HeldRole>>,
@@ -64,8 +65,8 @@ impl State {
         capped.map(|held| PolicyEntity::Role(held.role.arn.name.to_string())).collect()
     }
 
-    /// Changes what is there as IAM would. Whether something exists is judged by what IAM shows (`seen`), whether a name
-    /// is free by what it holds.
+    /// Changes what is there as IAM would. Whether something exists is judged by what IAM shows (`seen`), whether a
+    /// name is free by what it holds.
     pub(super) fn change(&mut self, change: &Change, seen: &Self, made: u64) -> Result<Receipt, Failure> {
         match change {
             Change::CreateRole(new) => return self.create_role(new, made),

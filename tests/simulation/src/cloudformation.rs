@@ -181,8 +181,8 @@ impl<D> Stack<D> {
         self.next.as_ref()
     }
 
-    /// True if a rollback failed and left open which of two roles exists: one of its answers did not arrive, or the update
-    /// itself was not answered, so that its new ID is known to nobody.
+    /// True if a rollback failed and left open which of two roles exists: one of its answers did not arrive, or the
+    /// update itself was not answered, so that its new ID is known to nobody.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.status == Status::UpdateRollbackFailed && (self.is_reverse_unanswered || self.is_new_id_unknown)

@@ -95,8 +95,8 @@ impl InvariantChecker {
         self.accept_documents(state);
     }
 
-    /// From now on a role or policy of ours may keep the document that it has: an earlier operation that failed may have
-    /// left it, or a person has tagged it again.
+    /// From now on a role or policy of ours may keep the document that it has: an earlier operation that failed may
+    /// have left it, or a person has tagged it again.
     fn accept_documents(&mut self, state: &State) {
         let ours = |tags: &Tags| self.owner.owns(tags);
         let policies = state.policies().filter(|(_, tags, _)| ours(tags));
@@ -161,8 +161,8 @@ impl InvariantChecker {
         }
     }
 
-    /// True if a role is ours, or was before somebody removed its tags, still allows something, and can be recognized: by
-    /// the wanted name, under which the function may read it, or by its policy.
+    /// True if a role is ours, or was before somebody removed its tags, still allows something, and can be recognized:
+    /// by the wanted name, under which the function may read it, or by its policy.
     fn is_left(&self, state: &State, role: &Role) -> bool {
         let name = role.arn.name.as_str();
         let is_wanted = match &self.in_use {

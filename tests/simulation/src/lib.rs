@@ -1,5 +1,5 @@
-//! Deterministic simulator: CloudFormation's documented order of events, an account with delays and faults, and changes by other
-//! people, in virtual time.
+//! Deterministic simulator: CloudFormation's documented order of events, an account with delays and faults, and changes
+//! by other people, in virtual time.
 //!
 //! ```text
 //! seed ── generate ──> history ── simulate ──> violations     history: a plain value

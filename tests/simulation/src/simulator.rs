@@ -3,7 +3,8 @@
 //! # Flow
 //!
 //! 1. Each step of the history is an operation on the stack, or a manual change by another person (`manual_changes`).
-//! 2. An operation is a sequence of CloudFormation's steps (`cloudformation`): deploy the provider role, or send an event.
+//! 2. An operation is a sequence of CloudFormation's steps (`cloudformation`): deploy the provider role, or send an
+//!    event.
 //! 3. An event runs the real function (`lambda`) on the account in memory (`world`), with the event's faults.
 //! 4. The answer goes back to `cloudformation`, which decides the next step.
 //! 5. At the end no faults happen any more. The stack is deleted, and nothing of it may remain.
@@ -130,8 +131,8 @@ impl Simulator<'_> {
         self.operate(operation, event_faults).await.map(drop)
     }
 
-    /// True if a failed rollback has to be continued before the stack is deleted, because no tag or property names the resources
-    /// of the failed update. ARCHITECTURE.md has this limit.
+    /// True if a failed rollback has to be continued before the stack is deleted, because no tag or property names the
+    /// resources of the failed update. ARCHITECTURE.md has this limit.
     fn is_open(&self) -> bool {
         let is_failed = self.stack.status() == Status::UpdateRollbackFailed;
         self.stack.is_open()
@@ -152,8 +153,8 @@ impl Simulator<'_> {
         })
     }
 
-    /// True if a bucket has a CORS rule of the stack that the stack's properties do not name, or that the provider role of the
-    /// update that failed may not take out: without `ConfigureCors` it reaches its own bucket only.
+    /// True if a bucket has a CORS rule of the stack that the stack's properties do not name, or that the provider role
+    /// of the update that failed may not take out: without `ConfigureCors` it reaches its own bucket only.
     fn has_lost_rule(&self) -> bool {
         let old_properties = |requested: &Arc<StackRequest<Deployment>>| OldProperties::read(&requested.properties);
         let mut known =
@@ -169,8 +170,8 @@ impl Simulator<'_> {
         self.world.account.read(|state| state.buckets().any(|(name, held)| has_one(held) && !known.contains(name)))
     }
 
-    /// True if a policy that a failed update left under another path has the name that an event requests. ARCHITECTURE.md has this
-    /// limit.
+    /// True if a policy that a failed update left under another path has the name that an event requests.
+    /// ARCHITECTURE.md has this limit.
     fn is_own_way(&self, event: &Value) -> bool {
         let properties = &event["ResourceProperties"];
         let (name, path) = (properties["PolicyName"].as_str().unwrap_or_default(), &properties["Path"]);

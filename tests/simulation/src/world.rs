@@ -1,5 +1,6 @@
 //! The world as the function meets it: an account whose calls take time, fail, lag and are denied, and a place for
-//! answers. Everything it leaves open is decided by the seed's random numbers, so that the same history always runs the same way.
+//! answers. Everything it leaves open is decided by the seed's random numbers, so that the same history always runs the
+//! same way.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

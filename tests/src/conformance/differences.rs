@@ -1,5 +1,5 @@
-//! Where an emulator and the account in memory differ, and how it is known that AWS agrees with the account in memory: in
-//! every case here it does; where it did not, the account was mended.
+//! Differences between an emulator and the account in memory, each with the source that AWS agrees with the account in
+//! memory: in every case here it does; where it did not, the account was mended.
 //!
 //! A difference that is not here fails the suite, and so does one here that no sequence meets any more.
 
@@ -15,7 +15,7 @@ pub enum Side {
 /// A known difference. AWS agrees with the account in memory.
 #[derive(Debug)]
 pub struct Difference {
-    /// Who differs from the account in memory.
+    /// Emulator that differs.
     pub side: Side,
     /// In which call.
     pub action: &'static str,
@@ -23,19 +23,19 @@ pub struct Difference {
     pub memory: &'static str,
     /// The emulator's answer; `…` stands for anything.
     pub emulator: &'static str,
-    /// How it is known that AWS does as the account in memory.
+    /// Source that AWS behaves like the account in memory.
     pub source: &'static str,
 }
 
 impl Difference {
-    /// Whether two answers differ in this way.
+    /// True if two answers differ in this way.
     #[must_use]
     pub fn is(&self, side: Side, action: &str, memory: &str, emulator: &str) -> bool {
         self.side == side && self.action == action && fits(self.memory, memory) && fits(self.emulator, emulator)
     }
 }
 
-/// Whether a text fits a pattern in which `…` stands for anything.
+/// True if a text matches a pattern in which `…` stands for anything.
 fn fits(pattern: &str, text: &str) -> bool {
     match pattern.split_once('…') {
         None => pattern == text,

@@ -1,4 +1,4 @@
-//! What is asked: short sequences that each probe a rule, and random ones from a seed.
+//! Sequences of calls: short ones that each probe a rule, and random ones from a seed.
 
 use cavatica_access::names::{PolicyArn, RoleArn, RoleName};
 use cavatica_access::owner::Tags;
@@ -20,7 +20,7 @@ pub enum Step {
     Hand(Hand),
 }
 
-/// What somebody does by other means; it is done only to what is there.
+/// Manual change, which is made only to existing resources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hand {
     /// Puts an inline policy on a role.

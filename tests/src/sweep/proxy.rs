@@ -23,7 +23,7 @@ use crate::Error;
 /// A call: its action and which of that action's calls it is, from 1 on.
 pub type Call = (String, u32);
 
-/// What happens to a call.
+/// Fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// `Throttling`, once.
@@ -61,13 +61,13 @@ impl Fault {
     ];
 }
 
-/// How long a silent call is kept.
+/// Duration of a silent call.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// A proxy on a free port; ends when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it answers.
+    /// Address.
     pub url: String,
     state: Arc<Shared>,
     server: JoinHandle<()>,
@@ -90,8 +90,8 @@ struct Inner {
     is_spoilt: bool,
 }
 
-/// What is done with a call.
-enum Deed {
+/// Action on a call.
+enum ProxyAction {
     Pass,
     Answer(u16, &'static str),
     Reset,
@@ -127,7 +127,7 @@ impl Proxy {
         self.state.lock().calls.clone()
     }
 
-    /// Whether the call that was to be spoilt was made.
+    /// True if the call that gets the fault was made.
     #[must_use]
     pub fn has_spoilt(&self) -> bool {
         self.state.lock().is_spoilt
@@ -200,22 +200,22 @@ impl Shared {
             None
         };
         match deed {
-            Deed::Pass => pass().await,
-            Deed::Answer(status, code) => Some(error(status, code, head.method == Method::POST)),
-            Deed::Reset => reset(),
-            Deed::PassAndReset => {
+            ProxyAction::Pass => pass().await,
+            ProxyAction::Answer(status, code) => Some(error(status, code, head.method == Method::POST)),
+            ProxyAction::Reset => reset(),
+            ProxyAction::PassAndReset => {
                 pass().await;
                 reset()
             }
-            Deed::Silence => {
+            ProxyAction::Silence => {
                 tokio::time::sleep(SILENCE).await;
                 None
             }
-            Deed::Die => {
+            ProxyAction::Die => {
                 self.dying.notify_one();
                 std::future::pending().await
             }
-            Deed::PassAndDie => {
+            ProxyAction::PassAndDie => {
                 pass().await;
                 self.dying.notify_one();
                 std::future::pending().await
@@ -224,7 +224,7 @@ impl Shared {
     }
 }
 
-/// What a policy calls a request to S3.
+/// Returns the IAM action of a request to S3.
 fn bucket_action(method: &Method, query: &str) -> Option<&'static str> {
     let asks = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
     let table = [
@@ -238,25 +238,27 @@ fn bucket_action(method: &Method, query: &str) -> Option<&'static str> {
 }
 
 impl Inner {
-    fn deed(&mut self, action: &str) -> Deed {
+    fn deed(&mut self, action: &str) -> ProxyAction {
         let count = self.counts.entry(action.to_owned()).or_default();
         *count += 1;
         let number = *count;
         self.calls.push((action.to_owned(), number));
         let Some(((_, first), fault)) = self.spoilt.as_ref().filter(|((spoilt, _), _)| spoilt == action) else {
-            return Deed::Pass;
+            return ProxyAction::Pass;
         };
         let since = number.checked_sub(*first);
         let deed = match (fault, since) {
-            (Fault::ThrottledOnce, Some(0)) | (Fault::ThrottledThrice, Some(0..3)) => Deed::Answer(400, "Throttling"),
-            (Fault::Server, Some(0)) => Deed::Answer(500, "ServiceFailure"),
-            (Fault::Denied, Some(_)) => Deed::Answer(403, "AccessDenied"),
-            (Fault::ResetBefore, Some(0)) => Deed::Reset,
-            (Fault::ResetAfter, Some(0)) => Deed::PassAndReset,
-            (Fault::Silence, Some(0)) => Deed::Silence,
-            (Fault::KilledBefore, Some(0)) => Deed::Die,
-            (Fault::KilledAfter, Some(0)) => Deed::PassAndDie,
-            _ => return Deed::Pass,
+            (Fault::ThrottledOnce, Some(0)) | (Fault::ThrottledThrice, Some(0..3)) => {
+                ProxyAction::Answer(400, "Throttling")
+            }
+            (Fault::Server, Some(0)) => ProxyAction::Answer(500, "ServiceFailure"),
+            (Fault::Denied, Some(_)) => ProxyAction::Answer(403, "AccessDenied"),
+            (Fault::ResetBefore, Some(0)) => ProxyAction::Reset,
+            (Fault::ResetAfter, Some(0)) => ProxyAction::PassAndReset,
+            (Fault::Silence, Some(0)) => ProxyAction::Silence,
+            (Fault::KilledBefore, Some(0)) => ProxyAction::Die,
+            (Fault::KilledAfter, Some(0)) => ProxyAction::PassAndDie,
+            _ => return ProxyAction::Pass,
         };
         self.is_spoilt = true;
         deed

@@ -29,7 +29,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "cavatica-connect", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// What to do.
+    /// Command.
     #[command(subcommand)]
     pub command: Command,
     /// File (YAML) that describes another platform on Cavatica's engine, in Cavatica's place
@@ -43,8 +43,8 @@ pub struct Cli {
 /// Arguments of all commands that ask AWS.
 #[derive(Debug, Args)]
 pub struct ConnectionArgs {
-    /// Profile of the AWS configuration; it decides alone, whatever keys the environment has [default: the standard chain of
-    /// credentials, with AWS_PROFILE]
+    /// Profile of the AWS configuration; it decides alone, whatever keys the environment has [default: the standard
+    /// chain of credentials, with AWS_PROFILE]
     #[arg(long, global = true, value_name = "NAME")]
     pub profile: Option<String>,
     /// Address at which AWS's services answer, for an emulator [default: AWS itself, or AWS_ENDPOINT_URL]
@@ -64,13 +64,13 @@ pub enum Command {
     Documents(DocumentsArgs),
     /// Build the Lambda and write a release: its zip, bill of materials, templates, manifest and checksums
     ///
-    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux whose C
-    /// library makes programs that start with glibc 2.34, as Debian 12's does.
+    /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux whose
+    /// C library makes programs that start with glibc 2.34, as Debian 12's does.
     Package(PackageArgs),
     /// Publish a packaged release: one bucket a region, under keys that never change, for links to launch from
     ///
-    /// Looks at every bucket first and prints what there is to do. The credentials are those that AWS's own command line
-    /// would take. Interrupted, the same command finishes.
+    /// Looks at every bucket first and prints what there is to do. The credentials are those that AWS's own command
+    /// line would take. Interrupted, the same command finishes.
     Publish(PublishArgs),
     /// Print the link that opens the CloudFormation console with everything filled in
     LaunchUrl(LaunchUrlArgs),
@@ -80,9 +80,9 @@ pub enum Command {
     Page(PageArgs),
     /// Create or update a stack, after showing what would change
     ///
-    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket of
-    /// the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the account
-    /// can own. What is not given on an update stays as the stack has it.
+    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket
+    /// of the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the
+    /// account can own. What is not given on an update stays as the stack has it.
     Deploy(DeployArgs),
     /// Delete a stack, and prove that nothing of it is left
     Destroy(DestroyArgs),
@@ -96,9 +96,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Play the whole life of a stack in your account, check every step, and leave the account as it was
     ///
-    /// For whoever has to decide, and for what no emulator shows. Deploys, updates, renames, provokes mishaps, deletes, and
-    /// compares IAM, logs and buckets before and after. Everything it makes has its name and is removed, also after a
-    /// failure or Ctrl-C. Takes some ten minutes, and the rights to make buckets, roles, functions and stacks.
+    /// For whoever has to decide, and for what no emulator shows. Deploys, updates, renames, provokes mishaps, deletes,
+    /// and compares IAM, logs and buckets before and after. Everything it makes has its name and is removed, also after
+    /// a failure or Ctrl-C. Takes some ten minutes, and the rights to make buckets, roles, functions and stacks.
     Rehearse(RehearseArgs),
     /// Compare what a stack runs with what was released
     ///
@@ -157,7 +157,8 @@ const SYNONYMS: [(&[&str], &str); 5] = [
     (&["check", "describe", "drift", "show"], "status"),
 ];
 
-/// Adds to an error of clap what helps: a long value is repeated in part, and an unknown command is compared by meaning.
+/// Adds to an error of clap what helps: a long value is repeated in part, and an unknown command is compared by
+/// meaning.
 #[must_use]
 pub fn explained(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {

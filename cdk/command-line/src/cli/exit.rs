@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, and the sentence on standard error when it fails.
+//! End of a command: exit code, and the sentence on standard error if it fails.
 
 use std::error::Error;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::process::ExitCode;
 use anstream::eprintln;
 use cavatica_aws::failure::sentence;
 
-/// How a command ended.
+/// Result of a command, as an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It did what it was asked for.
+    /// Success.
     Done,
-    /// It could not.
+    /// Failure.
     Failed,
     /// The arguments ask for something that cannot be: also clap's code for it.
     Usage,
-    /// It compared, and found a difference.
+    /// A comparison found a difference.
     Different,
     /// SIGINT ended it.
     Interrupted,

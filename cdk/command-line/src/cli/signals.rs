@@ -10,7 +10,8 @@ use crate::waits::{CLEAN_UP_WITHIN, SIGNAL_WITHIN};
 
 /// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
 ///
-/// After a signal, `put_in_order` ends or takes back what is to be, and what it returns is said. A second signal ends that.
+/// After a signal, `put_in_order` ends or takes back what is to be, and what it returns is said. A second signal ends
+/// that.
 pub fn run_until_signal<O: Future<Output = String>>(
     command: impl Future<Output = Result<Exit, Failure>>,
     put_in_order: impl FnOnce() -> O,

@@ -1,9 +1,10 @@
 //! `deploy`: creates or updates a stack, after showing what would change.
 //!
-//! Order: everything that can be refused is refused; the change set is proposed and shown; the user answers; only then is
-//! code uploaded and the change set executed. Until the answer, the change set is all that AWS has, and it is withdrawn.
+//! Order: everything that can be refused is refused; the change set is proposed and shown; the user answers; only then
+//! is code uploaded and the change set executed. Until the answer, the change set is all that AWS has, and it is
+//! withdrawn.
 
-mod standing;
+mod unchanged;
 
 use std::cell::RefCell;
 
@@ -26,7 +27,7 @@ use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
 use crate::deploy::code::{self, built};
 use crate::deploy::preflight::{self, Observation};
 use crate::deploy::preview::{self, grants, losses, parameters_after};
-use crate::deploy::standing::{Kind, ParameterValue, Stack, parameters};
+use crate::deploy::stack::{Kind, ParameterValue, Stack, parameters};
 use crate::operation::change::{Phase, StackChange, interrupted};
 use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::operation::inspection::repaired;
@@ -114,7 +115,7 @@ pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Consol
     require_answer(args.yes || args.dry_run, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
-        OutputForm::Json => console.aside(),
+        OutputForm::Json => console.to_stderr(),
     };
     let phase = RefCell::new(Phase::default());
     let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
@@ -127,10 +128,10 @@ pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Consol
         phase: &phase,
     };
     let result = run_until_signal(command.run(), async || {
-        progress.rest();
+        progress.stop_waiting();
         interrupted(phase.take()).await
     });
-    progress.rest();
+    progress.stop_waiting();
     result
 }
 
@@ -154,9 +155,9 @@ struct Deploy<'d> {
 impl Deploy<'_> {
     async fn run(self) -> Result<Exit, Failure> {
         let Self { args, console, .. } = self;
-        console.wait("looking at the stack");
+        console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
-        console.rest();
+        console.stop_waiting();
         print_caller(&clients.account, &[clients.region], console).await;
         let published = match &args.code.release {
             Some(at) => {
@@ -238,21 +239,21 @@ impl Deploy<'_> {
         after.extend(given.iter().cloned());
         let checks = after.get("Checks").map(String::as_str);
         let is_enforced = matches!(checks, None | Some("Enforce"));
-        console.wait("looking at the bucket");
+        console.start_waiting("looking at the bucket");
         let observations = preflight::look(&clients.account, clients.region, &after).await;
-        console.rest();
-        console.part("The bucket");
+        console.stop_waiting();
+        console.heading("The bucket");
         let mut wrong = Vec::new();
         for observation in observations {
             match observation {
-                Observation::Fine(text) => console.holds(&text),
-                Observation::Note(text) => console.say(&format!("Note: {text}")),
-                Observation::Unseen(text) => console.say(&format!("Not seen: {text}")),
+                Observation::Fine(text) => console.checked(&text),
+                Observation::Note(text) => console.text(&format!("Note: {text}")),
+                Observation::Unseen(text) => console.text(&format!("Not seen: {text}")),
                 Observation::Absent(text) if is_enforced => wrong.push(text),
                 // The native template has no checks that could be switched off.
                 Observation::Wrong(text) if is_enforced && !args.native => wrong.push(text),
                 Observation::Wrong(text) | Observation::Absent(text) => {
-                    console.say(&format!("Note, since nothing checks that: {text}"));
+                    console.text(&format!("Note, since nothing checks that: {text}"));
                 }
             }
         }
@@ -318,7 +319,7 @@ impl Deploy<'_> {
     async fn unchanged(&self, change: &StackChange<'_>, stack: Stack) -> Result<Exit, Failure> {
         let Self { args, console, .. } = *self;
         let kind = if args.native { Kind::Native } else { Kind::ByFunction };
-        console.say(&format!(
+        console.text(&format!(
             "CloudFormation finds nothing to change: template and parameters are those of stack {}.",
             self.stack_name
         ));
@@ -338,10 +339,10 @@ impl Deploy<'_> {
     ) {
         let (console, platform) = (self.console, &self.connection.platform().name);
         let verb = if proposal.purpose == Purpose::Update { "Update" } else { "Create" };
-        console.part(&format!("{verb} stack {}", proposal.stack_name));
+        console.heading(&format!("{verb} stack {}", proposal.stack_name));
         let after = parameters_after(template, proposal, before);
         if let Some(grants) = grants(&after) {
-            console.entry("Grants", &grants);
+            console.field("Grants", &grants);
         }
         for change in &change_set.changes {
             let is_replaced = preview::replaces(change, proposal, before);
@@ -355,22 +356,22 @@ impl Deploy<'_> {
         for (name, value) in &proposal.parameters {
             let ParameterValue::Given(value) = value else { continue };
             match held.get(name) {
-                _ if is_hidden(name) && is_generated => console.entry(name, "random, made now; the outputs show it"),
-                _ if is_hidden(name) => console.entry(name, "as given; not shown here"),
+                _ if is_hidden(name) && is_generated => console.field(name, "random, made now; the outputs show it"),
+                _ if is_hidden(name) => console.field(name, "as given; not shown here"),
                 Some(was) if was == value => {}
-                Some(was) => console.entry(name, &format!("{value} (until now \"{was}\")")),
-                None => console.entry(name, value),
+                Some(was) => console.field(name, &format!("{value} (until now \"{was}\")")),
+                None => console.field(name, value),
             }
         }
         let granted = |parameters| permissions(template, parameters, &clients.account.id, clients.region);
         match (before.and_then(|stack| granted(&stack.parameters)), granted(&after)) {
             (Some(was), Some(will)) if was != will => {
-                console.part(&format!("What {platform} may do: the difference"));
+                console.heading(&format!("What {platform} may do: the difference"));
                 self.print_meaning(&will, &after);
                 console.difference(&was, &will);
             }
             (None, Some(will)) => {
-                console.part(&format!("What {platform} may do"));
+                console.heading(&format!("What {platform} may do"));
                 self.print_meaning(&will, &after);
                 console.json(&will);
             }
@@ -379,11 +380,11 @@ impl Deploy<'_> {
         let gives_id =
             proposal.parameters.iter().any(|(name, value)| name == "ExternalId" && *value != ParameterValue::Previous);
         if before.is_none() || gives_id {
-            console.part("Who may assume the role");
-            console.say(&trust_of_stack(self.connection.platform(), &after));
+            console.heading("Who may assume the role");
+            console.text(&trust_of_stack(self.connection.platform(), &after));
         }
         if before.is_some() && gives_id {
-            console.say(&format!(
+            console.text(&format!(
                 "If that is another one than until now, {platform} reaches nothing until it is entered there."
             ));
         }
@@ -396,7 +397,7 @@ impl Deploy<'_> {
         let bucket = parameters.get("BucketName").map(String::as_str).unwrap_or_default();
         let Meaning { can, cannot } = meaning(permissions, self.connection.platform(), bucket, prefix);
         for (name, sentences) in [("Can", can), ("Cannot", cannot)] {
-            self.console.entry(name, &sentences.join("; "));
+            self.console.field(name, &sentences.join("; "));
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::deploy::assets::{self, State as BucketState};
 use crate::deploy::follow::KnownEvents;
 use crate::deploy::remains::{Part, State, deletion_without_function, parts, states};
 use crate::deploy::remedy::remedy;
-use crate::deploy::standing::{Stack, Way};
+use crate::deploy::stack::{NextOperation, Stack};
 use crate::operation::clients::{RegionClients, StackProblem, outlook, print_caller, require_answer};
 use crate::publish::Place;
 
@@ -34,7 +34,7 @@ enum DestroyError {
     NotDeleted {
         /// The end of the operation.
         failure: String,
-        /// What is open, and what to do.
+        /// Access that remains, and the remedy.
         advice: String,
     },
     /// Termination protection is on.
@@ -42,7 +42,7 @@ enum DestroyError {
     Protected {
         /// The stack.
         name: String,
-        /// What to do.
+        /// Remedy.
         remedy: String,
     },
 }
@@ -51,7 +51,7 @@ pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Conso
     require_answer(args.yes, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
-        OutputForm::Json => console.aside(),
+        OutputForm::Json => console.to_stderr(),
     };
     let running = RefCell::new(None);
     let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
@@ -64,10 +64,10 @@ pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Conso
         running: &running,
     };
     let result = run_until_signal(command.run(), async || {
-        progress.rest();
+        progress.stop_waiting();
         running.take().unwrap_or_else(|| "Nothing was changed.".to_owned())
     });
-    progress.rest();
+    progress.stop_waiting();
     result
 }
 
@@ -78,23 +78,23 @@ struct Destroy<'d> {
     connection: &'d AwsConnection,
     console: &'d Console,
     results: &'d Console,
-    /// What a signal prints once the deletion may have begun.
+    /// Text to print at a signal once the deletion may have begun.
     running: &'d RefCell<Option<String>>,
 }
 
 impl Destroy<'_> {
     async fn run(self) -> Result<Exit, Failure> {
         let Self { args, console, .. } = self;
-        console.wait("looking at the stack");
+        console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
-        console.rest();
+        console.stop_waiting();
         print_caller(&clients.account, &[clients.region], console).await;
         let name = self.stack_name;
-        console.wait("looking at the stack");
+        console.start_waiting("looking at the stack");
         let found = clients.stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE");
-        console.rest();
+        console.stop_waiting();
         let Some(stack) = found else {
-            console.say(&format!(
+            console.text(&format!(
                 "CloudFormation knows no stack {name} in {} of account {}: nothing to delete.",
                 clients.region, clients.account.id
             ));
@@ -108,16 +108,16 @@ impl Destroy<'_> {
         let parts = parts(clients.account.platform(), &stack, &clients.stacks.resources(&stack.id).await?);
         let is_going = stack.status == "DELETE_IN_PROGRESS";
         let (operation, mut known) = if is_going {
-            console.say(&format!("Stack {name} is being deleted already; this command follows that."));
+            console.text(&format!("Stack {name} is being deleted already; this command follows that."));
             clients.stacks.current_operation(&stack.id).await?
         } else {
             let mut known = KnownEvents::default();
             clients.stacks.catch_up(&stack.id, &mut known).await?;
-            console.part(&format!("Delete stack {name}"));
-            parts.iter().for_each(|part| console.say(part));
-            console.say(&clients.account.platform().fill(BEFORE));
+            console.heading(&format!("Delete stack {name}"));
+            parts.iter().for_each(|part| console.text(part));
+            console.text(&clients.account.platform().fill(BEFORE));
             if !args.yes && !console.ask("Delete it?").await? {
-                console.say(&"Nothing was changed.");
+                console.text(&"Nothing was changed.");
                 return Ok(Exit::Failed);
             }
             // Before the call: from here on only AWS knows whether the deletion has begun.
@@ -150,7 +150,7 @@ impl Destroy<'_> {
         let states = self.look(&clients, &stack, &parts, "Is anything left?").await;
         match self.offer_assets(&clients).await {
             Err(failure) if !args.assets => {
-                console.say(&format!("Not seen: whether the bucket for the code can go ({failure})"));
+                console.text(&format!("Not seen: whether the bucket for the code can go ({failure})"));
             }
             offered => offered?,
         }
@@ -192,12 +192,12 @@ impl Destroy<'_> {
             let remedy = remedy("TerminationProtection is enabled", name, clients.region, invocation);
             return Err(DestroyError::Protected { name: name.to_owned(), remedy: remedy.unwrap_or_default() }.into());
         }
-        let remedy = match Way::of(&stack.status) {
-            Way::Wait if stack.status != "DELETE_IN_PROGRESS" => {
+        let remedy = match NextOperation::of(&stack.status) {
+            NextOperation::Wait if stack.status != "DELETE_IN_PROGRESS" => {
                 let watch = invocation.command(&["status", "--watch", "--stack-name", name], Some(clients.region));
                 format!("wait for its end, which `{watch}` shows")
             }
-            Way::ContinueRollback => {
+            NextOperation::ContinueRollback => {
                 let command = ["cloudformation", "continue-update-rollback", "--stack-name", stack.id.as_str()];
                 format!("run `{}` first", invocation.aws(&command, Some(clients.region)))
             }
@@ -209,26 +209,26 @@ impl Destroy<'_> {
     /// Looks for every part, and prints its state.
     async fn look(&self, clients: &RegionClients, stack: &Stack, parts: &[Part], title: &str) -> Vec<(Part, State)> {
         let console = self.console;
-        console.part(title);
-        console.wait("looking for what it had");
+        console.heading(title);
+        console.start_waiting("looking for what it had");
         let states = match stack.id.parse::<StackId>() {
             Ok(id) => states(&clients.account, clients.region, &id, parts).await,
             Err(_) => Vec::new(),
         };
-        console.rest();
+        console.stop_waiting();
         if states.is_empty() {
-            console.say(&"Not seen: CloudFormation gives the stack an ID that this program does not understand.");
+            console.text(&"Not seen: CloudFormation gives the stack an ID that this program does not understand.");
         }
         for (part, state) in &states {
             match state {
-                State::Gone => console.holds(&format!("{part} is gone")),
+                State::Gone => console.checked(&format!("{part} is gone")),
                 State::Left => {
                     console.row(Tone::Bad, "left", &part.to_string(), "", "");
                     for command in part.removal(&clients.account, clients.region).await {
-                        console.say(&format!("  remove it: {command}"));
+                        console.text(&format!("  remove it: {command}"));
                     }
                 }
-                State::Foreign => console.say(&format!(
+                State::Foreign => console.text(&format!(
                     "{part} exists and does not carry this stack's tags: it was left alone; see whose it is"
                 )),
                 State::Unseen(why) => console.row(Tone::Bad, "not seen", &part.to_string(), "", why),
@@ -276,14 +276,14 @@ impl Destroy<'_> {
             BucketState::Absent => return Ok(()),
             BucketState::Closed => {
                 if args.assets {
-                    console.say(&format!(
+                    console.text(&format!(
                         "Bucket {bucket} stays: it belongs to another account, or these credentials may not look at it."
                     ));
                 }
                 return Ok(());
             }
             BucketState::Shared(key) => {
-                console.say(&format!(
+                console.text(&format!(
                     "Bucket {bucket} stays: it has {key}, or an earlier version of it, which is none of cavatica-connect's."
                 ));
                 return Ok(());
@@ -292,16 +292,16 @@ impl Destroy<'_> {
         }
         let others = clients.stacks.ours().await?;
         if !others.is_empty() {
-            console.say(&format!("Bucket {bucket} with the function's code stays, for stack {}.", others.join(", ")));
+            console.text(&format!("Bucket {bucket} with the function's code stays, for stack {}.", others.join(", ")));
             return Ok(());
         }
         let question = format!("Remove bucket {bucket} too? It has the function's code, and no stack here uses it.");
         if args.assets || !args.yes && console.ask(&question).await? {
             assets::remove(&clients.account, place).await?;
-            console.holds(&format!("bucket {bucket} is gone"));
+            console.checked(&format!("bucket {bucket} is gone"));
         } else {
             let command = clients.account.invocation.command(&["destroy", "--assets"], Some(clients.region));
-            console.say(&format!("Bucket {bucket} with the function's code stays. `{command}` removes it."));
+            console.text(&format!("Bucket {bucket} with the function's code stays. `{command}` removes it."));
         }
         Ok(())
     }

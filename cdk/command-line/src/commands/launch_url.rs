@@ -17,7 +17,7 @@ use crate::source::Source;
 
 pub(super) fn run(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let result = run_until_signal(print(args, connection, console), async || "Nothing was changed.".to_owned());
-    console.rest();
+    console.stop_waiting();
     result
 }
 

@@ -9,9 +9,9 @@ use crate::cli::args::{ListArgs, OutputForm};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
-use crate::deploy::client::{StackError, Stacks};
 use crate::deploy::preview::grants;
-use crate::deploy::standing::{Stack, Way};
+use crate::deploy::stack::{NextOperation, Stack};
+use crate::deploy::stacks::{StackError, Stacks};
 use crate::operation::clients::{RegionClients, print_caller};
 
 /// Why the list is not whole.
@@ -29,13 +29,13 @@ struct Found {
 pub(super) fn run(args: ListArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let progress = match args.output {
         OutputForm::Text => console.clone(),
-        OutputForm::Json => console.aside(),
+        OutputForm::Json => console.to_stderr(),
     };
     let result = run_until_signal(list(&args, connection, &progress, console), async || {
-        progress.rest();
+        progress.stop_waiting();
         "Nothing was changed.".to_owned()
     });
-    progress.rest();
+    progress.stop_waiting();
     result
 }
 
@@ -45,7 +45,7 @@ async fn list(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, Failure> {
-    console.wait("looking for stacks");
+    console.start_waiting("looking for stacks");
     let (account, searched) = if args.all_regions {
         (Account::of_caller(connection).await?, regions::COMMERCIAL.to_vec())
     } else {
@@ -53,7 +53,7 @@ async fn list(
         (clients.account, vec![clients.region])
     };
     let answers = join_all(searched.iter().map(|region| stacks_in(&account, region))).await;
-    console.rest();
+    console.stop_waiting();
     let title = if args.all_regions { "all" } else { searched.first().copied().unwrap_or_default() };
     print_caller(&account, &[title], console).await;
     let (mut found, mut unseen) = (Vec::new(), Vec::new());
@@ -91,23 +91,24 @@ async fn stacks_in(account: &Account, region: &'static str) -> Result<Vec<Found>
     Ok(found)
 }
 
-/// What a stack grants by its own outputs or parameters; nothing where its creation failed or is not finished.
+/// Returns the grants of a stack by its outputs or parameters; nothing if its creation failed or is not finished.
 fn granted(stack: &Stack) -> Option<String> {
-    let is_complete = matches!(Way::of(&stack.status), Way::Update | Way::ContinueRollback);
+    let is_complete =
+        matches!(NextOperation::of(&stack.status), NextOperation::Update | NextOperation::ContinueRollback);
     let output = stack.outputs.get("Grants").cloned();
     is_complete.then(|| output.or_else(|| grants(&stack.parameters)))?
 }
 
 fn print(found: &[Found], has_regions: bool, console: &Console) {
-    console.part("Stacks, with what each grants by its own outputs");
+    console.heading("Stacks, with what each grants by its own outputs");
     if found.is_empty() {
-        console.say(&"none");
+        console.text(&"none");
     }
     for Found { region, name, stack } in found {
-        let tone = match Way::of(&stack.status) {
-            Way::Update => Tone::Good,
-            Way::Create | Way::Wait => Tone::Quiet,
-            Way::DeleteAndCreate | Way::ContinueRollback | Way::Delete => Tone::Bad,
+        let tone = match NextOperation::of(&stack.status) {
+            NextOperation::Update => Tone::Good,
+            NextOperation::Create | NextOperation::Wait => Tone::Quiet,
+            NextOperation::DeleteAndCreate | NextOperation::ContinueRollback | NextOperation::Delete => Tone::Bad,
         };
         let place = if has_regions { format!("{region:<15}") } else { String::new() };
         let granted = granted(stack).unwrap_or_else(|| "-".to_owned());

@@ -25,10 +25,10 @@ pub(super) fn run(args: PackageArgs, platform: &Platform, console: &Console) -> 
         Ok(Exit::Done)
     };
     let result = run_until_signal(package, async || {
-        console.rest();
+        console.stop_waiting();
         children::end_all().to_owned()
     });
-    console.rest();
+    console.stop_waiting();
     result
 }
 
@@ -38,15 +38,15 @@ fn build(
     reproduce: bool,
     console: &Console,
 ) -> Result<Package, PackageError> {
-    console.wait("building the Lambda as it is released (minutes, the first time)");
-    let package = Package::build(workspace, platform, |line| console.goes_on(line))?;
+    console.start_waiting("building the Lambda as it is released (minutes, the first time)");
+    let package = Package::build(workspace, platform, |line| console.progress(line))?;
     if reproduce {
-        console.wait("building a copy of the source tree in another folder (minutes, each time)");
-        package.reproduce(workspace, |line| console.goes_on(line))?;
+        console.start_waiting("building a copy of the source tree in another folder (minutes, each time)");
+        package.reproduce(workspace, |line| console.progress(line))?;
     }
-    console.rest();
+    console.stop_waiting();
     if reproduce {
-        console.holds(&"a build in another folder, with another cargo home, makes the same zip");
+        console.checked(&"a build in another folder, with another cargo home, makes the same zip");
     }
     Ok(package)
 }

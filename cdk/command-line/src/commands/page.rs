@@ -13,7 +13,7 @@ use crate::console::Console;
 use crate::release::package::VERSION;
 use crate::source;
 
-/// It cannot be written.
+/// Failure to write the page.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}: choose another folder with --out or make it writable")]
 struct WriteError {
@@ -24,7 +24,7 @@ struct WriteError {
 
 pub(super) fn run(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let result = run_until_signal(write(args, connection, console), async || "Nothing was written.".to_owned());
-    console.rest();
+    console.stop_waiting();
     result
 }
 

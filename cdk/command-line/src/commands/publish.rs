@@ -12,9 +12,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::operation::clients::print_caller;
-use crate::publish::carry_out::{self, News, Survey};
+use crate::publish::execute::{self, BucketSurvey, PublicationProgress};
 use crate::publish::naming::BucketNaming;
-use crate::publish::plan::{Obstacle, Plan};
+use crate::publish::plan::{Obstacle, PublicationPlan};
 use crate::publish::{Place, Publication, ReleaseParts, versions};
 use crate::release::package::{FOLDER, Package, VERSION};
 
@@ -48,7 +48,7 @@ enum PublishError {
     },
 }
 
-/// How many of the regions are done: the release is there and, for a public audience, was read as anybody reads it.
+/// Number of regions that are done: they have the release and, for a public audience, it was read without credentials.
 fn progress(done: usize, all: usize) -> String {
     match (done, all) {
         (0, 1) => "the region is not done".to_owned(),
@@ -58,7 +58,7 @@ fn progress(done: usize, all: usize) -> String {
     }
 }
 
-/// What was done in a region. It is called published after it was read as anybody reads it.
+/// Result in a region. A release counts as published after it was read without credentials.
 fn written_sentence(count: usize, is_public: bool) -> String {
     let written = match count {
         0 => "all objects were there".to_owned(),
@@ -105,7 +105,7 @@ pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Conso
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
     }
     run_until_signal(publish(&package, &buckets, &args, connection, console), async || {
-        console.rest();
+        console.stop_waiting();
         "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
             .to_owned()
     })
@@ -125,15 +125,15 @@ async fn publish(
     connection: &AwsConnection,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let wish = &args.wish();
-    console.wait("looking at the buckets");
+    let desired = &args.desired();
+    console.start_waiting("looking at the buckets");
     let account = Account::of_caller(connection).await?;
     let places = try_join_all(buckets.iter().map(|naming| naming.choose(&account))).await?;
     let parts = &ReleaseParts::of(package, connection.platform(), places);
     let places = parts.places.as_slice();
-    let unseen = carry_out::check_account(&account, parts, wish).await.map_err(PublishError::Account)?;
-    let survey = carry_out::survey(&account, parts, wish).await;
-    console.rest();
+    let unseen = execute::check_account(&account, parts, desired).await.map_err(PublishError::Account)?;
+    let survey = execute::survey(&account, parts, desired).await;
+    console.stop_waiting();
     let regions: Vec<_> = places.iter().map(|place| place.region.as_str()).collect();
     print_caller(&account, &regions, console).await;
     if let Some(why) = unseen {
@@ -143,31 +143,31 @@ async fn publish(
     if let Some(obstacles) = Obstacles::of(places, &survey.plans) {
         return Err(PublishError::Obstacles(obstacles).into());
     }
-    let plans: Vec<Plan> = survey.plans.into_iter().flatten().collect();
+    let plans: Vec<PublicationPlan> = survey.plans.into_iter().flatten().collect();
     if args.dry_run {
         console.print("Nothing was written (--dry-run).")?;
         return Ok(Exit::Done);
     }
 
-    console.part("Publishing");
-    let board = console.board(places.iter().map(|place| place.region.clone()));
-    let tell = |i: usize, news: News<'_>| match news {
-        News::Doing(doing) => board.goes_on(i, doing),
-        News::Written { count, is_public } => board.holds(i, &written_sentence(count, is_public)),
-        News::Failed => board.fails(i, "failed; see the error below"),
+    console.heading("Publishing");
+    let lines = console.progress_lines(places.iter().map(|place| place.region.clone()));
+    let tell = |i: usize, news: PublicationProgress<'_>| match news {
+        PublicationProgress::Doing(doing) => lines.progress(i, doing),
+        PublicationProgress::Written { count, is_public } => lines.checked(i, &written_sentence(count, is_public)),
+        PublicationProgress::Failed => lines.fails(i, "failed; see the error below"),
     };
-    let prepared = carry_out::prepare(&account, &plans, &tell).await;
+    let prepared = execute::prepare(&account, &plans, &tell).await;
     if let Some(obstacles) = Obstacles::of(places, &prepared) {
         return Err(PublishError::Buckets(obstacles).into());
     }
-    let code = carry_out::write_code(&account, parts, &plans, &tell).await;
+    let code = execute::write_code(&account, parts, &plans, &tell).await;
     if let Some(obstacles) = Obstacles::of(places, &code) {
         return Err(PublishError::Code(obstacles).into());
     }
     let code: Vec<_> = code.into_iter().flatten().collect();
-    let publication = carry_out::publication_of(parts, &code);
-    let written = carry_out::write(&account, &publication, &plans, &code, &tell).await;
-    drop(board);
+    let publication = execute::publication_of(parts, &code);
+    let written = execute::write(&account, &publication, &plans, &code, &tell).await;
+    drop(lines);
     let done = places.iter().zip(&written).filter(|(_, result)| result.is_ok());
     print_links(&publication, &account, &done.map(|(place, _)| place).collect::<Vec<_>>(), console);
     match Obstacles::of(places, &written) {
@@ -184,24 +184,24 @@ fn print_links(publication: &Publication, account: &Account, places: &[&Place], 
     if places.is_empty() {
         return;
     }
-    console.part("Where links begin");
+    console.heading("Where links begin");
     for place in places {
         console.step(&place.region, &place.object(versions::KEY).to_string());
     }
-    console.part("The page that makes links");
+    console.heading("The page that makes links");
     let page = publication.entry.file(page::FILE).map(|file| file.key.as_str()).unwrap_or_default();
     for place in places {
         console.step(&place.region, &place.object(page).to_string());
     }
     let fetch = account.invocation.aws(&["s3", "cp", "s3://BUCKET/KEY", "launch.html"], None);
-    console.say(&format!("A browser opens it where the audience is public. Others fetch it, with `{fetch}`."));
-    console.part("To go on");
+    console.text(&format!("A browser opens it where the audience is public. Others fetch it, with `{fetch}`."));
+    console.heading("To go on");
     let link = ["launch-url", "--release", "ADDRESS", "--param", "BucketName=NAME"];
     console.step("a link", &account.invocation.command(&link, None));
 }
 
-fn tell_plan(parts: &ReleaseParts, account: &Account, survey: &Survey, console: &Console) {
-    console.part(&format!("Release {VERSION}, by account {}", account.id));
+fn tell_plan(parts: &ReleaseParts, account: &Account, survey: &BucketSurvey, console: &Console) {
+    console.heading(&format!("Release {VERSION}, by account {}", account.id));
     let generated = survey.publication.as_ref().map(|publication| publication.generated.as_slice());
     for object in parts.objects().chain(generated.unwrap_or_default()) {
         console.step("object", &format!("{} ({} bytes)", object.key, object.content.size));
@@ -212,7 +212,7 @@ fn tell_plan(parts: &ReleaseParts, account: &Account, survey: &Survey, console: 
             .step("object", &format!("{count} more, made when S3 has the code: they name its version in each bucket"));
     }
     for (place, result) in parts.places.iter().zip(&survey.plans) {
-        console.say(&format!("{} in bucket {}", place.region, place.bucket));
+        console.text(&format!("{} in bucket {}", place.region, place.bucket));
         match result {
             Ok(plan) => plan.steps().iter().for_each(|(verb, what)| console.step(verb, what)),
             Err(_) => console.step("stopped", "see the error below"),

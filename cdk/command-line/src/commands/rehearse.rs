@@ -16,8 +16,8 @@ use crate::console::{Console, Tone};
 use crate::deploy::code::built;
 use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::rehearse::access::PlatformCaller;
-use crate::rehearse::stage::{Name, Stage};
-use crate::rehearse::{Code, Played, Telling, play};
+use crate::rehearse::fixture::{Fixture, Name};
+use crate::rehearse::{Code, ReportOutput, StepResult, run_all};
 use crate::release::build::Profile;
 
 /// Why a rehearsal does not begin, or did not go well.
@@ -48,17 +48,17 @@ pub(super) fn run(args: RehearseArgs, connection: &AwsConnection, console: &Cons
     require_answer(args.yes || args.local || args.clean_up, console)?;
     let on_stage = RefCell::new(None);
     let result = run_until_signal(rehearse(&args, connection, console, &on_stage), async || {
-        console.rest();
+        console.stop_waiting();
         match on_stage.take() {
             // A played account is gone with its engine.
             None => children::end_all().to_owned(),
-            Some(stage) => match clear(&stage, console).await {
+            Some(fixture) => match clear(&fixture, console).await {
                 Ok(()) => "Nothing of the rehearsal is left.".to_owned(),
                 Err(error) => error.to_string(),
             },
         }
     });
-    console.rest();
+    console.stop_waiting();
     result
 }
 
@@ -66,22 +66,22 @@ async fn rehearse(
     args: &RehearseArgs,
     connection: &AwsConnection,
     console: &Console,
-    on_stage: &RefCell<Option<Stage>>,
+    on_stage: &RefCell<Option<Fixture>>,
 ) -> Result<Exit, Failure> {
     let name = args.name.clone().unwrap_or_else(Name::random);
     if args.local {
         return locally(args, connection, name, console).await;
     }
-    console.wait("looking at the account");
+    console.start_waiting("looking at the account");
     let clients = RegionClients::reach(connection, args.region).await?;
-    let stage = Stage::new(clients.account.clone(), clients.region, name);
+    let fixture = Fixture::new(clients.account.clone(), clients.region, name);
     if args.clean_up {
-        console.rest();
-        clear(&stage, console).await?;
-        console.holds(&format!("nothing of rehearsal {} is left", stage.name));
+        console.stop_waiting();
+        clear(&fixture, console).await?;
+        console.checked(&format!("nothing of rehearsal {} is left", fixture.name));
         return Ok(Exit::Done);
     }
-    if let Some(taken) = stage.taken().await? {
+    if let Some(taken) = fixture.taken().await? {
         return Err(Failure::new(Exit::Usage, RehearsalError::Taken(taken)));
     }
     let code = match &args.code.release {
@@ -91,30 +91,30 @@ async fn rehearse(
         }
         None => zip(args, Profile::Release, console).await?,
     };
-    console.rest();
-    print_caller(&stage.account, &[stage.region], console).await;
-    console.part(&format!("Rehearsal {}", stage.name));
+    console.stop_waiting();
+    print_caller(&fixture.account, &[fixture.region], console).await;
+    console.heading(&format!("Rehearsal {}", fixture.name));
     console
-        .say(&"Makes a bucket, stacks and roles, whose names all begin with that of the rehearsal, and removes them.");
-    console.say(&"Takes some ten minutes; costs less than a cent.");
+        .text(&"Makes a bucket, stacks and roles, whose names all begin with that of the rehearsal, and removes them.");
+    console.text(&"Takes some ten minutes; costs less than a cent.");
     if !args.yes && !console.ask("Begin?").await? {
-        console.say(&"Nothing was changed.");
+        console.text(&"Nothing was changed.");
         return Ok(Exit::Failed);
     }
-    let (telling, events) = telling(args, &stage.name, console)?;
-    on_stage.replace(Some(stage.clone()));
-    let played = play(&stage, &code, &telling, args.keep_going).await;
+    let (output, events) = output(args, &fixture.name, console)?;
+    on_stage.replace(Some(fixture.clone()));
+    let results = run_all(&fixture, &code, &output, args.keep_going).await;
     on_stage.take();
-    concluded(&played, events.as_deref(), console)
+    concluded(&results, events.as_deref(), console)
 }
 
 /// Says where events and documents go: to the screen, or to a file whose path is returned.
-fn telling(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(Telling, Option<PathBuf>), Failure> {
+fn output(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(ReportOutput, Option<PathBuf>), Failure> {
     let steps = console.clone();
     if args.detail {
-        let tells_external_id = args.local || console.is_watched();
+        let shows_external_id = args.local || console.is_watched();
         let detail = console.clone();
-        return Ok((Telling { steps, detail, shows_detail: true, tells_external_id }, None));
+        return Ok((ReportOutput { steps, detail, shows_detail: true, shows_external_id }, None));
     }
     let (file, path) = tempfile::Builder::new()
         .prefix(&format!("{name}-events-"))
@@ -123,7 +123,7 @@ fn telling(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(Telli
         .and_then(|file| Ok(file.keep()?))
         .map_err(RehearsalError::Events)?;
     let detail = Console::of_file(file);
-    Ok((Telling { steps, detail, shows_detail: false, tells_external_id: args.local }, Some(path)))
+    Ok((ReportOutput { steps, detail, shows_detail: false, shows_external_id: args.local }, Some(path)))
 }
 
 /// Plays it on the local engine.
@@ -134,46 +134,46 @@ async fn locally(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let workspace = Workspace::locate()?;
-    console.wait("preparing the local engine (the first time, this installs it)");
+    console.start_waiting("preparing the local engine (the first time, this installs it)");
     let prepared = Engine::prepare(&workspace).await;
-    console.rest();
+    console.stop_waiting();
     prepared?;
     let code = zip(args, Profile::Local, console).await?;
-    console.wait("starting the local engine");
+    console.start_waiting("starting the local engine");
     let engine = Engine::start(&workspace).await;
-    console.rest();
+    console.stop_waiting();
     let engine = engine?;
-    console.part("A stack's life in an AWS account that is played on this machine");
-    console.say(&format!(
+    console.heading("A stack's life in an AWS account that is played on this machine");
+    console.text(&format!(
         "The engine enforces no policies: what IAM holds decides what {} may do, and what it may, it does, by calls of its role in \
          another account.",
         connection.platform().name
     ));
     let mut account = Account::of(engine.sdk_config()).await?;
     account.invocation = connection.invocation.clone();
-    let stage = Stage::new(account, Engine::REGION, name)
+    let fixture = Fixture::new(account, Engine::REGION, name)
         .with_platform(PlatformCaller::on(&engine, connection.platform()).await?);
-    let (telling, events) = telling(args, &stage.name, console)?;
-    let played = play(&stage, &code, &telling, args.keep_going).await;
+    let (output, events) = output(args, &fixture.name, console)?;
+    let results = run_all(&fixture, &code, &output, args.keep_going).await;
     engine.stop().await?;
-    concluded(&played, events.as_deref(), console)
+    concluded(&results, events.as_deref(), console)
 }
 
 /// Says how it went as a whole: after the details once more as one line a step.
-fn concluded(played: &[Played], events: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
+fn concluded(results: &[StepResult], events: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
     match events {
-        Some(path) => console.entry("Events", &path.display().to_string()),
+        Some(path) => console.field("Events", &path.display().to_string()),
         None => {
-            console.part("Done");
-            played.iter().for_each(|step| step.print(console, ""));
+            console.heading("Done");
+            results.iter().for_each(|step| step.print(console, ""));
         }
     }
-    let (failed, steps) = (played.iter().filter(|step| !step.is_fine).count(), played.len());
-    let time: Duration = played.iter().map(|step| step.time).sum();
+    let (failed, steps) = (results.iter().filter(|step| !step.has_succeeded).count(), results.len());
+    let time: Duration = results.iter().map(|step| step.time).sum();
     if failed > 0 {
         return Err(RehearsalError::Failed { failed, steps }.into());
     }
-    console.holds(&format!("all {steps} steps went as promised, in {:.1} s", time.as_secs_f64()));
+    console.checked(&format!("all {steps} steps went as promised, in {:.1} s", time.as_secs_f64()));
     Ok(Exit::Done)
 }
 
@@ -186,15 +186,15 @@ async fn zip(args: &RehearseArgs, profile: Profile, console: &Console) -> Result
 }
 
 /// Removes what the rehearsal has made, and says what could not be.
-async fn clear(stage: &Stage, console: &Console) -> Result<(), RehearsalError> {
-    console.wait("removing what the rehearsal made (some minutes)");
-    let failures = stage.clear().await;
-    console.rest();
+async fn clear(fixture: &Fixture, console: &Console) -> Result<(), RehearsalError> {
+    console.start_waiting("removing what the rehearsal made (some minutes)");
+    let failures = fixture.clear().await;
+    console.stop_waiting();
     if failures.is_empty() {
         return Ok(());
     }
     for failure in failures {
         console.row(Tone::Bad, "left", "", "", &failure.to_string());
     }
-    Err(RehearsalError::Left(stage.clean_up()))
+    Err(RehearsalError::Left(fixture.clean_up()))
 }

@@ -14,7 +14,7 @@ use crate::console::Console;
 use crate::deploy::follow::{KnownEvents, Progress, first_cause};
 use crate::deploy::inspection::difference::{Remedy, without_external_id};
 use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::standing::{Stack, Way};
+use crate::deploy::stack::{NextOperation, Stack};
 use crate::operation::change::{Phase, StackChange, interrupted};
 use crate::operation::clients::{RegionClients, print_caller, require_answer};
 use crate::operation::inspection::{self, exit_of, repaired};
@@ -37,7 +37,7 @@ pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Consol
     require_answer(args.yes || !args.repair, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
-        OutputForm::Json => console.aside(),
+        OutputForm::Json => console.to_stderr(),
     };
     let phase = RefCell::new(Phase::default());
     let stack_name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
@@ -50,13 +50,13 @@ pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Consol
         phase: &phase,
     };
     let result = run_until_signal(command.run(), async || {
-        progress.rest();
+        progress.stop_waiting();
         match phase.take() {
             Phase::Looking => "Nothing was changed.".to_owned(),
             begun => interrupted(begun).await,
         }
     });
-    progress.rest();
+    progress.stop_waiting();
     result
 }
 
@@ -73,16 +73,16 @@ struct Status<'s> {
 impl Status<'_> {
     async fn run(self) -> Result<Exit, Failure> {
         let Self { args, console, .. } = self;
-        console.wait("looking at the stack");
+        console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
         let RegionClients { region, stacks, .. } = &clients;
         let name = self.stack_name;
         let absent = || StatusError::NoStack { name: name.to_owned(), region: (*region).to_owned() };
         let mut stack = stacks.find(name).await?.ok_or_else(absent)?;
-        if args.watch && Way::of(&stack.status) == Way::Wait {
+        if args.watch && NextOperation::of(&stack.status) == NextOperation::Wait {
             stack = self.watch(&clients, stack).await?;
         }
-        console.rest();
+        console.stop_waiting();
         if !is_complete(&stack.status) {
             return self.incomplete(&clients, &stack).await;
         }
@@ -104,9 +104,9 @@ impl Status<'_> {
             }
             return Ok(exit);
         }
-        console.wait("looking at what AWS holds for the stack");
+        console.start_waiting("looking at what AWS holds for the stack");
         let inspection = inspect(&clients.account, stacks, &stack, kind).await;
-        console.rest();
+        console.stop_waiting();
         let inspection = inspection?;
         match args.output {
             OutputForm::Json => self.results.print(&as_json(&stack, Some(&inspection)))?,
@@ -122,8 +122,8 @@ impl Status<'_> {
     /// Follows the operation that goes on, and returns the stack as it is afterwards.
     async fn watch(&self, clients: &RegionClients, stack: Stack) -> Result<Stack, Failure> {
         let (console, stacks) = (self.console, &clients.stacks);
-        console.rest();
-        console.wait("waiting for CloudFormation");
+        console.stop_waiting();
+        console.start_waiting("waiting for CloudFormation");
         let (operation, mut known) = stacks.current_operation(&stack.id).await?;
         let mut has_cause = false;
         let followed = stacks.follow(&operation, &mut known, |progress| match progress {
@@ -134,7 +134,7 @@ impl Status<'_> {
             Progress::Trouble(error) => console.note(&format!("{error}. This command keeps trying")),
         });
         let ending = followed.await;
-        console.rest();
+        console.stop_waiting();
         let ending = ending?;
         let shown = stacks.find(&stack.id).await?.unwrap_or(stack);
         // The events are the truth where the stack is behind them.
@@ -149,13 +149,13 @@ impl Status<'_> {
         let aws = |what: &str| {
             invocation.aws(&["cloudformation", what, "--stack-name", stack.id.as_str()], Some(clients.region))
         };
-        let (state, way_out) = match Way::of(&stack.status) {
-            Way::Create => ("nothing is in it but a change set", own("deploy")),
-            Way::Wait => ("an operation goes on", format!("{} --watch", own("status"))),
-            Way::DeleteAndCreate => ("its creation failed, and it can only be deleted", own("deploy")),
-            Way::ContinueRollback => ("an update could not be rolled back", aws("continue-update-rollback")),
-            Way::Delete => ("its deletion failed", own("destroy")),
-            Way::Update => ("an update failed and was not rolled back", aws("rollback-stack")),
+        let (state, way_out) = match NextOperation::of(&stack.status) {
+            NextOperation::Create => ("nothing is in it but a change set", own("deploy")),
+            NextOperation::Wait => ("an operation goes on", format!("{} --watch", own("status"))),
+            NextOperation::DeleteAndCreate => ("its creation failed, and it can only be deleted", own("deploy")),
+            NextOperation::ContinueRollback => ("an update could not be rolled back", aws("continue-update-rollback")),
+            NextOperation::Delete => ("its deletion failed", own("destroy")),
+            NextOperation::Update => ("an update failed and was not rolled back", aws("rollback-stack")),
         };
         let mut known = KnownEvents::default();
         let cause = match clients.stacks.catch_up(&stack.id, &mut known).await {
@@ -166,22 +166,22 @@ impl Status<'_> {
             OutputForm::Json => self.results.print(&as_json(stack, None))?,
             OutputForm::Text => self.print(stack)?,
         }
-        console.part("As the stack asks?");
-        console.say(&format!("Not looked at: the stack is in {}, since {state}.", stack.status));
+        console.heading("As the stack asks?");
+        console.text(&format!("Not looked at: the stack is in {}, since {state}.", stack.status));
         if let Some(cause) = cause {
-            console.say(&format!("First cause: {cause}"));
+            console.text(&format!("First cause: {cause}"));
         }
-        console.say(&format!("To go on: {way_out}"));
+        console.text(&format!("To go on: {way_out}"));
         Ok(Exit::Different)
     }
 
     fn print(&self, stack: &Stack) -> Result<(), Failure> {
         let Self { args, console, .. } = *self;
-        console.part(&format!("Stack {}", self.stack_name));
-        console.entry("Status", &stack.status);
-        console.entry("StackId", &stack.id);
+        console.heading(&format!("Stack {}", self.stack_name));
+        console.field("Status", &stack.status);
+        console.field("StackId", &stack.id);
         for (name, value) in stack.parameters.iter().filter(|(_, value)| !value.is_empty()) {
-            console.entry(name, value);
+            console.field(name, value);
         }
         outputs::print(self.connection.platform(), stack, args.output, true, console)
     }
@@ -193,16 +193,16 @@ impl Status<'_> {
         let may = format!("What {} may do", self.connection.platform().name);
         for (title, document) in [(may.as_str(), &documents.permissions), ("Who may assume the role", &documents.trust)]
         {
-            if document.held.is_null() {
+            if document.observed.is_null() {
                 continue;
             }
-            console.part(&format!("{title}, as IAM holds it"));
+            console.heading(&format!("{title}, as IAM holds it"));
             let shown =
                 |document| if console.is_watched() { Clone::clone(document) } else { without_external_id(document) };
-            if same_meaning(&document.held, &document.wanted) {
-                console.json(&shown(&document.held));
+            if same_meaning(&document.observed, &document.desired) {
+                console.json(&shown(&document.observed));
             } else {
-                console.difference(&shown(&document.wanted), &shown(&document.held));
+                console.difference(&shown(&document.desired), &shown(&document.observed));
             }
         }
     }
@@ -210,14 +210,14 @@ impl Status<'_> {
 
 /// True for a stack whose last operation ended as it should, or was rolled back whole.
 fn is_complete(status: &str) -> bool {
-    Way::of(status) == Way::Update && !status.ends_with("_FAILED")
+    NextOperation::of(status) == NextOperation::Update && !status.ends_with("_FAILED")
 }
 
 fn as_json(stack: &Stack, inspection: Option<&Inspection>) -> String {
     let is_looked_at = inspection.is_some();
     let empty = Inspection::default();
     let inspection = inspection.unwrap_or(&empty);
-    let held = &inspection.documents;
+    let observed = &inspection.documents;
     let differences: Vec<_> = inspection
         .differences()
         .map(|it| match &it.remedy {
@@ -228,7 +228,7 @@ fn as_json(stack: &Stack, inspection: Option<&Inspection>) -> String {
     let all = json!({
         "StackId": stack.id, "Status": stack.status, "Parameters": stack.parameters, "Outputs": stack.outputs,
         "Looked": is_looked_at, "AsRequested": is_looked_at && inspection.is_as_requested(),
-        "Documents": {"Permissions": held.permissions.held, "Trust": held.trust.held},
+        "Documents": {"Permissions": observed.permissions.observed, "Trust": observed.trust.observed},
         "Differences": differences, "Drift": inspection.repairs.iter().chain(&inspection.refusal).collect::<Vec<_>>(), "Findings": inspection.findings,
         "Unseen": inspection.unseen().collect::<Vec<_>>(), "Notes": inspection.notes,
     });

@@ -32,13 +32,13 @@ enum VerifyError {
 pub(super) fn run(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
     let progress = match args.output {
         OutputForm::Text => console.clone(),
-        OutputForm::Json => console.aside(),
+        OutputForm::Json => console.to_stderr(),
     };
     let result = run_until_signal(verify(args, connection, &progress, console), async || {
-        progress.rest();
+        progress.stop_waiting();
         children::end_all().to_owned()
     });
-    progress.rest();
+    progress.stop_waiting();
     result
 }
 
@@ -48,13 +48,13 @@ async fn verify(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, Failure> {
-    console.wait("looking at what is deployed");
+    console.start_waiting("looking at what is deployed");
     let account = Account::of_caller(connection).await?;
     let region = args.target.region().or(args.region).or(account.region());
     let region = region.ok_or_else(|| VerifyError::NoRegion(args.target.to_string()))?;
     let deployed = args.target.look(&account, region).await?;
     let expected = expected(&args, connection, &deployed).await?;
-    console.rest();
+    console.stop_waiting();
     let mut verdicts = expected.verdicts(&args.target, &deployed);
     if deployed.function.is_none() && verdicts.iter().all(|verdict| !verdict.is_equal) {
         return Err(VerifyError::NotOurs(args.target.to_string()).into());
@@ -97,10 +97,11 @@ async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Depl
 
 async fn rebuild(platform: &Platform, expected: &Expected, console: &Console) -> Result<Verdict, Failure> {
     let workspace = Workspace::locate()?;
-    console.wait("building the Lambda as it is released (minutes, the first time)");
+    console.start_waiting("building the Lambda as it is released (minutes, the first time)");
     let (platform, for_build) = (platform.clone(), console.clone());
-    let built = spawn_blocking(move || Package::build(&workspace, &platform, |line| for_build.goes_on(line))).await??;
-    console.rest();
+    let built =
+        spawn_blocking(move || Package::build(&workspace, &platform, |line| for_build.progress(line))).await??;
+    console.stop_waiting();
     if built.manifest.commit != expected.commit {
         let of = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "an unknown commit".to_owned());
         console.note(&format!(

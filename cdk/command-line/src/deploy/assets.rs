@@ -6,8 +6,8 @@ use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersi
 use cavatica_access::port::{Failure, FailureKind};
 use cavatica_access::volume::BucketName;
 
-use super::client::{StackError, Stacks};
-use super::standing::Kind;
+use super::stack::Kind;
+use super::stacks::{StackError, Stacks};
 use crate::account::{Account, AwsError, Call};
 use crate::publish::naming::BucketNaming;
 use crate::publish::{FOLDER, Place};
@@ -34,7 +34,7 @@ pub fn naming(account: &Account, region: &str, chosen: Option<&BucketName>) -> B
 pub enum State {
     /// There is none.
     Absent,
-    /// It belongs to another account, or the credentials may not look at it.
+    /// Owned by another account, or not readable with these credentials.
     Closed,
     /// Something else is in it, or was and can still be restored, such as this key.
     Shared(String),
@@ -42,8 +42,8 @@ pub enum State {
     Ours,
 }
 
-/// Looks at the bucket. What `deploy` writes begins with [`FOLDER`]; a bucket with other keys is somebody's, also where only
-/// an earlier version of them is left.
+/// Looks at the bucket. What `deploy` writes begins with [`FOLDER`]; a bucket with other keys is somebody's, also where
+/// only an earlier version of them is left.
 pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> {
     let (s3, bucket, owner) = (account.s3(&place.region), &place.bucket, &account.id);
     if let Err(error) = s3.head_bucket().bucket(bucket).expected_bucket_owner(owner).send().await {
@@ -71,7 +71,8 @@ pub async fn state(account: &Account, place: &Place) -> Result<State, AwsError> 
 }
 
 impl Stacks {
-    /// Returns the names of the stacks of ours in the region, of whatever platform: all may be updated from the code in the bucket.
+    /// Returns the names of the stacks of ours in the region, of whatever platform: all may be updated from the code in
+    /// the bucket.
     pub async fn ours(&self) -> Result<Vec<String>, StackError> {
         let mut ours = Vec::new();
         for stack in self.all().await? {

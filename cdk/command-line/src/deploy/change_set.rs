@@ -7,9 +7,9 @@ use aws_sdk_cloudformation::types::{
 
 use tokio::time::Instant;
 
-use super::client::{StackError, Stacks};
 use super::follow::{KnownEvents, Operation, OperationKind};
-use super::standing::{ParameterValue, Stack};
+use super::stack::{ParameterValue, Stack};
+use super::stacks::{StackError, Stacks};
 use crate::waits::{BETWEEN_CHANGE_SET_LOOKS, CHANGE_SET_WITHIN, Retry};
 
 /// Beginning of the names of change sets of ours.
@@ -48,8 +48,8 @@ pub struct Proposal {
 const REPAIR: &str = "Repair";
 
 impl Proposal {
-    /// Returns an update that changes nothing but has the function put back what differs; `None` for a template without the parameter
-    /// for it, as releases before it have.
+    /// Returns an update that changes nothing but has the function put back what differs; `None` for a template without
+    /// the parameter for it, as releases before it have.
     #[must_use]
     pub fn repair(stack_name: &str, stack: &Stack) -> Option<Self> {
         stack.parameters.contains_key(REPAIR).then(|| {
@@ -338,8 +338,9 @@ impl Stacks {
     ///
     /// # Guarantees
     ///
-    /// The stack stays unless its only change set was this one, before and after, and nothing has been executed. Of two first
-    /// deployments at once the one that loses finds its change set gone or another beside it: the stack is the other's.
+    /// The stack stays unless its only change set was this one, before and after, and nothing has been executed. Of two
+    /// first deployments at once the one that loses finds its change set gone or another beside it: the stack is the
+    /// other's.
     pub async fn withdraw(&self, change_set: &ChangeSet) -> Result<(), StackError> {
         let (name, stack) = (&change_set.name, &change_set.stack_name);
         let mut listed = self.every_change_set(stack).await;

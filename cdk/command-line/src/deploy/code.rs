@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::console::Console;
 use crate::publish::audience::Audience;
 use crate::publish::bucket::Bucket;
-use crate::publish::plan::{Obstacle, Standing, Wish};
+use crate::publish::plan::{BucketState, DesiredBucket, Obstacle};
 use crate::publish::{Object, Place};
 use crate::release::build::{self, BuildError, Profile};
 use crate::release::zip::{Asset, Compression, ZipError};
@@ -21,10 +21,10 @@ pub enum CodeError {
     /// There is no source tree.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
-    /// It cannot be built.
+    /// Failed build.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// It cannot be packed.
+    /// Failed packing.
     #[error(transparent)]
     Zip(#[from] ZipError),
     /// The bucket for the code cannot be used.
@@ -46,14 +46,14 @@ pub enum CodeError {
 /// Builds the function. Blocks while another process does.
 pub async fn built(profile: Profile, said: &Console) -> Result<Asset, CodeError> {
     let workspace = Workspace::locate()?;
-    said.wait(match profile {
+    said.start_waiting(match profile {
         Profile::Release => "building the Lambda as it is released (minutes, the first time)",
         Profile::Local => "building the Lambda",
     });
     let for_build = said.clone();
-    let build = move || build::build(&workspace, profile, |line| for_build.goes_on(line));
+    let build = move || build::build(&workspace, profile, |line| for_build.progress(line));
     let binary = spawn_blocking(build).await?;
-    said.rest();
+    said.stop_waiting();
     let binary = binary?.binary;
     let compression = match profile {
         Profile::Release => Compression::Best,
@@ -79,16 +79,16 @@ pub fn template_of(platform: &Platform, asset: &Asset, place: &Place) -> Templat
 pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(), CodeError> {
     let bucket = Bucket::new(account, place);
     let unusable = |why: &str| CodeError::Bucket { bucket: place.bucket.clone(), why: why.to_owned() };
-    match bucket.look([].into_iter(), &Wish { create_buckets: true, audience: None }).await? {
-        Standing::Missing => {
+    match bucket.look([].into_iter(), &DesiredBucket { create_buckets: true, audience: None }).await? {
+        BucketState::Missing => {
             bucket.create().await?;
             set_up(&bucket).await?;
         }
         // As an interrupted run leaves it.
-        Standing::Own(own) if own.is_empty && own.policy.is_none() => set_up(&bucket).await?,
-        Standing::Own(_) => {}
-        Standing::Elsewhere(region) => return Err(unusable(&format!("it is in {region}"))),
-        Standing::Closed => {
+        BucketState::OwnBucket(own) if own.is_empty && own.policy.is_none() => set_up(&bucket).await?,
+        BucketState::OwnBucket(_) => {}
+        BucketState::Elsewhere(region) => return Err(unusable(&format!("it is in {region}"))),
+        BucketState::Closed => {
             return Err(unusable("it belongs to another account, or these credentials may not look at it"));
         }
     }

@@ -1,5 +1,5 @@
-//! The content of IAM for a stack, and its difference from what the stack asks for: the function's own plan, made with the
-//! caller's rights and carried out by nobody.
+//! The content of IAM for a stack, and its difference from what the stack asks for: the function's own plan, made with
+//! the caller's rights and carried out by nobody.
 
 use cavatica_access::activity::Activities;
 use cavatica_access::blueprint::Blueprint;
@@ -27,7 +27,8 @@ pub struct Looked {
     pub findings: Vec<String>,
 }
 
-/// Plans with the caller's rights what the function would do with its own, for the request that the stack's template makes.
+/// Plans with the caller's rights what the function would do with its own, for the request that the stack's template
+/// makes.
 ///
 /// # Errors
 ///

@@ -2,22 +2,22 @@
 //!
 //! # Flow
 //!
-//! `DescribeStacks` and `DescribeStackEvents` are eventually consistent: right after an operation was started they may show
-//! the stack as it was before. So the end of an operation is never read from the stack's status. Every operation is started
-//! with a token, CloudFormation writes the token on each of its events, and [`ending`] looks for the stack's own final event
-//! with it.
+//! `DescribeStacks` and `DescribeStackEvents` are eventually consistent: right after an operation was started they may
+//! show the stack as it was before. So the end of an operation is never read from the stack's status. Every operation
+//! is started with a token, CloudFormation writes the token on each of its events, and [`ending`] looks for the stack's
+//! own final event with it.
 //!
 //! # Guarantees
 //!
-//! Every event is reported once, in order. Throttling, errors of AWS and lost connections are waited out. An operation that
-//! somebody else's cancel or delete replaced is reported as such.
+//! Every event is reported once, in order. Throttling, errors of AWS and lost connections are waited out. An operation
+//! that somebody else's cancel or delete replaced is reported as such.
 
 use std::collections::HashSet;
 
 use aws_sdk_cloudformation::types::{Annotation, AnnotationStatus, HookFailureMode, StackEvent};
 use tokio::time::Instant;
 
-use super::client::{StackError, Stacks};
+use super::stacks::{StackError, Stacks};
 use crate::console::{Console, Tone};
 use crate::waits::{DELETION_WITHOUT_EVENTS, OPERATION_SHOWN_WITHIN, Pace, TROUBLE_AFTER, TROUBLE_WITHIN, chance};
 
@@ -43,11 +43,11 @@ pub struct Operation {
     pub stack_id: String,
     /// Client request token; `None` for an operation that somebody else started without one.
     pub token: Option<String>,
-    /// What it does.
+    /// Kind of operation.
     pub kind: OperationKind,
 }
 
-/// What an operation does.
+/// Kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
     /// Creates the stack.
@@ -125,7 +125,8 @@ impl Event {
         self.is_failure() && self.kind.starts_with("Custom::")
     }
 
-    /// Prints it as one row; without the reason of the first failure, which the command's error repeats, and of symptoms.
+    /// Prints it as one row; without the reason of the first failure, which the command's error repeats, and of
+    /// symptoms.
     pub fn print(&self, console: &Console, has_cause: bool) {
         let tone = match self.status.as_str() {
             status if status.ends_with("_FAILED") || status.contains("ROLLBACK") => Tone::Bad,
@@ -177,8 +178,8 @@ impl Stacks {
     ///
     /// # Errors
     ///
-    /// Refusals of CloudFormation, such as expired credentials; lost connections after [`TROUBLE_WITHIN`]; and an operation
-    /// of which no event shows within [`OPERATION_SHOWN_WITHIN`]. The operation goes on in AWS.
+    /// Refusals of CloudFormation, such as expired credentials; lost connections after [`TROUBLE_WITHIN`]; and an
+    /// operation of which no event shows within [`OPERATION_SHOWN_WITHIN`]. The operation goes on in AWS.
     pub async fn follow(
         &self,
         operation: &Operation,

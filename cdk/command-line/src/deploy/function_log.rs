@@ -3,7 +3,7 @@
 use aws_sdk_cloudwatchlogs::error::ProvideErrorMetadata as _;
 use serde_json::Value;
 
-use super::client::Stacks;
+use super::stacks::Stacks;
 use crate::account::{Account, AwsError};
 use crate::waits::Retry;
 
@@ -16,8 +16,8 @@ const OF_EVERY_RUN: [&str; 4] = ["START RequestId", "END RequestId", "REPORT Req
 /// The last line of a run.
 const END_OF_RUN: &str = "REPORT RequestId";
 
-/// Returns the lines of a stack's function since a moment (milliseconds since 1970), as sentences. Waits some seconds for the end of a
-/// run. Nothing where there is no such log.
+/// Returns the lines of a stack's function since a moment (milliseconds since 1970), as sentences. Waits some seconds
+/// for the end of a run. Nothing where there is no such log.
 pub async fn since(account: &Account, stacks: &Stacks, stack: &str, begun: i64) -> Result<Vec<String>, AwsError> {
     let region = &stacks.region;
     let Ok(resources) = stacks.resources(stack).await else { return Ok(Vec::new()) };

@@ -3,13 +3,13 @@
 //! # Flow
 //!
 //! The stack's template is read and evaluated with its parameters and physical IDs, which gives the roles, policies and
-//! function that it asks for. Each is read with the caller's rights and compared. For the template with the function, the
-//! function's own plan says besides what an update would put right, and its checks judge the bucket.
+//! function that it asks for. Each is read with the caller's rights and compared. For the template with the function,
+//! the function's own plan says besides what an update would put right, and its checks judge the bucket.
 //!
 //! # Guarantees
 //!
-//! One failed read hides nothing else: it is reported as not seen. A section without differences and without anything unseen
-//! was read whole.
+//! One failed read hides nothing else: it is reported as not seen. A section without differences and without anything
+//! unseen was read whole.
 
 mod cap;
 pub mod difference;
@@ -31,9 +31,9 @@ use serde_json::Value;
 use self::difference::{Difference, Remedy};
 use self::function::inspect_function;
 use self::role::{ExpectedPolicy, ExpectedRole, HeldRole, compare_role, inspect_policy, read_role};
-use super::client::{StackError, Stacks};
 use super::drift::{self, RESOURCE};
-use super::standing::{Kind, Stack};
+use super::stack::{Kind, Stack};
+use super::stacks::{StackError, Stacks};
 use crate::account::Account;
 
 /// The result of an inspection.
@@ -55,20 +55,20 @@ pub struct Inspection {
 
 /// A document as IAM holds it, and as it should be.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Document {
+pub struct DocumentComparison {
     /// The document in IAM; null if there is none.
-    pub held: Value,
+    pub observed: Value,
     /// The document that the stack asks for.
-    pub wanted: Value,
+    pub desired: Value,
 }
 
 /// The documents of a role.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Documents {
     /// The policy.
-    pub permissions: Document,
+    pub permissions: DocumentComparison,
     /// The trust policy, which has the external ID.
-    pub trust: Document,
+    pub trust: DocumentComparison,
 }
 
 /// A part of the stack, and the result of its comparison.
@@ -76,11 +76,11 @@ pub struct Documents {
 pub struct Section {
     /// The part.
     pub subject: &'static str,
-    /// What was compared of it.
+    /// Compared properties.
     pub compared: &'static str,
     /// Differences.
     pub differences: Vec<Difference>,
-    /// What could not be read, as the end of "not seen: …".
+    /// Unreadable properties, as the end of "not seen: …".
     pub unseen: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl Inspection {
         self.sections.iter().flat_map(|section| &section.differences)
     }
 
-    /// What could not be read.
+    /// Unreadable properties.
     pub fn unseen(&self) -> impl Iterator<Item = &String> {
         self.sections.iter().flat_map(|section| &section.unseen)
     }
@@ -108,7 +108,7 @@ impl Inspection {
 
 /// Inspects a stack with the caller's rights.
 ///
-/// What differs is looked at again after some seconds: reads of IAM are behind, most of all right after a deployment.
+/// Differences are read again after some seconds: reads of IAM are behind, most of all right after a deployment.
 ///
 /// # Errors
 ///
@@ -179,7 +179,7 @@ struct Inspector<'i> {
     resources: &'i BTreeMap<String, String>,
 }
 
-/// What is compared of a volume role and its policy.
+/// Compared properties of a volume role and its policy.
 const OF_THE_ROLE: &str = "trust, boundary, description, session, tags, attached and inline policies";
 const OF_THE_POLICY: &str = "the document in force, and who carries it";
 
@@ -204,12 +204,12 @@ impl Inspector<'_> {
         self.boundary(&evaluator, inspection).await;
         let expected = evaluator.properties("ProviderRole").map_err(|error| error.to_string());
         inspection.sections.push(match (expected, held_provider) {
-            (Ok(Some(properties)), Ok(held)) => {
+            (Ok(Some(properties)), Ok(observed)) => {
                 let expected = expected_role(&properties, &provider, false);
                 Section {
                     subject: "the function's role",
                     compared: OF_THE_ROLE,
-                    differences: compare_role(&expected, held.as_ref(), self.account),
+                    differences: compare_role(&expected, observed.as_ref(), self.account),
                     unseen: Vec::new(),
                 }
             }
@@ -247,7 +247,8 @@ impl Inspector<'_> {
         self.boundary(evaluator, inspection).await;
     }
 
-    /// Returns the request that the template makes of the parameters: as the function draws it, and as CloudFormation sends it.
+    /// Returns the request that the template makes of the parameters: as the function draws it, and as CloudFormation
+    /// sends it.
     fn request(&self, evaluator: &Evaluator) -> Result<(Blueprint, Value), String> {
         let properties = evaluator.properties(RESOURCE).map_err(|error| error.to_string())?;
         let properties = properties.ok_or("the template has no VolumeAccess")?;
@@ -261,18 +262,18 @@ impl Inspector<'_> {
     /// Compares the volume role and its policy.
     async fn volume(&self, expected: &(ExpectedRole, ExpectedPolicy), inspection: &mut Inspection) {
         let (role, policy) = expected;
-        let held = read_role(self.account, self.region, &role.name).await;
-        if let Ok(Some(HeldRole { last_used, .. })) = &held {
+        let observed = read_role(self.account, self.region, &role.name).await;
+        if let Ok(Some(HeldRole { last_used, .. })) = &observed {
             inspection.notes.push(match last_used {
                 Some(used) => format!("role {} was last used on {used}", role.name),
                 None => format!("IAM knows no use of role {} in the last 400 days", role.name),
             });
         }
-        inspection.sections.push(match &held {
-            Ok(held) => Section {
+        inspection.sections.push(match &observed {
+            Ok(observed) => Section {
                 subject: "the volume role",
                 compared: OF_THE_ROLE,
-                differences: compare_role(role, held.as_ref(), self.account),
+                differences: compare_role(role, observed.as_ref(), self.account),
                 unseen: Vec::new(),
             },
             Err(why) => unseen("the volume role", why),
@@ -292,18 +293,18 @@ impl Inspector<'_> {
                 unseen: Vec::new(),
             });
         }
-        let trust = held.ok().flatten().map(|held| held.role.trust).unwrap_or_default();
-        inspection.documents.trust = Document { held: trust, wanted: role.trust.clone() };
+        let trust = observed.ok().flatten().map(|observed| observed.role.trust).unwrap_or_default();
+        inspection.documents.trust = DocumentComparison { observed: trust, desired: role.trust.clone() };
         let inspected = inspect_policy(self.account, self.region, policy).await;
-        let (section, held) = match inspected {
-            Ok((differences, held)) => {
+        let (section, observed) = match inspected {
+            Ok((differences, observed)) => {
                 let (subject, compared) = ("the volume policy", OF_THE_POLICY);
-                (Section { subject, compared, differences, unseen: Vec::new() }, held)
+                (Section { subject, compared, differences, unseen: Vec::new() }, observed)
             }
             Err(why) => (unseen("the volume policy", &why), Value::Null),
         };
         inspection.sections.push(section);
-        inspection.documents.permissions = Document { held, wanted: policy.document.clone() };
+        inspection.documents.permissions = DocumentComparison { observed, desired: policy.document.clone() };
     }
 
     /// Notes where an organisation's boundary allows less than Cavatica needs, or more than the volume.
@@ -311,7 +312,7 @@ impl Inspector<'_> {
         match role::document_in_force(self.account, self.region, arn).await {
             Ok(document) => {
                 inspection.notes.push(format!("the role is capped by {arn}, a boundary of your organisation"));
-                inspection.notes.extend(cap::notes(&document, &inspection.documents.permissions.wanted));
+                inspection.notes.extend(cap::notes(&document, &inspection.documents.permissions.desired));
             }
             Err(why) => inspection.sections.push(unseen("your organisation's boundary", &why)),
         }

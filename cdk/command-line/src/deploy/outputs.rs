@@ -16,9 +16,9 @@ pub fn tell(platform: &Platform, outputs: &BTreeMap<String, String>, hidden: Opt
     for output in &provided::template(&Config::of(platform)).outputs {
         let Some(value) = outputs.get(output.name) else { continue };
         match (hidden.filter(|_| WITH_EXTERNAL_ID.contains(&output.name)), serde_json::from_str(value)) {
-            (Some(remark), _) => console.entry(output.name, remark),
-            (None, Ok(json @ Value::Object(_))) => console.json_entry(output.name, &json),
-            (None, _) => console.entry(output.name, value),
+            (Some(remark), _) => console.field(output.name, remark),
+            (None, Ok(json @ Value::Object(_))) => console.json_field(output.name, &json),
+            (None, _) => console.field(output.name, value),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The look at a bucket before anything is proposed, with the caller's rights: existence, owner, region, key, prefix.
 //!
-//! A mistyped bucket costs a few reads here, and a rollback later. The caller may see less than the function will: what was
-//! not seen is reported as that, and never as fine.
+//! A mistyped bucket costs a few reads here, and a rollback later. The caller may see less than the function will: what
+//! was not seen is reported as that, and never as fine.
 
 use cavatica_access::names::AccountId;
 use cavatica_access::port::{Bucket, Failure, FailureKind, Look, ReadAccount as _};

@@ -1,11 +1,12 @@
-//! The preview of an operation: what a user reads before answering. Pure: stack, parameters and change set in, text out.
+//! The preview of an operation: what a user reads before answering. Pure: stack, parameters and change set in, text
+//! out.
 
 use cavatica_access::volume::{AccessMode, Prefix};
 use cavatica_generator::cfn::Template;
 use cavatica_generator::template::permissions::Parameters;
 
 use super::change_set::{Change, Proposal, Purpose};
-use super::standing::{ParameterValue, Stack};
+use super::stack::{ParameterValue, Stack};
 
 /// Parameters that decide the role's ARN, which Cavatica has been given.
 const OF_THE_ARN: [&str; 2] = ["RoleName", "IamPath"];

@@ -11,7 +11,7 @@ use cavatica_access::platform::Platform;
 use cavatica_access::port::{Bucket, CorsRule, Failure, FailureKind, Look, Policy, ReadAccount as _, Role, Version};
 use cavatica_access::volume::BucketName;
 
-use super::standing::Stack;
+use super::stack::Stack;
 use crate::account::{Account, AwsError};
 use crate::invocation::Invocation;
 use crate::waits::Retry;

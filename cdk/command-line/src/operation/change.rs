@@ -9,10 +9,10 @@ use cavatica_local::children;
 use crate::cli::exit::Failure;
 use crate::console::Console;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
-use crate::deploy::client::{Stacks, new_token};
 use crate::deploy::code;
 use crate::deploy::follow::{KnownEvents, Operation, OperationKind};
-use crate::deploy::standing::Stack;
+use crate::deploy::stack::Stack;
+use crate::deploy::stacks::{Stacks, new_token};
 use crate::operation::clients::{RegionClients, StackProblem, outlook};
 use crate::publish::Place;
 use crate::release::zip::Asset;
@@ -27,7 +27,7 @@ pub(crate) enum ChangeError {
         why: String,
         /// The state of the stack, if another operation goes on there.
         status: String,
-        /// What became of the change set.
+        /// State of the change set.
         left: String,
     },
     /// The outputs are those of the time before.
@@ -52,7 +52,7 @@ pub(crate) enum Phase {
     Proposed(Box<(Stacks, ChangeSet)>),
     /// CloudFormation is at work.
     Running {
-        /// What goes on in AWS, and how to watch or stop it.
+        /// Operation that goes on in AWS, and commands to follow or stop it.
         outlook: String,
     },
 }
@@ -88,12 +88,12 @@ pub(crate) struct StackChange<'c> {
 impl StackChange<'_> {
     /// Proposes an operation; `None` if there is nothing to change.
     pub(crate) async fn proposed(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
-        self.console.wait("asking CloudFormation what would change");
+        self.console.start_waiting("asking CloudFormation what would change");
         let change_set = ChangeSet::new(proposal);
         // Before the call: a signal may come while CloudFormation creates it.
         self.phase.replace(Phase::Proposed(Box::new((self.clients.stacks.clone(), change_set.clone()))));
         let proposed = self.clients.stacks.propose(proposal, &change_set).await;
-        self.console.rest();
+        self.console.stop_waiting();
         match proposed {
             Ok(Some(change_set)) => {
                 self.phase.replace(Phase::Proposed(Box::new((self.clients.stacks.clone(), change_set.clone()))));
@@ -114,7 +114,7 @@ impl StackChange<'_> {
     pub(crate) async fn agreed(&self, change_set: &ChangeSet, consequence: Option<&str>) -> Result<bool, Failure> {
         let Self { console, .. } = *self;
         if let Some(consequence) = consequence {
-            console.say(&consequence);
+            console.text(&consequence);
         }
         if !self.dry_run && (self.yes || console.ask("Carry this out?").await?) {
             return Ok(true);
@@ -122,7 +122,7 @@ impl StackChange<'_> {
         self.clients.stacks.withdraw(change_set).await?;
         self.phase.take();
         let remark = if self.dry_run { " (--dry-run)" } else { "" };
-        console.say(&format!("Nothing was changed{remark}."));
+        console.text(&format!("Nothing was changed{remark}."));
         Ok(false)
     }
 
@@ -137,9 +137,9 @@ impl StackChange<'_> {
         let (stacks, region, invocation) =
             (&self.clients.stacks, self.clients.region, &self.clients.account.invocation);
         if let Some((asset, place)) = code {
-            console.wait(&format!("uploading the function's code to bucket {}", place.bucket));
+            console.start_waiting(&format!("uploading the function's code to bucket {}", place.bucket));
             let uploaded = code::upload(&self.clients.account, asset, place).await;
-            console.rest();
+            console.stop_waiting();
             if let Err(error) = uploaded {
                 return Err(self.withdrawn(&change_set, error.to_string()).await);
             }

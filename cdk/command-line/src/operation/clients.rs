@@ -10,11 +10,11 @@ use crate::account::{Account, AwsConnection, AwsError};
 use crate::cli::exit::{Exit, Failure};
 use crate::console::Console;
 use crate::deploy::change_set::TemplateAt;
-use crate::deploy::client::{StackError, Stacks};
+use crate::deploy::failure_log;
 use crate::deploy::follow::{Ending, KnownEvents, Operation, OperationKind, Progress, first_cause};
 use crate::deploy::remedy::remedy;
-use crate::deploy::standing::{Kind, Stack};
-use crate::deploy::watch;
+use crate::deploy::stack::{Kind, Stack};
+use crate::deploy::stacks::{StackError, Stacks};
 use crate::invocation::Invocation;
 use crate::release::zip::{Asset, ZipError};
 use crate::source::{ListAt, Source};
@@ -58,7 +58,7 @@ pub(crate) enum StackProblem {
         name: String,
         /// Its status.
         status: String,
-        /// What to do first.
+        /// Command to run first.
         remedy: String,
     },
     /// The operation failed.
@@ -82,7 +82,7 @@ pub(crate) enum StackProblem {
     Lost {
         /// Cause.
         why: StackError,
-        /// What goes on in AWS, and how to watch or stop it.
+        /// Operation that goes on in AWS, and commands to follow or stop it.
         outlook: String,
     },
 }
@@ -125,10 +125,10 @@ pub(crate) async fn print_caller(account: &Account, regions: &[&str], console: &
         .await
         .map(|alias| format!(" ({alias})"))
         .unwrap_or_default();
-    console.part("Where");
-    console.entry("Account", &format!("{}{alias}", account.id));
-    console.entry("Region", &regions.join(", "));
-    console.entry("Caller", &account.caller);
+    console.heading("Where");
+    console.field("Account", &format!("{}{alias}", account.id));
+    console.field("Region", &regions.join(", "));
+    console.field("Caller", &account.caller);
 }
 
 impl RegionClients {
@@ -165,9 +165,9 @@ impl RegionClients {
         console: &Console,
     ) -> Result<(), Failure> {
         let begun = known.all.len();
-        console.wait("waiting for CloudFormation");
+        console.start_waiting("waiting for CloudFormation");
         let mut has_cause = false;
-        let watched = watch::watch(&self.account, &self.stacks, operation, known, |progress| match progress {
+        let followed = failure_log::follow(&self.account, &self.stacks, operation, known, |progress| match progress {
             Progress::Event(event) => {
                 // The first cause is printed once, at the end.
                 event.print(console, has_cause);
@@ -177,13 +177,13 @@ impl RegionClients {
                 console.note(&format!("{error}. AWS goes on without this command, which keeps trying to follow"))
             }
         });
-        let watched = watched.await;
-        console.rest();
-        let watched = watched.map_err(|why| StackProblem::Lost {
+        let followed = followed.await;
+        console.stop_waiting();
+        let followed = followed.map_err(|why| StackProblem::Lost {
             outlook: outlook(operation, self.region, &self.account.invocation),
             why,
         })?;
-        let Ending { status, is_own } = watched.ending;
+        let Ending { status, is_own } = followed.ending;
         if !is_own {
             return Err(StackProblem::TakenOver { status }.into());
         }
@@ -191,11 +191,11 @@ impl RegionClients {
             return Ok(());
         }
         let cause = first_cause(&known.all[begun..]).unwrap_or_else(|| "CloudFormation names none".to_owned());
-        let log: Vec<_> = watched.log.into_iter().filter(|line| !repeats(line, &cause)).collect();
-        for (title, lines) in [("The function's log", &log), ("Findings of hooks", &watched.hooks)] {
+        let log: Vec<_> = followed.log.into_iter().filter(|line| !repeats(line, &cause)).collect();
+        for (title, lines) in [("The function's log", &log), ("Findings of hooks", &followed.hooks)] {
             if !lines.is_empty() {
-                console.part(title);
-                lines.iter().for_each(|line| console.say(line));
+                console.heading(title);
+                lines.iter().for_each(|line| console.text(line));
             }
         }
         let remedy = remedy(&cause, &operation.stack_id, self.region, &self.account.invocation);

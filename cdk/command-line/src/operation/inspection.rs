@@ -5,7 +5,7 @@ use crate::console::{Console, Tone};
 use crate::deploy::change_set::Proposal;
 use crate::deploy::inspection::difference::Remedy;
 use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::standing::{Kind, Stack};
+use crate::deploy::stack::{Kind, Stack};
 use crate::operation::change::StackChange;
 use crate::operation::clients::RegionClients;
 use crate::waits::Retry;
@@ -23,12 +23,12 @@ enum RepairError {
 
 /// Prints what was compared, what differs with its remedy, and what was not seen.
 pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name: &str, console: &Console) {
-    console.part("As the stack asks?");
+    console.heading("As the stack asks?");
     let repair = ["status", "--repair", "--stack-name", stack_name];
     let repair = clients.account.invocation.command(&repair, Some(clients.region));
     for section in &inspection.sections {
         if section.differences.is_empty() && section.unseen.is_empty() {
-            console.holds(&format!("{}: {}", section.subject, section.compared));
+            console.checked(&format!("{}: {}", section.subject, section.compared));
         }
         for (i, difference) in section.differences.iter().enumerate() {
             console.row(Tone::Bad, "differs", "", "", &difference.text);
@@ -40,7 +40,7 @@ pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name
                 Remedy::Repair => &repair,
                 Remedy::Command(command) => command,
             };
-            console.say(&format!("  to put it right: {remedy}"));
+            console.text(&format!("  to put it right: {remedy}"));
         }
         section.unseen.iter().for_each(|what| console.row(Tone::Bad, "not seen", "", "", what));
     }
@@ -53,7 +53,7 @@ pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name
     for finding in &inspection.findings {
         console.row(Tone::Bad, "finding", "", "", finding);
     }
-    inspection.notes.iter().for_each(|note| console.say(&format!("Note: {note}")));
+    inspection.notes.iter().for_each(|note| console.text(&format!("Note: {note}")));
 }
 
 /// Exit code of an inspection: a difference weighs more than what was not seen.
@@ -75,9 +75,9 @@ pub(crate) fn exit_of(inspection: &Inspection) -> Exit {
 pub(crate) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack) -> Result<(Exit, Stack), Failure> {
     let StackChange { clients, console, stack_name, .. } = *change;
     let look = async |stack: &Stack| {
-        console.wait("looking at what AWS holds for the stack");
+        console.start_waiting("looking at what AWS holds for the stack");
         let inspection = inspect(&clients.account, &clients.stacks, stack, kind).await;
-        console.rest();
+        console.stop_waiting();
         inspection
     };
     let inspection = look(&stack).await?;
@@ -104,7 +104,7 @@ pub(crate) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack)
     if !inspection.repairs.is_empty() {
         return Err(RepairError::NotRepaired(inspection.repairs.join("; ")).into());
     }
-    console.holds(&"repaired: the function would change nothing in IAM now");
+    console.checked(&"repaired: the function would change nothing in IAM now");
     if !inspection.is_as_requested() {
         print(&inspection, clients, stack_name, console);
     }

@@ -7,10 +7,10 @@ use crate::cli::args::OutputForm;
 use crate::cli::exit::Failure;
 use crate::console::Console;
 use crate::deploy::outputs;
-use crate::deploy::standing::Stack;
+use crate::deploy::stack::Stack;
 
-/// Prints the outputs; `NextSteps` only for a new stack. The external ID is for a terminal or a program that asks for it,
-/// and for no log.
+/// Prints the outputs; `NextSteps` only for a new stack. The external ID is for a terminal or a program that asks for
+/// it, and for no log.
 pub(crate) fn print(
     platform: &Platform,
     stack: &Stack,
@@ -29,7 +29,7 @@ pub(crate) fn print(
     if outputs.is_empty() {
         return Ok(());
     }
-    console.part(&format!("What the administrator copies into {}", platform.name));
+    console.heading(&format!("What the administrator copies into {}", platform.name));
     let hidden = (!console.is_watched()).then_some("hidden, since this may be a log: --output json has it");
     outputs::tell(platform, &outputs, hidden, console);
     Ok(())

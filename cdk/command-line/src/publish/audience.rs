@@ -1,7 +1,7 @@
 //! The readers of a release: the policy of its buckets.
 //!
-//! Console, CloudFormation and Lambda read template and code with the rights of the administrator who launches the stack.
-//! So whoever is to launch it needs to be let in here, and nothing else does.
+//! Console, CloudFormation and Lambda read template and code with the rights of the administrator who launches the
+//! stack. So whoever is to launch it needs to be let in here, and nothing else does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,8 +35,8 @@ const READ_RELEASES: &str = "ReadReleases";
 pub struct KnownPolicy {
     /// The audience.
     pub audience: Audience,
-    /// True as this program writes it, false as an earlier one did: without the versions of the code, which templates name
-    /// since then, and with releases that a write could replace.
+    /// True as this program writes it, false as an earlier one did: without the versions of the code, which templates
+    /// name since then, and with releases that a write could replace.
     pub is_current: bool,
 }
 
@@ -170,8 +170,8 @@ fn encrypted_connections_only(bucket: &str) -> Value {
     })
 }
 
-/// Statement: an object is written where there is none, or not at all. Its parts, if it comes in parts, have no such header.
-/// Source: S3, "Enforce conditional writes on Amazon S3 buckets".
+/// Statement: an object is written where there is none, or not at all. Its parts, if it comes in parts, have no such
+/// header. Source: S3, "Enforce conditional writes on Amazon S3 buckets".
 fn never_replaced(bucket: &str) -> Value {
     // All keys of releases, and not that of versions.json, which grows.
     let keys = ["*.zip", "*/*"].map(|keys| format!("arn:aws:s3:::{bucket}/{FOLDER}{keys}"));
@@ -199,7 +199,8 @@ pub fn lacks_versions(policy: &Value) -> bool {
     allows("s3:GetObject") && !allows("s3:GetObjectVersion")
 }
 
-/// Returns a policy in one of the forms that mean the same: S3 may give lists back in another order, or one value without its list.
+/// Returns a policy in one of the forms that mean the same: S3 may give lists back in another order, or one value
+/// without its list.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Array(items) if items.len() == 1 => normal(&items[0]),

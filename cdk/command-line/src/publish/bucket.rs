@@ -1,7 +1,7 @@
 //! One bucket of a publisher's in S3: looking at it, making it, and writing into it what never changes.
 //!
-//! Every call but the one that makes it names the account that has to own it (`ExpectedBucketOwner`), so that nothing is
-//! read from or written to a bucket of the same name that somebody else made meanwhile.
+//! Every call but the one that makes it names the account that has to own it (`ExpectedBucketOwner`), so that nothing
+//! is read from or written to a bucket of the same name that somebody else made meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::audience::Audience;
 use super::naming::is_account_regional;
-use super::plan::{Found, Obstacle, Own, Standing, Wish};
+use super::plan::{BucketState, DesiredBucket, Found, Obstacle, OwnBucket};
 use super::versions::{self, Published, Versions};
 use super::{Object, Place};
 use crate::account::{Account, AwsError, Call};
@@ -26,9 +26,9 @@ use crate::release::package::Content;
 use crate::release::zip::hex;
 use crate::waits::{BUCKET_SHOWN_WITHIN, Retry};
 
-/// Nothing at this key ever changes.
+/// Cache control of objects that never change.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// Whoever reads this has to ask whether it is the latest.
+/// Cache control of `versions.json`, which changes.
 const NEVER_CACHED: &str = "no-cache";
 
 /// S3's codes for a condition that does not hold, or did not hold while somebody else wrote.
@@ -78,7 +78,11 @@ impl Bucket {
     }
 
     /// Looks at everything that the plan needs to know.
-    pub async fn look(&self, objects: impl Iterator<Item = &Object>, wish: &Wish) -> Result<Standing, Obstacle> {
+    pub async fn look(
+        &self,
+        objects: impl Iterator<Item = &Object>,
+        desired: &DesiredBucket,
+    ) -> Result<BucketState, Obstacle> {
         let head = self.client.head_bucket().bucket(&self.place.bucket).expected_bucket_owner(&self.owner).send().await;
         let region = match &head {
             Ok(answer) => answer.bucket_region().map(str::to_owned),
@@ -89,26 +93,26 @@ impl Bucket {
             // An answer to HEAD does not say why: somebody else's bucket, a right that is missing, or the credentials.
             (Err(_), Some(403), _) => {
                 return match self.is_empty().await {
-                    Ok(_) | Err(AwsError::Denied { .. }) => Ok(Standing::Closed),
+                    Ok(_) | Err(AwsError::Denied { .. }) => Ok(BucketState::Closed),
                     Err(error) => Err(error.into()),
                 };
             }
-            (_, _, Some(region)) if region != self.place.region => return Ok(Standing::Elsewhere(region)),
-            (Err(_), Some(404), _) => return Ok(Standing::Missing),
+            (_, _, Some(region)) if region != self.place.region => return Ok(BucketState::Elsewhere(region)),
+            (Err(_), Some(404), _) => return Ok(BucketState::Missing),
             (Err(error), ..) => return Err(self.call("look at", "s3:ListBucket", "").failed(error).into()),
             (Ok(_), ..) => {}
         }
-        let mut own = Own { versions: self.versions().await?.map(|list| list.bytes), ..Own::default() };
-        if wish.create_buckets {
+        let mut own = OwnBucket { versions: self.versions().await?.map(|list| list.bytes), ..OwnBucket::default() };
+        if desired.create_buckets {
             own.is_empty = self.is_empty().await?;
         }
         own.policy = self.policy().await?;
         own.keeps_versions = self.keeps_versions().await?;
-        if wish.audience.as_ref().is_some_and(Audience::is_public) {
+        if desired.audience.as_ref().is_some_and(Audience::is_public) {
             own.blocks_public = self.blocks_public().await?;
         }
         own.found = self.find(objects).await?;
-        Ok(Standing::Own(own))
+        Ok(BucketState::OwnBucket(own))
     }
 
     /// Finds those of some objects that are there.
@@ -225,8 +229,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Sets a new bucket up: versions are kept, and only a policy can make anything public. S3 encrypts all there is in it
-    /// anyway ("Default encryption", since January 2023).
+    /// Sets a new bucket up: versions are kept, and only a policy can make anything public. S3 encrypts all there is in
+    /// it anyway ("Default encryption", since January 2023).
     pub async fn set_up(&self, is_public: bool) -> Result<(), Obstacle> {
         let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         let request = self.client.put_bucket_versioning().bucket(&self.place.bucket).expected_bucket_owner(&self.owner);
@@ -372,11 +376,11 @@ impl Bucket {
     }
 }
 
-/// True if Block Public Access of the account keeps every bucket in it from being public. S3 returns what is in force, which
-/// the organization may have decided. Source: S3 Control, `GetPublicAccessBlock`.
+/// True if Block Public Access of the account keeps every bucket in it from being public. S3 returns what is in force,
+/// which the organization may have decided. Source: S3 Control, `GetPublicAccessBlock`.
 ///
-/// S3 Control's call has the form of the one about a bucket but for its address, and its own SDK would be a sixth of all that
-/// is compiled here.
+/// S3 Control's call has the form of the one about a bucket but for its address, and its own SDK would be a sixth of
+/// all that is compiled here.
 pub async fn account_blocks_public(account: &Account, region: &str) -> Result<bool, AwsError> {
     let id = account.id.clone();
     let at_aws = format!("https://{id}.s3-control.{region}.amazonaws.com");

@@ -12,7 +12,7 @@ use crate::release::package::VERSION;
 
 /// A publisher's wishes for the buckets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct DesiredBucket {
     /// Buckets that are missing are to be made.
     pub create_buckets: bool,
     /// Their readers; nothing is changed when absent.
@@ -21,20 +21,20 @@ pub struct Wish {
 
 /// The state of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum BucketState {
     /// There is none.
     Missing,
-    /// It is in another region, where S3 says which.
+    /// In another region, which S3 names.
     Elsewhere(String),
-    /// It is somebody else's, or not to be looked at.
+    /// Owned by another account, or not readable.
     Closed,
-    /// It is the publisher's own.
-    Own(Own),
+    /// Owned by the publisher.
+    OwnBucket(OwnBucket),
 }
 
 /// The content of a bucket of the publisher's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnBucket {
     /// True if nothing is in it. Not looked at unless buckets are to be made.
     pub is_empty: bool,
     /// Its policy.
@@ -60,22 +60,22 @@ pub struct Found {
 
 /// The work on a bucket itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Making {
-    /// It is made and set up.
+pub enum BucketSetup {
+    /// Create the bucket and set it up.
     Create,
-    /// It is there, empty and without policy, as an interrupted run leaves it: it is set up.
+    /// Set up an existing bucket, which is empty and without policy, as an interrupted run leaves it.
     SetUp,
 }
 
 /// The plan for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Where.
+pub struct PublicationPlan {
+    /// Region and bucket.
     pub place: Place,
     /// The work on the bucket, if there is any.
-    pub making: Option<Making>,
+    pub making: Option<BucketSetup>,
     /// The audience, if that changes.
-    pub letting_in: Option<LettingIn>,
+    pub letting_in: Option<PolicyChange>,
     /// The objects that are there already, by key.
     pub found: BTreeMap<String, Found>,
     /// The number of objects of the release.
@@ -88,7 +88,7 @@ pub struct Plan {
 
 /// A change of a bucket's audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LettingIn {
+pub struct PolicyChange {
     /// The policy before, if it was one of ours.
     pub before: Option<KnownPolicy>,
     /// The audience then.
@@ -158,7 +158,7 @@ pub enum Obstacle {
          or choose another --audience"
     )]
     AccountBlocksPublic(String),
-    /// It is written, and nobody can read it.
+    /// Written, but not publicly readable.
     #[error(
         "the release is written, but {key} in bucket {bucket} could not be read without credentials: {why}",
         key = versions::KEY
@@ -207,31 +207,31 @@ pub enum Obstacle {
     Aws(#[from] AwsError),
 }
 
-impl Plan {
-    /// Decides on the plan, or names the obstacle. There is a publication if the code is in every bucket already; otherwise
-    /// its objects are all to be written, and their keys are not known yet.
+impl PublicationPlan {
+    /// Decides on the plan, or names the obstacle. There is a publication if the code is in every bucket already;
+    /// otherwise its objects are all to be written, and their keys are not known yet.
     pub fn of(
         parts: &ReleaseParts,
         publication: Option<&Publication>,
         place: &Place,
-        wish: &Wish,
-        standing: Standing,
+        desired: &DesiredBucket,
+        state: BucketState,
     ) -> Result<Self, Obstacle> {
         let bucket = place.bucket.clone();
-        let (making, own) = match standing {
-            Standing::Missing if wish.create_buckets => (Some(Making::Create), Own::default()),
-            Standing::Missing => return Err(Obstacle::NoBucket(bucket)),
-            Standing::Elsewhere(found) => return Err(Obstacle::Elsewhere { bucket, found }),
-            Standing::Closed => return Err(Obstacle::Closed(bucket)),
-            Standing::Own(own) if wish.create_buckets && own.is_empty && own.policy.is_none() => {
-                (Some(Making::SetUp), own)
+        let (making, own) = match state {
+            BucketState::Missing if desired.create_buckets => (Some(BucketSetup::Create), OwnBucket::default()),
+            BucketState::Missing => return Err(Obstacle::NoBucket(bucket)),
+            BucketState::Elsewhere(found) => return Err(Obstacle::Elsewhere { bucket, found }),
+            BucketState::Closed => return Err(Obstacle::Closed(bucket)),
+            BucketState::OwnBucket(own) if desired.create_buckets && own.is_empty && own.policy.is_none() => {
+                (Some(BucketSetup::SetUp), own)
             }
-            Standing::Own(own) => (None, own),
+            BucketState::OwnBucket(own) => (None, own),
         };
         if making.is_none() && !own.keeps_versions {
             return Err(Obstacle::KeepsNoVersions(place.clone()));
         }
-        let letting_in = letting_in(place, wish.audience.as_ref(), making, &own)?;
+        let letting_in = letting_in(place, desired.audience.as_ref(), making, &own)?;
         let generated = publication.map(|publication| publication.generated.as_slice()).unwrap_or_default();
         for object in parts.objects().chain(generated) {
             if let Some(found) = own.found.get(&object.key).filter(|found| found.sha256 != object.content.sha256) {
@@ -248,7 +248,7 @@ impl Plan {
         let longer = list.and_then(|list| list.with(&entry));
         let longer = longer.map_err(|source| Obstacle::Versions { bucket, source })?;
         let listing = longer.is_some() || publication.is_none();
-        let is_public = wish.audience.as_ref().is_some_and(Audience::is_public);
+        let is_public = desired.audience.as_ref().is_some_and(Audience::is_public);
         let count = parts.objects().count() + parts.count_of_generated();
         Ok(Self { place: place.clone(), making, letting_in, found: own.found, count, listing, is_public })
     }
@@ -259,15 +259,15 @@ impl Plan {
         let bucket = &self.place.bucket;
         let mut steps = Vec::new();
         match self.making {
-            Some(Making::Create) => {
+            Some(BucketSetup::Create) => {
                 steps.push(("create", format!("bucket {bucket}: versioned, encrypted, without ACLs")))
             }
-            Some(Making::SetUp) => {
+            Some(BucketSetup::SetUp) => {
                 steps.push(("set up", format!("bucket {bucket}, which is empty: versioned, encrypted")));
             }
             None => {}
         }
-        if let Some(LettingIn { before, after }) = &self.letting_in {
+        if let Some(PolicyChange { before, after }) = &self.letting_in {
             let former = before.as_ref().map(|before| &before.audience);
             if former == Some(after) {
                 let what = "the policy: versions can be read too, and what is there cannot be replaced";
@@ -277,7 +277,7 @@ impl Plan {
                 steps.push(("let in", format!("{after}, to read {FOLDER}{before}")));
             }
         }
-        if self.letting_in.as_ref().is_some_and(LettingIn::restores_block) {
+        if self.letting_in.as_ref().is_some_and(PolicyChange::restores_block) {
             steps.push(("block", format!("public access to bucket {bucket}")));
         }
         for (verb, count) in [("keep", self.found.len()), ("write", self.count - self.found.len())] {
@@ -291,7 +291,7 @@ impl Plan {
     }
 }
 
-impl LettingIn {
+impl PolicyChange {
     /// True if the bucket was public and is not to be any more.
     #[must_use]
     pub fn restores_block(&self) -> bool {
@@ -299,14 +299,15 @@ impl LettingIn {
     }
 }
 
-/// Returns the change of a bucket's policy. Without an audience that is asked for, a new bucket is private, and a policy of an
-/// earlier release becomes the present one of the same audience: its readers could not read the versions of the code.
+/// Returns the change of a bucket's policy. Without an audience that is asked for, a new bucket is private, and a
+/// policy of an earlier release becomes the present one of the same audience: its readers could not read the versions
+/// of the code.
 fn letting_in(
     place: &Place,
     asked: Option<&Audience>,
-    making: Option<Making>,
-    own: &Own,
-) -> Result<Option<LettingIn>, Obstacle> {
+    making: Option<BucketSetup>,
+    own: &OwnBucket,
+) -> Result<Option<PolicyChange>, Obstacle> {
     let bucket = &place.bucket;
     let before = own.policy.as_ref().map(|policy| (policy, Audience::of_policy(policy, bucket)));
     let before = match (before, asked) {
@@ -331,7 +332,7 @@ fn letting_in(
         return Err(Obstacle::BlocksPublic(bucket.clone()));
     }
     let is_there = before.as_ref().is_some_and(|known| known.is_current && known.audience == after);
-    Ok((!is_there).then_some(LettingIn { before, after }))
+    Ok((!is_there).then_some(PolicyChange { before, after }))
 }
 
 #[cfg(test)]
@@ -340,38 +341,42 @@ mod tests {
     use super::super::tests::{parts, place, publication};
     use super::*;
 
-    fn wish(create_buckets: bool, audience: Option<&str>) -> Wish {
-        Wish { create_buckets, audience: audience.map(|text| text.parse().unwrap()) }
+    fn desired(create_buckets: bool, audience: Option<&str>) -> DesiredBucket {
+        DesiredBucket { create_buckets, audience: audience.map(|text| text.parse().unwrap()) }
     }
 
     /// Returns a bucket that somebody uses.
-    fn used() -> Own {
-        Own { keeps_versions: true, ..Own::default() }
+    fn used() -> OwnBucket {
+        OwnBucket { keeps_versions: true, ..OwnBucket::default() }
     }
 
     /// Returns the plan where nobody has the code yet.
-    fn plan(wish: &Wish, standing: Standing) -> Result<Plan, Obstacle> {
-        Plan::of(&parts(&["us-east-1"]).unwrap(), None, &place("us-east-1"), wish, standing)
+    fn plan(desired: &DesiredBucket, state: BucketState) -> Result<PublicationPlan, Obstacle> {
+        PublicationPlan::of(&parts(&["us-east-1"]).unwrap(), None, &place("us-east-1"), desired, state)
     }
 
     #[test]
     fn a_bucket_is_made_only_if_that_is_asked_for() {
-        let said = plan(&wish(false, None), Standing::Missing).unwrap_err().to_string();
+        let said = plan(&desired(false, None), BucketState::Missing).unwrap_err().to_string();
         assert!(said.contains("no bucket releases-us-east-1: add --create-buckets"), "{said}");
-        let made = plan(&wish(true, Some("public")), Standing::Missing).unwrap();
-        assert_eq!((made.making, made.listing, made.found.len()), (Some(Making::Create), true, 0));
-        let empty = Own { is_empty: true, blocks_public: true, ..Own::default() };
-        let set_up = plan(&wish(true, Some("public")), Standing::Own(empty.clone())).unwrap();
-        assert_eq!(set_up.making, Some(Making::SetUp), "as an interrupted run leaves it");
-        let versioned = Own { keeps_versions: true, ..empty };
-        assert_eq!(plan(&wish(false, None), Standing::Own(versioned)).unwrap().making, None);
+        let made = plan(&desired(true, Some("public")), BucketState::Missing).unwrap();
+        assert_eq!((made.making, made.listing, made.found.len()), (Some(BucketSetup::Create), true, 0));
+        let empty = OwnBucket { is_empty: true, blocks_public: true, ..OwnBucket::default() };
+        let set_up = plan(&desired(true, Some("public")), BucketState::OwnBucket(empty.clone())).unwrap();
+        assert_eq!(set_up.making, Some(BucketSetup::SetUp), "as an interrupted run leaves it");
+        let versioned = OwnBucket { keeps_versions: true, ..empty };
+        assert_eq!(plan(&desired(false, None), BucketState::OwnBucket(versioned)).unwrap().making, None);
     }
 
     #[test]
     fn a_new_bucket_is_private_until_somebody_is_let_in() {
-        let made = plan(&wish(true, None), Standing::Missing).unwrap();
-        assert_eq!(made.letting_in, Some(LettingIn { before: None, after: Audience::Private }));
-        assert_eq!(plan(&wish(false, None), Standing::Own(used())).unwrap().letting_in, None, "nobody asked");
+        let made = plan(&desired(true, None), BucketState::Missing).unwrap();
+        assert_eq!(made.letting_in, Some(PolicyChange { before: None, after: Audience::Private }));
+        assert_eq!(
+            plan(&desired(false, None), BucketState::OwnBucket(used())).unwrap().letting_in,
+            None,
+            "nobody asked"
+        );
     }
 
     #[test]
@@ -379,8 +384,8 @@ mod tests {
         let ours = |audience: &str| audience.parse::<Audience>().unwrap().policy("releases-us-east-1");
         let foreign = serde_json::json!({"Version": "2012-10-17", "Statement": []});
         let letting_in = |audience, policy: Value| {
-            let own = Own { policy: Some(policy), ..used() };
-            plan(&wish(false, audience), Standing::Own(own)).map(|plan| plan.letting_in)
+            let own = OwnBucket { policy: Some(policy), ..used() };
+            plan(&desired(false, audience), BucketState::OwnBucket(own)).map(|plan| plan.letting_in)
         };
         let said = letting_in(Some("org:o-a1b2c3d4e5"), foreign.clone()).unwrap_err().to_string();
         assert!(said.contains("does not touch") && said.contains("\"aws:PrincipalOrgID\":\"o-a1b2c3d4e5\""), "{said}");
@@ -397,8 +402,9 @@ mod tests {
         let mut former = Audience::Public.policy("releases-us-east-1");
         former["Statement"][0]["Action"] = "s3:GetObject".into();
         former["Statement"].as_array_mut().unwrap().pop();
-        let plan_with =
-            |policy: &Value| plan(&wish(false, None), Standing::Own(Own { policy: Some(policy.clone()), ..used() }));
+        let plan_with = |policy: &Value| {
+            plan(&desired(false, None), BucketState::OwnBucket(OwnBucket { policy: Some(policy.clone()), ..used() }))
+        };
         let renewed = plan_with(&former).unwrap();
         assert!(renewed.steps().iter().any(|(verb, _)| *verb == "renew"), "{:?}", renewed.steps());
         assert_eq!(renewed.letting_in.unwrap().after, Audience::Public);
@@ -414,24 +420,25 @@ mod tests {
         let (parts, publication) = (parts(&["us-east-1"]).unwrap(), publication(&["us-east-1"]).unwrap());
         let found = |key: &str| {
             let other = Found { sha256: "0a1b".to_owned(), version: None };
-            Standing::Own(Own { found: BTreeMap::from([(key.to_owned(), other)]), ..used() })
+            BucketState::OwnBucket(OwnBucket { found: BTreeMap::from([(key.to_owned(), other)]), ..used() })
         };
-        let versions = |text: &str| Standing::Own(Own { versions: Some(text.as_bytes().to_vec()), ..used() });
-        let blocked = Standing::Own(Own { blocks_public: true, ..used() });
-        for (standing, expected) in [
-            (Standing::Closed, "allow them s3:ListBucket"),
-            (Standing::Elsewhere("eu-west-1".to_owned()), "is in eu-west-1, and Lambda takes code only from"),
+        let versions =
+            |text: &str| BucketState::OwnBucket(OwnBucket { versions: Some(text.as_bytes().to_vec()), ..used() });
+        let blocked = BucketState::OwnBucket(OwnBucket { blocks_public: true, ..used() });
+        for (state, expected) in [
+            (BucketState::Closed, "allow them s3:ListBucket"),
+            (BucketState::Elsewhere("eu-west-1".to_owned()), "is in eu-west-1, and Lambda takes code only from"),
             (found(&parts.code.key), ".zip in bucket releases-us-east-1 has the SHA-256 0a1b, and should have"),
             (found(&publication.generated[0].key), "cavatica-volume.template"),
             (versions("{}"), "versions.json of bucket releases-us-east-1 cannot be continued: it is no list"),
             (blocked, "Block Public Access of bucket releases-us-east-1"),
             (
-                Standing::Own(Own::default()),
+                BucketState::OwnBucket(OwnBucket::default()),
                 "put-bucket-versioning --bucket releases-us-east-1 --region us-east-1 --versioning-configuration",
             ),
         ] {
-            let wish = wish(true, Some("public"));
-            let plan = Plan::of(&parts, Some(&publication), &place("us-east-1"), &wish, standing);
+            let desired = desired(true, Some("public"));
+            let plan = PublicationPlan::of(&parts, Some(&publication), &place("us-east-1"), &desired, state);
             let said = plan.unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");
         }
@@ -445,9 +452,10 @@ mod tests {
             .objects()
             .chain(&publication.generated)
             .map(|object| (object.key.clone(), Found { sha256: object.content.sha256.clone(), version: None }));
-        let own = Own { found: found.collect(), versions: Some(list.to_json().into_bytes()), ..used() };
-        let (place, wish) = (place("us-east-1"), wish(true, None));
-        let plan = Plan::of(&parts, Some(&publication), &place, &wish, Standing::Own(own)).unwrap();
+        let own = OwnBucket { found: found.collect(), versions: Some(list.to_json().into_bytes()), ..used() };
+        let (place, desired) = (place("us-east-1"), desired(true, None));
+        let plan =
+            PublicationPlan::of(&parts, Some(&publication), &place, &desired, BucketState::OwnBucket(own)).unwrap();
         assert!(plan.steps().iter().all(|(verb, _)| *verb == "keep"), "{:?}", plan.steps());
     }
 }

@@ -28,8 +28,8 @@ pub struct Versions {
     pub region: String,
     /// The bucket.
     pub bucket: String,
-    /// The releases, the one published last at the end. Of several with one version the last one counts: it was published
-    /// in other regions than those before.
+    /// The releases, the one published last at the end. Of several with one version the last one counts: it was
+    /// published in other regions than those before.
     pub releases: Vec<Published>,
     /// Whatever else there is; it is kept.
     #[serde(flatten)]
@@ -48,7 +48,8 @@ pub struct Published {
     pub code_sha256: String,
     /// All regions that the templates work in, with the bucket there.
     pub buckets: BTreeMap<String, String>,
-    /// The version of the code in each of these buckets, which the templates name. Absent from releases of earlier programs.
+    /// The version of the code in each of these buckets, which the templates name. Absent from releases of earlier
+    /// programs.
     #[serde(default, skip_serializing_if = "CodeVersions::is_empty")]
     pub code_versions: CodeVersions,
     /// The objects in this bucket.
@@ -104,7 +105,7 @@ impl PublishedFile {
 /// A mistake in a list of releases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VersionsError {
-    /// It cannot be read.
+    /// Unreadable list.
     #[error(
         "it is no list of releases ({0}): restore an earlier version of the object, or publish into another bucket"
     )]
@@ -112,7 +113,7 @@ pub enum VersionsError {
     /// A later program wrote it.
     #[error("a later cavatica-connect wrote it (format {0}, and this one understands {FORMAT}): use that one")]
     Later(u64),
-    /// It was copied from another bucket.
+    /// List of another bucket.
     #[error("it is that of bucket {bucket} in {region}: remove it here, or publish there")]
     OfAnother {
         /// The bucket that it names.
@@ -206,8 +207,8 @@ impl Versions {
         Ok(Some(longer))
     }
 
-    /// Returns a release: the asked one, or the newest by the rules of semantic versioning; one that is no pre-release if there is
-    /// any.
+    /// Returns a release: the asked one, or the newest by the rules of semantic versioning; one that is no pre-release
+    /// if there is any.
     pub fn find(&self, version: Option<&str>) -> Result<&Published, VersionsError> {
         let found = match version {
             Some(asked) => self.releases.iter().rfind(|it| it.version == asked),

@@ -1,9 +1,9 @@
 //! Access as Cavatica has it: attempts to use the volume, each with its decision and with who decided.
 //!
-//! On the local engine the platform is another account with its own role, and what is granted is really done by its calls.
-//! The engine enforces no policies, so whether something is granted is decided by evaluating the documents that IAM holds at
-//! that moment. In a real account nobody can play the vendor's principal: there IAM's simulator decides on the permissions,
-//! and an evaluation of the trust policy on who may assume the role.
+//! On the local engine the platform is another account with its own role, and what is granted is really done by its
+//! calls. The engine enforces no policies, so whether something is granted is decided by evaluating the documents that
+//! IAM holds at that moment. In a real account nobody can play the vendor's principal: there IAM's simulator decides on
+//! the permissions, and an evaluation of the trust policy on who may assume the role.
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
@@ -17,7 +17,7 @@ use iam_rs::{Arn, Context, ContextValue, Decision, IAMPolicy, IAMRequest, Policy
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::fixture::Fixture;
 use super::{StepError, refused};
 
 /// An external ID that no stack makes.
@@ -59,8 +59,8 @@ pub(super) struct Answer {
     pub decided_by: String,
 }
 
-/// What IAM holds of a role.
-struct Held {
+/// Role as IAM holds it.
+struct ObservedRole {
     arn: String,
     trust: Value,
     permissions: Vec<Value>,
@@ -122,7 +122,7 @@ impl std::fmt::Display for Attempt {
 
 /// Makes attempts with a role, in their order.
 pub(super) async fn attempt(
-    stage: &Stage,
+    fixture: &Fixture,
     role: &str,
     external_id: &str,
     attempts: &[Attempt],
@@ -131,7 +131,7 @@ pub(super) async fn attempt(
     for attempt in attempts {
         let answer =
             |is_granted, decided_by: &str| Answer { attempt: *attempt, is_granted, decided_by: decided_by.to_owned() };
-        let Some(held) = held(stage, role).await? else {
+        let Some(observed_role) = observed_role(fixture, role).await? else {
             answers.push(answer(false, "IAM has no such role"));
             continue;
         };
@@ -141,28 +141,30 @@ pub(super) async fn attempt(
             _ => Some(external_id),
         };
         let is_assumed = attempt.action() == "sts:AssumeRole";
-        answers.push(match (&stage.platform, is_assumed) {
-            (_, true) if !held.lets_in(&stage.account.platform().principal, id)? => answer(false, "trust policy"),
+        answers.push(match (&fixture.platform, is_assumed) {
+            (_, true) if !observed_role.lets_in(&fixture.account.platform().principal, id)? => {
+                answer(false, "trust policy")
+            }
             (None, true) => answer(true, "trust policy"),
             (Some(platform), true) => {
-                assumed(&platform.config, &held.arn, id).await?;
+                assumed(&platform.config, &observed_role.arn, id).await?;
                 answer(true, "trust policy; done")
             }
-            (Some(platform), false) if held.allows(*attempt, stage)? => {
-                let config = assumed(&platform.config, &held.arn, id).await?;
-                let seen = call(&config, &stage.bucket(), *attempt).await?;
+            (Some(platform), false) if observed_role.allows(*attempt, fixture)? => {
+                let config = assumed(&platform.config, &observed_role.arn, id).await?;
+                let seen = call(&config, &fixture.bucket(), *attempt).await?;
                 answer(true, &format!("policies; done: {seen}"))
             }
             (Some(_), false) => answer(false, "policies"),
-            (None, false) => answer(simulated(stage, &held.arn, *attempt).await?, "IAM's simulator"),
+            (None, false) => answer(simulated(fixture, &observed_role.arn, *attempt).await?, "IAM's simulator"),
         });
     }
     Ok(answers)
 }
 
 /// Reads all documents that decide on a role.
-async fn held(stage: &Stage, role: &str) -> Result<Option<Held>, StepError> {
-    let (iam, doing) = (&stage.iam, "read the role's documents");
+async fn observed_role(fixture: &Fixture, role: &str) -> Result<Option<ObservedRole>, StepError> {
+    let (iam, doing) = (&fixture.iam, "read the role's documents");
     let found = match iam.get_role().role_name(role).send().await {
         Ok(answer) => answer.role,
         Err(error) if error.code() == Some("NoSuchEntity") => None,
@@ -172,7 +174,7 @@ async fn held(stage: &Stage, role: &str) -> Result<Option<Held>, StepError> {
     let mut permissions = Vec::new();
     let attached = iam.list_attached_role_policies().role_name(role).into_paginator().items().send();
     for policy in attached.try_collect().await.map_err(refused(doing))? {
-        permissions.push(stage.policy_document(policy.policy_arn().unwrap_or_default()).await?);
+        permissions.push(fixture.policy_document(policy.policy_arn().unwrap_or_default()).await?);
     }
     for name in iam.list_role_policies().role_name(role).send().await.map_err(refused(doing))?.policy_names {
         let inline = iam.get_role_policy().role_name(role).policy_name(name).send().await.map_err(refused(doing))?;
@@ -180,11 +182,11 @@ async fn held(stage: &Stage, role: &str) -> Result<Option<Held>, StepError> {
     }
     let boundary = found.permissions_boundary.and_then(|boundary| boundary.permissions_boundary_arn);
     let boundary = match boundary {
-        Some(arn) => Some(stage.policy_document(&arn).await?),
+        Some(arn) => Some(fixture.policy_document(&arn).await?),
         None => None,
     };
     let trust = document(found.assume_role_policy_document.as_deref().unwrap_or_default())?;
-    Ok(Some(Held { arn: found.arn, trust, permissions, boundary }))
+    Ok(Some(ObservedRole { arn: found.arn, trust, permissions, boundary }))
 }
 
 /// Reads a document as IAM returns it.
@@ -194,11 +196,12 @@ pub(super) fn document(text: &str) -> Result<Value, StepError> {
         .map_err(|error| StepError::Mismatch { what: "a document in IAM", found: format!("{error}: {text}") })
 }
 
-impl Held {
+impl ObservedRole {
     /// True if the trust policy lets the platform's role in.
     fn lets_in(&self, principal: &str, external_id: Option<&str>) -> Result<bool, StepError> {
         let context = external_id.map(|id| ("sts:ExternalId", id.to_owned()));
-        // The statements of a trust policy are about the role that has it, and name no resource; the evaluator wants one.
+        // The statements of a trust policy are about the role that has it, and name no resource; the evaluator wants
+        // one.
         let mut trust = self.trust.clone();
         for statement in trust["Statement"].as_array_mut().into_iter().flatten() {
             statement["Resource"] = json!(self.arn);
@@ -207,11 +210,11 @@ impl Held {
     }
 
     /// True if the role's policies allow an attempt, under its boundary.
-    fn allows(&self, attempt: Attempt, stage: &Stage) -> Result<bool, StepError> {
-        let (resource, owner) = (attempt.resource(&stage.bucket()), stage.account.id.clone());
+    fn allows(&self, attempt: Attempt, fixture: &Fixture) -> Result<bool, StepError> {
+        let (resource, owner) = (attempt.resource(&fixture.bucket()), fixture.account.id.clone());
         let may = |documents: &[Value]| {
             is_allowed(
-                &stage.account.platform().principal,
+                &fixture.account.platform().principal,
                 documents,
                 attempt.action(),
                 &resource,
@@ -245,10 +248,10 @@ fn is_allowed(
 }
 
 /// Asks IAM's simulator about an attempt of the role's.
-async fn simulated(stage: &Stage, role: &str, attempt: Attempt) -> Result<bool, StepError> {
-    let owner = ContextEntry::builder().context_key_name("aws:ResourceAccount").context_key_values(&stage.account.id);
-    let call = stage.iam.simulate_principal_policy().policy_source_arn(role).action_names(attempt.action());
-    let call = call.resource_arns(attempt.resource(&stage.bucket()));
+async fn simulated(fixture: &Fixture, role: &str, attempt: Attempt) -> Result<bool, StepError> {
+    let owner = ContextEntry::builder().context_key_name("aws:ResourceAccount").context_key_values(&fixture.account.id);
+    let call = fixture.iam.simulate_principal_policy().policy_source_arn(role).action_names(attempt.action());
+    let call = call.resource_arns(attempt.resource(&fixture.bucket()));
     let call = call.context_entries(owner.context_key_type(ContextKeyTypeEnum::String).build());
     let answer = call.send().await.map_err(refused("ask its simulator"))?;
     let decisions: Vec<_> = answer.evaluation_results().iter().map(|result| result.eval_decision()).collect();
@@ -309,18 +312,18 @@ mod tests {
     const PRINCIPAL: &str = "arn:aws:iam::151136852077:role/volume-connection";
     const ROLE: &str = "arn:aws:iam::123456789012:role/cavatica-volume-0a1b2c3d";
 
-    fn trust(condition: &Value) -> Held {
+    fn trust(condition: &Value) -> ObservedRole {
         let statement = json!({"Effect": "Allow", "Principal": {"AWS": PRINCIPAL}, "Action": "sts:AssumeRole",
             "Condition": condition});
         let trust = json!({"Version": "2012-10-17", "Statement": [statement]});
-        Held { arn: ROLE.to_owned(), trust, permissions: Vec::new(), boundary: None }
+        ObservedRole { arn: ROLE.to_owned(), trust, permissions: Vec::new(), boundary: None }
     }
 
     #[test]
     fn a_role_is_assumed_with_its_external_id_and_with_no_other() -> Result<(), StepError> {
-        let held = trust(&json!({"StringEquals": {"sts:ExternalId": "AROA0A1B2C3D4E5F60718"}}));
+        let observed_role = trust(&json!({"StringEquals": {"sts:ExternalId": "AROA0A1B2C3D4E5F60718"}}));
         for (id, is_let_in) in [(Some("AROA0A1B2C3D4E5F60718"), true), (Some(OTHER_ID), false), (None, false)] {
-            assert_eq!(held.lets_in(PRINCIPAL, id)?, is_let_in, "{id:?}");
+            assert_eq!(observed_role.lets_in(PRINCIPAL, id)?, is_let_in, "{id:?}");
         }
         // A trust policy without the condition would let everybody in who knows the ARN, and a rehearsal has to see it.
         assert!(trust(&json!({})).lets_in(PRINCIPAL, None)?);
@@ -329,9 +332,10 @@ mod tests {
 
     #[test]
     fn a_role_of_somebody_else_is_not_the_platforms() -> Result<(), StepError> {
-        let mut held = trust(&json!({}));
-        held.trust["Statement"][0]["Principal"]["AWS"] = json!("arn:aws:iam::111122223333:role/volume-connection");
-        assert!(!held.lets_in(PRINCIPAL, None)?);
+        let mut observed_role = trust(&json!({}));
+        observed_role.trust["Statement"][0]["Principal"]["AWS"] =
+            json!("arn:aws:iam::111122223333:role/volume-connection");
+        assert!(!observed_role.lets_in(PRINCIPAL, None)?);
         Ok(())
     }
 

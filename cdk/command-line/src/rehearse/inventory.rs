@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::PolicyScopeType;
 
-use super::stage::Stage;
+use super::fixture::Fixture;
 use crate::account::AwsError;
 
 /// The roles, policies, logs and buckets of an account, each with what tells that it is unchanged.
@@ -13,18 +13,18 @@ pub struct Inventory(BTreeMap<String, String>);
 
 impl Inventory {
     /// Lists all of it.
-    pub async fn of(stage: &Stage) -> Result<Self, AwsError> {
-        let (iam, region) = (&stage.iam, stage.region);
-        let call = |action, on: &str| stage.account.call("list", action, on, region);
+    pub async fn of(fixture: &Fixture) -> Result<Self, AwsError> {
+        let (iam, region) = (&fixture.iam, fixture.region);
+        let call = |action, on: &str| fixture.account.call("list", action, on, region);
         let roles = iam.list_roles().into_paginator().items().send().try_collect().await;
         let roles = roles.map_err(|error| call("iam:ListRoles", "the roles").failed(error))?;
         let policies = iam.list_policies().scope(PolicyScopeType::Local).into_paginator().items().send();
         let policies = policies.try_collect().await;
         let policies = policies.map_err(|error| call("iam:ListPolicies", "the policies").failed(error))?;
-        let logs = stage.account.logs(region).describe_log_groups().into_paginator().items().send();
+        let logs = fixture.account.logs(region).describe_log_groups().into_paginator().items().send();
         let logs = logs.try_collect().await;
         let logs = logs.map_err(|error| call("logs:DescribeLogGroups", "the log groups").failed(error))?;
-        let buckets = stage.account.s3(region).list_buckets().into_paginator().items().send();
+        let buckets = fixture.account.s3(region).list_buckets().into_paginator().items().send();
         let buckets = buckets.try_collect().await;
         let buckets = buckets.map_err(|error| call("s3:ListAllMyBuckets", "the buckets").failed(error))?;
 

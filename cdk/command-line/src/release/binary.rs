@@ -1,5 +1,5 @@
-//! The checks of a binary: that it would start on AWS, and that it tells nothing of the machine that made it. Pure: bytes
-//! in, a verdict out.
+//! The checks of a binary: that it would start on AWS, and that it tells nothing of the machine that made it. Pure:
+//! bytes in, a verdict out.
 
 use std::fmt;
 
@@ -63,15 +63,15 @@ pub enum BinaryError {
     /// A program for another machine.
     #[error("the Lambda's binary is not for x86-64 Linux, which the template asks for: build it on such a machine")]
     Machine,
-    /// It needs a library that is not there.
+    /// Missing library.
     #[error("the Lambda's binary needs {0}, which provided.al2023 does not have: link it statically or leave it out")]
     Library(String),
-    /// It needs a younger glibc.
+    /// Newer glibc than Lambda has.
     #[error(
         "the Lambda's binary needs glibc {0}, and provided.al2023 has {PROVIDED}: build it on an older system, such as Debian 12"
     )]
     Glibc(String),
-    /// It names a folder of the machine that built it, so another machine builds another one.
+    /// Folder name of the build machine, so that another machine would build other bytes.
     #[error(
         "the Lambda's binary names this machine's folder {0}, so no other machine can build the same: see which dependency ignores the compiler's options and leave it out"
     )]

@@ -66,7 +66,7 @@ const OF_THIS_MACHINE: &[&str] = &[
     "TARGET_CFLAGS",
 ];
 
-/// How the Lambda is built.
+/// Build profile of the Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// As it is released: small, with libraries of its own, and minutes to compile and link.
@@ -76,8 +76,8 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// Returns the arguments by which cargo builds it. For the local engine no package is named: then the libraries have the features
-    /// that the whole workspace asks for, as in tests.
+    /// Returns the arguments by which cargo builds it. For the local engine no package is named: then the libraries
+    /// have the features that the whole workspace asks for, as in tests.
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Release => &["--release", "--package", PROVIDER, "--bin", BOOTSTRAP],
@@ -151,8 +151,8 @@ pub struct Renamed {
     pub to: String,
 }
 
-/// Returns the folders that compilers would otherwise write into what they make. Where one lies in another, the inner one is
-/// later, and wins.
+/// Returns the folders that compilers would otherwise write into what they make. Where one lies in another, the inner
+/// one is later, and wins.
 fn renamed(workspace: &Workspace, toolchain: &Toolchain) -> Vec<Renamed> {
     let rename = |from: PathBuf, to: &str| Renamed { from, to: to.to_owned() };
     vec![

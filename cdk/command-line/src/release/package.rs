@@ -1,7 +1,7 @@
 //! A release as a folder: the Lambda's zip, its bill of materials, the templates, and a manifest of all of them.
 //!
-//! Owns: the folder's form, and refusing what AWS would not start. Not here: the regions that a release is published in,
-//! which are named in templates of their own (`publish`).
+//! Owns: the folder's form, and refusing what AWS would not start. Not here: the regions that a release is published
+//! in, which are named in templates of their own (`publish`).
 
 mod read;
 
@@ -105,7 +105,7 @@ pub enum PackageError {
     /// The Lambda cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// It cannot be zipped.
+    /// Failed zip.
     #[error(transparent)]
     Zip(#[from] ZipError),
     /// Its binary would not start.
@@ -245,8 +245,8 @@ impl Package {
         all
     }
 
-    /// Writes the package into a folder, which is made if need be; returns what was written. The manifest comes after all
-    /// that it lists, and the sums last.
+    /// Writes the package into a folder, which is made if need be; returns what was written. The manifest comes after
+    /// all that it lists, and the sums last.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, PackageError> {
         check_folder(folder)?;
         let mut written = Vec::new();

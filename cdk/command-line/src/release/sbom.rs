@@ -1,8 +1,8 @@
 //! The bill of materials of the Lambda's binary, in CycloneDX.
 //!
 //! By OWASP's own library from what cargo says is linked: it needs no tool beside cargo, and leaves out what changes
-//! without the source (time and serial number), so that equal sources make equal bytes. `cargo metadata` would list more:
-//! it takes the features that any crate of the workspace asks for, as a build of one crate does not.
+//! without the source (time and serial number), so that equal sources make equal bytes. `cargo metadata` would list
+//! more: it takes the features that any crate of the workspace asks for, as a build of one crate does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -15,7 +15,7 @@ pub(super) const BOOTSTRAP: &str = "bootstrap";
 /// Executable by everyone: Lambda runs it as a user of its own.
 const PERMISSIONS: u32 = 0o755;
 
-/// How hard the zip is compressed.
+/// Compression of the zip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// The best that deflate can do: a release is packed once and downloaded at every cold start.
@@ -70,7 +70,7 @@ pub struct Asset {
     pub bytes: Vec<u8>,
     /// The zip's SHA-256, 64 hex digits in lower case.
     pub sha256: String,
-    /// Where it sits in a bucket: the name says the content, so an object never changes.
+    /// Key in a bucket. It contains the digest, so that an object never changes.
     pub key: String,
 }
 
@@ -99,7 +99,7 @@ impl Asset {
     ///
     /// # Errors
     ///
-    /// What is no zip, and a zip without an executable `bootstrap` for x86-64 Linux.
+    /// A file that is no zip, and a zip without an executable `bootstrap` for x86-64 Linux.
     pub fn checked(bytes: Vec<u8>) -> Result<Self, ZipError> {
         let asset = Self::from_zip(bytes);
         let binary = asset.binary(MOST_BYTES).map_err(ZipError::NotCode)?;

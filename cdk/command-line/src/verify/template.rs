@@ -1,7 +1,7 @@
 //! The comparison of a stack's template with a released one, but for the place of the function's code. Pure.
 //!
-//! `deploy --zip` names the account's own bucket, a release the publisher's, and a package none: what the template makes of
-//! its parameters is the same.
+//! `deploy --zip` names the account's own bucket, a release the publisher's, and a package none: what the template
+//! makes of its parameters is the same.
 
 use cavatica_generator::cfn;
 use serde_json::{Value, json};

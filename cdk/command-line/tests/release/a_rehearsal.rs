@@ -1,4 +1,5 @@
-//! A rehearsal on an account that stands for a real one: it goes through, is interrupted, is killed, and meets what is there.
+//! A rehearsal on an account that stands for a real one: it goes through, is interrupted, is killed, and meets what is
+//! there.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -10,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use crate::publisher::{Outcome, Publisher, said};
 
-/// Whoever rehearses: the account of an engine, and the Lambda's zip.
+/// Account of an engine, and the Lambda's zip.
 struct Troupe {
     publisher: Publisher,
     zip: String,
@@ -54,8 +55,8 @@ impl Troupe {
         Ok(roles.chain(policies).chain(buckets).chain(logs).chain(functions).collect())
     }
 
-    /// Returns a rehearsal that has come as far as a role. On a busy machine the role may be gone before it is looked for; the
-    /// rehearsal is then begun again.
+    /// Returns a rehearsal that has come as far as a role. On a busy machine the role may be gone before it is looked
+    /// for; the rehearsal is then begun again.
     async fn begun(&self, name: &str, role: &str) -> Result<Child, Box<dyn Error>> {
         let iam = self.iam();
         for _ in 0..3 {

@@ -1,11 +1,12 @@
-//! Every sentence of assurance of `deploy`, `destroy` and `status`: the reads behind it, and the test that makes it false.
+//! Every sentence of assurance of `deploy`, `destroy` and `status`: the reads behind it, and the test that makes it
+//! false.
 
 use cavatica_local::workspace::Workspace;
 
 use crate::publisher::Outcome;
 
-/// Part of the sentence, the reads that have to show it, and the test in this folder in which another hand or a fault makes
-/// it false and the sentence is not printed.
+/// Part of the sentence, the reads that have to show it, and the test in this folder in which another hand or a fault
+/// makes it false and the sentence is not printed.
 const ASSURANCES: [(&str, &str, &str); 17] = [
     (
         "exists in {bucket_region} and belongs to account",
@@ -61,8 +62,8 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
     ("The function is gone, so CloudFormation alone", "GetFunctionConfiguration", "a_failed_deletion_says"),
 ];
 
-/// What begins an assurance in the source.
-const MARKERS: [&str; 3] = ["holds(&format!(", "holds(&\"", "Fine(format!("];
+/// Beginnings of assurances in the source.
+const MARKERS: [&str; 3] = ["checked(&format!(", "checked(&\"", "Fine(format!("];
 
 #[test]
 fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
@@ -77,7 +78,7 @@ fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
     };
     let source = in_one_line(read(&[
         "src/commands/deploy.rs",
-        "src/commands/deploy/standing.rs",
+        "src/commands/deploy/unchanged.rs",
         "src/commands/destroy.rs",
         "src/operation/inspection.rs",
         "src/operation/outputs.rs",

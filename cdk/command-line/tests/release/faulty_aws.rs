@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-/// What happens to a call.
+/// Fault of a call.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// The connection is closed, and AWS has not seen the call.

@@ -106,7 +106,8 @@ async fn expired_credentials_end_the_following_with_what_goes_on() -> Outcome {
     Ok(())
 }
 
-/// Returns every call of `deploy` and `destroy`, refused in turn: a sentence, exit 1, and no operation that is not told of.
+/// Returns every call of `deploy` and `destroy`, refused in turn: a sentence, exit 1, and no operation that is not told
+/// of.
 #[tokio::test]
 async fn an_expired_token_at_each_call_is_a_sentence_with_the_remedy() -> Outcome {
     let operator = Operator::start().await?;
@@ -220,7 +221,8 @@ async fn of_two_first_deploys_one_wins_and_the_other_says_so() -> Outcome {
     Ok(())
 }
 
-/// Returns the loser may still see the stack as empty, since reads are behind: what another deployment has proposed or begun stays.
+/// Returns the loser may still see the stack as empty, since reads are behind: what another deployment has proposed or
+/// begun stays.
 #[tokio::test]
 async fn a_deploy_that_loses_does_not_delete_the_winners_stack() -> Outcome {
     let operator = Operator::start().await?;

@@ -17,8 +17,8 @@ use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::publish::audience::Audience;
 use cavatica_connect::publish::bucket::Bucket;
-use cavatica_connect::publish::carry_out;
-use cavatica_connect::publish::plan::{Obstacle, Wish};
+use cavatica_connect::publish::execute;
+use cavatica_connect::publish::plan::{DesiredBucket, Obstacle};
 use cavatica_connect::publish::versions::{self, Published, Versions};
 use cavatica_connect::publish::{CodeVersions, Place, ReleaseParts};
 use cavatica_connect::release::package::{Content, Package};
@@ -111,18 +111,18 @@ async fn a_key_with_other_bytes_stops_everything_before_anything_is_written() ->
 #[tokio::test]
 async fn what_fails_in_one_region_leaves_the_others_done_and_the_same_command_goes_on() -> Outcome {
     let publisher = Publisher::start().await?;
-    let (parts, wish) = (publisher.parts()?, Wish { create_buckets: true, audience: None });
+    let (parts, desired) = (publisher.parts()?, DesiredBucket { create_buckets: true, audience: None });
     let account = Account::of(publisher.engine.sdk_config()).await?;
-    let plans = carry_out::survey(&account, &parts, &wish).await.plans.into_iter().collect::<Result<Vec<_>, _>>()?;
-    assert!(carry_out::prepare(&account, &plans, &|_, _| {}).await.iter().all(Result::is_ok));
-    let code = carry_out::write_code(&account, &parts, &plans, &|_, _| {}).await;
+    let plans = execute::survey(&account, &parts, &desired).await.plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    assert!(execute::prepare(&account, &plans, &|_, _| {}).await.iter().all(Result::is_ok));
+    let code = execute::write_code(&account, &parts, &plans, &|_, _| {}).await;
     let code = code.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let publication = carry_out::publication_of(&parts, &code);
+    let publication = execute::publication_of(&parts, &code);
     // After the plans were made, somebody writes something else.
     let page = publication.generated.last().ok_or("no objects")?;
     let s3 = publisher.s3("eu-west-1");
     s3.put_object().bucket(bucket("eu-west-1")).key(&page.key).body(b"x".to_vec().into()).send().await?;
-    let written = carry_out::write(&account, &publication, &plans, &code, &|_, _| {}).await;
+    let written = execute::write(&account, &publication, &plans, &code, &|_, _| {}).await;
     let failed: Vec<_> = parts.places.iter().zip(&written).filter(|(_, result)| result.is_err()).collect();
     assert!(matches!(&failed[..], [(place, Err(Obstacle::OtherBytes { .. }))] if place.region == "eu-west-1"));
     assert!(publisher.versions("eu-west-1").await.is_err(), "no link can begin there");
@@ -197,10 +197,10 @@ async fn every_call_names_the_account_that_has_to_own_the_bucket() -> Outcome {
     let name = |region: &str| format!("releases-{}-{region}-an", Engine::ACCOUNT);
     let places = REGIONS.map(|region| Place { region: region.to_owned(), bucket: name(region) });
     let parts = ReleaseParts::of(&Package::read(publisher.folder.path(), &CAVATICA)?, &CAVATICA, places.to_vec());
-    let wish = Wish { create_buckets: true, audience: Some(Audience::Public) };
+    let desired = DesiredBucket { create_buckets: true, audience: Some(Audience::Public) };
     // Once to make everything, and once to look at what there is then.
     for _ in 0..2 {
-        carry_out::all(&account, &parts, &wish).await?;
+        execute::all(&account, &parts, &desired).await?;
     }
     publisher.engine.stop().await?;
     let seen = recorder.seen.lock().map_err(|_| "poisoned")?;
@@ -318,7 +318,7 @@ async fn a_bucket_that_an_earlier_release_created_goes_on_to_be_used() -> Outcom
     Ok(())
 }
 
-/// What S3 Control answers about Block Public Access of an account.
+/// Answer of S3 Control about Block Public Access of an account.
 const ACCOUNT_BLOCK: &str = "GET /v20180820/configuration/publicAccessBlock";
 
 #[tokio::test]

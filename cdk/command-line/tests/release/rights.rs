@@ -12,8 +12,8 @@ use crate::publisher::Outcome;
 /// Calls that need no right.
 const FREE: [&str; 1] = ["sts:GetCallerIdentity"];
 
-/// Returns the action that AWS checks for a request; `None` on the bucket for the function's code, for which the operator needs the
-/// rights of whoever publishes.
+/// Returns the action that AWS checks for a request; `None` on the bucket for the function's code, for which the
+/// operator needs the rights of whoever publishes.
 fn action(request: &Request) -> Option<String> {
     let Request { service, action, method, path } = request;
     let (place, query) = path.split_once('?').unwrap_or((path, ""));

@@ -8,10 +8,10 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::Environment;
 use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
-use cavatica_connect::deploy::client::{Stacks, new_token};
 use cavatica_connect::deploy::follow::{KnownEvents, Operation, OperationKind};
-use cavatica_connect::publish::plan::Wish;
-use cavatica_connect::publish::{ReleaseParts, carry_out, versions};
+use cavatica_connect::deploy::stacks::{Stacks, new_token};
+use cavatica_connect::publish::plan::DesiredBucket;
+use cavatica_connect::publish::{ReleaseParts, execute, versions};
 use cavatica_connect::release::zip::Asset;
 use cavatica_connect::waits::Pace;
 use cavatica_generator::address::Address;
@@ -23,15 +23,15 @@ use crate::publisher::{Outcome, Publisher, bucket, lambda, said};
 
 const BUCKET: &str = "genomics-lab-data";
 
-/// Returns a publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may need a newer C
-/// library than Lambda has, and then there would be none.
+/// Returns a publisher whose Lambda is published in all regions. Not by way of a package: this machine's Lambda may
+/// need a newer C library than Lambda has, and then there would be none.
 async fn published() -> Result<Publisher, Box<dyn Error>> {
     let code = lambda().await?;
     let publisher = Publisher::start().await?;
     publisher.make_bucket(BUCKET, "us-east-1").await?;
     let parts = ReleaseParts::of_code(&CAVATICA, code, None, None, publisher.places());
-    let wish = Wish { create_buckets: true, audience: None };
-    carry_out::all(&Account::of(publisher.engine.sdk_config()).await?, &parts, &wish).await?;
+    let desired = DesiredBucket { create_buckets: true, audience: None };
+    execute::all(&Account::of(publisher.engine.sdk_config()).await?, &parts, &desired).await?;
     Ok(publisher)
 }
 
@@ -123,7 +123,7 @@ async fn a_stack_from_a_link_runs_what_was_released_until_somebody_changes_it() 
     Ok(())
 }
 
-/// Whoever may write to a bucket of releases could otherwise choose the code of every later launch.
+/// Otherwise a principal that may write to a bucket of releases could choose the code of every later launch.
 #[tokio::test]
 async fn a_stack_runs_the_code_that_was_released_whatever_is_written_over_it() -> Outcome {
     let publisher = published().await?;

@@ -34,7 +34,8 @@ fn malformed(expression: &Value) -> EvaluationError {
 }
 
 impl Evaluator {
-    /// Returns the evaluator of a stack that is not there yet: names and attributes of its resources are made up from its ID.
+    /// Returns the evaluator of a stack that is not there yet: names and attributes of its resources are made up from
+    /// its ID.
     #[must_use]
     pub fn of_planned_stack(template: Value, parameters: BTreeMap<String, String>, stack_id: &str) -> Self {
         let mut references = pseudo_parameters(stack_id);

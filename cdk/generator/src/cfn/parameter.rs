@@ -17,8 +17,8 @@ pub struct Parameter {
     pub kind: Kind,
     /// The message for any other value.
     pub constraint: Option<String>,
-    /// The values that the domain refuses in words of its own: a pattern of them, and the rule that they break. What else it
-    /// refuses is refused by kind, too.
+    /// The values that the domain refuses in words of its own: a pattern of them, and the rule that they break. What
+    /// else it refuses is refused by kind, too.
     pub refusals: Vec<(String, String)>,
     /// True if CloudFormation hides its value.
     pub no_echo: bool,

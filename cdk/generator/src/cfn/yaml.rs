@@ -135,7 +135,7 @@ fn scalar(text: &str, in_flow: bool) -> String {
     plain
 }
 
-/// Whether a reader of YAML 1.1 takes an unquoted text for something else. Source: the types `bool`, `null`, `int`,
+/// True if a reader of YAML 1.1 takes an unquoted text for another type. Source: the types `bool`, `null`, `int`,
 /// `float`, `timestamp`, `merge` and `value` of "YAML 1.1 language-independent types"; numbers and dates are told by
 /// the characters they consist of, which quotes a few texts more than need be.
 fn is_other_than_text(text: &str) -> bool {

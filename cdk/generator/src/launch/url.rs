@@ -1,7 +1,7 @@
 //! The link that opens the console's form for a new stack, filled in.
 //!
-//! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters without
-//! a word, so what it would drop is refused here.
+//! Source: "Create quick-create links for CloudFormation stacks". The console drops unknown and NoEcho parameters
+//! without a word, so what it would drop is refused here.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::wording::{did_you_mean, excerpt, most_alike};
 /// Everything but what no reader of URLs takes for something else.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What a link opens.
+/// Content of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// Where the template is, in S3.
+    /// Address of the template in S3.
     pub template_url: String,
     /// The console's region.
     pub region: String,
-    /// What the stack is called unless the administrator changes it.
+    /// Stack name, which the administrator may change.
     pub stack_name: StackName,
     /// Parameters that are filled in, in order.
     pub parameters: Vec<(String, String)>,
@@ -49,11 +49,11 @@ pub enum LaunchError {
     /// The template has no such parameter.
     #[error("the template has no parameter \"{}\"{}", excerpt(.name), did_you_mean(*.meant, || format!("; it has {}", .known.join(", "))))]
     UnknownParameter {
-        /// What was given.
+        /// Given value.
         name: String,
         /// The known word that is most like it.
         meant: Option<&'static str>,
-        /// What there is.
+        /// Known names.
         known: Vec<&'static str>,
     },
     /// A parameter was given twice.
@@ -70,7 +70,7 @@ pub enum LaunchError {
     Value {
         /// Which.
         name: String,
-        /// What was given.
+        /// Given value.
         value: String,
         /// The rule that it breaks, as what to give instead.
         rule: String,

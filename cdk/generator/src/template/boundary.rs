@@ -1,11 +1,11 @@
 //! The boundary that caps the volume role: at most what Cavatica's manual asks for, on this stack's bucket and key.
 //!
-//! Whoever steals the provider's credentials cannot make more than a volume role of it. An organisation's own boundary
+//! A thief of the provider's credentials cannot create more than a volume role. An organisation's own boundary
 //! takes its place when one is given.
 //!
-//! The bucket's owner is part of the cap. The name of a deleted bucket is free for every AWS account; without the owner,
-//! Cavatica would write to the bucket of whoever takes the name and admits the role in a bucket policy.
-//! Source: IAM, "AWS global condition context keys", `aws:ResourceAccount`.
+//! The bucket's owner is part of the cap. The name of a deleted bucket is free for every AWS account; without the
+//! owner, Cavatica would write to the bucket of whoever takes the name and admits the role in a bucket policy. Source:
+//! IAM, "AWS global condition context keys", `aws:ResourceAccount`.
 
 use cavatica_access::document::Statement;
 use cavatica_access::permissions;

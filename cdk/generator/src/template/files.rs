@@ -13,7 +13,8 @@ pub struct File {
     pub text: String,
 }
 
-/// Returns the file name of the template with the function, such as `cavatica-volume.template.yaml`, or of the native one.
+/// Returns the file name of the template with the function, such as `cavatica-volume.template.yaml`, or of the native
+/// one.
 #[must_use]
 pub fn name(platform: &Platform, is_native: bool) -> String {
     format!("{}{}.template.yaml", platform.stack_name(), if is_native { "-native" } else { "" })

@@ -1,4 +1,4 @@
-//! What the administrator takes away from the stack.
+//! Outputs of the stacks.
 
 use cavatica_access::permissions;
 use cavatica_access::platform::Platform;
@@ -7,7 +7,7 @@ use cavatica_access::volume::AccessMode;
 use super::values::{Condition, stack_uuid};
 use crate::cfn::{Expr as E, Output};
 
-/// Where what was made is told.
+/// Expressions of the created resources.
 pub(super) struct Made {
     pub(super) role_arn: E,
     pub(super) role_name: E,
@@ -77,7 +77,8 @@ impl Made {
         outputs
     }
 
-    /// Returns the body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the stack's ID.
+    /// Returns the body that attaches the volume. Cavatica takes no hyphens in a volume's name, so it is made from the
+    /// stack's ID.
     fn create_volume_request(&self) -> E {
         let body = concat!(
             r#"{"name":"volume_${Id}","description":"s3://${BucketName}/${Prefix}","access_mode":"${Mode}","#,

@@ -1,4 +1,4 @@
-//! What the administrator is asked, in the order of the console's form: the three that matter first, what should stay
+//! Parameters, in the order of the console's form: the three that matter first, what should stay
 //! as it is last. The rules are the domain's, as far as a pattern can see them.
 
 use cavatica_access::limits;
@@ -10,8 +10,8 @@ use super::Config;
 use crate::cfn::{Group, Kind, Parameter};
 
 /// A prefix as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
-/// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is. Neither address nor ARN, and no
-/// blank of Unicode at either end.
+/// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is. Neither address nor ARN,
+/// and no blank of Unicode at either end.
 const PREFIX: &str = concat!(
     r"|(?![A-Za-z][A-Za-z0-9+.-]*://|[sS]3[aAnN]?:/|[aA][rR][nN]:)",
     r#"[^/*?$"\\\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"#,
@@ -80,8 +80,8 @@ pub(super) fn native_groups(config: &Config) -> Vec<Group> {
 
 /// Returns the three that matter; which prefixes are possible depends on who writes the documents.
 ///
-/// Their labels are their names: the AWS CLI ignores a parameter that the template lacks, so a label that is typed as a name
-/// would open the whole bucket.
+/// Their labels are their names: the AWS CLI ignores a parameter that the template lacks, so a label that is typed as a
+/// name would open the whole bucket.
 fn bucket(prefix: &str, further_rule: &str) -> Vec<Parameter> {
     vec![
         text("BucketName", "Bucket name", "Name of the S3 bucket that {platform} may use.", BucketName::PATTERN)
@@ -158,7 +158,8 @@ fn names() -> Vec<Parameter> {
 }
 
 fn tags() -> Parameter {
-    // Without an AllowedPattern: AWS does not document whether one may name classes such as \p{L}. The function refuses tags.
+    // Without an AllowedPattern: AWS does not document whether one may name classes such as \p{L}. The function refuses
+    // tags.
     Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") }.read_by(
         |value| match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
             Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Frozen for ever, since old code, old role and old properties meet new ones during an update and its rollback: the
-//! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's name
-//! (CloudFormation's choice) and description.
+//! logical IDs of function, custom resource and provider role (its unique ID is the external ID), and the boundary's
+//! name (CloudFormation's choice) and description.
 
 use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::request::RESOURCE_TYPE;
@@ -21,7 +21,7 @@ use crate::cfn::{Expr as E, Mapping, Resource, Template};
 /// takes two.
 const FUNCTION_TIMEOUT: i64 = 180;
 
-/// How long CloudFormation waits for an answer, in seconds: three runs of the function (Lambda retries twice) and the
+/// Time that CloudFormation waits for an answer, in seconds: three runs of the function (Lambda retries twice) and the
 /// one and two minutes that Lambda waits in between.
 const SERVICE_TIMEOUT: i64 = 3 * FUNCTION_TIMEOUT + 180;
 
@@ -172,7 +172,8 @@ fn platform_properties(platform: &Platform) -> Vec<(&'static str, E)> {
     ]
 }
 
-/// Returns the property whose change makes the function look at role and policy again: the code, and what was typed for a repair.
+/// Returns the property whose change makes the function look at role and policy again: the code, and what was typed for
+/// a repair.
 fn release_and_repair(config: &Config) -> E {
     let both = E::join(" ", E::List(vec![code_key(config), E::reference("Repair")]));
     E::when(Condition::HasRepair, both, code_key(config))

@@ -1,8 +1,8 @@
-//! What the Lambda may do: exactly the calls of the domain's port, each only on what this stack owns.
+//! Rights of the Lambda: exactly the calls of the domain's port, each only on resources of this stack.
 //!
 //! Derived from [`Action`], so that role and code cannot drift apart. IAM itself enforces ownership: by the exact name
-//! where something is made, by our tag where something is changed or removed. Tags and not names for the latter, because
-//! a rename updates this role first and sends the Delete for the old name last.
+//! where something is made, by our tag where something is changed or removed. Tags and not names for the latter,
+//! because a rename updates this role first and sends the Delete for the old name last.
 
 use cavatica_access::document::{Document, Principal, Statement};
 use cavatica_access::owner;
@@ -12,17 +12,17 @@ use cavatica_access::requested_tags::REQUESTED;
 use super::values::{Condition, boundary_arn, policy_name, role_name};
 use crate::cfn::{Expr as E, Resource};
 
-/// What an action may be done on, and only if.
+/// Resources and conditions of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grant {
-    /// The role of the wanted name under whatever path, and any policy: whether something exists has to be found out before
-    /// its tags can be known. The name alone is asked about where there is none.
+    /// The role of the wanted name under whatever path, and any policy: whether something exists has to be found out
+    /// before its tags can be known. The name alone is asked about where there is none.
     LookAtRole,
     LookAtPolicies,
-    /// Any role's tags: of an older role's name, which no statement has, they tell whether it exists and whose it is. They
-    /// show no trust policy, and so no external ID of others.
+    /// Any role's tags: of an older role's name, which no statement has, they tell whether it exists and whose it is.
+    /// They show no trust policy, and so no external ID of others.
     LookAtTags,
-    /// What carries our tag.
+    /// Resources with the owner tag.
     LookIntoOurs,
     /// The exact role, with our tag and the boundary from the first moment.
     CreateRole,
@@ -30,8 +30,8 @@ enum Grant {
     CreatePolicy,
     /// The exact names, setting our tag, on what has none yet or ours already.
     Tag,
-    /// Roles with our tag, setting our tag: whichever of role and resource CloudFormation reverts first, the role that is
-    /// in use has to say so.
+    /// Roles with our tag, setting our tag: whichever of role and resource CloudFormation reverts first, the role that
+    /// is in use has to say so.
     TagOurRole,
     /// The exact names, if ours; our own keys never.
     Untag,
@@ -41,14 +41,14 @@ enum Grant {
     Attach,
     /// The exact policy, if ours.
     ChangePolicy,
-    /// What carries our tag.
+    /// Resources with the owner tag.
     Remove,
     /// Our policy, from whoever carries it.
     DetachOurs,
     /// The stack's bucket, whoever owns it.
     LookAtBucket,
-    /// While CORS is asked for, the account's own buckets: when the rule goes out of a bucket, this role knows another one
-    /// already. Otherwise the stack's, to take the rule out.
+    /// While CORS is asked for, the account's own buckets: when the rule goes out of a bucket, this role knows another
+    /// one already. Otherwise the stack's, to take the rule out.
     ConfigureCors,
 }
 
@@ -107,7 +107,8 @@ pub(super) fn resource() -> Resource {
     let trust =
         Document::<E>::new(vec![Statement::trust(Principal::Service("lambda.amazonaws.com"), "sts:AssumeRole")]);
     let policy = E::map([("PolicyName", E::text("ProvideVolumeAccess")), ("PolicyDocument", E::json(&document()))]);
-    // A stack tag with our key would make this role ours, and with it changeable by itself; the resource's own tag wins.
+    // A stack tag with our key would make this role ours, and with it changeable by itself; the resource's own tag
+    // wins.
     let tag = E::map([("Key", E::text(owner::STACK)), ("Value", E::text("provider"))]);
     Resource {
         logical_id: "ProviderRole",
@@ -173,7 +174,8 @@ fn restricted(grant: Grant, statement: Statement<E>) -> Statement<E> {
     const ASKED_AS_OURS: &str = "aws:RequestTag/cavatica-connect:stack";
     let stack = || E::reference("AWS::StackId");
     let only = |statement: Statement<E>, key| statement.only_if("StringEquals", key, stack());
-    // Condition keys ignore the case of a tag's key, the function does not: what it makes carries the key as it reads it.
+    // Condition keys ignore the case of a tag's key, the function does not: what it makes carries the key as it reads
+    // it.
     let exactly =
         |statement: Statement<E>| statement.only_if("ForAnyValue:StringEquals", "aws:TagKeys", E::text(owner::STACK));
     let capped = |statement: Statement<E>| statement.only_if("ArnEquals", "iam:PermissionsBoundary", boundary_arn());

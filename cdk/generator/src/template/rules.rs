@@ -22,7 +22,8 @@ pub(super) fn commercial_partition() -> Rule {
     }
 }
 
-/// Returns a rule sees no more than the prefix's equality to the bucket's name; the function and the command line see the rest.
+/// Returns a rule sees no more than the prefix's equality to the bucket's name; the function and the command line see
+/// the rest.
 pub(super) fn prefix_without_bucket() -> Rule {
     Rule {
         name: "PrefixWithoutBucket",

@@ -158,9 +158,9 @@ pub(super) fn policy_name() -> E {
 
 /// Returns the external ID, or nothing when there is to be none.
 ///
-/// The automatic one is the unique ID of the provider role: 17 random characters that stay the same for the stack's whole
-/// life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of them out;
-/// the stack's own ID is no secret, since it stands in every ARN of the stack and is made of the time.
+/// The automatic one is the unique ID of the provider role: 17 random characters that stay the same for the stack's
+/// whole life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of
+/// them out; the stack's own ID is no secret, since it stands in every ARN of the stack and is made of the time.
 pub(super) fn external_id() -> E {
     let given = E::when(Condition::HasExternalId, E::reference("ExternalId"), E::no_value());
     E::when(Condition::HasAutoExternalId, E::GetAtt("ProviderRole", "RoleId"), given)

@@ -14,8 +14,8 @@ use crate::s3_time::{S3Share, within};
 use crate::volume::{BucketName, Volume};
 
 impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
-    /// Returns all that the time there is shows of the buckets of a request that has them checked: two round trips. One that was not asked
-    /// for before may be denied for a while, because the provider role is not in force yet.
+    /// Returns all that the time there is shows of the buckets of a request that has them checked: two round trips. One
+    /// that was not asked for before may be denied for a while, because the provider role is not in force yet.
     pub(crate) async fn facts(&self, desired: &Desired, share: S3Share) -> Vec<Facts> {
         let blueprint = &desired.blueprint;
         if blueprint.request.checks == Checks::Off {

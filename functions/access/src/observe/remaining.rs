@@ -48,7 +48,8 @@ impl FoundRole {
         self.ours().and_then(|role| Some(role.arn.beside(&owner::tagged_policy(&role.tags)?)))
     }
 
-    /// Returns further candidates, by the role's tags and path: a role under another path than expected has its policy there.
+    /// Returns further candidates, by the role's tags and path: a role under another path than expected has its policy
+    /// there.
     fn other_candidates(&self, owner: &Owner) -> Vec<PolicyArn> {
         let asked = self.role_to_delete.candidates(owner);
         let by_role_name = self.role.as_ref().map(|role| role.arn.beside(&PolicyName::from(&role.arn.name)));
@@ -86,8 +87,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         }
     }
 
-    /// Observes the older roles that CloudFormation will not delete: in an update that keeps its role, those that the role
-    /// replaced, and the one of the old properties (if its creation failed half-way).
+    /// Observes the older roles that CloudFormation will not delete: in an update that keeps its role, those that the
+    /// role replaced, and the one of the old properties (if its creation failed half-way).
     pub(super) async fn remaining_roles(
         &self,
         desired: &Desired,
@@ -110,8 +111,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
         self.chain(role_to_delete, older_role.successor, wanted)
     }
 
-    /// Observes a role to delete and, before it, its older roles. If the role is in use, only policies of an earlier role of
-    /// its name.
+    /// Observes a role to delete and, before it, its older roles. If the role is in use, only policies of an earlier
+    /// role of its name.
     fn chain<'s>(
         &'s self,
         role_to_delete: RoleToDelete,
@@ -236,8 +237,8 @@ impl<I: ReadAccount, C: Clock> Observer<'_, I, C> {
     }
 }
 
-/// Concatenates chains, keeping each role's last occurrence. Two roles may name the same older role, and an older role may name
-/// policies of an earlier role of the same name.
+/// Concatenates chains, keeping each role's last occurrence. Two roles may name the same older role, and an older role
+/// may name policies of an earlier role of the same name.
 fn concatenate(chains: Vec<Vec<RemainingRole>>) -> Vec<RemainingRole> {
     let mut all: Vec<RemainingRole> = Vec::new();
     for mut remaining_role in chains.into_iter().flatten() {

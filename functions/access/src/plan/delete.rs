@@ -1,7 +1,7 @@
 //! Plan that deletes a role of this stack and its policy, whatever somebody added to them.
 //!
-//! If the policy has the role's name, both are deleted concurrently; otherwise the role is deleted last, because only its tags
-//! name the policy. A foreign role is left alone.
+//! If the policy has the role's name, both are deleted concurrently; otherwise the role is deleted last, because only
+//! its tags name the policy. A foreign role is left alone.
 
 use crate::desired::Deletion;
 use crate::names::PolicyName;
@@ -19,8 +19,8 @@ pub(super) fn plan(deletion: &Deletion, remaining_roles: &[RemainingRole]) -> Re
         role_to_delete.map(|role_to_delete| role_to_delete.candidates(&deletion.owner)).unwrap_or_default();
     for (i, remaining_role) in remaining_roles.iter().enumerate() {
         plan.notes.extend(left_alone(&deletion.owner, remaining_role));
-        // The last role is the event's own. If its deletion fails half-way, a retry finds the policy by the same names. After a
-        // clean-up there is no retry, so that only a policy with the role's name can be found.
+        // The last role is the event's own. If its deletion fails half-way, a retry finds the policy by the same names.
+        // After a clean-up there is no retry, so that only a policy with the role's name can be found.
         let is_own = i + 1 == remaining_roles.len();
         let name = PolicyName::from(&remaining_role.name);
         let is_named_like_role = |policy: &RemainingPolicy| {

@@ -24,7 +24,8 @@
 //!
 //! # Errors
 //!
-//! A [`Refusal`] that names the role, policy or property, and the remedy. An obstacle to the clean-up is a note instead.
+//! A [`Refusal`] that names the role, policy or property, and the remedy. An obstacle to the clean-up is a note
+//! instead.
 
 use crate::desired::Desired;
 use crate::document::same_meaning;
@@ -81,8 +82,8 @@ pub(super) fn plan(desired: &Desired, observed: &ObservedState) -> Result<Plan, 
     Ok(plan)
 }
 
-/// Adds the deletion of older roles, and then of their names in the lineage tag. An obstacle becomes a note: the update goes on,
-/// and the lineage keeps the name for the next event.
+/// Adds the deletion of older roles, and then of their names in the lineage tag. An obstacle becomes a note: the update
+/// goes on, and the lineage keeps the name for the next event.
 fn clean_up(plan: &mut Plan, desired: &Desired, observed: &ObservedState) {
     let mut is_whole = true;
     for remaining_role in &observed.remaining_roles {
@@ -206,8 +207,8 @@ fn check_replaced_names(desired: &Desired, observed: &ObservedState, from: &Role
     Ok(())
 }
 
-/// Refuses another boundary for the same role: the provider role may change roles only under its own boundary, so that a
-/// rollback could not set the old one. A boundary that somebody removed is set again.
+/// Refuses another boundary for the same role: the provider role may change roles only under its own boundary, so that
+/// a rollback could not set the old one. A boundary that somebody removed is set again.
 fn check_boundary(desired: &Desired, observed: &ObservedState) -> Result<(), Refusal> {
     let asked = &desired.blueprint.request.permissions_boundary;
     match observed.role.as_ref() {
@@ -289,7 +290,8 @@ fn change_policy(desired: &Desired, observed: &ObservedState, policy: &Policy) -
     steps
 }
 
-/// Returns the keys to remove and the tags to set. Only tags that this stack requested earlier are removed: others may tag too.
+/// Returns the keys to remove and the tags to set. Only tags that this stack requested earlier are removed: others may
+/// tag too.
 ///
 /// Every call sets the owner tags too, because the provider role's condition reads them.
 fn tag_changes(
@@ -341,8 +343,8 @@ fn tag_lineage(desired: &Desired, observed: &ObservedState, role: &Role) -> Opti
     Some(set_lineage(desired, &role.arn.name, &lineage))
 }
 
-/// Returns the lineage that a role should have: with the role that it replaces now, or with the one of the old properties if
-/// CloudFormation will not delete that. `None` if neither exists.
+/// Returns the lineage that a role should have: with the role that it replaces now, or with the one of the old
+/// properties if CloudFormation will not delete that. `None` if neither exists.
 fn new_lineage(desired: &Desired, observed: &ObservedState, lineage: &Lineage) -> Option<Lineage> {
     if let Some((from, its_lineage)) = replaced(desired, observed) {
         return Some(lineage.after_replacing(from, &its_lineage));

@@ -38,8 +38,8 @@ pub enum Look {
     Simulation(RoleArn, Question),
     /// Region of a bucket of an account: [`Region`]. A second call where S3 refers to another region.
     BucketRegion(BucketName, AccountId),
-    /// Key that a bucket encrypts new objects with, as S3 tells it, an ARN, ID or alias: `Option<String>`. None for a key that
-    /// needs no permission of its own, S3's or the AWS managed one.
+    /// Key that a bucket encrypts new objects with, as S3 tells it, an ARN, ID or alias: `Option<String>`. None for a
+    /// key that needs no permission of its own, S3's or the AWS managed one.
     BucketKey(Bucket),
     /// CORS rules of a bucket: `Vec<CorsRule>`.
     Cors(Bucket),

@@ -2,8 +2,8 @@
 //!
 //! # Flow
 //!
-//! S3 replaces a bucket's whole CORS configuration and has no compare-and-swap. So the function reads the rules, merges its own
-//! ([`merged`]), writes all of them and reads them back. If somebody else wrote meanwhile, it merges again.
+//! S3 replaces a bucket's whole CORS configuration and has no compare-and-swap. So the function reads the rules, merges
+//! its own ([`merged`]), writes all of them and reads them back. If somebody else wrote meanwhile, it merges again.
 //!
 //! # Guarantees
 //!
@@ -17,8 +17,9 @@
 //!
 //! # Errors
 //!
-//! A rule gives nobody a right. So a failure is a finding, except on an enforced Create and on a Delete, where nothing is lost by
-//! trying again ([`FailureConsequence`]). If a Delete may no longer read the bucket, the rule stays, and the log says so.
+//! A rule gives nobody a right. So a failure is a finding, except on an enforced Create and on a Delete, where nothing
+//! is lost by trying again ([`FailureConsequence`]). If a Delete may no longer read the bucket, the rule stays, and the
+//! log says so.
 
 use futures_util::future::join_all;
 
@@ -75,7 +76,8 @@ pub(super) async fn ensure<I: Account, C: Clock>(
     set_all(context, &desired.blueprint.owner, desired_rules(desired), s3_time).await
 }
 
-/// Returns the changes that [`ensure`] would make, and findings about buckets that cannot be read. Reads each bucket once.
+/// Returns the changes that [`ensure`] would make, and findings about buckets that cannot be read. Reads each bucket
+/// once.
 pub(super) async fn preview<I: ReadAccount, C: Clock>(
     context: &Context<'_, I, C>,
     desired: &Desired,

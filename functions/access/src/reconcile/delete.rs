@@ -66,8 +66,8 @@ impl<I: Account, C: Clock> Reconciliation for Delete<'_, I, C> {
         Plan::to_delete(self.deletion, remaining_roles)
     }
 
-    /// Returns a role that was created a moment ago may not show yet, and no other Delete will follow. The tags that a rolled-back update
-    /// wrote may not show yet either, and they decide what is deleted.
+    /// Returns a role that was created a moment ago may not show yet, and no other Delete will follow. The tags that a
+    /// rolled-back update wrote may not show yet either, and they decide what is deleted.
     fn may_be_outdated(&self, remaining_roles: &Vec<RemainingRole>, _: &Plan) -> bool {
         let owner = &self.deletion.owner;
         remaining_roles.split_last().is_some_and(|(last, older)| {

@@ -109,7 +109,8 @@ impl<I: Account, C: Clock> Reconciliation for Ensure<'_, I, C> {
         Ok(plan)
     }
 
-    /// Returns a change since the last answer, by another attempt or by an update that is being rolled back, may not show yet.
+    /// Returns a change since the last answer, by another attempt or by an update that is being rolled back, may not
+    /// show yet.
     fn may_be_outdated(&self, observed_volume: &ObservedVolume, plan: &Plan) -> bool {
         let misses_the_former =
             self.desired.replaced_role.is_some() && observed_volume.observed.replaced_role.is_none();

@@ -30,8 +30,9 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// Returns the changes for something that differs from what was asked for, in order: all but the note on the role of those
-    /// that it replaced, which stays for a while after they are gone, and says nothing about what the role may do.
+    /// Returns the changes for something that differs from what was asked for, in order: all but the note on the role
+    /// of those that it replaced, which stays for a while after they are gone, and says nothing about what the role may
+    /// do.
     pub fn drift(&self) -> impl Iterator<Item = &Change> {
         let notes = |tags: &Tags| {
             tags.contains_key(REPLACES) && tags.keys().all(|key| [STACK, RESOURCE, REPLACES].contains(&key.as_str()))
@@ -41,8 +42,8 @@ impl Preview {
     }
 }
 
-/// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks once:
-/// where a change was made a moment ago, it may not show yet.
+/// Tells the changes that [`super::establish`] would make now. It makes only the calls of a [`ReadAccount`], and looks
+/// once: where a change was made a moment ago, it may not show yet.
 ///
 /// # Errors
 ///

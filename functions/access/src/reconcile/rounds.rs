@@ -5,10 +5,11 @@
 //! 1. [`Reconciliation::observe`] reads the account, and [`Reconciliation::plan`] turns that into a plan.
 //! 2. If the first observation may be outdated, the loop waits and observes once more before it changes anything.
 //! 3. The loop applies the plan stage by stage. If all changes succeed, the reconciliation is finished.
-//! 4. If a change fails, the loop observes again, at once or after a wait. If the new plan no longer contains the failed change,
-//!    somebody else made it; otherwise it is tried again, or the loop gives up.
+//! 4. If a change fails, the loop observes again, at once or after a wait. If the new plan no longer contains the
+//!    failed change, somebody else made it; otherwise it is tried again, or the loop gives up.
 //!
-//! [`PreviousRound::next_step`] and [`PreviousRound::after_failure`] make these decisions. They are pure; their tests are tables.
+//! [`PreviousRound::next_step`] and [`PreviousRound::after_failure`] make these decisions. They are pure; their tests
+//! are tables.
 //!
 //! # Guarantees
 //!
@@ -55,7 +56,8 @@ pub(super) trait Reconciliation: Sync {
     /// Returns the changes that are due.
     fn plan(&self, observed_state: &Self::Observed) -> Result<Plan, Refusal>;
 
-    /// True if the first observation lacks something that is expected to exist, so that IAM may have shown an old state.
+    /// True if the first observation lacks something that is expected to exist, so that IAM may have shown an old
+    /// state.
     fn may_be_outdated(&self, observed_state: &Self::Observed, plan: &Plan) -> bool;
 
     /// Returns the unique ID of the observed role.
@@ -208,8 +210,8 @@ async fn first_observation<I: Account, C: Clock, J: Reconciliation>(
     Ok(observed_state)
 }
 
-/// Observes, and repeats that once if something vanished between two reads. For something that vanished, IAM denies a read
-/// that has a tag condition.
+/// Observes, and repeats that once if something vanished between two reads. For something that vanished, IAM denies a
+/// read that has a tag condition.
 async fn observe<C: Clock, J: Reconciliation>(clock: &C, task: &J) -> Result<J::Observed, Refusal> {
     let mut is_first = true;
     loop {

@@ -1,4 +1,5 @@
-//! The reading of `BENCHMARKS.md`: each sentence from the figures, with those in which others are better, and the targets.
+//! The reading of `BENCHMARKS.md`: each sentence from the figures, with those in which others are better, and the
+//! targets.
 
 use std::fmt::Write as _;
 

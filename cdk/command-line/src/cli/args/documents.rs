@@ -47,7 +47,7 @@ pub struct DocumentsArgs {
     /// Prefix (folder) of the objects that Cavatica may use; the names of all objects in the bucket stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix, requires = "bucket")]
     prefix: Option<OptionalPrefix>,
-    /// What Cavatica may do with the objects
+    /// Access to the objects
     #[arg(long, value_enum, default_value = "read-only", requires = "bucket")]
     access: Mode,
     /// A volume in place of --bucket, --prefix, --access and --kms-key-arn; can be given several times
@@ -60,8 +60,8 @@ pub struct DocumentsArgs {
     /// ARN of the KMS key that encrypts the bucket
     #[arg(long, value_name = "ARN", value_parser = ruled::<KmsKeyArn>, requires = "bucket")]
     kms_key_arn: Option<KmsKeyArn>,
-    /// External ID that Cavatica has to give, at least 6 characters, or none (not recommended: it is what keeps other users
-    /// of Cavatica out) [default: a random one]
+    /// External ID that Cavatica has to give, at least 6 characters, or none (not recommended: it is what keeps other
+    /// users of Cavatica out) [default: a random one]
     #[arg(long, value_name = "ID|none", value_parser = external_id)]
     pub external_id: Option<GivenExternalId>,
     /// Role that may assume yours [default: Cavatica's]

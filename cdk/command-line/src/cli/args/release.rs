@@ -14,7 +14,7 @@ use crate::link::Form;
 use crate::publish::Place;
 use crate::publish::audience::Audience;
 use crate::publish::naming::BucketNaming;
-use crate::publish::plan::Wish;
+use crate::publish::plan::DesiredBucket;
 use crate::source::ListAt;
 use crate::verify::deployed::Target;
 
@@ -36,8 +36,8 @@ pub struct PublishArgs {
     /// Folder that `package` wrote [default: package in cargo's target directory]
     #[arg(long, value_name = "DIR")]
     pub package: Option<PathBuf>,
-    /// Beginning of the buckets' names: a new bucket is PREFIX-ACCOUNT-REGION-an, which only your account can own; where your
-    /// account has none of that name but has PREFIX-REGION, that one is used
+    /// Beginning of the buckets' names: a new bucket is PREFIX-ACCOUNT-REGION-an, which only your account can own;
+    /// where your account has none of that name but has PREFIX-REGION, that one is used
     #[arg(long, value_name = "PREFIX")]
     bucket_prefix: Option<String>,
     /// Name of the bucket, for a single region
@@ -88,7 +88,8 @@ pub struct LaunchUrlArgs {
     /// Region in which the console opens [default: the region of the list's bucket]
     #[arg(long, required_unless_present_any = ["release", "update"], value_parser = regions::commercial)]
     pub region: Option<&'static str>,
-    /// Name of the stack [default: cavatica-volume- and six random characters, so that another launch makes another stack]
+    /// Name of the stack [default: cavatica-volume- and six random characters, so that another launch makes another
+    /// stack]
     #[arg(long, value_name = "NAME", value_parser = ruled::<StackName>)]
     pub stack_name: Option<StackName>,
     /// The template is the one without a function
@@ -186,7 +187,7 @@ impl PublishArgs {
 
     /// Returns the wishes for the buckets.
     #[must_use]
-    pub fn wish(&self) -> Wish {
-        Wish { create_buckets: self.create_buckets, audience: self.audience.clone() }
+    pub fn desired(&self) -> DesiredBucket {
+        DesiredBucket { create_buckets: self.create_buckets, audience: self.audience.clone() }
     }
 }

@@ -8,7 +8,7 @@ use cavatica_generator::stack_name::StackName;
 use clap::{Args, ValueEnum};
 
 use super::{Mode, OptionalPrefix, bucket, pair, prefix, ruled};
-use crate::rehearse::stage::Name;
+use crate::rehearse::fixture::Name;
 use crate::source::ListAt;
 
 /// The origin of the function's code; without any of these it is built.
@@ -31,11 +31,11 @@ pub struct DeployArgs {
     /// Name of the S3 bucket that Cavatica may use
     #[arg(long, value_name = "BUCKET", value_parser = bucket)]
     bucket: Option<BucketName>,
-    /// Prefix (folder) of the objects that Cavatica may use, such as raw/2026; the names of all objects in the bucket stay
-    /// visible to it
+    /// Prefix (folder) of the objects that Cavatica may use, such as raw/2026; the names of all objects in the bucket
+    /// stay visible to it
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     prefix: Option<OptionalPrefix>,
-    /// What Cavatica may do with the objects
+    /// Access to the objects
     #[arg(long, value_enum)]
     access: Option<Mode>,
     /// Any other parameter of the template; can be given several times

@@ -1,7 +1,8 @@
-//! An organisation's boundary beside a volume: whether it allows less than Cavatica needs, or more than the volume. Pure.
+//! An organisation's boundary beside a volume: whether it allows less than Cavatica needs, or more than the volume.
+//! Pure.
 //!
-//! A reading of statements without conditions and variables: enough for a note, and no replacement for IAM's simulator, which
-//! the checks ask.
+//! A reading of statements without conditions and variables: enough for a note, and no replacement for IAM's simulator,
+//! which the checks ask.
 
 use serde_json::Value;
 

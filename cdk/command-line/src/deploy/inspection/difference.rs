@@ -9,13 +9,13 @@ const MOST_CHARACTERS: usize = 600;
 /// A difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What was found, and what should be.
+    /// Observed and desired state, as a sentence.
     pub text: String,
-    /// What puts it right.
+    /// Remedy.
     pub remedy: Remedy,
 }
 
-/// Who puts a difference right.
+/// Remedy of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// The stack's function, by an update.

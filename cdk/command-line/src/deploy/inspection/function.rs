@@ -36,44 +36,44 @@ pub async fn inspect_function(
             return (vec![Difference { text: format!("function {name} does not exist"), remedy }], unseen);
         }
         Err(error) => unseen.push(call("look at", "lambda:GetFunctionConfiguration").failed(error).to_string()),
-        Ok(held) => {
+        Ok(observed) => {
             let (bucket, key) = (text("/Code/S3Bucket"), text("/Code/S3Key"));
-            let wanted = key.rsplit('/').next().unwrap_or_default().trim_end_matches(".zip").to_owned();
-            let found = held.code_sha256().and_then(|text| base64::decode(text).ok());
+            let desired = key.rsplit('/').next().unwrap_or_default().trim_end_matches(".zip").to_owned();
+            let found = observed.code_sha256().and_then(|text| base64::decode(text).ok());
             let found = found.map(|digest| hex(&digest)).unwrap_or_default();
-            if wanted.len() != 64 {
+            if desired.len() != 64 {
                 unseen.push(format!("whether function {name} runs the released code: key {key} names no digest"));
-            } else if found != wanted {
+            } else if found != desired {
                 let update = command(&["update-function-code", "--s3-bucket", &bucket, "--s3-key", &key]);
                 differences.push(Difference {
-                    text: format!("function {name} runs code with SHA-256 {found} and should run {wanted}"),
+                    text: format!("function {name} runs code with SHA-256 {found} and should run {desired}"),
                     remedy: Remedy::Command(update),
                 });
             }
-            let layers = held.layers().iter().filter_map(|layer| layer.arn()).collect::<Vec<_>>().join(", ");
-            let vpc = held.vpc_config().and_then(|vpc| vpc.vpc_id()).unwrap_or_default();
+            let layers = observed.layers().iter().filter_map(|layer| layer.arn()).collect::<Vec<_>>().join(", ");
+            let vpc = observed.vpc_config().and_then(|vpc| vpc.vpc_id()).unwrap_or_default();
             let number = |number: Option<i32>| number.map(|number| number.to_string()).unwrap_or_default();
-            for (what, option, found, wanted) in [
+            for (what, option, found, desired) in [
                 (
                     "runtime",
                     "--runtime",
-                    held.runtime().map(|it| it.as_str().to_owned()).unwrap_or_default(),
+                    observed.runtime().map(|it| it.as_str().to_owned()).unwrap_or_default(),
                     text("/Runtime"),
                 ),
-                ("handler", "--handler", held.handler().unwrap_or_default().to_owned(), text("/Handler")),
-                ("timeout in seconds", "--timeout", number(held.timeout()), text("/Timeout")),
-                ("memory in MB", "--memory-size", number(held.memory_size()), text("/MemorySize")),
-                ("role", "--role", held.role().unwrap_or_default().to_owned(), text("/Role")),
+                ("handler", "--handler", observed.handler().unwrap_or_default().to_owned(), text("/Handler")),
+                ("timeout in seconds", "--timeout", number(observed.timeout()), text("/Timeout")),
+                ("memory in MB", "--memory-size", number(observed.memory_size()), text("/MemorySize")),
+                ("role", "--role", observed.role().unwrap_or_default().to_owned(), text("/Role")),
                 ("list of layers", "--layers", layers, String::new()),
                 ("VPC", "--vpc-config", vpc.to_owned(), String::new()),
             ] {
-                if let Some(text) = difference::value(&format!("the {what} of function {name}"), &found, &wanted) {
-                    let value = if wanted.is_empty() { "[]" } else { wanted.as_str() };
+                if let Some(text) = difference::value(&format!("the {what} of function {name}"), &found, &desired) {
+                    let value = if desired.is_empty() { "[]" } else { desired.as_str() };
                     let remedy = Remedy::Command(command(&["update-function-configuration", option, value]));
                     differences.push(Difference { text, remedy });
                 }
             }
-            differences.extend(environment(name, expected, held.environment(), &command));
+            differences.extend(environment(name, expected, observed.environment(), &command));
         }
     }
     match lambda.get_policy().function_name(name).send().await {
@@ -95,8 +95,8 @@ pub async fn inspect_function(
     if let Some(retries) = retries {
         let qualifier = retries["Qualifier"].as_str().unwrap_or("$LATEST");
         let answer = lambda.get_function_event_invoke_config().function_name(name).qualifier(qualifier).send().await;
-        let wanted = |name: &str| retries[name].to_string();
-        let (age, attempts) = (wanted("MaximumEventAgeInSeconds"), wanted("MaximumRetryAttempts"));
+        let desired = |name: &str| retries[name].to_string();
+        let (age, attempts) = (desired("MaximumEventAgeInSeconds"), desired("MaximumRetryAttempts"));
         let put = command(&[
             "put-function-event-invoke-config",
             "--qualifier",
@@ -107,7 +107,7 @@ pub async fn inspect_function(
             &attempts,
         ]);
         let found = match answer {
-            Ok(held) => Some((held.maximum_event_age_in_seconds(), held.maximum_retry_attempts())),
+            Ok(observed) => Some((observed.maximum_event_age_in_seconds(), observed.maximum_retry_attempts())),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Some((None, None)),
             Err(error) => {
                 let call = call("read the retries of", "lambda:GetFunctionEventInvokeConfig");
@@ -116,13 +116,13 @@ pub async fn inspect_function(
             }
         };
         let number = |number: Option<i32>| number.map(|number| number.to_string()).unwrap_or_default();
-        for (what, found, wanted) in found.into_iter().flat_map(|(held_age, held_attempts)| {
+        for (what, found, desired) in found.into_iter().flat_map(|(held_age, held_attempts)| {
             [
                 ("oldest event in seconds", number(held_age), &age),
                 ("number of retries", number(held_attempts), &attempts),
             ]
         }) {
-            if let Some(text) = difference::value(&format!("the {what} of function {name}"), &found, wanted) {
+            if let Some(text) = difference::value(&format!("the {what} of function {name}"), &found, desired) {
                 differences.push(Difference { text, remedy: Remedy::Command(put.clone()) });
             }
         }
@@ -134,21 +134,21 @@ pub async fn inspect_function(
 fn environment(
     name: &str,
     expected: &Value,
-    held: Option<&aws_sdk_lambda::types::EnvironmentResponse>,
+    observed: Option<&aws_sdk_lambda::types::EnvironmentResponse>,
     command: &impl Fn(&[&str]) -> String,
 ) -> Vec<Difference> {
     let variables = expected.pointer("/Environment/Variables").and_then(Value::as_object).cloned().unwrap_or_default();
-    let held = held.and_then(|held| held.variables()).cloned().unwrap_or_default();
+    let observed = observed.and_then(|observed| observed.variables()).cloned().unwrap_or_default();
     let all = serde_json::json!({ "Variables": variables }).to_string();
     let remedy = Remedy::Command(command(&["update-function-configuration", "--environment", &all]));
     let mut differences = Vec::new();
-    for (variable, wanted) in &variables {
-        let found = held.get(variable).cloned().unwrap_or_default();
+    for (variable, desired) in &variables {
+        let found = observed.get(variable).cloned().unwrap_or_default();
         let what = format!("environment variable {variable} of function {name}");
-        let text = difference::value(&what, &found, wanted.as_str().unwrap_or_default());
+        let text = difference::value(&what, &found, desired.as_str().unwrap_or_default());
         differences.extend(text.map(|text| Difference { text, remedy: remedy.clone() }));
     }
-    let mut further: Vec<_> = held.keys().filter(|variable| !variables.contains_key(*variable)).collect();
+    let mut further: Vec<_> = observed.keys().filter(|variable| !variables.contains_key(*variable)).collect();
     further.sort();
     // Values may be secrets of whoever set them.
     differences.extend(further.into_iter().map(|variable| Difference {

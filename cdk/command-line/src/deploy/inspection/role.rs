@@ -89,11 +89,11 @@ fn decoded(document: &str) -> Value {
 
 /// Compares a role with what the stack asks for.
 #[must_use]
-pub fn compare_role(expected: &ExpectedRole, held: Option<&HeldRole>, account: &Account) -> Vec<Difference> {
+pub fn compare_role(expected: &ExpectedRole, observed: Option<&HeldRole>, account: &Account) -> Vec<Difference> {
     let name = &expected.name;
     let iam = |arguments: &[&str]| account.invocation.aws(&[&["iam"], arguments].concat(), None);
     let by_command = |command: String| if expected.is_repaired { Remedy::Repair } else { Remedy::Command(command) };
-    let Some(held) = held else {
+    let Some(observed) = observed else {
         let text = format!("role {name} does not exist");
         let command = account.invocation.command(&["deploy"], None);
         return vec![Difference { text, remedy: by_command(command) }];
@@ -102,44 +102,45 @@ pub fn compare_role(expected: &ExpectedRole, held: Option<&HeldRole>, account: &
     let mut add = |texts: Vec<String>, remedy: Remedy| {
         differences.extend(texts.into_iter().map(|text| Difference { text, remedy: remedy.clone() }));
     };
-    let trust = difference::document(&format!("the trust policy of role {name}"), &held.role.trust, &expected.trust);
+    let trust =
+        difference::document(&format!("the trust policy of role {name}"), &observed.role.trust, &expected.trust);
     // A log may keep the command: the external ID is filled in by whoever runs it.
     let document = difference::without_external_id(&expected.trust).to_string().replace("****", "EXTERNAL-ID");
     let update = iam(&["update-assume-role-policy", "--role-name", name, "--policy-document", &document]);
     add(trust, by_command(update));
-    let boundary = held.role.boundary.as_ref().map(ToString::to_string).unwrap_or_default();
+    let boundary = observed.role.boundary.as_ref().map(ToString::to_string).unwrap_or_default();
     let what = format!("the permissions boundary of role {name}");
     let command = match expected.boundary.as_str() {
         "" => iam(&["delete-role-permissions-boundary", "--role-name", name]),
         arn => iam(&["put-role-permissions-boundary", "--role-name", name, "--permissions-boundary", arn]),
     };
     add(difference::value(&what, &boundary, &expected.boundary).into_iter().collect(), by_command(command));
-    let session = held.role.max_session_duration.to_string();
-    for (what, option, found, wanted) in [
-        ("description", "--description", &held.role.description, &expected.description),
+    let session = observed.role.max_session_duration.to_string();
+    for (what, option, found, desired) in [
+        ("description", "--description", &observed.role.description, &expected.description),
         ("longest session in seconds", "--max-session-duration", &session, &expected.max_session),
     ] {
-        let text = difference::value(&format!("the {what} of role {name}"), found, wanted);
-        add(text.into_iter().collect(), by_command(iam(&["update-role", "--role-name", name, option, wanted])));
+        let text = difference::value(&format!("the {what} of role {name}"), found, desired);
+        add(text.into_iter().collect(), by_command(iam(&["update-role", "--role-name", name, option, desired])));
     }
-    for (key, wanted) in &expected.tags {
-        let found = held.role.tags.get(key).cloned().unwrap_or_default();
-        let tag = format!("Key={key},Value={wanted}");
-        let text = difference::value(&format!("tag {key} of role {name}"), &found, wanted);
+    for (key, desired) in &expected.tags {
+        let found = observed.role.tags.get(key).cloned().unwrap_or_default();
+        let tag = format!("Key={key},Value={desired}");
+        let text = difference::value(&format!("tag {key} of role {name}"), &found, desired);
         let command = iam(&["tag-role", "--role-name", name, "--tags", &tag]);
         // What these tags say is what the function goes by: it refuses to work on a role whose tags say something else.
         let is_own = key.starts_with("cavatica-connect:");
         add(text.into_iter().collect(), if is_own { Remedy::Command(command) } else { by_command(command) });
     }
-    for arn in beside(&expected.attached, &held.attached) {
+    for arn in beside(&expected.attached, &observed.attached) {
         let attach = iam(&["attach-role-policy", "--role-name", name, "--policy-arn", arn]);
         add(vec![format!("policy {arn} is not attached to role {name} and should be")], by_command(attach));
     }
-    for arn in beside(&held.attached, &expected.attached) {
+    for arn in beside(&observed.attached, &expected.attached) {
         let detach = iam(&["detach-role-policy", "--role-name", name, "--policy-arn", arn]);
         add(vec![format!("policy {arn} is attached to role {name} and should not be")], Remedy::Command(detach));
     }
-    for (policy, document) in &held.inline {
+    for (policy, document) in &observed.inline {
         let delete = iam(&["delete-role-policy", "--role-name", name, "--policy-name", policy]);
         let put = |document: &Value| {
             let document = document.to_string();
@@ -150,13 +151,13 @@ pub fn compare_role(expected: &ExpectedRole, held: Option<&HeldRole>, account: &
                 vec![format!("role {name} has inline policy {policy} and should not: {document}")],
                 Remedy::Command(delete),
             ),
-            Some(wanted) => {
+            Some(desired) => {
                 let what = format!("inline policy {policy} of role {name}");
-                add(difference::document(&what, document, wanted), Remedy::Command(put(wanted)));
+                add(difference::document(&what, document, desired), Remedy::Command(put(desired)));
             }
         }
     }
-    for (policy, document) in expected.inline.iter().filter(|(policy, _)| !held.inline.contains_key(*policy)) {
+    for (policy, document) in expected.inline.iter().filter(|(policy, _)| !observed.inline.contains_key(*policy)) {
         let document = document.to_string();
         let put = ["put-role-policy", "--role-name", name, "--policy-name", policy, "--policy-document", &document];
         add(vec![format!("role {name} lacks inline policy {policy}")], Remedy::Command(iam(&put)));
@@ -213,13 +214,14 @@ pub async fn inspect_policy(
         let remedy = by_command(account.invocation.command(&["deploy"], None));
         return Ok((vec![Difference { text: format!("policy {text} does not exist"), remedy }], Value::Null));
     }
-    let held = document_in_force(account, region, text).await?;
-    let wanted = expected.document.to_string();
-    let create = ["create-policy-version", "--set-as-default", "--policy-arn", text, "--policy-document", &wanted];
-    let mut differences: Vec<_> = difference::document(&format!("policy {}", arn.name()), &held, &expected.document)
-        .into_iter()
-        .map(|text| Difference { text, remedy: by_command(iam(&create)) })
-        .collect();
+    let observed = document_in_force(account, region, text).await?;
+    let desired = expected.document.to_string();
+    let create = ["create-policy-version", "--set-as-default", "--policy-arn", text, "--policy-document", &desired];
+    let mut differences: Vec<_> =
+        difference::document(&format!("policy {}", arn.name()), &observed, &expected.document)
+            .into_iter()
+            .map(|text| Difference { text, remedy: by_command(iam(&create)) })
+            .collect();
     for usage in [Usage::Permissions, Usage::Boundary] {
         let entities: Vec<PolicyEntity> =
             port.read(&Look::PolicyEntities(arn.clone(), usage)).await.map_err(unseen("the carriers"))?;
@@ -247,5 +249,5 @@ pub async fn inspect_policy(
             differences.push(Difference { text, remedy: Remedy::Command(command) });
         }
     }
-    Ok((differences, held))
+    Ok((differences, observed))
 }

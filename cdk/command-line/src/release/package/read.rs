@@ -23,7 +23,7 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
-    /// It is of another release.
+    /// Package of another release.
     #[error(
         "{folder} holds release {found}, and this program is that of release {VERSION}: use the program that packaged it, \
          or package again"

@@ -1,4 +1,5 @@
-//! A function that sends the calls it is given as they are, signed, and reads nothing of what comes back but the status.
+//! A function that sends the calls it is given as they are, signed, and reads nothing of what comes back but the
+//! status.
 
 use std::collections::HashMap;
 use std::time::SystemTime;

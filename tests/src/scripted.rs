@@ -10,18 +10,18 @@ use cavatica_memory::MemoryAccount;
 use cavatica_provider::delivery::{Post, Secret};
 use serde_json::Value;
 
-/// What happens before a call; `None` is the call to STS.
-pub type Stage = Box<dyn Fn(Option<Action>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+/// Action before a call; `None` is the call to STS.
+pub type Script = Box<dyn Fn(Option<Action>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The account in memory with a stage.
-pub struct Staged {
+pub struct ScriptedAccount {
     /// The account itself.
     pub account: MemoryAccount,
-    /// What happens before each call.
-    pub stage: Stage,
+    /// Action before each call.
+    pub stage: Script,
 }
 
-impl Staged {
+impl ScriptedAccount {
     /// Returns every call takes so long.
     #[must_use]
     pub fn taking(account: MemoryAccount, latency: Duration) -> Self {
@@ -29,14 +29,14 @@ impl Staged {
     }
 }
 
-impl ReadAccount for Staged {
+impl ReadAccount for ScriptedAccount {
     async fn look(&self, look: &Look) -> Result<Observation, Failure> {
         (self.stage)(look.action()).await;
         self.account.look(look).await
     }
 }
 
-impl Account for Staged {
+impl Account for ScriptedAccount {
     async fn apply(&self, change: &Change) -> Result<Receipt, Failure> {
         (self.stage)(Some(change.action())).await;
         self.account.apply(change).await
@@ -45,27 +45,27 @@ impl Account for Staged {
 
 /// Keeps what is sent, each after a while.
 #[derive(Debug, Default)]
-pub struct Posted {
-    /// How long sending takes.
+pub struct RecordedAnswers {
+    /// Duration of sending.
     pub latency: Duration,
     bodies: Mutex<Vec<Value>>,
 }
 
-impl Posted {
+impl RecordedAnswers {
     /// Sending takes so long.
     #[must_use]
     pub fn taking(latency: Duration) -> Self {
         Self { latency, bodies: Mutex::default() }
     }
 
-    /// What was sent, in order.
+    /// Sent answers, in order.
     #[must_use]
     pub fn bodies(&self) -> Vec<Value> {
         self.bodies.lock().map(|bodies| bodies.clone()).unwrap_or_default()
     }
 }
 
-impl Post for Posted {
+impl Post for RecordedAnswers {
     async fn put(&self, _url: &Secret, body: String) -> Result<u16, String> {
         tokio::time::sleep(self.latency).await;
         let body = serde_json::from_str(&body).map_err(|error| error.to_string())?;

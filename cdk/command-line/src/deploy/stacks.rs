@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::change_set::ChangeSet;
 use super::follow::{KnownEvents, Operation, OperationKind};
 use super::remedy::remedy;
-use super::standing::Stack;
+use super::stack::Stack;
 use crate::account::{Account, AwsError, Call};
 use crate::invocation::Invocation;
 use crate::waits::{Pace, Retry};
@@ -37,7 +37,7 @@ pub enum StackError {
     Aws {
         /// AWS's answer.
         error: AwsError,
-        /// What to do, if the answer is a known one.
+        /// Remedy, if the answer is a known one.
         remedy: Option<String>,
     },
     /// The stack does not exist.
@@ -207,8 +207,8 @@ impl Stacks {
 
     /// Reads the stack after an operation until it shows what the operation's last event says.
     ///
-    /// `None` if it shows the state of before for [`Pace::fresh_within`]: reads are eventually consistent, and the outputs of before
-    /// look like those of now.
+    /// `None` if it shows the state of before for [`Pace::fresh_within`]: reads are eventually consistent, and the
+    /// outputs of before look like those of now.
     pub async fn find_fresh(
         &self,
         stack_id: &str,
@@ -222,7 +222,8 @@ impl Stacks {
         let begun_at = begun_at.map(|event| event.at).unwrap_or_default();
         let is_fresh = |stack: &Stack| {
             let is_of_this = stack.change_set.as_ref() == Some(&change_set.id);
-            // An emulator names no change set. The time alone would not do: what was read before may have been old, too.
+            // An emulator names no change set. The time alone would not do: what was read before may have been old,
+            // too.
             let is_later = before.is_none_or(|before| {
                 stack.updated_at != before.updated_at && stack.updated_at.unwrap_or_default() >= begun_at - TIMES_DIFFER
             });

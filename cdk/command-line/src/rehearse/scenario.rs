@@ -1,7 +1,7 @@
-//! The steps of a rehearsal, each with its checks. `operations` has what several of them do, `hands` the changes
-//! by hand.
+//! The steps of a rehearsal, each with its checks. `operations` has what several of them do, `manual_changes` the
+//! changes by hand.
 
-mod hands;
+mod manual_changes;
 mod operations;
 
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::access::{self, Answer, Attempt};
-use super::stage::{OBJECTS, Stage};
-use super::{Code, Line, Report, Step, StepError, Telling, refused, surprises, template};
+use super::fixture::{Fixture, OBJECTS};
+use super::{Code, Line, Report, ReportOutput, Step, StepError, refused, template, unexpected};
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::{ChangeSet, Purpose, TemplateAt};
 use crate::deploy::follow::KnownEvents;
@@ -44,17 +44,17 @@ const DELETED: [(Attempt, bool); 1] = [(Attempt::Assume, false)];
 const RESULT: &str = "raw/2026/result.txt";
 
 /// The rehearsal so far.
-pub(super) struct Life<'r> {
-    stage: &'r Stage,
+pub(super) struct Scenario<'r> {
+    fixture: &'r Fixture,
     code: &'r Code,
     tell: Console,
-    tells_external_id: bool,
+    shows_external_id: bool,
     template: Option<TemplateAt>,
     /// The main stack: its ID, and what was told of it.
     stack: Option<String>,
     known: KnownEvents,
     documents: Documents,
-    surprises: Vec<String>,
+    unexpected: Vec<String>,
     /// The reason of the update that failed, which a later one repeats.
     reason: String,
 }
@@ -84,28 +84,28 @@ impl Outcome {
     }
 }
 
-impl<'r> Life<'r> {
-    pub(super) fn new(stage: &'r Stage, code: &'r Code, telling: &Telling) -> Self {
+impl<'r> Scenario<'r> {
+    pub(super) fn new(fixture: &'r Fixture, code: &'r Code, output: &ReportOutput) -> Self {
         Self {
-            stage,
+            fixture,
             code,
-            tell: telling.detail.clone(),
-            tells_external_id: telling.tells_external_id,
+            tell: output.detail.clone(),
+            shows_external_id: output.shows_external_id,
             template: None,
             stack: None,
             known: KnownEvents::default(),
             documents: Documents::default(),
-            surprises: Vec::new(),
+            unexpected: Vec::new(),
             reason: String::new(),
         }
     }
 
-    pub(super) fn surprises(&self) -> &[String] {
-        &self.surprises
+    pub(super) fn unexpected(&self) -> &[String] {
+        &self.unexpected
     }
 
     /// Plays a step.
-    pub(super) async fn play(&mut self, step: Step) -> Result<Report, StepError> {
+    pub(super) async fn run(&mut self, step: Step) -> Result<Report, StepError> {
         match step {
             Step::Set => self.set().await,
             Step::Create => self.create().await,
@@ -121,53 +121,54 @@ impl<'r> Life<'r> {
     }
 
     async fn set(&mut self) -> Result<Report, StepError> {
-        self.stage.set().await?;
-        self.tell.wait("uploading the function's code and the template");
-        self.template = Some(template(self.stage, self.code).await?);
-        self.tell.say(&format!("bucket {}", self.stage.bucket()));
+        self.fixture.set().await?;
+        self.tell.start_waiting("uploading the function's code and the template");
+        self.template = Some(template(self.fixture, self.code).await?);
+        self.tell.text(&format!("bucket {}", self.fixture.bucket()));
         Ok(Report::of(format!("{} objects", OBJECTS.len())))
     }
 
     async fn create(&mut self) -> Result<Report, StepError> {
-        let (name, bucket) = (self.stage.name.to_string(), self.stage.bucket());
+        let (name, bucket) = (self.fixture.name.to_string(), self.fixture.bucket());
         let asked = [("BucketName", bucket.as_str()), ("Prefix", FOLDER)];
         let outcome = self.operate(&name, Purpose::NewStack, &asked).await?;
         self.stack = Some(outcome.stack.clone());
         outcome.is("CREATE_COMPLETE")?;
         let stack = self.stack().await?;
-        self.tell.part(&format!("What the administrator copies into {}", self.stage.account.platform().name));
-        let hidden = (!self.tells_external_id).then_some("hidden, since this may be a log");
-        outputs::tell(self.stage.account.platform(), &stack.outputs, hidden, &self.tell);
+        self.tell.heading(&format!("What the administrator copies into {}", self.fixture.account.platform().name));
+        let hidden = (!self.shows_external_id).then_some("hidden, since this may be a log");
+        outputs::tell(self.fixture.account.platform(), &stack.outputs, hidden, &self.tell);
         self.check_outputs(&stack.outputs)?;
-        self.tell.part(&format!("What {} may do, read back from IAM", self.stage.account.platform().name));
-        let held = self.as_asked(&stack, &volume(&format!("{bucket}/{FOLDER}"), AccessMode::ReadOnly)?).await?;
-        self.tell.json(&held.permissions.held);
-        if self.tells_external_id {
-            self.tell.part("Who may assume the role, read back from IAM");
-            self.tell.json(&held.trust.held);
+        self.tell.heading(&format!("What {} may do, read back from IAM", self.fixture.account.platform().name));
+        let observed_role =
+            self.as_asked(&stack, &volume(&format!("{bucket}/{FOLDER}"), AccessMode::ReadOnly)?).await?;
+        self.tell.json(&observed_role.permissions.observed);
+        if self.shows_external_id {
+            self.tell.heading("Who may assume the role, read back from IAM");
+            self.tell.json(&observed_role.trust.observed);
         }
-        self.tell.holds(&"both documents are exactly those that `cavatica-connect documents` prints");
+        self.tell.checked(&"both documents are exactly those that `cavatica-connect documents` prints");
         let copied = ["Grants", "RoleArn", "ExternalId"].into_iter().map(|name| {
-            let is_hidden = name == "ExternalId" && !self.tells_external_id;
+            let is_hidden = name == "ExternalId" && !self.shows_external_id;
             let value = stack.outputs.get(name).cloned().unwrap_or_default();
             (Tone::Name, name.to_owned(), if is_hidden { "hidden, since this may be a log".to_owned() } else { value })
         });
         let report = Report::default().with(copied.collect::<Vec<_>>());
-        let report = report.with(statements(&held.permissions.held));
-        let trust = if self.tells_external_id { statements(&held.trust.held) } else { Vec::new() };
+        let report = report.with(statements(&observed_role.permissions.observed));
+        let trust = if self.shows_external_id { statements(&observed_role.trust.observed) } else { Vec::new() };
         let report = report.with(trust);
-        self.documents = held;
+        self.documents = observed_role;
         let answers = self.attempts(&READ_ONLY).await?;
         Ok(report.with(answers))
     }
 
     async fn again(&mut self) -> Result<Report, StepError> {
-        let proposal = self.proposal(&self.stage.name.to_string(), Purpose::Update, &[]).await?;
+        let proposal = self.proposal(&self.fixture.name.to_string(), Purpose::Update, &[]).await?;
         let change_set = ChangeSet::new(&proposal);
-        match self.stage.stacks.propose(&proposal, &change_set).await? {
+        match self.fixture.stacks.propose(&proposal, &change_set).await? {
             None => Ok(Report::default()),
             Some(change_set) => {
-                self.stage.stacks.withdraw(&change_set).await?;
+                self.fixture.stacks.withdraw(&change_set).await?;
                 Err(StepError::Mismatch { what: "the proposal", found: format!("{:?}", change_set.changes) })
             }
         }
@@ -177,12 +178,12 @@ impl<'r> Life<'r> {
         let before = self.stack().await?;
         self.change(&[("AccessMode", "ReadWrite")]).await?.is("UPDATE_COMPLETE")?;
         let stack = self.stack().await?;
-        let volume = volume(&format!("{}/{FOLDER}", self.stage.bucket()), AccessMode::ReadWrite)?;
-        let held = self.as_asked(&stack, &volume).await?;
-        self.tell.part("The difference, read back from IAM");
-        self.tell.difference(&self.documents.permissions.held, &held.permissions.held);
-        self.tell.holds(&"both documents are exactly those that `cavatica-connect documents` prints");
-        self.documents = held;
+        let volume = volume(&format!("{}/{FOLDER}", self.fixture.bucket()), AccessMode::ReadWrite)?;
+        let observed_role = self.as_asked(&stack, &volume).await?;
+        self.tell.heading("The difference, read back from IAM");
+        self.tell.difference(&self.documents.permissions.observed, &observed_role.permissions.observed);
+        self.tell.checked(&"both documents are exactly those that `cavatica-connect documents` prints");
+        self.documents = observed_role;
         let is_same = stack.outputs.get("RoleArn") == before.outputs.get("RoleArn");
         check("the role's ARN after the update", is_same, &stack.outputs)?;
         let answers = self.attempts(&READ_WRITE).await?;
@@ -191,14 +192,14 @@ impl<'r> Life<'r> {
 
     async fn rename(&mut self) -> Result<Report, StepError> {
         let former = name_of(&self.stack().await?.outputs);
-        let wanted = format!("{}-renamed", self.stage.name);
+        let wanted = format!("{}-renamed", self.fixture.name);
         self.change(&[("RoleName", &wanted)]).await?.is("UPDATE_COMPLETE")?;
         let stack = self.stack().await?;
         check("the role's name", name_of(&stack.outputs) == wanted, &stack.outputs)?;
-        let volume = volume(&format!("{}/{FOLDER}", self.stage.bucket()), AccessMode::ReadWrite)?;
+        let volume = volume(&format!("{}/{FOLDER}", self.fixture.bucket()), AccessMode::ReadWrite)?;
         self.documents = self.as_asked(&stack, &volume).await?;
-        let gone = self.shown("that a role is gone", async |life| {
-            match life.stage.iam.get_role().role_name(&former).send().await {
+        let gone = self.shown("that a role is gone", async |scenario| {
+            match scenario.fixture.iam.get_role().role_name(&former).send().await {
                 Err(error) if error.as_service_error().is_some_and(|it| it.is_no_such_entity_exception()) => {
                     Ok(Some(()))
                 }
@@ -207,25 +208,25 @@ impl<'r> Life<'r> {
             }
         });
         gone.await?;
-        self.tell.holds(&format!("role {former} is gone"));
+        self.tell.checked(&format!("role {former} is gone"));
         Ok(Report::of(wanted))
     }
 
     async fn failed_update(&mut self) -> Result<Report, StepError> {
-        let missing = self.stage.missing_bucket();
+        let missing = self.fixture.missing_bucket();
         let outcome = self.change(&[("BucketName", &missing)]).await?.is("UPDATE_ROLLBACK_COMPLETE")?;
         let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
         let inspection = self.inspected(&self.stack().await?).await?;
         check("AWS after the rollback", inspection.is_as_requested(), &inspection)?;
         let is_same = inspection.documents == self.documents;
         check("the documents after the rollback", is_same, &inspection.documents)?;
-        self.tell.holds(&"IAM holds what it held before");
+        self.tell.checked(&"IAM holds what it held before");
         self.reason = cause.lines.first().map(|(_, _, sentence)| sentence.clone()).unwrap_or_default();
         Ok(cause.with([(Tone::Good, "kept".to_owned(), "IAM holds what it held before".to_owned())]))
     }
 
     async fn wrong_bucket(&mut self) -> Result<Report, StepError> {
-        let (name, missing) = (self.stage.lost_stack(), self.stage.missing_bucket());
+        let (name, missing) = (self.fixture.lost_stack(), self.fixture.missing_bucket());
         let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &missing)]).await?;
         let outcome = outcome.is("ROLLBACK_COMPLETE")?;
         let stack = outcome.stack.clone();
@@ -240,7 +241,7 @@ impl<'r> Life<'r> {
     }
 
     async fn taken_name(&mut self) -> Result<Report, StepError> {
-        let (name, role, bucket) = (self.stage.greedy_stack(), self.stage.foreign_role(), self.stage.bucket());
+        let (name, role, bucket) = (self.fixture.greedy_stack(), self.fixture.foreign_role(), self.fixture.bucket());
         let before = self.foreign_role().await?;
         let asked = [("BucketName", bucket.as_str()), ("RoleName", &role)];
         let outcome = self.operate(&name, Purpose::NewStack, &asked).await?.is("ROLLBACK_COMPLETE")?;
@@ -254,20 +255,20 @@ impl<'r> Life<'r> {
 
     async fn destroy(&mut self) -> Result<Report, StepError> {
         let (stack, mut known) = (self.stack().await?, std::mem::take(&mut self.known));
-        let parts = parts(self.stage.account.platform(), &stack, &self.stage.stacks.resources(&stack.id).await?);
+        let parts = parts(self.fixture.account.platform(), &stack, &self.fixture.stacks.resources(&stack.id).await?);
         self.delete(&stack.id, &mut known).await?;
         let begun = Instant::now();
         let id = stack.id.parse().map_err(|_| mismatch("the stack's ID", &stack.id))?;
-        let states = states(&self.stage.account, self.stage.region, &id, &parts).await;
-        self.surprises.extend(surprises::of_wait("that what a stack had is gone", begun.elapsed()));
+        let states = states(&self.fixture.account, self.fixture.region, &id, &parts).await;
+        self.unexpected.extend(unexpected::of_wait("that what a stack had is gone", begun.elapsed()));
         let left = states.iter().filter(|(_, state)| *state != State::Gone);
         let left: Vec<_> = left.map(|(part, state)| format!("{part}: {state:?}")).collect();
         check("what the stack had", left.is_empty(), &left)?;
-        parts.iter().for_each(|part| self.tell.holds(&format!("{part} is gone")));
-        let keys = self.stage.keys().await?;
+        parts.iter().for_each(|part| self.tell.checked(&format!("{part} is gone")));
+        let keys = self.fixture.keys().await?;
         let are_there = OBJECTS.iter().all(|object| keys.iter().any(|key| key == object));
         check("the bucket after the delete", are_there, &keys)?;
-        self.tell.holds(&format!("the bucket and its {} objects were not touched", OBJECTS.len()));
+        self.tell.checked(&format!("the bucket and its {} objects were not touched", OBJECTS.len()));
         let external_id = stack.outputs.get("ExternalId").cloned().unwrap_or_default();
         let answers = self.answers(&name_of(&stack.outputs), &external_id, &DELETED).await?;
         // The function's code is in the same bucket, unless it is a published one.
@@ -297,17 +298,17 @@ impl<'r> Life<'r> {
         let attempts: Vec<_> = promised.iter().map(|(attempt, _)| *attempt).collect();
         let begun = Instant::now();
         let answers = loop {
-            let answers = access::attempt(self.stage, role, external_id, &attempts).await?;
+            let answers = access::attempt(self.fixture, role, external_id, &attempts).await?;
             let mut compared = answers.iter().zip(promised);
             let Some((other, _)) = compared.find(|(answer, (_, is_promised))| answer.is_granted != *is_promised) else {
                 break answers;
             };
             // IAM's simulator is behind by seconds; documents that were read decide at once.
-            let may_be_behind = self.stage.platform.is_none() && begun.elapsed() < REHEARSED_CHANGE_WITHIN;
+            let may_be_behind = self.fixture.platform.is_none() && begun.elapsed() < REHEARSED_CHANGE_WITHIN;
             check("the platform's access", may_be_behind, other)?;
             tokio::time::sleep(BETWEEN_REHEARSED_LOOKS).await;
         };
-        self.surprises.extend(surprises::of_wait("what the platform may do", begun.elapsed()));
+        self.unexpected.extend(unexpected::of_wait("what the platform may do", begun.elapsed()));
         let line = |answer: &Answer| {
             let (tone, state) = if answer.is_granted { (Tone::Good, "granted") } else { (Tone::Denied, "denied") };
             (tone, state.to_owned(), format!("{} ({})", answer.attempt, answer.decided_by))

@@ -8,11 +8,11 @@ use crate::waits::BETWEEN_TICKS;
 
 /// The lines, each with the name that it begins with.
 #[derive(Debug)]
-pub struct Board {
+pub struct ProgressLines {
     lines: Vec<(String, Option<ProgressBar>)>,
 }
 
-impl Board {
+impl ProgressLines {
     pub(super) fn new(is_watched: bool, names: Vec<String>) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let columns = names.iter().map(String::len).max().unwrap_or(0);
@@ -32,7 +32,7 @@ impl Board {
     }
 
     /// Says what goes on in a line.
-    pub fn goes_on(&self, i: usize, text: &str) {
+    pub fn progress(&self, i: usize, text: &str) {
         match self.lines.get(i) {
             Some((_, Some(bar))) => bar.set_message(text.to_owned()),
             Some((name, None)) => print(&format!("  {name}  {text}")),
@@ -41,7 +41,7 @@ impl Board {
     }
 
     /// Ends a line that went well.
-    pub fn holds(&self, i: usize, text: &str) {
+    pub fn checked(&self, i: usize, text: &str) {
         self.end(i, &format!("{GREEN}✓{PLAIN}"), text);
     }
 

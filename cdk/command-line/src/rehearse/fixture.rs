@@ -1,5 +1,5 @@
-//! The stage of a rehearsal: a bucket, a role of somebody else, and the names of the stacks. Each has the rehearsal's name in
-//! its own, and is removed only with a sign on it that says it is the rehearsal's.
+//! The stage of a rehearsal: a bucket, a role of somebody else, and the names of the stacks. Each has the rehearsal's
+//! name in its own, and is removed only with a sign on it that says it is the rehearsal's.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,9 +13,9 @@ use super::access::{self, PlatformCaller};
 use super::{StepError, refused};
 use crate::account::{Account, AwsError, Call};
 use crate::deploy::assets;
-use crate::deploy::client::Stacks;
 use crate::deploy::follow::KnownEvents;
-use crate::deploy::standing::Way;
+use crate::deploy::stack::NextOperation;
+use crate::deploy::stacks::Stacks;
 use crate::publish::Place;
 
 /// The objects of the bucket.
@@ -40,9 +40,9 @@ impl FromStr for Name {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let has_succeeded = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let is_name = (3..=40).contains(&text.len())
-            && text.chars().all(is_fine)
+            && text.chars().all(has_succeeded)
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && !text.ends_with('-');
         if is_name {
@@ -61,7 +61,7 @@ impl fmt::Display for Name {
 
 /// The account in which it takes place, and what it makes there.
 #[derive(Debug, Clone)]
-pub struct Stage {
+pub struct Fixture {
     /// The account.
     pub account: Account,
     /// The region.
@@ -75,7 +75,7 @@ pub struct Stage {
     s3: aws_sdk_s3::Client,
 }
 
-impl Stage {
+impl Fixture {
     /// Returns a stage, with nothing on it.
     #[must_use]
     pub fn new(account: Account, region: &'static str, name: Name) -> Self {
@@ -198,9 +198,9 @@ impl Stage {
         let doing = "read a policy";
         let policy = self.iam.get_policy().policy_arn(arn).send().await.map_err(refused(doing))?.policy;
         let version = policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
-        let held = self.iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
-        let held = held.map_err(refused(doing))?.policy_version.and_then(|version| version.document);
-        access::document(&held.unwrap_or_default())
+        let observed_role = self.iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
+        let observed_role = observed_role.map_err(refused(doing))?.policy_version.and_then(|version| version.document);
+        access::document(&observed_role.unwrap_or_default())
     }
 
     /// Returns the keys in the bucket.
@@ -235,9 +235,9 @@ impl Stage {
         if !is_ours {
             return Err(StepError::NotOurs(format!("stack {name}")));
         }
-        // CloudFormation deletes no stack in the middle of an update; and a function that is still at work on a creation
-        // writes its log after the deletion.
-        if Way::of(&stack.status) == Way::Wait {
+        // CloudFormation deletes no stack in the middle of an update; and a function that is still at work on a
+        // creation writes its log after the deletion.
+        if NextOperation::of(&stack.status) == NextOperation::Wait {
             let (operation, mut known) = self.stacks.current_operation(&stack.id).await?;
             self.stacks.follow(&operation, &mut known, |_| {}).await?;
         }
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_name_fits_into_the_names_of_buckets_and_roles() {
-        for (text, is_fine) in [
+        for (text, has_succeeded) in [
             ("cavatica-rehearsal-0a9211e0", true),
             ("lab", true),
             ("a", false),
@@ -311,7 +311,7 @@ mod tests {
             ("lab_1", false),
             (&"a".repeat(41), false),
         ] {
-            assert_eq!(text.parse::<Name>().is_ok(), is_fine, "{text}");
+            assert_eq!(text.parse::<Name>().is_ok(), has_succeeded, "{text}");
         }
         let longest = Name("a".repeat(40));
         assert!(format!("{longest}-not-there").len() <= 63, "a bucket");

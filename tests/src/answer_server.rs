@@ -1,4 +1,4 @@
-//! Where answers go: a server that plays the presigned `ResponseURL` and checks what arrives as strictly as
+//! Server behind the presigned `ResponseURL`, which checks answers as strictly as
 //! CloudFormation and S3 do.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::Error;
 
 /// A server on a free port; ends when it is dropped.
 #[derive(Debug)]
-pub struct Mailbox {
+pub struct AnswerServer {
     address: String,
     state: Arc<Mutex<Inner>>,
     server: JoinHandle<()>,
@@ -25,7 +25,7 @@ pub struct Mailbox {
 #[derive(Debug, Default)]
 struct Inner {
     statuses: VecDeque<u16>,
-    /// Where the first redirect leads.
+    /// Target of the first redirect.
     elsewhere: Option<String>,
     requests: Vec<Request>,
 }
@@ -41,11 +41,11 @@ pub struct Request {
     pub content_type: Option<String>,
     /// Its body.
     pub body: String,
-    /// What was answered.
+    /// Answers so far.
     pub status: u16,
 }
 
-impl Mailbox {
+impl AnswerServer {
     /// Starts one that takes everything.
     pub async fn start() -> Result<Self, Error> {
         Self::answering([]).await
@@ -115,7 +115,7 @@ impl Mailbox {
     }
 }
 
-impl Drop for Mailbox {
+impl Drop for AnswerServer {
     fn drop(&mut self) {
         self.server.abort();
     }

@@ -26,10 +26,10 @@ pub struct Stack {
 
 /// The operation that a stack allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// It can be created: there is none, or one that was only proposed.
+pub enum NextOperation {
+    /// Create: the stack does not exist, or was only proposed.
     Create,
-    /// It can be updated.
+    /// Update.
     Update,
     /// Its creation failed: it has to be deleted before it can be created again.
     DeleteAndCreate,
@@ -41,8 +41,9 @@ pub enum Way {
     Delete,
 }
 
-impl Way {
-    /// Returns the operation that a status allows. Source: "Understand CloudFormation stack creation events", stack status codes.
+impl NextOperation {
+    /// Returns the operation that a status allows. Source: "Understand CloudFormation stack creation events", stack
+    /// status codes.
     #[must_use]
     pub fn of(status: &str) -> Self {
         match status {
@@ -86,14 +87,14 @@ impl Kind {
 /// The origin of a parameter's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParameterValue {
-    /// It is given.
+    /// Given value.
     Given(String),
-    /// It stays as the stack has it.
+    /// Value that the stack has.
     Previous,
 }
 
-/// Returns the parameters of an operation: those that are given, and the others as the stack has them. What neither has takes the
-/// template's default.
+/// Returns the parameters of an operation: those that are given, and the others as the stack has them. What neither has
+/// takes the template's default.
 #[must_use]
 pub fn parameters(
     of_template: &[&str],
@@ -116,12 +117,12 @@ mod tests {
     #[test]
     fn every_status_has_its_way() {
         for (statuses, way) in [
-            (&["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"][..], Way::Create),
+            (&["REVIEW_IN_PROGRESS", "DELETE_COMPLETE"][..], NextOperation::Create),
             (
                 &["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED", "IMPORT_COMPLETE"],
-                Way::Update,
+                NextOperation::Update,
             ),
-            (&["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"], Way::DeleteAndCreate),
+            (&["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"], NextOperation::DeleteAndCreate),
             (
                 &[
                     "CREATE_IN_PROGRESS",
@@ -132,13 +133,13 @@ mod tests {
                     "UPDATE_ROLLBACK_IN_PROGRESS",
                     "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
                 ],
-                Way::Wait,
+                NextOperation::Wait,
             ),
-            (&["UPDATE_ROLLBACK_FAILED"], Way::ContinueRollback),
-            (&["DELETE_FAILED"], Way::Delete),
+            (&["UPDATE_ROLLBACK_FAILED"], NextOperation::ContinueRollback),
+            (&["DELETE_FAILED"], NextOperation::Delete),
         ] {
             for status in statuses {
-                assert_eq!(Way::of(status), way, "{status}");
+                assert_eq!(NextOperation::of(status), way, "{status}");
             }
         }
     }

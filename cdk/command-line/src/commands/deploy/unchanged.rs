@@ -4,7 +4,7 @@ use super::{Deploy, DeployError};
 use crate::cli::exit::Failure;
 use crate::deploy::change_set::Purpose;
 use crate::deploy::follow::{KnownEvents, first_cause};
-use crate::deploy::standing::{Kind, Stack, Way};
+use crate::deploy::stack::{Kind, NextOperation, Stack};
 use crate::operation::change::Phase;
 use crate::operation::clients::{RegionClients, StackProblem, outlook};
 
@@ -41,13 +41,13 @@ impl Deploy<'_> {
             let arguments = [&["cloudformation"], arguments, &["--stack-name", stack.id.as_str()]].concat();
             clients.account.invocation.aws(&arguments, Some(clients.region))
         };
-        let way = Way::of(&stack.status);
+        let way = NextOperation::of(&stack.status);
         let change_sets = stacks.change_sets(name).await?;
         let foreign = |change_set: &String| {
             let delete = aws(&["delete-change-set", "--change-set-name", change_set]);
             DeployError::ForeignChangeSet { name: name.to_owned(), change_set: change_set.clone(), delete }
         };
-        if way == Way::Create {
+        if way == NextOperation::Create {
             return match (change_sets.foreign.first(), change_sets.own.is_empty()) {
                 (Some(change_set), _) => Err(foreign(change_set).into()),
                 (None, false) => Ok(Standing::Empty),
@@ -62,24 +62,28 @@ impl Deploy<'_> {
         let not_now =
             |remedy: String| StackProblem::NotNow { name: name.to_owned(), status: stack.status.clone(), remedy };
         match way {
-            Way::Update if kind != asked => Err(DeployError::OtherKind { name: name.to_owned(), kind }.into()),
-            Way::Update => match change_sets.foreign.first() {
+            NextOperation::Update if kind != asked => {
+                Err(DeployError::OtherKind { name: name.to_owned(), kind }.into())
+            }
+            NextOperation::Update => match change_sets.foreign.first() {
                 Some(change_set) => Err(foreign(change_set).into()),
                 None => Ok(Standing::Running(stack)),
             },
-            Way::DeleteAndCreate => Ok(Standing::Failed(stack)),
-            Way::Wait => {
+            NextOperation::DeleteAndCreate => Ok(Standing::Failed(stack)),
+            NextOperation::Wait => {
                 let watch = ["status", "--watch", "--stack-name", name];
                 let watch = clients.account.invocation.command(&watch, Some(clients.region));
                 Err(not_now(format!("wait for its end, which `{watch}` shows")).into())
             }
-            Way::ContinueRollback => Err(not_now(format!("run `{}` first", aws(&["continue-update-rollback"]))).into()),
-            Way::Delete => {
+            NextOperation::ContinueRollback => {
+                Err(not_now(format!("run `{}` first", aws(&["continue-update-rollback"]))).into())
+            }
+            NextOperation::Delete => {
                 let destroy = ["destroy", "--stack-name", name];
                 let destroy = clients.account.invocation.command(&destroy, Some(clients.region));
                 Err(not_now(format!("run `{destroy}` first")).into())
             }
-            Way::Create => Ok(Standing::Empty),
+            NextOperation::Create => Ok(Standing::Empty),
         }
     }
 
@@ -100,10 +104,10 @@ impl Deploy<'_> {
         let mut known = KnownEvents::default();
         stacks.catch_up(&stack.id, &mut known).await?;
         let cause = first_cause(&known.all).unwrap_or_else(|| "CloudFormation names no cause".to_owned());
-        console.part(&format!("Stack {name} has to be deleted first"));
-        console.say(&format!("It is in {}, because its creation failed. {cause}", stack.status));
+        console.heading(&format!("Stack {name} has to be deleted first"));
+        console.text(&format!("It is in {}, because its creation failed. {cause}", stack.status));
         if args.dry_run {
-            console.say(&"Nothing was changed (--dry-run). What would be created can be shown after the deletion.");
+            console.text(&"Nothing was changed (--dry-run). What would be created can be shown after the deletion.");
             return Ok(None);
         }
         if !args.yes && !console.ask("Delete it and create it again?").await? {

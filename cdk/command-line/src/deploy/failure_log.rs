@@ -1,16 +1,16 @@
-//! Following an operation together with what is only there while it goes on: the function's log, which a rollback deletes,
-//! and the findings of hooks.
+//! Following an operation together with what is only there while it goes on: the function's log, which a rollback
+//! deletes, and the findings of hooks.
 
 use tokio::sync::oneshot;
 
-use super::client::{StackError, Stacks};
 use super::follow::{Ending, KnownEvents, Operation, Progress};
 use super::function_log;
+use super::stacks::{StackError, Stacks};
 use crate::account::Account;
 
 /// An operation that ended, with what explains a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
+pub struct FailureLog {
     /// The end.
     pub ending: Ending,
     /// Lines of the function's log if the function failed, or the reason why they cannot be read.
@@ -24,13 +24,13 @@ pub struct Watched {
 /// # Errors
 ///
 /// Those of [`Stacks::follow`]. A log or a hook that cannot be read is reported in the place of its content.
-pub async fn watch(
+pub async fn follow(
     account: &Account,
     stacks: &Stacks,
     operation: &Operation,
     known: &mut KnownEvents,
     mut report: impl FnMut(Progress<'_>),
-) -> Result<Watched, StackError> {
+) -> Result<FailureLog, StackError> {
     let known_before = known.all.len();
     let (failed, failure) = oneshot::channel();
     let (mut failed, mut begun) = (Some(failed), None);
@@ -67,5 +67,5 @@ pub async fn watch(
             Err(error) => hooks.push(format!("not read: {error}")),
         }
     }
-    Ok(Watched { ending, log, hooks })
+    Ok(FailureLog { ending, log, hooks })
 }

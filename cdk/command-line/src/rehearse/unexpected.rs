@@ -39,8 +39,8 @@ const REASONS: [&str; 9] = [
 /// Longest time in which IAM is assumed to show a change. Source: ARCHITECTURE.md, known limits.
 pub(super) const IAM_SHOWS_WITHIN: Duration = Duration::from_secs(5);
 
-/// Returns the events that are told of no operation here: of things that the template has not, in other states, or for other
-/// reasons. Those of a failure that was provoked are not looked at.
+/// Returns the events that are told of no operation here: of things that the template has not, in other states, or for
+/// other reasons. Those of a failure that was provoked are not looked at.
 pub(super) fn of_events(events: &[Event], stack: &str) -> Vec<String> {
     let template = provided::template(&Config::default());
     let is_known = |event: &Event| {
