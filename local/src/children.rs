@@ -83,7 +83,7 @@ mod tests {
     /// One test: the groups are the whole process's, so that two would end each other's.
     #[test]
     #[allow(clippy::disallowed_methods, reason = "no runtime here")]
-    fn what_a_child_says_is_handed_on_and_what_it_started_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
+    fn child_output_is_forwarded_and_its_process_group_ends_with_it() -> Result<(), Box<dyn std::error::Error>> {
         let mut told = Vec::new();
         let script = r"printf 'o\377e\n' >&2; echo result; echo two >&2";
         let ended = output(Command::new("sh").args(["-c", script]), |line| told.push(line.to_owned()))?;

@@ -219,7 +219,7 @@ esac
     }
 
     #[test]
-    fn whoever_comes_at_the_same_time_waits() {
+    fn a_second_process_waits_for_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let python = python(folder.path(), "echo 3 11", "sleep 0.2", "");
         std::thread::scope(|scope| {
@@ -231,7 +231,7 @@ esac
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn names_missing_parts_of_a_release() {
         let missing = ensure("nowhere/python3".as_ref(), Path::new("nowhere"), "engine", "").unwrap_err();
         assert!(missing.to_string().contains("install Python 3.11 or newer"), "{missing}");
 

@@ -17,6 +17,7 @@ mod template {
     mod lint;
     mod references;
     mod templates;
+    mod volume_rights;
 }
 
 /// The launch page, in a Chromium.
@@ -41,5 +42,6 @@ mod faults {
 mod rules {
     mod documents;
     mod invariants;
+    mod language;
     mod workflows;
 }

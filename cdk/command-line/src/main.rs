@@ -3,16 +3,15 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use cavatica_connect::cli::args::{Cli, explained};
+use cavatica_connect::cli::args::{self, explained};
 use cavatica_connect::cli::exit::conclude;
 use cavatica_connect::commands::{self, Environment};
 use cavatica_connect::console::Console;
 use cavatica_connect::invocation::Invocation;
-use clap::Parser as _;
 
 fn main() -> ExitCode {
     // Wrong arguments end here, with the usage and exit code 2.
-    let cli = Cli::try_parse().unwrap_or_else(|error| explained(error).exit());
+    let cli = args::parse().unwrap_or_else(|error| explained(error).exit());
     conclude(commands::run(cli, environment(), &Console::new(is_watched(), can_ask())))
 }
 

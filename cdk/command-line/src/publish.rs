@@ -1,10 +1,10 @@
-//! Putting a release where links can reach it: in one bucket for each region, under keys that say their content.
+//! Publication of a release: into one bucket for each region, under keys that contain the digest of their content.
 //!
 //! ```text
 //! package + places ──> ReleaseParts     the code and its bill of materials: the same bytes in each bucket
 //! bucket (S3) ──> survey ──> plan       what is there, and what there is to do; all of it is told before anything is done
 //! code in every bucket ──> Publication  the templates, which name the version of the code in each bucket, and the page
-//! carry_out                             doing it, region beside region
+//! execute                               carries the plans out, concurrently by region
 //! ```
 //!
 //! Owns: the order, which is the code first, the templates that name it next, and last `versions.json`, which is where

@@ -92,7 +92,7 @@ fn documents_are_exactly_those_that_the_lambda_would_create() -> Outcome {
 fn an_external_id_that_was_not_given_is_made_at_random() -> Outcome {
     let made = || -> Result<String, Box<dyn std::error::Error>> {
         let output = run(&["documents", "--bucket", "my-bucket"])?;
-        assert!(stderr(&output).contains("made at random: enter the same one in Cavatica"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("made at random: enter the same ID in Cavatica"), "{}", stderr(&output));
         let documents: Value = serde_json::from_str(&stdout(&output))?;
         let id = &documents["trust"]["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"];
         Ok(id.as_str().ok_or("no external ID")?.to_owned())
@@ -113,7 +113,7 @@ fn other_platform() -> Result<&'static str, &'static str> {
 /// Returns every text that the program generates for another platform names that platform alone. Excepted are the
 /// ownership tags, the logical ID's type and the program's own name, which are the same for every platform.
 #[test]
-fn what_is_generated_for_another_platform_has_no_trace_of_cavatica() -> Outcome {
+fn generated_files_for_another_platform_do_not_name_cavatica() -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("other.yaml").display().to_string();
     std::fs::write(&file, other_platform()?)?;
@@ -247,7 +247,7 @@ fn wrong_arguments_are_named_with_their_rule_on_stderr_with_exit_code_2() -> Out
 }
 
 #[test]
-fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_1() -> Outcome {
+fn wrong_input_exits_with_2_and_a_failure_with_1_each_with_one_sentence() -> Outcome {
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing").display().to_string();
     let many: Vec<String> = (0..60).map(|i| format!("a-long-bucket-name-of-a-laboratory-{i}")).collect();
@@ -299,7 +299,7 @@ fn what_cannot_be_is_one_sentence_on_stderr_with_exit_code_2_and_a_failure_with_
 }
 
 #[test]
-fn synth_writes_all_templates_and_the_page_and_then_finds_them_as_they_should_be() -> Outcome {
+fn synth_writes_templates_and_page_and_then_finds_no_difference() -> Outcome {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("new").display().to_string();
     let written = run(&["synth", "--out", &out])?;
@@ -394,5 +394,22 @@ fn every_command_completes_in_a_shell_and_has_a_manual_page() -> Outcome {
     for command in COMMANDS {
         assert!(folder.path().join(format!("man1/cavatica-connect-{command}.1")).is_file(), "{command}");
     }
+    Ok(())
+}
+
+/// A changed help shows here, so that each is read. `INSTA_UPDATE=always` renews the snapshot.
+#[test]
+fn every_help_is_as_in_the_snapshot() -> Outcome {
+    let first_screen = stdout(&run(&["--help"])?);
+    let names =
+        first_screen.lines().skip_while(|line| !line.ends_with("a bucket:")).take_while(|line| *line != "Options:");
+    let names = names.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).map(str::to_owned);
+    let names: Vec<_> = names.collect();
+    assert!(names.len() >= 14, "{names:?}");
+    let mut helps = vec![first_screen];
+    for name in &names {
+        helps.push(stdout(&run(&[name, "--help"])?));
+    }
+    insta::assert_snapshot!(helps.join("\n────────\n\n").trim_end());
     Ok(())
 }

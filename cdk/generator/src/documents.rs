@@ -72,7 +72,7 @@ pub enum DocumentsError {
     #[error("--location {0} is not one of {1}, the regions where {2} runs projects")]
     Location(String, String, String),
     /// Never, as long as the constants of this program are right.
-    #[error("{0} is not a valid name: this is a mistake in cavatica-connect, please report it")]
+    #[error("{0} is not a valid name: this is an error of cavatica-connect; please report it")]
     Constant(&'static str),
 }
 

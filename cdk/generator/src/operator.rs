@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_stack_is_called_the_functions_role_can_be_looked_at_and_not_changed() {
+    fn the_provider_role_is_readable_and_unchangeable_under_any_stack_name() {
         let document = policy(&CAVATICA, "lab", false);
         let on_volume = |it: &&Statement| it.resource.iter().any(|resource| resource.contains("cavatica-volume-"));
         let actions: Vec<_> = document.statements().iter().filter(on_volume).flat_map(|it| it.action.iter()).collect();

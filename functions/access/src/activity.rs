@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_under_way_is_listed_until_it_ends() {
+    fn lists_calls_until_they_end() {
         let activities = Activities::default();
         let first = activities.begin(&"creating role a");
         let second = activities.begin(&"creating policy a");

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_the_bucket_and_the_folder_of_what_was_copied() {
+    fn names_bucket_and_folder_of_a_copied_address() {
         for (text, bucket, folder) in [
             ("s3://my-bucket/raw/2026/", "my-bucket", "raw/2026"),
             ("s3a://my-bucket/raw", "my-bucket", "raw"),
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn names_what_is_left_without_blanks_or_without_the_bucket() -> Result<(), Box<dyn std::error::Error>> {
+    fn names_the_value_without_blanks_or_bucket() -> Result<(), Box<dyn std::error::Error>> {
         for (text, said) in [
             (" my-bucket", "give my-bucket"),
             ("my-bucket\t", "give my-bucket"),

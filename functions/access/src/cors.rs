@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_wanted_stays_in_its_place() {
+    fn keeps_the_position_of_a_rule_that_is_as_desired() {
         let rules = [ours("role"), theirs(None)];
         assert_eq!(merged(&rules, Some(&ours("role")), &ids()), Ok(rules.to_vec()));
     }

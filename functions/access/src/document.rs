@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_iam_cannot_read_is_escaped() {
+    fn escapes_characters_that_iam_cannot_read() {
         let document = Document::new(vec![Statement::allow("S", &["s3:GetObject"], vec!["β/日本/😀".to_owned()])]);
         let json = document.to_json();
         assert!(json.is_ascii(), "{json}");

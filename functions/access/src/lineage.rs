@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_roles_of_an_update_are_those_noted_and_then_the_one_that_was_asked_for() -> Result<(), Rule> {
+    fn an_update_follows_the_lineage_and_then_the_old_properties() -> Result<(), Rule> {
         let wanted: RoleName = "c".parse()?;
         let noted = lineage(2, &["a", "b"])?;
         for (name, old_role, expected) in [
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_role_that_should_go_are_those_noted_and_the_one_beside() -> Result<(), Rule> {
+    fn a_deletion_follows_the_lineage_and_the_other_role() -> Result<(), Rule> {
         let (role, other_role) = ("c".parse()?, named("d", "d")?);
         let noted = lineage(2, &["a"])?;
         assert_eq!(text(&older_roles_of_deletion(&role, Some(&noted), Some(&other_role))), "a<c:Some(2) d<c:Some(2)");
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_stays_if_it_is_wanted_or_took_the_place_of_what_leads_to_it() -> Result<(), Rule> {
+    fn a_role_is_in_use_if_desired_or_newer_than_its_successor() -> Result<(), Rule> {
         let successor = |generation| Ok::<_, Rule>(Some(Successor { name: "c".parse()?, generation }));
         for (name, noted, successor, wanted, expected) in [
             ("wanted, in whatever letter case", None, None, Some("A".parse()?), true),

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_path_is_read_as_iam_shows_it() {
+    fn reads_long_paths_of_foreign_roles() {
         for path in ["", "team:lab/", &format!("{}/", "x".repeat(80)), "a!b/c d/"] {
             let text = format!("arn:aws:iam::123456789012:role/{path}x");
             assert_eq!(RoleArn::observed(&text).map(|arn| arn.to_string()), Some(text));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_role_arn_is_refused() {
+    fn refuses_texts_that_are_no_role_arn() {
         for text in [
             "",
             "cavatica",

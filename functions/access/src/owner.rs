@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stack_id_is_refused() {
+    fn refuses_texts_that_are_no_stack_id() {
         for text in ["", "stack", "arn:aws:iam::123456789012:role/x", "arn:aws:cloudformation:us-east-1:1:stack/a/b"] {
             assert_eq!(text.parse::<StackId>(), Err(StackId::RULE), "{text}");
         }

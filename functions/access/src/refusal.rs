@@ -132,7 +132,7 @@ pub enum Refusal {
 
     /// A role or policy of this stack lost its owner tags.
     #[error(
-        "{what}, but lost the tags that say it is this stack's, so it was left as it is, with the access that it gives. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
+        "{what}, but lost the tags that say it is this stack's, so it was left as it is, and keeps its access. If it is the stack's, run `{command}` and repeat the operation. If somebody else made it, delete the stack and \
          retain {resource}."
     )]
     LostTags {
@@ -373,7 +373,7 @@ fn advice(action: Option<Action>, failure: &Failure) -> String {
                 .to_owned()
         }
         FailureKind::DeleteConflict => {
-            "Somebody keeps attaching to it: look at it in the IAM console, remove what was added, then delete the stack again".to_owned()
+            "Another person or program keeps attaching policies: see the IAM console, remove what was added, then delete the stack again".to_owned()
         }
         FailureKind::NotFound => "It was removed by somebody else meanwhile: try again".to_owned(),
         FailureKind::MalformedDocument | FailureKind::ConcurrentModification | FailureKind::TemporarilyUnmodifiable | FailureKind::Other => {

@@ -81,7 +81,7 @@ async fn an_update_is_taken_back_although_the_bucket_that_was_in_use_is_gone() -
 }
 
 #[tokio::test]
-async fn what_does_not_touch_access_does_not_fail_for_what_is_no_worse_than_before() -> Outcome {
+async fn an_update_without_effect_on_access_ignores_old_findings() -> Outcome {
     let bench = bench()?;
     let old = on("my-bucket");
     bench.ensure(&create(&old)?).await?;
@@ -117,8 +117,7 @@ async fn a_key_of_another_account_fails_nothing_and_its_key_policy_is_said() -> 
 }
 
 #[tokio::test]
-async fn another_accounts_bucket_is_waited_for_briefly_and_on_an_update_that_changes_nothing_about_it_never() -> Outcome
-{
+async fn a_foreign_bucket_is_waited_for_briefly_and_never_twice() -> Outcome {
     let bench = bench()?;
     let theirs = HeldBucket { owner: "210987654321".parse()?, ..bucket(None)? };
     bench.account.hold("their-bucket".parse()?, Some(theirs));

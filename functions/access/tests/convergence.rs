@@ -87,7 +87,7 @@ async fn preview(bench: &Bench, desired: &Desired) -> Result<Preview, Refusal> {
 }
 
 #[tokio::test]
-async fn what_vanishes_between_finding_it_and_looking_into_it_is_looked_for_again() -> Outcome {
+async fn observes_again_if_a_resource_vanishes_between_two_reads() -> Outcome {
     for kind in [FailureKind::NotFound, FailureKind::Denied] {
         let bench = Bench::new()?;
         let before = bench.account.snapshot();
@@ -115,7 +115,7 @@ async fn a_delete_right_after_a_failed_create_finds_what_does_not_show_yet() -> 
 }
 
 #[tokio::test]
-async fn a_rename_taken_back_shows_before_it_is_answered_so_that_its_delete_spares_the_role_in_use() -> Outcome {
+async fn a_rolled_back_rename_shows_before_its_answer() -> Outcome {
     for policy in [None, Some("shared")] {
         let named = |role: &str| match policy {
             Some(policy) => with(properties(role), "PolicyName", json!(policy)),
@@ -171,7 +171,7 @@ async fn a_foreign_role_under_another_path_is_refused_and_survives() -> Outcome 
 }
 
 #[tokio::test]
-async fn a_delete_conflict_that_stays_is_looked_into_instead_of_knocked_at() -> Outcome {
+async fn a_lasting_delete_conflict_leads_to_a_new_observation() -> Outcome {
     let bench = Bench::new()?;
     bench.ensure(&create(&properties("vol"))?).await?;
     (0..12).for_each(|_| bench.account.fail_next(Action::DeletePolicy, FailureKind::DeleteConflict));
@@ -202,7 +202,7 @@ async fn a_denial_that_stays_is_explained_with_the_usual_cause() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_removal_denied_because_it_is_gone_is_done() -> Outcome {
+async fn a_denied_deletion_of_a_deleted_resource_succeeds() -> Outcome {
     let bench = Bench::with(MemoryAccount::new("123456789012".parse()?).lagging(Duration::from_secs(5)))?;
     bench.account.clock().sleep(Duration::from_secs(10)).await;
     let before = bench.account.snapshot();

@@ -58,7 +58,7 @@ async fn rules_that_somebody_writes_at_the_same_time_are_merged_again() -> Outco
 }
 
 #[tokio::test]
-async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_theirs_too() -> Outcome {
+async fn names_lasting_conflicts_and_full_cors_configurations() -> Outcome {
     let contested = bench(&[])?;
     contested.account.overwrite_next_cors(u32::MAX);
     let full = bench(&vec![foreign_cors_rule("theirs"); 100])?;
@@ -70,7 +70,7 @@ async fn somebody_who_keeps_overwriting_the_rules_is_said_and_a_hundred_of_their
 }
 
 #[tokio::test]
-async fn what_s3_refuses_fails_a_create_that_is_enforced_and_nothing_else() -> Outcome {
+async fn a_refusal_by_s3_fails_only_an_enforced_create() -> Outcome {
     let full = || vec![foreign_cors_rule("theirs"); 100];
     let report = with(cors("vol"), "Checks", json!("Report"));
     let done = bench(&full())?.ensure(&create(&report)?).await?;
@@ -107,7 +107,7 @@ async fn a_rule_that_the_provider_role_reaches_no_more_stays_and_is_said_with_th
 }
 
 #[tokio::test]
-async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() -> Outcome {
+async fn known_buckets_get_fifteen_seconds_in_all() -> Outcome {
     let bench = bench(&[])?;
     let old = cors("vol");
     bench.ensure(&create(&old)?).await?;
@@ -126,7 +126,7 @@ async fn the_time_for_buckets_is_fifteen_seconds_in_all_once_they_are_known() ->
 }
 
 #[tokio::test]
-async fn what_a_rename_set_is_taken_out_when_the_rename_is_taken_back() -> Outcome {
+async fn a_rolled_back_rename_removes_its_cors_rule() -> Outcome {
     let bench = bench(&[])?;
     let (old, new) = (properties("vol"), cors("new"));
     bench.ensure(&create(&old)?).await?;
@@ -138,7 +138,7 @@ async fn what_a_rename_set_is_taken_out_when_the_rename_is_taken_back() -> Outco
 }
 
 #[tokio::test]
-async fn a_bucket_that_cannot_be_looked_at_any_more_stops_no_update_and_no_delete() -> Outcome {
+async fn an_unreadable_bucket_stops_no_update_and_no_delete() -> Outcome {
     for action in [Action::GetBucketLocation, Action::GetBucketCORS] {
         let deny = |bench: &Bench| (0..200).for_each(|_| bench.account.fail_next(action, FailureKind::Denied));
         let bench = bench(&[])?;

@@ -11,7 +11,7 @@ use support::*;
 const DELETE: &str = "detaching policy vol from role vol\ndeleting policy vol | deleting role vol\n";
 
 #[tokio::test]
-async fn what_is_foreign_is_refused_on_create_and_left_alone_on_delete() -> Outcome {
+async fn create_refuses_a_foreign_role_and_delete_keeps_it() -> Outcome {
     let bench = Bench::new()?;
     bench.account.by_hand(&foreign_role(role_arn("VOL").parse()?))?;
     bench.account.by_hand(&foreign_policy(policy_arn("vol")?))?;
@@ -275,7 +275,7 @@ async fn a_policy_that_lost_its_tags_but_serves_our_role_says_how_to_tag_it() ->
 }
 
 #[tokio::test]
-async fn what_stands_in_the_way_of_a_delete_is_named_with_the_command_that_removes_it() -> Outcome {
+async fn delete_names_an_obstacle_with_the_command_that_removes_it() -> Outcome {
     let bench = Bench::new()?;
     bench.ensure(&create(&properties("vol"))?).await?;
     bench.account.set_instance_profile_by_hand("web", &"vol".parse()?, true);
@@ -324,7 +324,7 @@ async fn another_stack_of_the_same_name_elsewhere_keeps_its_role() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_way_of_an_older_roles_removal_does_not_stop_an_update() -> Outcome {
+async fn an_obstacle_to_deleting_an_older_role_stops_no_update() -> Outcome {
     let bench = Bench::new()?;
     let empty = bench.account.snapshot();
     let (old, new) = (properties("vol"), properties("new"));

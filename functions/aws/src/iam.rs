@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_forbids_what_the_simulator_does_not_allow() {
+    fn names_the_layer_that_forbids_an_action() {
         use PolicyEvaluationDecisionType as D;
         for (decision, by_organisation, by_boundary, layer) in [
             (D::Allowed, Some(true), Some(true), None),

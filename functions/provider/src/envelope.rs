@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn external_ids_are_secrets_whoever_made_them() {
+    fn redacts_given_and_automatic_external_ids() {
         let event = |id: &str| {
             format!(
                 r#"{{"StackId": "arn:aws:cloudformation:r:1:stack/n/uu-id", "ResourceProperties": {{"ExternalId": "{id}"}}}}"#

@@ -92,7 +92,7 @@ impl<I: Account, P: Post> Provider<I, P> {
             }
             Ok(Err(_panic)) => failed(
                 format!(
-                    "The function failed by a mistake of its own while {activities}. Try again; if it stays, report it \
+                    "The function failed by an error of its own while {activities}. Try again; if it stays, report it \
                      with the function's log."
                 ),
                 failed_id,

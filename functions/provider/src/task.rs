@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_say_whose_it_is_makes_nothing_and_removes_nothing() -> Result<(), Rule> {
+    fn an_event_without_owner_creates_and_deletes_nothing() -> Result<(), Rule> {
         for logical_id in ["", r#""LogicalResourceId": "","#, r#""LogicalResourceId": null,"#] {
             for request in ["Create", "Update"] {
                 assert_eq!(task(request, logical_id)?.err(), Some(InvalidEvent::NoLogicalId), "{request} {logical_id}");

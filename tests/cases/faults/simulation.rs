@@ -168,7 +168,7 @@ fn a_half_made_role_whose_id_was_forgotten_is_cleaned_up_although_its_name_was_i
 }
 
 #[test]
-fn what_remembers_an_older_role_stays_as_long_as_that_one_does() -> Outcome {
+fn a_role_that_remembers_an_older_one_is_deleted_after_it() -> Outcome {
     // The oldest is in an instance profile, so that its clean-up fails again and again.
     holds(
         &no_faults(),
@@ -215,7 +215,7 @@ fn a_policy_version_that_does_not_show_yet_makes_room_once_it_does() -> Outcome 
 }
 
 #[test]
-fn what_a_rename_leaves_of_a_role_that_lost_its_tags_is_remembered() -> Outcome {
+fn a_rename_remembers_an_old_role_that_lost_its_tags() -> Outcome {
     let named: &[(&str, &str)] = &[("PolicyName", "shared")];
     for requested in [&[], named] {
         holds(&no_faults(), &[create(requested), HistoryStep::ManualChange(ManualChange::UntagsRole), update(THIRD)])?;
@@ -250,7 +250,7 @@ fn a_policy_whose_role_was_never_made_is_remembered() -> Outcome {
 }
 
 #[test]
-fn what_is_left_under_another_path_is_found_there() -> Outcome {
+fn delete_finds_a_policy_under_the_path_of_its_role() -> Outcome {
     let elsewhere: &[(&str, &str)] = &[("RoleName", "third"), ("IamPath", "/labs/")];
     let half = [denied(Action::CreateRole), fine(), denied(Action::GetPolicy)];
     holds(&no_faults(), &[create(&[]), with(update(elsewhere), &half)])?;
@@ -376,7 +376,7 @@ fn a_boundary_that_no_rollback_could_restore_is_not_changed() -> Outcome {
 }
 
 #[test]
-fn a_policy_that_moved_on_with_a_rename_stays_with_whom_somebody_gave_it() -> Outcome {
+fn a_policy_that_moved_with_a_rename_stays_attached_to_others() -> Outcome {
     // Checks would take the time in which the rename does not show yet.
     let own_policy = [("PolicyName", "shared"), ("Checks", "Off")];
     let rename = update(&[&own_policy[..], NEW].concat());
@@ -400,7 +400,7 @@ fn a_role_that_is_made_again_remembers_what_the_rename_before_it_left() -> Outco
 }
 
 #[test]
-fn what_s3_made_wait_for_is_decided_on_a_fresh_picture() -> Outcome {
+fn observes_iam_again_after_a_slow_answer_of_s3() -> Outcome {
     let own_policy = [("PolicyName", "shared")];
     let moved = update(&[own_policy[0], ("BucketName", "other-bucket")]);
     let slow = CallFault { call: CallFilter::Of(Action::GetEncryptionConfiguration), nth: 1, fault: Fault::Silence };
@@ -429,7 +429,7 @@ fn two_deletes_at_once_do_not_wait_long_for_what_the_other_removed() -> Outcome 
 }
 
 #[test]
-fn a_bucket_that_nobody_answers_for_does_not_keep_a_rename_from_being_taken_back() -> Outcome {
+fn a_silent_bucket_stops_no_rollback_of_a_rename() -> Outcome {
     let cors = create(&[("ConfigureCors", "true")]);
     for action in [Action::GetBucketLocation, Action::GetBucketCORS, Action::PutBucketCORS] {
         let again = Some(Duration::from_millis(357));

@@ -57,7 +57,7 @@ async fn a_panic_in_any_call_is_answered_with_what_was_being_done() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_time_runs_out_the_answer_comes_before_the_end_and_says_what_was_waited_for() -> Outcome {
+async fn an_answer_before_the_timeout_names_the_pending_calls() -> Outcome {
     for (action, doing) in [
         (Action::GetRole, "looking at role"),
         (Action::CreatePolicy, "creating policy"),

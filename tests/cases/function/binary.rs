@@ -45,7 +45,7 @@ fn reason(answer: &Value) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_life_of_create_update_rename_its_clean_up_and_delete_leaves_nothing() -> Outcome {
+async fn create_update_rename_and_delete_leave_nothing() -> Outcome {
     let system = System::start().await?;
     system.add_foreign(Some("bystander"), Some("bystander")).await?;
     let before = system.account().await?;
@@ -112,7 +112,7 @@ async fn a_rename_that_a_sibling_rolls_back_leaves_the_first_role_in_use() -> Ou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_and_its_delete() -> Outcome {
+async fn a_foreign_role_or_policy_survives_a_failed_create_and_its_delete() -> Outcome {
     for (role, policy, kind) in
         [(Some(ROLE), None, "Role"), (None, Some(ROLE), "Policy"), (Some(ROLE), Some(ROLE), "Role")]
     {
@@ -138,7 +138,7 @@ async fn a_foreign_role_or_policy_of_the_same_name_survives_the_failed_create_an
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_that_could_not_be_taken_back_are_refused_and_change_nothing() -> Outcome {
+async fn changes_that_no_rollback_could_undo_are_refused() -> Outcome {
     let system = System::start().await?;
     let mut function =
         Function::start(&system::binary().await?, Environment::of_the_fixtures(system.engine.url())).await?;

@@ -88,7 +88,7 @@ fn a_failed_create_is_followed_by_a_delete_of_what_was_answered_or_made_up() -> 
 }
 
 #[test]
-fn a_replacement_is_followed_by_one_delete_of_the_old_id_whose_failure_nobody_minds() -> Outcome {
+fn a_replacement_is_followed_by_one_delete_whose_failure_is_ignored() -> Outcome {
     for (answers, steps) in [
         (vec!["ok A"], "deploy b; Update A b a; Complete"),
         (vec!["ok B", "ok A"], "deploy b; Update A b a; Delete A a -; Complete"),

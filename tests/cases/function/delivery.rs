@@ -50,7 +50,7 @@ async fn an_answer_that_is_not_taken_is_sent_again_until_it_is() -> Outcome {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stays_undeliverable_fails_the_invocation_in_time_so_that_lambda_runs_it_again() -> Outcome {
+async fn an_undeliverable_answer_fails_the_invocation_before_the_timeout() -> Outcome {
     let (mut function, _aws) = function().await?;
     let forbidden = AnswerServer::answering(std::iter::repeat_n(403, 1_000)).await?;
     // Taken, so that nobody else gets it meanwhile, and not listened at, so that every connection is refused.

@@ -73,7 +73,7 @@ async fn a_cors_rule_adds_four_to_a_create() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_only_update_takes_four_and_five_when_a_version_has_to_go_first() -> Outcome {
+async fn a_policy_update_takes_four_round_trips_and_five_with_a_full_policy() -> Outcome {
     let provider = provider()?;
     trips(&provider, &event("create", "Off")?).await?;
     for (round, expected) in [(1, 4), (2, 4), (3, 4), (4, 4), (5, 5)] {
@@ -108,7 +108,7 @@ async fn an_update_asks_for_role_and_policy_once() -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delete_takes_five_and_seven_when_the_policys_name_has_to_be_found_out() -> Outcome {
+async fn delete_takes_five_round_trips_and_seven_for_an_unknown_policy_name() -> Outcome {
     let provider = provider()?;
     trips(&provider, &event("create", "Off")?).await?;
     trips(&provider, &event("update-in-place", "Off")?).await?;
@@ -130,7 +130,7 @@ async fn a_delete_takes_five_and_seven_when_the_policys_name_has_to_be_found_out
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_attached_is_detached_at_once() -> Outcome {
+async fn delete_detaches_policies_that_others_attached() -> Outcome {
     let provider = provider()?;
     trips(&provider, &event("create", "Off")?).await?;
     for policy in ["ReadOnlyAccess", "SecurityAudit", "job-function/Billing"] {

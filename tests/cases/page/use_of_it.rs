@@ -23,7 +23,7 @@ async fn axe_finds_nothing_in_either_theme_at_any_width() -> Outcome {
 }
 
 #[tokio::test]
-async fn it_is_used_with_the_keyboard_and_by_link_and_says_what_is_wrong_where_it_is() -> Outcome {
+async fn works_with_the_keyboard_and_by_link_and_shows_errors_in_place() -> Outcome {
     let setting = Setting::prepare().await?;
     let http = setting.serve().await?;
     let seen = setting.browser.run("use", &json!({"file": setting.file(), "http": http})).await?;

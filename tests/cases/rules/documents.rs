@@ -1,7 +1,7 @@
 //! The documents for people: their links lead somewhere, and their commands are commands that there are.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use cavatica_access::permissions::{LIST, PERMISSIONS, Permission};
 use cavatica_access::platform::CAVATICA;
@@ -16,17 +16,32 @@ use tokio::process::Command;
 /// The packages of AWS's own command line.
 const AWS: &str = include_str!("../../documents/aws.txt");
 
-/// Returns the documents at the top of the tree, by name.
+/// Returns the documents at the top of the tree and in `docs/`, by path.
 fn documents(root: &Path) -> Result<BTreeMap<String, String>, Error> {
     let mut documents = BTreeMap::new();
-    for entry in std::fs::read_dir(root)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "md") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            documents.insert(name, std::fs::read_to_string(&path)?);
+    for folder in ["", "docs"] {
+        for entry in std::fs::read_dir(root.join(folder))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let name = path.strip_prefix(root)?.to_string_lossy().into_owned();
+                documents.insert(name, std::fs::read_to_string(&path)?);
+            }
         }
     }
     Ok(documents)
+}
+
+/// Returns the path of a link's target from the top of the tree.
+fn resolved(document: &str, link: &str) -> String {
+    let folder = Path::new(document).parent().unwrap_or_else(|| Path::new(""));
+    let mut path = Vec::new();
+    for part in folder.join(link).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part.as_os_str().to_string_lossy().into_owned()),
+        }
+    }
+    path.join("/")
 }
 
 /// Returns the anchors of a document's headings. Source: GitHub Docs, "Section links".
@@ -62,7 +77,7 @@ fn every_link_within_the_documents_leads_somewhere() -> Outcome {
     for (name, text) in &documents {
         for link in links(text).filter(|link| !link.starts_with("https://")) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = if path.is_empty() { name } else { path };
+            let target = &if path.is_empty() { name.clone() } else { resolved(name, path) };
             assert!(root.join(target).exists(), "{name} links to {link}");
             if !anchor.is_empty() {
                 let held = documents.get(target).ok_or_else(|| format!("{name} links into {target}"))?;
@@ -156,7 +171,7 @@ fn the_permissions_in_security_are_those_of_the_program() -> Outcome {
 }
 
 #[test]
-fn every_command_line_of_ours_in_the_documents_is_one_that_there_is() -> Outcome {
+fn every_command_in_the_documents_parses() -> Outcome {
     let mut tried = 0;
     for (name, text) in documents(&Workspace::locate()?.root)? {
         let joined = text.replace("\\\n", " ");

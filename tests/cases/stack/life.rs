@@ -221,7 +221,7 @@ async fn the_native_template_makes_the_same_role_and_goes_without_a_trace() -> O
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_work_is_said_in_the_stacks_events_with_the_remedy() -> Outcome {
+async fn an_unusable_volume_fails_with_the_remedy_in_the_stack_events() -> Outcome {
     const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     let system = System::start().await?;
     let place = CreateBucketConfiguration::builder().location_constraint("me-south-1".into()).build();

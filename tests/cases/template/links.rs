@@ -107,7 +107,7 @@ fn no_link_to_the_native_template_lets_its_sender_in_or_chooses_the_external_id(
 }
 
 #[test]
-fn the_template_for_those_who_host_the_code_themselves_differs_only_in_where_it_is() {
+fn the_template_without_release_differs_only_in_the_place_of_its_code() {
     let names = |template: &Template| template.parameters().map(|parameter| parameter.name).collect::<Vec<_>>();
     let (published, hosted) = (provided::template(&evaluation::published()), provided::template(&Config::default()));
     let more: Vec<_> = names(&hosted).into_iter().filter(|name| !names(&published).contains(name)).collect();

@@ -78,7 +78,7 @@ pub enum AwsError {
         message: String,
     },
     /// No answer.
-    #[error("cannot {} {}, for AWS does not answer ({why}): see that the network reaches it, and try again", .call.doing, .call.on)]
+    #[error("cannot {} {}: AWS does not answer ({why}); check the network, and try again", .call.doing, .call.on)]
     Unreachable {
         /// The call.
         call: Box<Call>,
@@ -109,7 +109,7 @@ fn in_brackets(message: &str) -> String {
 
 fn known_profiles(known: &[String]) -> String {
     if known.is_empty() {
-        "there are no profiles there; make one with `aws configure sso`".to_owned()
+        "these files have no profiles; create one with `aws configure sso`".to_owned()
     } else {
         format!("choose one of {}", known.join(", "))
     }

@@ -10,7 +10,7 @@ use cavatica_access::copied;
 use cavatica_access::volume::{AccessMode, BucketName, Prefix};
 use cavatica_generator::wording::excerpt;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
@@ -20,12 +20,12 @@ use crate::platform::ChosenPlatform;
 /// Exit codes, in the words of [`crate::cli::exit::Exit`].
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  as requested
-  1  an error, something that could not be seen, or \"no\" to the question
+  0  success
+  1  an error, something that could not be read, or \"no\" to the question
   2  wrong arguments
   3  a difference, a finding, a change that --dry-run shows, or a stack in a failed state";
 
-/// Connects S3 buckets to Cavatica: writes the CloudFormation template, its launch links, and the IAM documents alone.
+/// Connects S3 buckets to Cavatica by CloudFormation stacks, and removes them again.
 #[derive(Debug, Parser)]
 #[command(name = "cavatica-connect", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -52,59 +52,59 @@ pub struct ConnectionArgs {
     pub endpoint_url: Option<String>,
 }
 
-/// The commands.
+/// Commands, in the order in which people need them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write the CloudFormation templates, and the launch page that goes with them
-    Synth(SynthArgs),
-    /// Print the permission and trust policies that the stack would create
+    /// Create or update a stack, after printing the changes
     ///
-    /// For those who follow Cavatica's manual by hand: prints one JSON object {"permissions": …, "trust": …}, and with
-    /// --kms-key-arn also what the key's policy has to say where it does not leave permissions to IAM.
+    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket
+    /// of the account, which is created the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the
+    /// account can own. Parameters that an update does not name keep their values.
+    Deploy(DeployArgs),
+    /// List the stacks of a region: name, status, and grants
+    ///
+    /// Exits with code 3 if a stack is in a failed state.
+    List(ListArgs),
+    /// Compare a stack with everything that AWS has of it
+    ///
+    /// Changes nothing without --repair. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
+    Status(StatusArgs),
+    /// Delete a stack, and look whether anything of it is left
+    Destroy(DestroyArgs),
+    /// Print a link that opens the CloudFormation console with the form filled in
+    LaunchUrl(LaunchUrlArgs),
+    /// Write the launch page, which makes links, mails and commands in a browser
+    ///
+    /// One file that works from anywhere and fetches nothing. `publish` puts it beside the templates of a release.
+    Page(PageArgs),
+    /// Print the IAM documents alone, to follow Cavatica's manual by hand
+    ///
+    /// Prints one JSON object {"permissions": …, "trust": …}, and with --kms-key-arn also the statement for the key's
+    /// policy, which is needed if that policy does not leave permissions to IAM.
     Documents(DocumentsArgs),
-    /// Build the Lambda and write a release: its zip, bill of materials, templates, manifest and checksums
+    /// Compare a stack's code, settings and template with a release
+    ///
+    /// One line for each comparison. Exits with code 3 if anything differs.
+    Verify(VerifyArgs),
+    /// Run a stack's whole life in your account, and remove everything again
+    ///
+    /// Deploys, updates, renames, provokes failures, deletes, and compares IAM, logs and buckets before and after. All
+    /// names begin with the rehearsal's name, and everything is removed, also after a failure or Ctrl-C. Takes some ten
+    /// minutes, and needs the rights to create buckets, roles, functions and stacks.
+    Rehearse(RehearseArgs),
+    /// Build a release: the Lambda's zip, bill of materials, templates, manifest and checksums
     ///
     /// The same source and compiler make the same bytes on every machine. Needs the source tree, and x86-64 Linux whose
     /// C library makes programs that start with glibc 2.34, as Debian 12's does.
     Package(PackageArgs),
-    /// Publish a packaged release: one bucket a region, under keys that never change, for links to launch from
+    /// Publish a release into one bucket for each region
     ///
-    /// Looks at every bucket first and prints what there is to do. The credentials are those that AWS's own command
-    /// line would take. Interrupted, the same command finishes.
+    /// Reads every bucket first and prints its plan. Keys contain the content's digest, so that objects never change.
+    /// After an interruption, the same command goes on.
     Publish(PublishArgs),
-    /// Print the link that opens the CloudFormation console with everything filled in
-    LaunchUrl(LaunchUrlArgs),
-    /// Write the launch page: from a bucket's name to a link, a mail and commands, in a browser
-    ///
-    /// One file that works from anywhere and fetches nothing. `publish` puts it beside the templates of a release.
-    Page(PageArgs),
-    /// Create or update a stack, after showing what would change
-    ///
-    /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket
-    /// of the account, which is made the first time: cavatica-connect-assets-ACCOUNT-REGION-an, a name that only the
-    /// account can own. What is not given on an update stays as the stack has it.
-    Deploy(DeployArgs),
-    /// Delete a stack, and prove that nothing of it is left
-    Destroy(DestroyArgs),
-    /// List the stacks of this program in a region: name, status, and what each grants
-    ///
-    /// Exits with code 3 if a stack is in a failed state.
-    List(ListArgs),
-    /// Show a stack, what IAM holds for it, and what differs from what it asks for
-    ///
-    /// Only looks. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
-    Status(StatusArgs),
-    /// Play the whole life of a stack in your account, check every step, and leave the account as it was
-    ///
-    /// For whoever has to decide, and for what no emulator shows. Deploys, updates, renames, provokes mishaps, deletes,
-    /// and compares IAM, logs and buckets before and after. Everything it makes has its name and is removed, also after
-    /// a failure or Ctrl-C. Takes some ten minutes, and the rights to make buckets, roles, functions and stacks.
-    Rehearse(RehearseArgs),
-    /// Compare what a stack runs with what was released
-    ///
-    /// One line a comparison: code, settings and template. Exits with code 3 if anything differs.
-    Verify(VerifyArgs),
-    /// Print what completes this command line in a shell
+    /// Write the templates and the launch page from the source tree
+    Synth(SynthArgs),
+    /// Print a shell's completion script
     ///
     /// For bash: cavatica-connect completions bash > ~/.local/share/bash-completion/completions/cavatica-connect
     Completions(CompletionsArgs),
@@ -112,6 +112,38 @@ pub enum Command {
     ///
     /// With --out ~/.local/share/man/man1, `man cavatica-connect` shows them.
     Man(ManArgs),
+}
+
+/// Groups of commands in the help.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Connect a bucket", &["deploy", "list", "status", "destroy"]),
+    ("Give to others", &["launch-url", "page", "documents"]),
+    ("Check", &["verify", "rehearse"]),
+    ("Publish", &["package", "publish"]),
+    ("Develop", &["synth", "completions", "man"]),
+];
+
+/// Returns the command line with the commands in groups.
+#[must_use]
+pub fn command() -> clap::Command {
+    let command = Cli::command();
+    let row = |name: &&str| {
+        let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+        format!("  {name:<12} {}", about.map(ToString::to_string).unwrap_or_default())
+    };
+    let group = |(title, names): &(&str, &[&str])| {
+        format!("{title}:\n{}", names.iter().map(row).collect::<Vec<_>>().join("\n"))
+    };
+    let groups = GROUPS.iter().map(group).collect::<Vec<_>>().join("\n\n");
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\n\nOptions:\n{{options}}{{after-help}}"
+    );
+    command.help_template(template)
+}
+
+/// Reads the program's arguments.
+pub fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches()?)
 }
 
 /// Arguments of `completions`.
@@ -204,7 +236,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use clap::CommandFactory as _;
 
     use super::*;
 

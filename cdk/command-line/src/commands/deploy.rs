@@ -54,7 +54,7 @@ enum DeployError {
     /// The stack serves another bucket.
     #[error(
         "stack {name} gives {platform} bucket {held}, which it would lose: for bucket {asked}, deploy a second stack with --stack-name \
-         {suggestion}; or give --replace-bucket if {platform} shall lose {held}"
+         {suggestion}; or give --replace-bucket if {platform} should lose {held}"
     )]
     OtherBucket {
         /// The stack.

@@ -38,7 +38,7 @@ pub(super) fn run(args: DocumentsArgs, platform: &Platform, console: &Console) -
         ));
     } else if !is_given {
         console.note(&format!(
-            "the external ID in the trust policy was made at random: enter the same one in {}",
+            "the external ID in the trust policy was made at random: enter the same ID in {}",
             platform.name
         ));
     }

@@ -106,7 +106,7 @@ pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Conso
     }
     run_until_signal(publish(&package, &buckets, &args, connection, console), async || {
         console.stop_waiting();
-        "What is written stays and harms nobody: links begin at versions.json, which comes last. The same command goes on."
+        "Objects that were written stay, and no link leads to them: links begin at versions.json, which comes last. Run the same command again to continue."
             .to_owned()
     })
 }
@@ -137,7 +137,7 @@ async fn publish(
     let regions: Vec<_> = places.iter().map(|place| place.region.as_str()).collect();
     print_caller(&account, &regions, console).await;
     if let Some(why) = unseen {
-        console.note(&format!("whether the account or its organization blocks public buckets was not seen: {why}"));
+        console.note(&format!("Block Public Access of the account and its organization could not be read: {why}"));
     }
     tell_plan(parts, &account, &survey, console);
     if let Some(obstacles) = Obstacles::of(places, &survey.plans) {
@@ -188,7 +188,7 @@ fn print_links(publication: &Publication, account: &Account, places: &[&Place], 
     for place in places {
         console.step(&place.region, &place.object(versions::KEY).to_string());
     }
-    console.heading("The page that makes links");
+    console.heading("Launch page");
     let page = publication.entry.file(page::FILE).map(|file| file.key.as_str()).unwrap_or_default();
     for place in places {
         console.step(&place.region, &place.object(page).to_string());

@@ -24,7 +24,7 @@ use crate::release::build::Profile;
 #[derive(Debug, thiserror::Error)]
 enum RehearsalError {
     /// Something has its name.
-    #[error("there is {0} already: choose another --name, or remove what an earlier rehearsal left with --clean-up")]
+    #[error("{0} already exists: choose another --name, or remove what an earlier rehearsal left with --clean-up")]
     Taken(String),
     /// There is no place for the events.
     #[error(
@@ -32,7 +32,7 @@ enum RehearsalError {
     )]
     Events(std::io::Error),
     /// Steps failed.
-    #[error("{failed} of {steps} steps did not go as promised")]
+    #[error("{failed} of {steps} steps failed")]
     Failed {
         /// Those that did not.
         failed: usize,
@@ -143,7 +143,7 @@ async fn locally(
     let engine = Engine::start(&workspace).await;
     console.stop_waiting();
     let engine = engine?;
-    console.heading("A stack's life in an AWS account that is played on this machine");
+    console.heading("A stack's life in an emulated AWS account on this machine");
     console.text(&format!(
         "The engine enforces no policies: what IAM holds decides what {} may do, and what it may, it does, by calls of its role in \
          another account.",
@@ -173,7 +173,7 @@ fn concluded(results: &[StepResult], events: Option<&Path>, console: &Console) -
     if failed > 0 {
         return Err(RehearsalError::Failed { failed, steps }.into());
     }
-    console.checked(&format!("all {steps} steps went as promised, in {:.1} s", time.as_secs_f64()));
+    console.checked(&format!("all {steps} steps passed in {:.1} s", time.as_secs_f64()));
     Ok(Exit::Done)
 }
 

@@ -150,8 +150,8 @@ impl Status<'_> {
             invocation.aws(&["cloudformation", what, "--stack-name", stack.id.as_str()], Some(clients.region))
         };
         let (state, way_out) = match NextOperation::of(&stack.status) {
-            NextOperation::Create => ("nothing is in it but a change set", own("deploy")),
-            NextOperation::Wait => ("an operation goes on", format!("{} --watch", own("status"))),
+            NextOperation::Create => ("the stack contains only a change set", own("deploy")),
+            NextOperation::Wait => ("an operation is in progress", format!("{} --watch", own("status"))),
             NextOperation::DeleteAndCreate => ("its creation failed, and it can only be deleted", own("deploy")),
             NextOperation::ContinueRollback => ("an update could not be rolled back", aws("continue-update-rollback")),
             NextOperation::Delete => ("its deletion failed", own("destroy")),
@@ -166,7 +166,7 @@ impl Status<'_> {
             OutputForm::Json => self.results.print(&as_json(stack, None))?,
             OutputForm::Text => self.print(stack)?,
         }
-        console.heading("As the stack asks?");
+        console.heading("Comparison with the template");
         console.text(&format!("Not looked at: the stack is in {}, since {state}.", stack.status));
         if let Some(cause) = cause {
             console.text(&format!("First cause: {cause}"));

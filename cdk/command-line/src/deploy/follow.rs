@@ -1,16 +1,27 @@
-//! Following an operation on a stack to its end: every event once, and the first cause when it fails.
+//! Follows an operation on a stack to its end, and reports each event once.
 //!
 //! # Flow
 //!
-//! `DescribeStacks` and `DescribeStackEvents` are eventually consistent: right after an operation was started they may
-//! show the stack as it was before. So the end of an operation is never read from the stack's status. Every operation
-//! is started with a token, CloudFormation writes the token on each of its events, and [`ending`] looks for the stack's
-//! own final event with it.
+//! 1. The operation was started with a client request token, which CloudFormation writes on each of its events.
+//! 2. [`Stacks::follow`] reads new events with growing pauses, and reports them.
+//! 3. [`ending`] decides purely whether the events show the operation's end: the stack's own final event with the token.
 //!
 //! # Guarantees
 //!
-//! Every event is reported once, in order. Throttling, errors of AWS and lost connections are waited out. An operation
-//! that somebody else's cancel or delete replaced is reported as such.
+//! - Each event is reported once, in order.
+//! - The end is never taken from the stack's status.
+//! - An operation that somebody else's cancel or delete replaced is reported as such.
+//!
+//! # Assumptions
+//!
+//! - Reads are eventually consistent: right after the start they may show the stack as before, or no stack.
+//! - The first event shows within [`OPERATION_SHOWN_WITHIN`].
+//! - A deletion of an empty stack has no events, so that the stack itself is looked for.
+//!
+//! # Errors
+//!
+//! Failed reads for longer than [`TROUBLE_WITHIN`], a denial, and an operation that never shows. Throttling, errors of AWS and
+//! lost connections are waited out before.
 
 use std::collections::HashSet;
 
@@ -458,7 +469,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn following_waits_out_what_passes_and_ends_with_what_does_not() {
+    async fn following_waits_out_transient_failures_and_ends_with_permanent_ones() {
         let update = operation("ours", OperationKind::Update);
         let done = "UPDATE_IN_PROGRESS:ours UPDATE_COMPLETE:ours";
         let fine = Ok(Ending { status: "UPDATE_COMPLETE".to_owned(), is_own: true });

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_told_without_what_every_run_prints() {
+    fn log_lines_are_printed_without_those_of_every_run() {
         for (line, expected) in [
             ("START RequestId: 1-2 Version: $LATEST\n", None),
             ("REPORT RequestId: 1-2\tDuration: 5 ms\n", None),

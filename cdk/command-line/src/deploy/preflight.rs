@@ -49,7 +49,7 @@ pub async fn look(account: &Account, region: &str, parameters: &Parameters) -> V
     let bucket = Bucket { name: name.clone(), owner: owner.clone(), region: bucket_region };
     observations.push(match port.read::<Option<String>>(&Look::BucketKey(bucket.clone())).await {
         Ok(key) => judge_key(&name, key.as_deref(), given_key.as_ref()),
-        Err(failure) => Observation::Unseen(format!("how bucket {name} encrypts ({failure})")),
+        Err(failure) => Observation::Unseen(format!("the encryption of bucket {name} ({failure})")),
     });
     if let Some(key) = given_key.filter(|key| key.account() != caller.as_str()) {
         observations.push(Observation::Note(format!(

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_stays_and_what_is_new_takes_its_default() {
+    fn omitted_parameters_keep_their_values_and_new_ones_take_defaults() {
         let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let before =
             Stack { parameters: [set("BucketName", "b"), set("ExternalId", "****")].into(), ..Stack::default() };

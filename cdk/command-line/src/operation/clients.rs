@@ -243,7 +243,7 @@ impl StackProblem {
         if is_known {
             return why.into();
         }
-        let outlook = format!("Whether AWS has begun is not known. {}", self::outlook(operation, region, invocation));
+        let outlook = format!("AWS may have begun. {}", self::outlook(operation, region, invocation));
         Self::Lost { why, outlook }.into()
     }
 }

@@ -23,7 +23,7 @@ enum RepairError {
 
 /// Prints what was compared, what differs with its remedy, and what was not seen.
 pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name: &str, console: &Console) {
-    console.heading("As the stack asks?");
+    console.heading("Comparison with the template");
     let repair = ["status", "--repair", "--stack-name", stack_name];
     let repair = clients.account.invocation.command(&repair, Some(clients.region));
     for section in &inspection.sections {
@@ -40,7 +40,7 @@ pub(crate) fn print(inspection: &Inspection, clients: &RegionClients, stack_name
                 Remedy::Repair => &repair,
                 Remedy::Command(command) => command,
             };
-            console.text(&format!("  to put it right: {remedy}"));
+            console.text(&format!("  remedy: {remedy}"));
         }
         section.unseen.iter().for_each(|what| console.row(Tone::Bad, "not seen", "", "", what));
     }

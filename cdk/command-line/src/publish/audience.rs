@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_is_read_and_what_is_none_is_refused() {
+    fn parses_audiences_and_refuses_other_texts() {
         assert_eq!(audiences().len(), 5);
         for text in [
             "",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_of_ours_is_known_again_in_whatever_form_s3_gives_it_back() {
+    fn recognizes_its_bucket_policy_in_every_form_that_s3_returns() {
         for audience in audiences() {
             let mut policy = audience.policy(BUCKET);
             assert_eq!(Audience::of_policy(&policy, BUCKET), current(audience.clone()));

@@ -1,4 +1,4 @@
-//! One bucket of a publisher's in S3: looking at it, making it, and writing into it what never changes.
+//! One bucket of a publisher: reads, creation, and writes of objects that never change.
 //!
 //! Every call but the one that makes it names the account that has to own it (`ExpectedBucketOwner`), so that nothing
 //! is read from or written to a bucket of the same name that somebody else made meanwhile.

@@ -1,4 +1,4 @@
-//! Publishing: every place is looked at before anything is written, and then all are worked on side by side.
+//! Execution of a publication: all buckets are read before anything is written, and then written concurrently.
 
 use futures_util::future::join_all;
 

@@ -1,4 +1,26 @@
-//! The plan for a release in one place, or the obstacle: decided before anything is written.
+//! Plan of a publication: (observed buckets, desired buckets) → the steps in each region, or the obstacle. Pure.
+//!
+//! # Flow
+//!
+//! 1. `bucket` reads each region's bucket: owner, region, versioning, policy, objects, list of releases ([`BucketState`]).
+//! 2. [`PublicationPlan::of`] compares that with the desired bucket and the release. The result is a plan, or an [`Obstacle`].
+//! 3. The command prints all plans and obstacles. Only if there is no obstacle does `execute` carry the plans out.
+//!
+//! # Guarantees
+//!
+//! - A bucket of another owner, or one that cannot be read, is an obstacle: a template names all buckets of its release, and in
+//!   a foreign bucket a stack would find foreign code.
+//! - An object that exists has to have the released bytes; a plan never overwrites one.
+//! - A policy that this program did not write is never changed.
+//! - The plan after a complete publication has no steps.
+//!
+//! # Assumptions
+//!
+//! - Others may publish at the same time. So `execute` writes conditionally, and does not rely on the plan.
+//!
+//! # Errors
+//!
+//! [`Obstacle`]: a sentence that names the bucket or key, and the remedy.
 
 use std::collections::BTreeMap;
 
@@ -416,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_way_is_said_with_the_remedy() {
+    fn names_an_obstacle_with_its_remedy() {
         let (parts, publication) = (parts(&["us-east-1"]).unwrap(), publication(&["us-east-1"]).unwrap());
         let found = |key: &str| {
             let other = Found { sha256: "0a1b".to_owned(), version: None };
@@ -445,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_already_is_kept() {
+    fn keeps_objects_that_exist() {
         let (parts, publication) = (parts(&["us-east-1"]).unwrap(), publication(&["us-east-1"]).unwrap());
         let list = Versions::empty(&place("us-east-1")).with(&publication.entry).unwrap().unwrap();
         let found = parts

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_this_bucket_is_said() {
+    fn names_a_list_that_belongs_to_another_bucket() {
         let said = |text: &str| Versions::read_of(&place("us-east-1"), text.as_bytes()).unwrap_err().to_string();
         let other = Versions::empty(&place("eu-west-1")).to_json();
         for (text, expected) in [
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_program_added_is_kept() {
+    fn keeps_fields_that_a_later_version_added() {
         let text = list(&[("0.1.0", "a")])
             .to_json()
             .replacen('{', "{\"page\": \"x\",", 1)

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_came_went_or_changed_is_named() {
+    fn names_added_removed_and_changed_resources() {
         let inventory = |things: &[(&str, &str)]| {
             Inventory(things.iter().map(|(thing, state)| ((*thing).to_owned(), (*state).to_owned())).collect())
         };

@@ -74,7 +74,7 @@ mod tests {
     use crate::deploy::follow::Hook;
 
     #[test]
-    fn an_event_that_nobody_expects_is_told() {
+    fn reports_unexpected_events() {
         let event = |logical_id: &str, status: &str, reason: &str| Event {
             logical_id: logical_id.to_owned(),
             status: status.to_owned(),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_from_where_it_is_longer_than_assumed() {
+    fn reports_waits_that_exceed_the_assumption() {
         assert_eq!(of_wait("a role", Duration::from_secs(5)), None);
         let told = of_wait("that a role is gone", Duration::from_secs(9)).unwrap_or_default();
         assert_eq!(told, "AWS showed that a role is gone only after 9 s, and is assumed to within 5 s");

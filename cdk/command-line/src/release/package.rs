@@ -361,7 +361,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_lambda_does_not_take_is_refused() {
+    fn refuses_packages_that_lambda_rejects() {
         assert!(within("Lambda's zip", LARGEST_ZIP, LARGEST_ZIP).is_ok());
         let said = within("Lambda's zip", LARGEST_ZIP + 1, LARGEST_ZIP).unwrap_err().to_string();
         assert!(said.contains("52428801 bytes") && said.contains("52428800"), "{said}");

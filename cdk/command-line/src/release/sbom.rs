@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lists_what_is_linked_and_neither_tests_nor_macros_nor_what_other_crates_of_the_workspace_ask_for() {
+    fn lists_linked_crates_without_tests_macros_and_other_workspace_crates() {
         let bom = of_this_workspace();
         let names: Vec<_> =
             bom["components"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();

@@ -88,7 +88,7 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
         "read raw/2026/sample-1.vcf (IAM's simulator)",
         "Bucket lab-not-there does not exist",
         "Role lab-of-somebody-else already exists",
-        "all 13 steps went as promised",
+        "all 13 steps passed",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -99,7 +99,7 @@ async fn a_rehearsal_goes_through_and_leaves_the_account_as_it_was() -> Outcome 
 }
 
 #[tokio::test]
-async fn locally_it_shows_on_one_screen_what_cavatica_can_do_and_what_not() -> Outcome {
+async fn a_local_rehearsal_shows_rights_on_one_screen() -> Outcome {
     let troupe = Troupe::start().await?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
     command.args(["rehearse", "--local", "--zip", &troupe.zip, "--name", "genomics-lab"]);
@@ -130,7 +130,7 @@ async fn locally_it_shows_on_one_screen_what_cavatica_can_do_and_what_not() -> O
 }
 
 #[tokio::test]
-async fn locally_it_takes_less_than_a_minute_and_shows_what_happens() -> Outcome {
+async fn a_local_rehearsal_takes_less_than_a_minute() -> Outcome {
     let troupe = Troupe::start().await?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_cavatica-connect"));
     command.args(["rehearse", "--local", "--detail", "--zip", &troupe.zip, "--name", "lab"]);
@@ -144,7 +144,7 @@ async fn locally_it_takes_less_than_a_minute_and_shows_what_happens() -> Outcome
 }
 
 #[tokio::test]
-async fn interrupted_anywhere_it_takes_away_what_it_made() -> Outcome {
+async fn an_interrupted_rehearsal_removes_its_resources() -> Outcome {
     let troupe = Troupe::start().await?;
     let before = troupe.account().await?;
     let until = [
@@ -167,7 +167,7 @@ async fn interrupted_anywhere_it_takes_away_what_it_made() -> Outcome {
 }
 
 #[tokio::test]
-async fn killed_it_leaves_what_the_clean_up_takes_away() -> Outcome {
+async fn clean_up_removes_the_remains_of_a_killed_rehearsal() -> Outcome {
     let troupe = Troupe::start().await?;
     let before = troupe.account().await?;
     let mut running = troupe.begun("lab", "cavatica-volume-").await?;
@@ -186,7 +186,7 @@ async fn killed_it_leaves_what_the_clean_up_takes_away() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_others_make_meanwhile_is_named() -> Outcome {
+async fn names_resources_that_others_created_meanwhile() -> Outcome {
     let troupe = Troupe::start().await?;
     let running = troupe.begun("lab", "cavatica-volume-").await?;
     troupe.iam().create_role().role_name("new-here").assume_role_policy_document("{}").send().await?;
@@ -194,13 +194,13 @@ async fn what_others_make_meanwhile_is_named() -> Outcome {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let text = said(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("new: role arn:aws:iam::123456789012:role/new-here."), "{text}");
-    assert!(text.contains("1 of 13 steps did not go as promised"), "{text}");
+    assert!(text.contains("1 of 13 steps failed"), "{text}");
     troupe.publisher.engine.stop().await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn what_has_only_its_names_is_neither_used_nor_removed() -> Outcome {
+async fn a_rehearsal_ignores_foreign_resources_with_its_names() -> Outcome {
     let troupe = Troupe::start().await?;
     let s3 = troupe.publisher.s3("us-east-1");
     troupe.publisher.make_bucket("lab-data", "us-east-1").await?;

@@ -13,9 +13,13 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
         "GetBucketLocation with ExpectedBucketOwner",
         "a_mistyped_bucket",
     ),
-    ("encrypts without a KMS key of yours", "GetBucketEncryption", "what_is_said_of_a_bucket_follows_the_bucket"),
-    ("encrypts with the KMS key that is given", "GetBucketEncryption", "what_is_said_of_a_bucket_follows_the_bucket"),
-    ("there are objects under", "ListObjectsV2", "what_is_said_of_a_bucket_follows_the_bucket"),
+    ("encrypts without a KMS key of yours", "GetBucketEncryption", "sentences_about_a_bucket_name_the_current_bucket"),
+    (
+        "encrypts with the KMS key that is given",
+        "GetBucketEncryption",
+        "sentences_about_a_bucket_name_the_current_bucket",
+    ),
+    ("there are objects under", "ListObjectsV2", "sentences_about_a_bucket_name_the_current_bucket"),
     (
         "{}: {}",
         "the template (GetTemplate) evaluated, and of each role GetRole, ListAttachedRolePolicies, ListRolePolicies, GetRolePolicy; \
@@ -51,8 +55,8 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
          GetBucketLocation, GetBucketCors",
         "a_part_that_is_left_is_named",
     ),
-    ("bucket {bucket} is gone", "DeleteBucket", "the_bucket_for_the_code_goes_with_the_last_stack"),
-    ("stays, for stack", "ListStacks", "the_bucket_for_the_code_goes_with_the_last_stack"),
+    ("bucket {bucket} is gone", "DeleteBucket", "destroy_assets_deletes_the_code_bucket_with_the_last_stack_only"),
+    ("stays, for stack", "ListStacks", "destroy_assets_deletes_the_code_bucket_with_the_last_stack_only"),
     (
         "The role is gone, so {platform} cannot use the bucket",
         "GetRole",
@@ -87,10 +91,12 @@ fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
         "src/deploy/preflight.rs",
     ])?);
     let tests = read(&[
+        "tests/release/bucket_and_code.rs",
         "tests/release/connection.rs",
         "tests/release/deploy.rs",
         "tests/release/destroy.rs",
         "tests/release/following.rs",
+        "tests/release/interruption.rs",
         "tests/release/status.rs",
     ])?;
     for (sentence, reads, test) in ASSURANCES {

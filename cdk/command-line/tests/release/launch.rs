@@ -101,13 +101,13 @@ async fn a_release_whose_template_this_program_does_not_make_is_left_to_its_own_
     Ok(())
 }
 
-/// Returns the publisher's lines of the README, as they stand there.
+/// Runs the commands of docs/publishing.md as they stand there.
 #[tokio::test]
-async fn the_lines_of_the_readme_publish_and_make_a_link() -> Outcome {
+async fn the_commands_of_the_publishing_document_publish_and_make_a_link() -> Outcome {
     let publisher = Publisher::start().await?;
-    let readme = std::fs::read_to_string(Workspace::locate()?.root.join("README.md"))?.replace("\\\n", " ");
+    let document = std::fs::read_to_string(Workspace::locate()?.root.join("docs/publishing.md"))?.replace("\\\n", " ");
     let line = |command: &str| -> Result<Vec<String>, Box<dyn Error>> {
-        let found = readme.lines().find(|line| line.starts_with(&format!("cargo connect {command} ")));
+        let found = document.lines().find(|line| line.starts_with(&format!("cargo connect {command} ")));
         Ok(found.ok_or("no such line")?.split_whitespace().skip(2).map(str::to_owned).collect())
     };
     let folder = publisher.folder.path().display().to_string();

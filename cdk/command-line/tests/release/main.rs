@@ -3,11 +3,14 @@
 // Begun first, since tests begin in the order of their names and its tests wait longest.
 mod a_rehearsal;
 mod assurances;
+mod audience;
+mod bucket_and_code;
 mod connection;
 mod deploy;
 mod destroy;
 mod faulty_aws;
 mod following;
+mod interruption;
 mod launch;
 mod operator;
 mod other_platform;

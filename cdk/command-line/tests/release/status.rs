@@ -70,7 +70,7 @@ impl Stack {
 }
 
 #[tokio::test]
-async fn every_part_that_somebody_changes_is_shown_with_what_was_found() -> Outcome {
+async fn status_shows_every_manual_change_with_the_observed_state() -> Outcome {
     let stack = Stack::deployed(&["--param", "Description=lab", "--param", "Tags=team=genomics, cost = 7"]).await?;
     let (iam, role, policy) = (stack.operator.iam(), &stack.role, &stack.policy);
     let all = ["the volume role: ", "the volume policy: ", "the boundary: ", "the function's role: ", "the function: "];
@@ -205,7 +205,7 @@ async fn a_foreign_principal_is_visible_in_a_log_and_the_external_id_is_not() ->
 
 /// Returns each read answered by 403: said, and not 0; and nothing that was not read whole is said to be fine.
 #[tokio::test]
-async fn what_may_not_be_seen_is_said_and_is_no_success() -> Outcome {
+async fn unreadable_parts_are_named_and_are_no_success() -> Outcome {
     let stack = Stack::deployed(&[]).await?;
     let function = format!("GET /2015-03-31/functions/{}", stack.function);
     let configuration = format!("{function}/configuration");
@@ -257,7 +257,7 @@ async fn a_stack_that_is_not_complete_never_exits_0() -> Outcome {
     let change_set = operator.cloudformation().create_change_set().stack_name(STACK).change_set_name("theirs");
     let change_set = change_set.change_set_type(aws_sdk_cloudformation::types::ChangeSetType::Create);
     change_set.template_body(r#"{"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}"#).send().await?;
-    expect(&operator.run(&["status"]).await?, 3, &["REVIEW_IN_PROGRESS", "nothing is in it but a change set"])?;
+    expect(&operator.run(&["status"]).await?, 3, &["REVIEW_IN_PROGRESS", "the stack contains only a change set"])?;
     operator.publisher.engine.stop().await?;
     Ok(())
 }

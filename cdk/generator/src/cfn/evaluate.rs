@@ -25,7 +25,7 @@ pub enum EvaluationError {
     #[error("the template refers to {0}, which is not known")]
     Unknown(String),
     /// The expression is malformed, or uses a function that no template of ours has.
-    #[error("the template has {0}, which this program does not evaluate")]
+    #[error("the template has {0}, which this program cannot evaluate")]
     Unsupported(String),
 }
 

@@ -152,7 +152,7 @@ mod tests {
     use crate::template::provided::template;
 
     #[test]
-    fn what_a_reader_of_yaml_1_1_takes_for_something_else_is_quoted() {
+    fn quotes_texts_that_yaml_1_1_reads_as_another_type() {
         let words = ["y", "N", "yes", "No", "oFF", "on", "True", "NULL", "~", "", "=", "<<", ".NaN", "-.inf"];
         let numbers = ["1", "-1", "0o17", "017", "0xFF", "1_000", "12:30", "190:20:30", "1e3", "+1.5E-3", ".5", "1."];
         let dates = ["2012-10-17", "2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.10 -5"];

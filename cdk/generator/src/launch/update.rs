@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn it_names_the_stack_and_the_template_and_carries_no_parameter() -> Result<(), Box<dyn std::error::Error>> {
+    fn names_stack_and_template_without_parameters() -> Result<(), Box<dyn std::error::Error>> {
         let link = link("arn:aws:cloudformation:eu-west-1:123456789012:stack/my-stack/0a1b2c3d-0001-0002")?;
         assert!(link.starts_with("https://eu-west-1.console.aws.amazon.com/"), "{link}");
         assert!(link.contains(
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stack_of_a_region_that_there_is_makes_no_link_at_all() {
+    fn refuses_links_for_unknown_regions_and_invalid_stack_names() {
         for stack in [
             "",
             "my-stack",

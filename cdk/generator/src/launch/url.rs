@@ -161,10 +161,10 @@ pub fn notes(template: &Template, launch: &Launch) -> Vec<String> {
     let names = |parameters: &[&Parameter]| parameters.iter().map(|it| it.name).collect::<Vec<_>>().join(" and ");
     let mut notes = Vec::new();
     if !open.is_empty() {
-        notes.push(format!("whoever opens the link still has to fill in {}", names(&open)));
+        notes.push(format!("the administrator still has to fill in {}", names(&open)));
     }
     if !hidden.is_empty() {
-        notes.push(format!("whoever opens the link has to fill in {}, which no link can", names(&hidden)));
+        notes.push(format!("the administrator has to fill in {}, which no link can carry", names(&hidden)));
     }
     let at = Address::read(&launch.template_url).and_then(|address| address.region);
     if let Some(elsewhere) = at.filter(|region| *region != launch.region) {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_console_would_refuse_or_drop_is_refused() {
+    fn refuses_parameters_that_the_console_refuses_or_drops() {
         let template = template(&Config::default());
         let said = |launch: Launch| launch_url(&template, &launch).map_err(|e| e.to_string()).err().unwrap_or_default();
         let with_bucket = |prefix: &str| Launch {
@@ -268,14 +268,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_to_the_administrator_is_said() {
+    fn the_page_names_the_parameters_left_to_the_administrator() {
         let (by_function, native) = (template(&Config::default()), native::template(&Config::default()));
         let without = Launch { parameters: Vec::new(), region: "eu-west-1".to_owned(), ..launch() };
         let said = notes(&by_function, &without).join("\n");
         for part in ["still has to fill in BucketName and AssetBucket and AssetKey", "the template is in us-east-1"] {
             assert!(said.contains(part), "{said}");
         }
-        assert_eq!(notes(&native, &launch()), ["whoever opens the link has to fill in ExternalId, which no link can"]);
+        assert_eq!(notes(&native, &launch()), ["the administrator has to fill in ExternalId, which no link can"]);
     }
 
     #[test]

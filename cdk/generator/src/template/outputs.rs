@@ -68,7 +68,7 @@ impl Made {
             outputs.extend([
                 output(
                     "Findings",
-                    "What may keep {platform} from using the bucket, as far as AWS lets anyone know.",
+                    "What may keep {platform} from using the bucket, as far as this can be checked.",
                     E::GetAtt("VolumeAccess", "Findings"),
                 ),
                 output("Release", "The code that made the role.", release.clone()),

@@ -244,7 +244,7 @@ fn checks() -> Vec<Parameter> {
         text(
             "Checks",
             "Checks",
-            "Enforce: fail, with the reason, if {platform} could not use the bucket as far as AWS lets anyone know. Report: only say it in \
+            "Enforce: fail, with the reason, if {platform} could not use the bucket as far as this can be checked. Report: only say it in \
              the outputs. Off: do not look.",
             "",
         )

@@ -147,7 +147,7 @@ fn encryption(blueprint: &Blueprint, facts: &Facts, region: &Region, volumes: &[
         // Another account's is not shown.
         Err(_) if volumes.iter().any(|volume| volume.bucket_owner.is_some()) => None,
         Err(failure) => Some(Finding::reported(format!(
-            "How bucket {bucket} encrypts could not be found out ({failure}): if it is with a KMS key, KmsKeyArn has to be its ARN."
+            "The encryption of bucket {bucket} could not be read ({failure}): if it uses a KMS key, KmsKeyArn has to be its ARN."
         ))),
     });
     findings
@@ -264,7 +264,7 @@ mod tests {
             (with_key.clone(), here, Ok(Some(id)), false, &["none"]),
             (with_key.clone(), here, Ok(None), false, &["does not encrypt new objects with"]),
             (with_key, Ok("eu-west-1"), Ok(Some(KEY)), true, &["is in us-east-1", "bucket my-bucket is in eu-west-1"]),
-            (json!({}), here, Err(FailureKind::Denied), false, &["could not be found out", "KmsKeyArn"]),
+            (json!({}), here, Err(FailureKind::Denied), false, &["The encryption of bucket", "KmsKeyArn"]),
             (
                 json!({"KmsKeyArn": FOREIGN_KEY}),
                 here,

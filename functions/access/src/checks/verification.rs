@@ -101,7 +101,7 @@ fn finding(blueprint: &Blueprint, layer: Layer, forbidden: &str) -> Finding {
         )),
         Layer::Organisation => Finding::reported(format!(
             "IAM's simulator says that a service control policy of your organisation forbids role {role} {forbidden}. It does not know \
-             conditions and may err: ask whoever keeps the organisation's policies."
+             conditions and may err: ask the administrators of the organisation's policies."
         )),
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_about_the_key_of_another_account() -> Result<(), Box<dyn std::error::Error>> {
+    fn the_simulator_is_not_asked_about_a_key_of_another_account() -> Result<(), Box<dyn std::error::Error>> {
         let mut blueprint = blueprint()?;
         let mut elsewhere = blueprint.request.volumes[0].clone();
         elsewhere.kms_key = Some("arn:aws:kms:eu-west-1:210987654321:key/def".parse()?);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_is_said_with_action_resource_and_layer() -> Result<(), Box<dyn std::error::Error>> {
+    fn a_forbidden_action_is_named_with_resource_and_layer() -> Result<(), Box<dyn std::error::Error>> {
         let verdict = |action: &str, forbidden_by| Verdict {
             action: action.to_owned(),
             resource: "arn:aws:s3:::my-bucket/raw/cavatica-connect".to_owned(),

@@ -107,7 +107,7 @@ fn each_changed_property_costs_the_steps_it_needs_and_no_more() -> Outcome {
 }
 
 #[test]
-fn what_is_missing_is_made_again() -> Outcome {
+fn update_creates_missing_resources_again() -> Outcome {
     type Loss = fn(&mut ObservedState);
     let table: [(Loss, &str); 3] = [
         (|state| state.attached.clear(), "attaching policy vol to role vol\n"),
@@ -159,7 +159,7 @@ fn the_oldest_version_that_is_not_in_force_makes_room() -> Outcome {
 }
 
 #[test]
-fn changes_that_could_not_be_taken_back_are_refused_and_their_reverse_has_nothing_to_do() -> Outcome {
+fn changes_that_no_rollback_could_undo_are_refused_and_their_reverse_is_empty() -> Outcome {
     for (name, value, refusal) in [
         ("PolicyName", json!("other"), "PolicyName was changed from vol to other alone"),
         ("PolicyName", json!("Vol"), "PolicyName was changed from vol to Vol alone"),
@@ -200,7 +200,7 @@ fn a_foreign_role_or_policy_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_delete_empties_the_role_and_detaches_our_policy_from_whoever_carries_it() -> Outcome {
+fn delete_empties_the_role_and_detaches_its_policy_everywhere() -> Outcome {
     let (name, arn, old) = ("vol".parse()?, ROLE.parse::<RoleArn>()?, OldProperties::read(&old()));
     let (policy, state) = (POLICY.parse::<PolicyArn>()?, made(&self::old())?);
     let carrier = |name: &str| PolicyEntity::Role(name.to_owned());

@@ -80,8 +80,12 @@ impl fmt::Display for Look {
             Self::Profiles(role) => write!(f, "listing the instance profiles of role {role}"),
             Self::Versions(arn) => write!(f, "listing the versions of policy {}", arn.name()),
             Self::Document(arn, _) => write!(f, "reading the document of policy {}", arn.name()),
-            Self::PolicyEntities(arn, Usage::Permissions) => write!(f, "listing who carries policy {}", arn.name()),
-            Self::PolicyEntities(arn, Usage::Boundary) => write!(f, "listing whom policy {} caps", arn.name()),
+            Self::PolicyEntities(arn, Usage::Permissions) => {
+                write!(f, "listing the users, groups and roles with policy {}", arn.name())
+            }
+            Self::PolicyEntities(arn, Usage::Boundary) => {
+                write!(f, "listing the users and roles with boundary {}", arn.name())
+            }
             Self::Simulation(role, _) => write!(f, "asking IAM's simulator what role {} may do", role.name),
             Self::BucketRegion(name, _) => write!(f, "asking where bucket {name} is"),
             Self::BucketKey(bucket) => write!(f, "asking how bucket {} encrypts", bucket.name),

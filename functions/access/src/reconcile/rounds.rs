@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_look_leads_to() {
+    fn decides_on_the_next_step_after_an_observation() {
         use FailureKind as F;
         let early = Duration::ZERO;
         let looks_again = NextStep::ObserveAgain(PreviousRound::Outdated, UNTIL_SHOWN);
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failed_change_leads_to() {
+    fn decides_on_another_round_after_a_failed_change() {
         use FailureKind as F;
         let exists = || after_failure(attach(), F::AlreadyExists);
         let doubted = |times, last| PreviousRound::ChangeFailed { times, was_outdated: true, last };

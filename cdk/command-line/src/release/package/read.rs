@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_it_was_packaged_is_named() {
+    fn names_files_that_differ_from_the_manifest() {
         let template = "cavatica-volume.template.yaml";
         let renamed = format!("\"version\": \"{VERSION}\"");
         for (name, from, to, expected) in [
