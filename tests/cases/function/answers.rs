@@ -49,7 +49,7 @@ async fn a_panic_in_any_call_is_answered_with_what_was_being_done() -> Outcome {
         provider.serve(&event("create", URL)?.to_string(), Duration::from_secs(180)).await?;
         let answer = only(&provider)?;
         let reason = answer["Reason"].as_str().unwrap_or_default();
-        assert!(answer["Status"] == "FAILED" && reason.contains("mistake of its own"), "{answer}");
+        assert!(answer["Status"] == "FAILED" && reason.contains("error of its own"), "{answer}");
         assert!(reason.contains(doing), "{answer}");
         assert_eq!(answer["PhysicalResourceId"], format!("arn:aws:iam::123456789012:role/{ROLE}"));
     }

@@ -216,7 +216,7 @@ async fn a_rehearsal_ignores_foreign_resources_with_its_names() -> Outcome {
     for (name, thing) in there {
         let refused = troupe.rehearse(&["--name", name]).await?;
         assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
-        assert!(said(&refused).contains(&format!("there is {thing} already")), "{}", said(&refused));
+        assert!(said(&refused).contains(&format!("{thing} already exists")), "{}", said(&refused));
         let kept = troupe.clean_up(name).await?;
         assert_eq!(kept.status.code(), Some(1), "{}", said(&kept));
         let text = said(&kept).split_whitespace().collect::<Vec<_>>().join(" ");

@@ -37,7 +37,7 @@ async fn a_block_of_account_or_organization_is_named_before_anything_is_created(
     let output = command.env("AWS_ENDPOINT_URL", &aws.url).output().await?;
     assert!(output.status.success(), "{}", said(&output));
     assert!(
-        said(&output).contains("was not seen") && said(&output).contains("s3:GetAccountPublicAccessBlock"),
+        said(&output).contains("could not be read") && said(&output).contains("s3:GetAccountPublicAccessBlock"),
         "{}",
         said(&output)
     );

@@ -97,13 +97,13 @@ async fn proxies_of_the_environment_are_used_and_a_refusal_is_named() -> Outcome
     }
     let before = proxy.proxied();
     let direct = through("HTTP_PROXY").env("NO_PROXY", "example.invalid").output().await?;
-    expect(&direct, 1, &["cannot ask whose credentials these are, for AWS does not answer"])?;
+    expect(&direct, 1, &["cannot ask whose credentials these are: AWS does not answer"])?;
     assert_eq!(proxy.proxied(), before, "NO_PROXY is honoured");
     let begun = Instant::now();
     let mut refused = publisher.connect(&["list"]);
     refused.env_remove("AWS_ENDPOINT_URL").env("HTTPS_PROXY", &proxy.url);
     let refused = refused.output().await?;
-    expect(&refused, 1, &["cannot ask whose credentials these are, for AWS does not answer", "proxy"])?;
+    expect(&refused, 1, &["cannot ask whose credentials these are: AWS does not answer", "proxy"])?;
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     publisher.engine.stop().await?;
     Ok(())

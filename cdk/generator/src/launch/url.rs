@@ -275,7 +275,7 @@ mod tests {
         for part in ["still has to fill in BucketName and AssetBucket and AssetKey", "the template is in us-east-1"] {
             assert!(said.contains(part), "{said}");
         }
-        assert_eq!(notes(&native, &launch()), ["the administrator has to fill in ExternalId, which no link can"]);
+        assert_eq!(notes(&native, &launch()), ["the administrator has to fill in ExternalId, which no link can carry"]);
     }
 
     #[test]
