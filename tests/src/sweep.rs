@@ -105,13 +105,13 @@ struct Cell {
 }
 
 /// Time to the answer, or the failure; `None` for a cell that was not run.
-type Outcome = Option<Result<Duration, String>>;
+type CellResult = Option<Result<Duration, String>>;
 
 /// Result of the sweep.
 #[derive(Debug)]
 pub struct SweepResult {
     /// Event and call, with the outcome of each fault.
-    rows: Vec<(String, Vec<Outcome>)>,
+    rows: Vec<(String, Vec<CellResult>)>,
     /// Duration.
     pub took: Duration,
 }
@@ -127,7 +127,7 @@ impl SweepResult {
     /// Returns the failures, one line each.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
-        let row = |(name, cells): &(String, Vec<Outcome>)| {
+        let row = |(name, cells): &(String, Vec<CellResult>)| {
             let faults = Fault::ALL.iter().zip(cells);
             let failed = faults.filter_map(|((fault, _), cell)| Some((fault, cell.as_ref()?.as_ref().err()?)));
             failed.map(|(fault, error)| format!("{name}, {fault:?}: {error}")).collect::<Vec<_>>()

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use crate::account::AwsConnection;
 use crate::cli::args::{Cli, Command, ConnectionArgs};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::Console;
 use crate::invocation::Invocation;
 
@@ -33,7 +33,7 @@ pub struct Environment {
 }
 
 /// Runs a command.
-pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit, Failure> {
+pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit, CommandFailure> {
     let Cli { command, platform, connection: ConnectionArgs { profile, endpoint_url } } = cli;
     let platform = platform.unwrap_or_default();
     let invocation = Invocation { program: environment.program, profile, endpoint_url, platform };

@@ -14,7 +14,7 @@ use serde_json::{Value, json as value};
 
 pub use self::evaluate::{EvaluationError, Evaluator, pseudo_parameters};
 pub use self::expr::{Expr, Function};
-pub use self::parameter::{Kind, Parameter};
+pub use self::parameter::{Parameter, ParameterKind};
 pub use self::read::read;
 
 /// Largest template that can be passed inline, in bytes. Source: "CloudFormation quotas", template body.

@@ -13,7 +13,7 @@ use cavatica_access::{copied, limits, owner, permissions, request};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::cfn::{Group, Kind, Parameter, Rule, Template};
+use crate::cfn::{Group, Parameter, ParameterKind, Rule, Template};
 use crate::regions::COMMERCIAL;
 use crate::template::{Config, Release, files, native, provided};
 
@@ -213,14 +213,14 @@ fn field(parameter: &Parameter) -> Value {
         "refusals": parameter.refusals, "rule": parameter.rule(), "isParameter": true, "longest": null,
     });
     match &parameter.kind {
-        Kind::Text { pattern, longest } => {
+        ParameterKind::Text { pattern, longest } => {
             field["pattern"] = json!(pattern);
             field["longest"] = json!(longest);
         }
-        Kind::OneOf(values) => field["choices"] = json!(values),
-        Kind::NumberOneOf(values) => field["choices"] = values.iter().map(ToString::to_string).collect(),
-        Kind::Number(range) => field["range"] = json!([range.start(), range.end()]),
-        Kind::Texts => {
+        ParameterKind::OneOf(values) => field["choices"] = json!(values),
+        ParameterKind::NumberOneOf(values) => field["choices"] = values.iter().map(ToString::to_string).collect(),
+        ParameterKind::Number(range) => field["range"] = json!([range.start(), range.end()]),
+        ParameterKind::Texts => {
             field["tags"] = json!({
                 "text": request::TAG_TEXT, "key": limits::TAG_KEY, "value": limits::TAG_VALUE,
                 "most": limits::TAGS - owner::OUR_TAGS, "reserved": request::RESERVED_TAG_KEYS,

@@ -13,12 +13,12 @@ use crate::volume::BucketName;
 /// Kind of IAM resource that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub enum ResourceKind {
     Role,
     Policy,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ResourceKind {
     /// As the first word of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error("{kind} {name} already exists and is not this stack's: {holder}. It was left as it is. {remedy}.")]
     Taken {
         /// Kind of resource.
-        kind: Kind,
+        kind: ResourceKind,
         /// Name.
         name: String,
         /// Owner, as far as the tags tell.
@@ -63,7 +63,7 @@ pub enum Refusal {
     )]
     LetterCase {
         /// Kind of resource.
-        kind: Kind,
+        kind: ResourceKind,
         /// Current value.
         old: String,
         /// Requested value.
@@ -89,7 +89,7 @@ pub enum Refusal {
     )]
     PathChanged {
         /// Kind of resource.
-        kind: Kind,
+        kind: ResourceKind,
         /// Name.
         name: String,
     },
@@ -228,7 +228,7 @@ pub enum Refusal {
 impl Refusal {
     /// Returns a role or policy that is not ours.
     #[must_use]
-    pub fn taken(kind: Kind, name: &str, tags: &Tags, owner: &Owner) -> Self {
+    pub fn taken(kind: ResourceKind, name: &str, tags: &Tags, owner: &Owner) -> Self {
         let holder = match (tags.get(owner::STACK), tags.get(owner::RESOURCE)) {
             (Some(stack), Some(resource)) if *stack == owner.stack.as_str() => {
                 format!("it belongs to the resource {resource} of the same stack")
@@ -244,7 +244,7 @@ impl Refusal {
     /// True if the role's name is taken by a role that is not the stack's.
     #[must_use]
     pub fn is_foreign_role(&self) -> bool {
-        matches!(self, Self::Taken { kind: Kind::Role, .. })
+        matches!(self, Self::Taken { kind: ResourceKind::Role, .. })
     }
 
     /// Returns a role that lost its tags; the sign says that it is the stack's.

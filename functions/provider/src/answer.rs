@@ -22,14 +22,14 @@ pub const FINDINGS: &str = "Findings";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Result of the event.
-    pub outcome: Outcome,
+    pub outcome: EventResult,
     /// Physical ID from now on.
     pub physical_id: String,
 }
 
 /// Result of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum EventResult {
     /// `SUCCESS`, with attributes.
     Success(Attributes),
     /// `FAILED`, with the reason for the administrator.
@@ -60,8 +60,8 @@ impl Answer {
             return whole;
         }
         let text = match &self.outcome {
-            Outcome::Success(attributes) => attributes.get(FINDINGS).map_or("", String::as_str),
-            Outcome::Failed(reason) => reason,
+            EventResult::Success(attributes) => attributes.get(FINDINGS).map_or("", String::as_str),
+            EventResult::Failed(reason) => reason,
         };
         // Escaping makes a character longer than one byte, so the longest beginning that fits is searched for.
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
@@ -73,8 +73,8 @@ impl Answer {
     /// Returns the body, with another text in place of the reason or of what was found.
     fn write(&self, envelope: &Envelope, cut: Option<&str>) -> String {
         let (status, reason, mut data) = match &self.outcome {
-            Outcome::Success(attributes) => ("SUCCESS", None, attributes.clone()),
-            Outcome::Failed(reason) => ("FAILED", Some(cut.unwrap_or(reason)), Attributes::new()),
+            EventResult::Success(attributes) => ("SUCCESS", None, attributes.clone()),
+            EventResult::Failed(reason) => ("FAILED", Some(cut.unwrap_or(reason)), Attributes::new()),
         };
         if let (Some(cut), Some(findings)) = (cut, data.get_mut(FINDINGS)) {
             cut.clone_into(findings);
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn every_id_is_echoed() -> Result<(), serde_json::Error> {
         let attributes = Attributes::from([("RoleArn", "arn".to_owned())]);
-        let answer = Answer { outcome: Outcome::Success(attributes), physical_id: "p".to_owned() };
+        let answer = Answer { outcome: EventResult::Success(attributes), physical_id: "p".to_owned() };
         let body: Value = serde_json::from_str(&answer.body(&envelope()))?;
         assert_eq!(
             body,
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn a_reason_of_any_length_and_characters_fits_and_begins_as_it_was() {
         for c in ["x", "\"", "\u{1}", "é", "😀"] {
-            let answer = Answer { outcome: Outcome::Failed(c.repeat(9_000)), physical_id: "p".repeat(1_024) };
+            let answer = Answer { outcome: EventResult::Failed(c.repeat(9_000)), physical_id: "p".repeat(1_024) };
             let body = answer.body(&envelope());
             assert!(body.len() <= LARGEST && body.len() > LARGEST - 20, "{} bytes of {c:?}", body.len());
             let reason =
@@ -141,7 +141,7 @@ mod tests {
         ]);
         let mut envelope = envelope();
         (envelope.stack_id, envelope.logical_id) = ("s".repeat(250), "l".repeat(255));
-        let answer = Answer { outcome: Outcome::Success(attributes), physical_id: "p".repeat(29 + 64 + 64) };
+        let answer = Answer { outcome: EventResult::Success(attributes), physical_id: "p".repeat(29 + 64 + 64) };
         let body = answer.body(&envelope);
         assert!(body.len() <= LARGEST && body.len() > LARGEST - 20, "{} bytes", body.len());
         let findings =

@@ -13,7 +13,7 @@ use cavatica_access::waits::FOR_THE_ANSWER;
 use cavatica_aws::clock::Deadline;
 use futures_util::FutureExt as _;
 
-use crate::answer::{Answer, Attributes, FINDINGS, Outcome};
+use crate::answer::{Answer, Attributes, EventResult, FINDINGS};
 use crate::delivery::{DeliveryFailure, Post, deliver};
 use crate::envelope::Envelope;
 use crate::task::{InvalidEvent, NOTHING_MADE, Pins, ROLE_IS_FOREIGN, Task};
@@ -51,12 +51,12 @@ impl<I: Account, P: Post> Provider<I, P> {
             "event"
         );
         let mut answer = self.answer(&envelope, end.earlier(FOR_THE_ANSWER.min(time / 4)), time).await;
-        if let (Outcome::Failed(reason), "Create") = (&mut answer.outcome, envelope.request_type.as_str()) {
+        if let (EventResult::Failed(reason), "Create") = (&mut answer.outcome, envelope.request_type.as_str()) {
             reason.push_str(AFTER_CREATE);
         }
         match &answer.outcome {
-            Outcome::Success(_) => tracing::info!(physical_id = answer.physical_id, "SUCCESS"),
-            Outcome::Failed(reason) => {
+            EventResult::Success(_) => tracing::info!(physical_id = answer.physical_id, "SUCCESS"),
+            EventResult::Failed(reason) => {
                 tracing::error!(physical_id = answer.physical_id, reason = redactor.redact(reason), "FAILED");
             }
         }
@@ -84,7 +84,7 @@ impl<I: Account, P: Post> Provider<I, P> {
         // Kept alive until the answer is written: what is under way ends when it is dropped.
         let mut work = pin!(AssertUnwindSafe(self.work(&task, &stop, &activities)).catch_unwind());
         match tokio::time::timeout_at(stop.instant(), &mut work).await {
-            Ok(Ok(Ok(done))) => Answer { outcome: Outcome::Success(attributes(&task, &done)), physical_id },
+            Ok(Ok(Ok(done))) => Answer { outcome: EventResult::Success(attributes(&task, &done)), physical_id },
             Ok(Ok(Err(refusal))) => {
                 let is_foreign = envelope.request_type == "Create" && refusal.is_foreign_role();
                 let id = if is_foreign { ROLE_IS_FOREIGN.to_owned() } else { failed_id };
@@ -139,7 +139,7 @@ fn unchanged_id(envelope: &Envelope) -> String {
 }
 
 fn failed(reason: String, physical_id: String) -> Answer {
-    Answer { outcome: Outcome::Failed(reason), physical_id }
+    Answer { outcome: EventResult::Failed(reason), physical_id }
 }
 
 fn attributes(task: &Task, done: &Reconciled) -> Attributes {

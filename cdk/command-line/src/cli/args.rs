@@ -67,7 +67,8 @@ pub enum Command {
     List(ListArgs),
     /// Compare a stack with everything that AWS has of it
     ///
-    /// Changes nothing without --repair. Exits with code 3 if something differs, or if Cavatica could not use the bucket.
+    /// Changes nothing without --repair. Exits with code 3 if something differs, or if Cavatica could not use the
+    /// bucket.
     Status(StatusArgs),
     /// Delete a stack, and look whether anything of it is left
     Destroy(DestroyArgs),

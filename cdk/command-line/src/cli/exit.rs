@@ -41,12 +41,12 @@ impl Exit {
 
 /// Why a command failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     exit: Exit,
     error: Box<dyn Error + Send + Sync>,
 }
 
-impl Failure {
+impl CommandFailure {
     /// Returns a failure with an exit code of its own.
     #[must_use]
     pub fn new(exit: Exit, error: impl Error + Send + Sync + 'static) -> Self {
@@ -54,20 +54,20 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&sentence(self.error.as_ref()))
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+impl<E: Error + Send + Sync + 'static> From<E> for CommandFailure {
     fn from(error: E) -> Self {
         Self::new(Exit::Failed, error)
     }
 }
 
 /// Says why a command failed, if it did, and gives its exit code.
-pub fn conclude(result: Result<Exit, Failure>) -> ExitCode {
+pub fn conclude(result: Result<Exit, CommandFailure>) -> ExitCode {
     let exit = result.unwrap_or_else(|failure| {
         eprintln!("error: {failure}");
         failure.exit

@@ -5,7 +5,7 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::exit::{Exit, Failure};
+use super::exit::{CommandFailure, Exit};
 use crate::waits::{CLEAN_UP_WITHIN, SIGNAL_WITHIN};
 
 /// Runs a command until it ends or a signal ends it, on a runtime that does not outlive it.
@@ -13,9 +13,9 @@ use crate::waits::{CLEAN_UP_WITHIN, SIGNAL_WITHIN};
 /// After a signal, `put_in_order` ends or takes back what is to be, and what it returns is said. A second signal ends
 /// that.
 pub fn run_until_signal<O: Future<Output = String>>(
-    command: impl Future<Output = Result<Exit, Failure>>,
+    command: impl Future<Output = Result<Exit, CommandFailure>>,
     put_in_order: impl FnOnce() -> O,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let result = runtime.block_on(async {
         let ended = first_signal()?;

@@ -3,10 +3,10 @@
 use clap::CommandFactory as _;
 
 use crate::cli::args::{Cli, CompletionsArgs};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::Console;
 
-pub(super) fn run(args: CompletionsArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: CompletionsArgs, console: &Console) -> Result<Exit, CommandFailure> {
     let mut script = Vec::new();
     let mut command = Cli::command();
     let name = command.get_name().to_owned();

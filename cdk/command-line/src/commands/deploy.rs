@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::account::AwsConnection;
 use crate::cli::args::{DeployArgs, OutputForm};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::assets;
@@ -27,7 +27,7 @@ use crate::deploy::change_set::{ChangeSet, Proposal, Purpose, TemplateAt};
 use crate::deploy::code::{self, built};
 use crate::deploy::preflight::{self, Observation};
 use crate::deploy::preview::{self, grants, losses, parameters_after};
-use crate::deploy::stack::{Kind, ParameterValue, Stack, parameters};
+use crate::deploy::stack::{ParameterValue, Stack, TemplateKind, parameters};
 use crate::operation::change::{Phase, StackChange, interrupted};
 use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::operation::inspection::repaired;
@@ -49,7 +49,7 @@ enum DeployError {
         /// The stack.
         name: String,
         /// Its template.
-        kind: Kind,
+        kind: TemplateKind,
     },
     /// The stack serves another bucket.
     #[error(
@@ -97,21 +97,21 @@ enum DeployError {
     },
 }
 
-fn in_words(kind: Kind) -> &'static str {
+fn in_words(kind: TemplateKind) -> &'static str {
     match kind {
-        Kind::ByFunction => "with the function",
-        Kind::Native => "without a function",
+        TemplateKind::ByFunction => "with the function",
+        TemplateKind::Native => "without a function",
     }
 }
 
-fn remedy(kind: Kind) -> &'static str {
+fn remedy(kind: TemplateKind) -> &'static str {
     match kind {
-        Kind::ByFunction => "leave out --native, or give another --stack-name",
-        Kind::Native => "add --native, or give another --stack-name",
+        TemplateKind::ByFunction => "leave out --native, or give another --stack-name",
+        TemplateKind::Native => "add --native, or give another --stack-name",
     }
 }
 
-pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: DeployArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     require_answer(args.yes || args.dry_run, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
@@ -153,7 +153,7 @@ struct Deploy<'d> {
 }
 
 impl Deploy<'_> {
-    async fn run(self) -> Result<Exit, Failure> {
+    async fn run(self) -> Result<Exit, CommandFailure> {
         let Self { args, console, .. } = self;
         console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
@@ -168,7 +168,7 @@ impl Deploy<'_> {
         };
         let given = args.parameters();
         let template = published.as_ref().map_or_else(|| self.own_template(&clients), |(template, _)| template.clone());
-        check_parameters(&template, &given, clients.region).map_err(|error| Failure::new(Exit::Usage, error))?;
+        check_parameters(&template, &given, clients.region).map_err(|error| CommandFailure::new(Exit::Usage, error))?;
         let zip = args.code.zip.as_ref().map(|path| read_zip(path)).transpose()?;
         let standing = self.standing(&clients).await?;
         self.check_bucket(&clients, &given, standing.before()).await?;
@@ -191,7 +191,7 @@ impl Deploy<'_> {
         clients: &RegionClients,
         published: Option<(Template, TemplateAt)>,
         zip: Option<Asset>,
-    ) -> Result<Source, Failure> {
+    ) -> Result<Source, CommandFailure> {
         if let Some((template, at)) = published {
             return Ok(Source { template, at, code: None });
         }
@@ -217,12 +217,12 @@ impl Deploy<'_> {
         clients: &RegionClients,
         given: &[(String, String)],
         before: Option<&Stack>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         let (args, console) = (self.args, self.console);
         let asked = given.iter().find(|(name, _)| name == "BucketName").map(|(_, bucket)| bucket);
         let held = before.and_then(|stack| stack.parameters.get("BucketName"));
         match (held, asked) {
-            (None, None) => return Err(Failure::new(Exit::Usage, DeployError::NoBucket)),
+            (None, None) => return Err(CommandFailure::new(Exit::Usage, DeployError::NoBucket)),
             (Some(held), Some(asked)) if held != asked && !args.replace_bucket => {
                 return Err(DeployError::OtherBucket {
                     name: self.stack_name.to_string(),
@@ -268,7 +268,7 @@ impl Deploy<'_> {
         purpose: Purpose,
         before: Option<Stack>,
         mut given: Vec<(String, String)>,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Exit, CommandFailure> {
         let args = self.args;
         let Source { template, at, code } = source;
         let needs_id = template.parameters().any(|it| it.name == "ExternalId" && it.default.is_none());
@@ -316,9 +316,9 @@ impl Deploy<'_> {
     }
 
     /// Inspects the stack where CloudFormation has nothing to change, and offers to repair what differs.
-    async fn unchanged(&self, change: &StackChange<'_>, stack: Stack) -> Result<Exit, Failure> {
+    async fn unchanged(&self, change: &StackChange<'_>, stack: Stack) -> Result<Exit, CommandFailure> {
         let Self { args, console, .. } = *self;
-        let kind = if args.native { Kind::Native } else { Kind::ByFunction };
+        let kind = if args.native { TemplateKind::Native } else { TemplateKind::ByFunction };
         console.text(&format!(
             "CloudFormation finds nothing to change: template and parameters are those of stack {}.",
             self.stack_name

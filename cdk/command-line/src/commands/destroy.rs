@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::account::AwsConnection;
 use crate::cli::args::{DestroyArgs, OutputForm};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::assets::{self, State as BucketState};
@@ -47,7 +47,7 @@ enum DestroyError {
     },
 }
 
-pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: DestroyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     require_answer(args.yes, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
@@ -83,7 +83,7 @@ struct Destroy<'d> {
 }
 
 impl Destroy<'_> {
-    async fn run(self) -> Result<Exit, Failure> {
+    async fn run(self) -> Result<Exit, CommandFailure> {
         let Self { args, console, .. } = self;
         console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
@@ -178,7 +178,7 @@ impl Destroy<'_> {
     }
 
     /// Refuses a stack of somebody else's, a protected one, and one that allows no deletion now.
-    async fn refuse_what_is_not_possible(&self, clients: &RegionClients, stack: &Stack) -> Result<(), Failure> {
+    async fn refuse_what_is_not_possible(&self, clients: &RegionClients, stack: &Stack) -> Result<(), CommandFailure> {
         let name = self.stack_name;
         let invocation = &clients.account.invocation;
         if stack.status == "REVIEW_IN_PROGRESS" {
@@ -237,7 +237,7 @@ impl Destroy<'_> {
         states
     }
 
-    fn print_json(&self, stack: Option<(&Stack, &str)>, states: &[(Part, State)]) -> Result<(), Failure> {
+    fn print_json(&self, stack: Option<(&Stack, &str)>, states: &[(Part, State)]) -> Result<(), CommandFailure> {
         if self.args.output != OutputForm::Json {
             return Ok(());
         }
@@ -261,7 +261,7 @@ impl Destroy<'_> {
     }
 
     /// Removes the buckets for the function's code if the user wants that, and nothing else may use them.
-    async fn offer_assets(&self, clients: &RegionClients) -> Result<(), Failure> {
+    async fn offer_assets(&self, clients: &RegionClients) -> Result<(), CommandFailure> {
         let naming = assets::naming(&clients.account, clients.region, self.args.assets_bucket.as_ref());
         for place in naming.candidates(&clients.account.id) {
             self.offer_bucket(clients, &place).await?;
@@ -269,7 +269,7 @@ impl Destroy<'_> {
         Ok(())
     }
 
-    async fn offer_bucket(&self, clients: &RegionClients, place: &Place) -> Result<(), Failure> {
+    async fn offer_bucket(&self, clients: &RegionClients, place: &Place) -> Result<(), CommandFailure> {
         let Self { args, console, .. } = *self;
         let bucket = &place.bucket;
         match assets::state(&clients.account, place).await? {

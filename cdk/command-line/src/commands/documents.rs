@@ -8,18 +8,18 @@ use cavatica_generator::operator;
 use cavatica_generator::stack_name::StackName;
 
 use crate::cli::args::DocumentsArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::Console;
 use crate::random;
 
-pub(super) fn run(args: DocumentsArgs, platform: &Platform, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: DocumentsArgs, platform: &Platform, console: &Console) -> Result<Exit, CommandFailure> {
     if args.operator {
         let name = args.stack_name.unwrap_or_else(|| StackName::default_of(platform));
         console.print(&format!("{:#}", operator::policy(platform, name.as_str(), args.native).to_value()))?;
         return Ok(Exit::Done);
     }
     let is_given = args.external_id.is_some();
-    let usage = |error| Failure::new(Exit::Usage, error);
+    let usage = |error| CommandFailure::new(Exit::Usage, error);
     let subject = args.subject(platform, random::external_id()?);
     let is_open = subject.external_id.is_none();
     // Of several volumes the sentences would be as many.

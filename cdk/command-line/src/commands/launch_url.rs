@@ -8,21 +8,21 @@ use serde_json::{Map, Value, json};
 
 use crate::account::AwsConnection;
 use crate::cli::args::LaunchUrlArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::link::Link;
 use crate::random;
 use crate::source::Source;
 
-pub(super) fn run(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     let result = run_until_signal(print(args, connection, console), async || "Nothing was changed.".to_owned());
     console.stop_waiting();
     result
 }
 
-async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
-    let usage = |error: LaunchError| Failure::new(Exit::Usage, error);
+async fn print(args: LaunchUrlArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
+    let usage = |error: LaunchError| CommandFailure::new(Exit::Usage, error);
     let region = args.update.as_ref().map(|stack| stack.region.as_str()).or(args.region);
     let source = match (&args.release, args.template_url) {
         (Some(at), _) => {

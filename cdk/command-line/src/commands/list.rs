@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::account::{Account, AwsConnection, AwsError};
 use crate::cli::args::{ListArgs, OutputForm};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::preview::grants;
@@ -26,7 +26,7 @@ struct Found {
     stack: Stack,
 }
 
-pub(super) fn run(args: ListArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: ListArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     let progress = match args.output {
         OutputForm::Text => console.clone(),
         OutputForm::Json => console.to_stderr(),
@@ -44,7 +44,7 @@ async fn list(
     connection: &AwsConnection,
     console: &Console,
     results: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     console.start_waiting("looking for stacks");
     let (account, searched) = if args.all_regions {
         (Account::of_caller(connection).await?, regions::COMMERCIAL.to_vec())

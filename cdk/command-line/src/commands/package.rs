@@ -6,12 +6,12 @@ use cavatica_local::workspace::Workspace;
 use tokio::task::spawn_blocking;
 
 use crate::cli::args::PackageArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::release::package::{FOLDER, Package, PackageError, check_folder};
 
-pub(super) fn run(args: PackageArgs, platform: &Platform, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: PackageArgs, platform: &Platform, console: &Console) -> Result<Exit, CommandFailure> {
     let workspace = Workspace::locate()?;
     let folder = args.out.unwrap_or_else(|| workspace.target.join(FOLDER));
     check_folder(&folder)?;

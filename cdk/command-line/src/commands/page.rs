@@ -7,7 +7,7 @@ use cavatica_generator::page;
 
 use crate::account::AwsConnection;
 use crate::cli::args::PageArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::release::package::VERSION;
@@ -22,13 +22,13 @@ struct WriteError {
     source: io::Error,
 }
 
-pub(super) fn run(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     let result = run_until_signal(write(args, connection, console), async || "Nothing was written.".to_owned());
     console.stop_waiting();
     result
 }
 
-async fn write(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+async fn write(args: PageArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     let (version, at) = match &args.release {
         Some(list) => {
             let release = source::release(connection, list, args.release_version.as_deref()).await?;

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::account::{Account, AwsConnection};
 use crate::cli::args::PublishArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::operation::clients::print_caller;
@@ -98,8 +98,8 @@ impl Obstacles {
     }
 }
 
-pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
-    let buckets = args.buckets().map_err(|error| Failure::new(Exit::Usage, error))?;
+pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
+    let buckets = args.buckets().map_err(|error| CommandFailure::new(Exit::Usage, error))?;
     let package = Package::read(&folder(args.package.clone())?, connection.platform())?;
     if package.manifest.commit.as_ref().is_none_or(|commit| commit.ends_with("-modified")) {
         console.note("this package is not the source of a commit, so nobody can build the same and compare");
@@ -111,7 +111,7 @@ pub(super) fn run(args: PublishArgs, connection: &AwsConnection, console: &Conso
     })
 }
 
-fn folder(asked: Option<PathBuf>) -> Result<PathBuf, Failure> {
+fn folder(asked: Option<PathBuf>) -> Result<PathBuf, CommandFailure> {
     Ok(match asked {
         Some(folder) => folder,
         None => Workspace::locate().map_err(PublishError::NoFolder)?.target.join(FOLDER),
@@ -124,7 +124,7 @@ async fn publish(
     args: &PublishArgs,
     connection: &AwsConnection,
     console: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let desired = &args.desired();
     console.start_waiting("looking at the buckets");
     let account = Account::of_caller(connection).await?;

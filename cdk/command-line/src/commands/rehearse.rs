@@ -10,7 +10,7 @@ use cavatica_local::workspace::Workspace;
 
 use crate::account::{Account, AwsConnection};
 use crate::cli::args::RehearseArgs;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::code::built;
@@ -44,7 +44,7 @@ enum RehearsalError {
     Left(String),
 }
 
-pub(super) fn run(args: RehearseArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: RehearseArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     require_answer(args.yes || args.local || args.clean_up, console)?;
     let on_stage = RefCell::new(None);
     let result = run_until_signal(rehearse(&args, connection, console, &on_stage), async || {
@@ -67,7 +67,7 @@ async fn rehearse(
     connection: &AwsConnection,
     console: &Console,
     on_stage: &RefCell<Option<Fixture>>,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let name = args.name.clone().unwrap_or_else(Name::random);
     if args.local {
         return locally(args, connection, name, console).await;
@@ -82,7 +82,7 @@ async fn rehearse(
         return Ok(Exit::Done);
     }
     if let Some(taken) = fixture.taken().await? {
-        return Err(Failure::new(Exit::Usage, RehearsalError::Taken(taken)));
+        return Err(CommandFailure::new(Exit::Usage, RehearsalError::Taken(taken)));
     }
     let code = match &args.code.release {
         Some(at) => {
@@ -109,7 +109,11 @@ async fn rehearse(
 }
 
 /// Says where events and documents go: to the screen, or to a file whose path is returned.
-fn output(args: &RehearseArgs, name: &Name, console: &Console) -> Result<(ReportOutput, Option<PathBuf>), Failure> {
+fn output(
+    args: &RehearseArgs,
+    name: &Name,
+    console: &Console,
+) -> Result<(ReportOutput, Option<PathBuf>), CommandFailure> {
     let steps = console.clone();
     if args.detail {
         let shows_external_id = args.local || console.is_watched();
@@ -132,7 +136,7 @@ async fn locally(
     connection: &AwsConnection,
     name: Name,
     console: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     let workspace = Workspace::locate()?;
     console.start_waiting("preparing the local engine (the first time, this installs it)");
     let prepared = Engine::prepare(&workspace).await;
@@ -160,7 +164,7 @@ async fn locally(
 }
 
 /// Says how it went as a whole: after the details once more as one line a step.
-fn concluded(results: &[StepResult], events: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
+fn concluded(results: &[StepResult], events: Option<&Path>, console: &Console) -> Result<Exit, CommandFailure> {
     match events {
         Some(path) => console.field("Events", &path.display().to_string()),
         None => {
@@ -177,7 +181,7 @@ fn concluded(results: &[StepResult], events: Option<&Path>, console: &Console) -
     Ok(Exit::Done)
 }
 
-async fn zip(args: &RehearseArgs, profile: Profile, console: &Console) -> Result<Code, Failure> {
+async fn zip(args: &RehearseArgs, profile: Profile, console: &Console) -> Result<Code, CommandFailure> {
     let asset = match &args.code.zip {
         Some(path) => read_zip(path)?,
         None => built(profile, console).await?,

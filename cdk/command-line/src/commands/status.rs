@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::account::AwsConnection;
 use crate::cli::args::{OutputForm, StatusArgs};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::Console;
 use crate::deploy::follow::{KnownEvents, Progress, first_cause};
@@ -33,7 +33,7 @@ enum StatusError {
     },
 }
 
-pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: StatusArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     require_answer(args.yes || !args.repair, console)?;
     let progress = match args.output {
         OutputForm::Text => console.clone(),
@@ -71,7 +71,7 @@ struct Status<'s> {
 }
 
 impl Status<'_> {
-    async fn run(self) -> Result<Exit, Failure> {
+    async fn run(self) -> Result<Exit, CommandFailure> {
         let Self { args, console, .. } = self;
         console.start_waiting("looking at the stack");
         let clients = RegionClients::reach(self.connection, args.region).await?;
@@ -120,7 +120,7 @@ impl Status<'_> {
     }
 
     /// Follows the operation that goes on, and returns the stack as it is afterwards.
-    async fn watch(&self, clients: &RegionClients, stack: Stack) -> Result<Stack, Failure> {
+    async fn watch(&self, clients: &RegionClients, stack: Stack) -> Result<Stack, CommandFailure> {
         let (console, stacks) = (self.console, &clients.stacks);
         console.stop_waiting();
         console.start_waiting("waiting for CloudFormation");
@@ -142,7 +142,7 @@ impl Status<'_> {
     }
 
     /// Shows a stack that is not complete: its state, the first cause, and the way out.
-    async fn incomplete(&self, clients: &RegionClients, stack: &Stack) -> Result<Exit, Failure> {
+    async fn incomplete(&self, clients: &RegionClients, stack: &Stack) -> Result<Exit, CommandFailure> {
         let Self { args, console, .. } = *self;
         let (name, invocation) = (self.stack_name, &clients.account.invocation);
         let own = |command: &str| invocation.command(&[command, "--stack-name", name], Some(clients.region));
@@ -175,7 +175,7 @@ impl Status<'_> {
         Ok(Exit::Different)
     }
 
-    fn print(&self, stack: &Stack) -> Result<(), Failure> {
+    fn print(&self, stack: &Stack) -> Result<(), CommandFailure> {
         let Self { args, console, .. } = *self;
         console.heading(&format!("Stack {}", self.stack_name));
         console.field("Status", &stack.status);

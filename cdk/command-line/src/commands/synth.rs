@@ -7,12 +7,12 @@ use cavatica_generator::template::{Config, native, provided};
 use cavatica_local::workspace::Workspace;
 
 use crate::cli::args::{SynthArgs, TemplateFormat};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::Console;
 use crate::release::package::VERSION;
 use crate::templates_folder::{self, FolderError};
 
-pub(super) fn run(args: SynthArgs, platform: &Platform, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: SynthArgs, platform: &Platform, console: &Console) -> Result<Exit, CommandFailure> {
     let config = Config::of(platform);
     if let Some(format) = args.format {
         let template = if args.native { native::template(&config) } else { provided::template(&config) };
@@ -33,7 +33,7 @@ pub(super) fn run(args: SynthArgs, platform: &Platform, console: &Console) -> Re
     };
     if args.check {
         templates_folder::check(&files, &folder).map_err(|error| match error {
-            FolderError::Drift { .. } => Failure::new(Exit::Different, error),
+            FolderError::Drift { .. } => CommandFailure::new(Exit::Different, error),
             FolderError::Write { .. } => error.into(),
         })?;
         console.print(&format!("{} is as the generator makes it", folder.display()))?;

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use crate::account::{Account, AwsConnection, read_published};
 use crate::cli::args::{OutputForm, VerifyArgs};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::release::package::Package;
@@ -29,7 +29,7 @@ enum VerifyError {
     NotOurs(String),
 }
 
-pub(super) fn run(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn run(args: VerifyArgs, connection: &AwsConnection, console: &Console) -> Result<Exit, CommandFailure> {
     let progress = match args.output {
         OutputForm::Text => console.clone(),
         OutputForm::Json => console.to_stderr(),
@@ -47,7 +47,7 @@ async fn verify(
     connection: &AwsConnection,
     console: &Console,
     results: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Exit, CommandFailure> {
     console.start_waiting("looking at what is deployed");
     let account = Account::of_caller(connection).await?;
     let region = args.target.region().or(args.region).or(account.region());
@@ -79,7 +79,11 @@ async fn verify(
     Ok(if verdicts.iter().all(|verdict| verdict.is_equal) { Exit::Done } else { Exit::Different })
 }
 
-async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Deployed) -> Result<Expected, Failure> {
+async fn expected(
+    args: &VerifyArgs,
+    connection: &AwsConnection,
+    deployed: &Deployed,
+) -> Result<Expected, CommandFailure> {
     let Some(at) = &args.release else {
         let package = Package::read(args.package.as_deref().unwrap_or("".as_ref()), connection.platform())?;
         return Ok(Expected::of_package(connection.platform(), &package));
@@ -95,7 +99,7 @@ async fn expected(args: &VerifyArgs, connection: &AwsConnection, deployed: &Depl
     Ok(release)
 }
 
-async fn rebuild(platform: &Platform, expected: &Expected, console: &Console) -> Result<Verdict, Failure> {
+async fn rebuild(platform: &Platform, expected: &Expected, console: &Console) -> Result<Verdict, CommandFailure> {
     let workspace = Workspace::locate()?;
     console.start_waiting("building the Lambda as it is released (minutes, the first time)");
     let (platform, for_build) = (platform.clone(), console.clone());

@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{Delete, DeleteMarkerEntry, ObjectIdentifier, ObjectVersi
 use cavatica_access::port::{Failure, FailureKind};
 use cavatica_access::volume::BucketName;
 
-use super::stack::Kind;
+use super::stack::TemplateKind;
 use super::stacks::{StackError, Stacks};
 use crate::account::{Account, AwsError, Call};
 use crate::publish::naming::BucketNaming;
@@ -85,7 +85,7 @@ impl Stacks {
                     Err(error) => return Err(error),
                 },
             };
-            if Kind::of_any_platform(&description).is_some() {
+            if TemplateKind::of_any_platform(&description).is_some() {
                 ours.push(stack.name);
             }
         }

@@ -81,7 +81,7 @@ pub enum Purpose {
 
 /// A change of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct ResourceChange {
     /// Such as `Add`, `Modify`, `Remove`.
     pub action: String,
     /// The resource's name in the template.
@@ -106,7 +106,7 @@ pub struct ChangeSet {
     /// Purpose.
     pub purpose: Purpose,
     /// The changes.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ResourceChange>,
 }
 
 /// Names of the change sets of a stack.
@@ -406,9 +406,9 @@ fn parameters(parameters: &[(String, ParameterValue)]) -> Vec<Parameter> {
     parameters.iter().map(parameter).collect()
 }
 
-fn change(change: aws_sdk_cloudformation::types::Change) -> Option<Change> {
+fn change(change: aws_sdk_cloudformation::types::Change) -> Option<ResourceChange> {
     let change = change.resource_change?;
-    Some(Change {
+    Some(ResourceChange {
         action: change.action.map(|action| action.as_str().to_owned()).unwrap_or_default(),
         logical_id: change.logical_resource_id.unwrap_or_default(),
         kind: change.resource_type.unwrap_or_default(),

@@ -9,7 +9,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::account::Account;
 use crate::console::Console;
 use crate::publish::audience::Audience;
-use crate::publish::bucket::Bucket;
+use crate::publish::bucket::PublisherBucket;
 use crate::publish::plan::{BucketState, DesiredBucket, Obstacle};
 use crate::publish::{Object, Place};
 use crate::release::build::{self, BuildError, Profile};
@@ -29,7 +29,7 @@ pub enum CodeError {
     Zip(#[from] ZipError),
     /// The bucket for the code cannot be used.
     #[error("bucket {bucket} cannot hold the function's code: {why}")]
-    Bucket {
+    PublisherBucket {
         /// The bucket.
         bucket: String,
         /// Cause.
@@ -77,8 +77,8 @@ pub fn template_of(platform: &Platform, asset: &Asset, place: &Place) -> Templat
 ///
 /// A bucket of this name that is somebody else's or in another region, and refusals of S3.
 pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(), CodeError> {
-    let bucket = Bucket::new(account, place);
-    let unusable = |why: &str| CodeError::Bucket { bucket: place.bucket.clone(), why: why.to_owned() };
+    let bucket = PublisherBucket::new(account, place);
+    let unusable = |why: &str| CodeError::PublisherBucket { bucket: place.bucket.clone(), why: why.to_owned() };
     match bucket.look([].into_iter(), &DesiredBucket { create_buckets: true, audience: None }).await? {
         BucketState::Missing => {
             bucket.create().await?;
@@ -97,7 +97,7 @@ pub async fn upload(account: &Account, asset: &Asset, place: &Place) -> Result<(
 }
 
 /// Sets up a bucket that nobody else reads, and in which no code can be replaced by other code.
-async fn set_up(bucket: &Bucket) -> Result<(), Obstacle> {
+async fn set_up(bucket: &PublisherBucket) -> Result<(), Obstacle> {
     bucket.set_up(false).await?;
     Ok(bucket.let_in(&Audience::Private).await?)
 }

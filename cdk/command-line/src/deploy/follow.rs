@@ -4,7 +4,8 @@
 //!
 //! 1. The operation was started with a client request token, which CloudFormation writes on each of its events.
 //! 2. [`Stacks::follow`] reads new events with growing pauses, and reports them.
-//! 3. [`ending`] decides purely whether the events show the operation's end: the stack's own final event with the token.
+//! 3. [`ending`] decides purely whether the events show the operation's end: the stack's own final event with the
+//!    token.
 //!
 //! # Guarantees
 //!
@@ -20,8 +21,8 @@
 //!
 //! # Errors
 //!
-//! Failed reads for longer than [`TROUBLE_WITHIN`], a denial, and an operation that never shows. Throttling, errors of AWS and
-//! lost connections are waited out before.
+//! Failed reads for longer than [`TROUBLE_WITHIN`], a denial, and an operation that never shows. Throttling, errors of
+//! AWS and lost connections are waited out before.
 
 use std::collections::HashSet;
 

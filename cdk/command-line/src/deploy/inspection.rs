@@ -32,7 +32,7 @@ use self::difference::{Difference, Remedy};
 use self::function::inspect_function;
 use self::role::{ExpectedPolicy, ExpectedRole, HeldRole, compare_role, inspect_policy, read_role};
 use super::drift::{self, RESOURCE};
-use super::stack::{Kind, Stack};
+use super::stack::{Stack, TemplateKind};
 use super::stacks::{StackError, Stacks};
 use crate::account::Account;
 
@@ -113,7 +113,12 @@ impl Inspection {
 /// # Errors
 ///
 /// A stack whose resources CloudFormation does not list.
-pub async fn inspect(account: &Account, stacks: &Stacks, stack: &Stack, kind: Kind) -> Result<Inspection, StackError> {
+pub async fn inspect(
+    account: &Account,
+    stacks: &Stacks,
+    stack: &Stack,
+    kind: TemplateKind,
+) -> Result<Inspection, StackError> {
     let inspection = inspect_once(account, stacks, stack, kind).await?;
     if inspection.is_as_requested() {
         return Ok(inspection);
@@ -122,7 +127,12 @@ pub async fn inspect(account: &Account, stacks: &Stacks, stack: &Stack, kind: Ki
     inspect_once(account, stacks, stack, kind).await
 }
 
-async fn inspect_once(account: &Account, stacks: &Stacks, stack: &Stack, kind: Kind) -> Result<Inspection, StackError> {
+async fn inspect_once(
+    account: &Account,
+    stacks: &Stacks,
+    stack: &Stack,
+    kind: TemplateKind,
+) -> Result<Inspection, StackError> {
     let resources = stacks.resources(&stack.id).await?;
     let region = stacks.region.as_str();
     let mut inspection = Inspection::default();
@@ -137,8 +147,8 @@ async fn inspect_once(account: &Account, stacks: &Stacks, stack: &Stack, kind: K
     };
     let inspector = Inspector { account, region, stack, resources: &resources };
     match kind {
-        Kind::ByFunction => inspector.by_function(evaluator, &mut inspection).await,
-        Kind::Native => inspector.native(&evaluator, &mut inspection).await,
+        TemplateKind::ByFunction => inspector.by_function(evaluator, &mut inspection).await,
+        TemplateKind::Native => inspector.native(&evaluator, &mut inspection).await,
     }
     Ok(inspection)
 }

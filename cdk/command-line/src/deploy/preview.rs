@@ -5,7 +5,7 @@ use cavatica_access::volume::{AccessMode, Prefix};
 use cavatica_generator::cfn::Template;
 use cavatica_generator::template::permissions::Parameters;
 
-use super::change_set::{Change, Proposal, Purpose};
+use super::change_set::{Proposal, Purpose, ResourceChange};
 use super::stack::{ParameterValue, Stack};
 
 /// Parameters that decide the role's ARN, which Cavatica has been given.
@@ -99,7 +99,7 @@ fn is_within(inner: &str, outer: &str) -> bool {
 ///
 /// CloudFormation says "Conditional" of every custom resource; ours is replaced only if the role's ARN changes.
 #[must_use]
-pub fn replaces(change: &Change, proposal: &Proposal, before: Option<&Stack>) -> bool {
+pub fn replaces(change: &ResourceChange, proposal: &Proposal, before: Option<&Stack>) -> bool {
     let changes_arn = proposal.parameters.iter().any(|(name, value)| {
         let held = before.and_then(|stack| stack.parameters.get(name));
         let is_changed = matches!(value, ParameterValue::Given(value) if held != Some(value));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_custom_resource_is_replaced_only_with_the_roles_arn() {
-        let change = |kind: &str| Change {
+        let change = |kind: &str| ResourceChange {
             action: "Modify".to_owned(),
             logical_id: "X".to_owned(),
             kind: kind.to_owned(),

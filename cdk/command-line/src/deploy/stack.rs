@@ -59,14 +59,14 @@ impl NextOperation {
 
 /// The templates of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TemplateKind {
     /// The one whose function makes the role.
     ByFunction,
     /// The one without a function.
     Native,
 }
 
-impl Kind {
+impl TemplateKind {
     /// Returns the template with this description, if it is one of ours. Releases keep the descriptions.
     #[must_use]
     pub fn of(platform: &Platform, description: &str) -> Option<Self> {
@@ -147,14 +147,16 @@ mod tests {
     #[test]
     fn a_stack_of_any_platform_is_known_by_its_description() {
         let other = Platform { name: "Other Platform 2.0".into(), ..CAVATICA.clone() };
-        for (description, kind) in [(provided::DESCRIPTION, Kind::ByFunction), (native::DESCRIPTION, Kind::Native)] {
+        for (description, kind) in
+            [(provided::DESCRIPTION, TemplateKind::ByFunction), (native::DESCRIPTION, TemplateKind::Native)]
+        {
             for platform in [&CAVATICA, &other] {
-                assert_eq!(Kind::of_any_platform(&platform.fill(description)), Some(kind));
+                assert_eq!(TemplateKind::of_any_platform(&platform.fill(description)), Some(kind));
             }
-            assert_eq!(Kind::of(&CAVATICA, &other.fill(description)), None);
+            assert_eq!(TemplateKind::of(&CAVATICA, &other.fill(description)), None);
         }
         for foreign in ["", "Connects an S3 bucket to a: b", "Connects an S3 bucket to our mailer"] {
-            assert_eq!(Kind::of_any_platform(foreign), None, "{foreign}");
+            assert_eq!(TemplateKind::of_any_platform(foreign), None, "{foreign}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use cavatica_local::children;
 
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandFailure;
 use crate::console::Console;
 use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
 use crate::deploy::code;
@@ -87,7 +87,7 @@ pub(crate) struct StackChange<'c> {
 
 impl StackChange<'_> {
     /// Proposes an operation; `None` if there is nothing to change.
-    pub(crate) async fn proposed(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, Failure> {
+    pub(crate) async fn proposed(&self, proposal: &Proposal) -> Result<Option<ChangeSet>, CommandFailure> {
         self.console.start_waiting("asking CloudFormation what would change");
         let change_set = ChangeSet::new(proposal);
         // Before the call: a signal may come while CloudFormation creates it.
@@ -111,7 +111,11 @@ impl StackChange<'_> {
     }
 
     /// Prints the consequence and asks; withdraws the change set if the answer is no or nobody wants to be asked.
-    pub(crate) async fn agreed(&self, change_set: &ChangeSet, consequence: Option<&str>) -> Result<bool, Failure> {
+    pub(crate) async fn agreed(
+        &self,
+        change_set: &ChangeSet,
+        consequence: Option<&str>,
+    ) -> Result<bool, CommandFailure> {
         let Self { console, .. } = *self;
         if let Some(consequence) = consequence {
             console.text(&consequence);
@@ -132,7 +136,7 @@ impl StackChange<'_> {
         change_set: ChangeSet,
         code: Option<&(Asset, Place)>,
         before: Option<&Stack>,
-    ) -> Result<Stack, Failure> {
+    ) -> Result<Stack, CommandFailure> {
         let console = self.console;
         let (stacks, region, invocation) =
             (&self.clients.stacks, self.clients.region, &self.clients.account.invocation);
@@ -178,7 +182,7 @@ impl StackChange<'_> {
     }
 
     /// Withdraws a change set that is not carried out; returns the error that says so.
-    pub(crate) async fn withdrawn(&self, change_set: &ChangeSet, why: String) -> Failure {
+    pub(crate) async fn withdrawn(&self, change_set: &ChangeSet, why: String) -> CommandFailure {
         let found = self.clients.stacks.find(self.stack_name).await.ok().flatten();
         let status =
             found.filter(|stack| stack.status.ends_with("_IN_PROGRESS") && !stack.status.starts_with("REVIEW"));

@@ -7,13 +7,13 @@ use cavatica_generator::cfn::Template;
 use cavatica_generator::regions;
 
 use crate::account::{Account, AwsConnection, AwsError};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::Console;
 use crate::deploy::change_set::TemplateAt;
 use crate::deploy::failure_log;
 use crate::deploy::follow::{Ending, KnownEvents, Operation, OperationKind, Progress, first_cause};
 use crate::deploy::remedy::remedy;
-use crate::deploy::stack::{Kind, Stack};
+use crate::deploy::stack::{Stack, TemplateKind};
 use crate::deploy::stacks::{StackError, Stacks};
 use crate::invocation::Invocation;
 use crate::release::zip::{Asset, ZipError};
@@ -95,8 +95,8 @@ pub(crate) struct RegionClients {
 }
 
 /// Refuses to go on where a question would have no answer.
-pub(crate) fn require_answer(yes: bool, console: &Console) -> Result<(), Failure> {
-    if yes || console.can_ask() { Ok(()) } else { Err(Failure::new(Exit::Usage, StackProblem::NobodyToAsk)) }
+pub(crate) fn require_answer(yes: bool, console: &Console) -> Result<(), CommandFailure> {
+    if yes || console.can_ask() { Ok(()) } else { Err(CommandFailure::new(Exit::Usage, StackProblem::NobodyToAsk)) }
 }
 
 /// Reads the function's zip, and refuses a file that cannot be it.
@@ -112,7 +112,7 @@ pub(crate) async fn template_of_release(
     at: &ListAt,
     version: Option<&str>,
     native: bool,
-) -> Result<(Template, TemplateAt), Failure> {
+) -> Result<(Template, TemplateAt), CommandFailure> {
     let source = Source::of_release(connection, at, version, Some(region), native).await?;
     let address = Address::read(&source.template_url).map(|address| address.by_path());
     Ok((source.template, TemplateAt::Url(address.unwrap_or(source.template_url))))
@@ -133,14 +133,17 @@ pub(crate) async fn print_caller(account: &Account, regions: &[&str], console: &
 
 impl RegionClients {
     /// Returns the clients of the region that is given, or else configured.
-    pub(crate) async fn reach(connection: &AwsConnection, region: Option<&'static str>) -> Result<Self, Failure> {
+    pub(crate) async fn reach(
+        connection: &AwsConnection,
+        region: Option<&'static str>,
+    ) -> Result<Self, CommandFailure> {
         let account = Account::of_caller(connection).await?;
         let region = match region.or(account.region()) {
-            Some(region) => regions::commercial(region).map_err(|error| Failure::new(Exit::Usage, error))?,
+            Some(region) => regions::commercial(region).map_err(|error| CommandFailure::new(Exit::Usage, error))?,
             None => {
                 let profile = connection.invocation.profile.as_deref();
                 let profile = profile.map(|profile| format!(", and profile {profile} has none")).unwrap_or_default();
-                return Err(Failure::new(Exit::Usage, StackProblem::NoRegion(profile)));
+                return Err(CommandFailure::new(Exit::Usage, StackProblem::NoRegion(profile)));
             }
         };
         let stacks = Stacks::of(&account, region);
@@ -148,9 +151,10 @@ impl RegionClients {
     }
 
     /// Returns the template that a stack has; one of somebody else's is refused.
-    pub(crate) async fn kind(&self, stack: &Stack, name: &str) -> Result<Kind, Failure> {
+    pub(crate) async fn kind(&self, stack: &Stack, name: &str) -> Result<TemplateKind, CommandFailure> {
         let description = self.stacks.description(&stack.id).await?;
-        Kind::of(self.account.platform(), &description).ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
+        TemplateKind::of(self.account.platform(), &description)
+            .ok_or_else(|| StackProblem::Foreign(name.to_owned()).into())
     }
 
     /// Follows an operation to its end and prints its events, and for a failure the findings of function and hooks.
@@ -163,7 +167,7 @@ impl RegionClients {
         operation: &Operation,
         known: &mut KnownEvents,
         console: &Console,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandFailure> {
         let begun = known.all.len();
         console.start_waiting("waiting for CloudFormation");
         let mut has_cause = false;
@@ -238,7 +242,12 @@ pub(crate) fn outlook(operation: &Operation, region: &str, invocation: &Invocati
 
 impl StackProblem {
     /// Turns a failed start of an operation into an error: what is known about it, and what to do.
-    pub(crate) fn of_start(why: StackError, operation: &Operation, region: &str, invocation: &Invocation) -> Failure {
+    pub(crate) fn of_start(
+        why: StackError,
+        operation: &Operation,
+        region: &str,
+        invocation: &Invocation,
+    ) -> CommandFailure {
         let is_known = !why.is_transient() && !why.aws().is_some_and(AwsError::is_about_credentials);
         if is_known {
             return why.into();

@@ -1,11 +1,11 @@
 //! Printing what an inspection found, and repairing what the function can put right. Shared by `deploy` and `status`.
 
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::Proposal;
 use crate::deploy::inspection::difference::Remedy;
 use crate::deploy::inspection::{Inspection, inspect};
-use crate::deploy::stack::{Kind, Stack};
+use crate::deploy::stack::{Stack, TemplateKind};
 use crate::operation::change::StackChange;
 use crate::operation::clients::RegionClients;
 use crate::waits::Retry;
@@ -72,7 +72,11 @@ pub(crate) fn exit_of(inspection: &Inspection) -> Exit {
 /// Inspects a stack, prints the result, and repairs what the function can put right, if the user agrees.
 ///
 /// Returns the exit code and the stack as it is afterwards.
-pub(crate) async fn repaired(change: &StackChange<'_>, kind: Kind, stack: Stack) -> Result<(Exit, Stack), Failure> {
+pub(crate) async fn repaired(
+    change: &StackChange<'_>,
+    kind: TemplateKind,
+    stack: Stack,
+) -> Result<(Exit, Stack), CommandFailure> {
     let StackChange { clients, console, stack_name, .. } = *change;
     let look = async |stack: &Stack| {
         console.start_waiting("looking at what AWS holds for the stack");

@@ -4,7 +4,7 @@ use cavatica_access::platform::Platform;
 use serde_json::json;
 
 use crate::cli::args::OutputForm;
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandFailure;
 use crate::console::Console;
 use crate::deploy::outputs;
 use crate::deploy::stack::Stack;
@@ -17,7 +17,7 @@ pub(crate) fn print(
     form: OutputForm,
     is_new: bool,
     console: &Console,
-) -> Result<(), Failure> {
+) -> Result<(), CommandFailure> {
     if let OutputForm::Json = form {
         console.print(&format!("{:#}", json!({"StackId": stack.id, "Outputs": stack.outputs})))?;
         return Ok(());

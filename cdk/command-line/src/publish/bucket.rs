@@ -36,7 +36,7 @@ const LOST: [&str; 3] = ["PreconditionFailed", "ConditionalRequestConflict", "No
 
 /// A bucket, and the account that has to own it.
 #[derive(Debug, Clone)]
-pub struct Bucket {
+pub struct PublisherBucket {
     place: Place,
     owner: String,
     sign_in: String,
@@ -59,7 +59,7 @@ struct Read {
     version: Option<String>,
 }
 
-impl Bucket {
+impl PublisherBucket {
     /// Returns the bucket in a place.
     #[must_use]
     pub fn new(account: &Account, place: &Place) -> Self {

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::audience::Audience;
-use super::bucket::{self, Bucket, Written};
+use super::bucket::{self, PublisherBucket, Written};
 use super::plan::{BucketSetup, BucketState, DesiredBucket, Obstacle, PolicyChange, PublicationPlan};
 use super::{CodeVersions, Publication, ReleaseParts};
 use crate::account::Account;
@@ -50,8 +50,10 @@ pub struct BucketSurvey {
 
 /// Makes the plan of every place.
 pub async fn survey(account: &Account, parts: &ReleaseParts, desired: &DesiredBucket) -> BucketSurvey {
-    let look =
-        parts.places.iter().map(|place| async { Bucket::new(account, place).look(parts.objects(), desired).await });
+    let look = parts
+        .places
+        .iter()
+        .map(|place| async { PublisherBucket::new(account, place).look(parts.objects(), desired).await });
     let standings = join_all(look).await;
     let publication = published_before(parts, &standings);
     let plans = parts.places.iter().zip(standings).map(|(place, state)| {
@@ -59,7 +61,7 @@ pub async fn survey(account: &Account, parts: &ReleaseParts, desired: &DesiredBu
         async move {
             let mut state = state?;
             if let (BucketState::OwnBucket(own), Some(publication)) = (&mut state, publication) {
-                own.found.extend(Bucket::new(account, place).find(publication.generated.iter()).await?);
+                own.found.extend(PublisherBucket::new(account, place).find(publication.generated.iter()).await?);
             }
             PublicationPlan::of(parts, publication, place, desired, state)
         }
@@ -97,9 +99,10 @@ pub async fn prepare(
     tell: &impl Fn(usize, PublicationProgress<'_>),
 ) -> Vec<Result<(), Obstacle>> {
     let all = plans.iter().enumerate().map(|(i, plan)| async move {
-        let result =
-            prepare_one(&Bucket::new(account, &plan.place), plan, &|doing| tell(i, PublicationProgress::Doing(doing)))
-                .await;
+        let result = prepare_one(&PublisherBucket::new(account, &plan.place), plan, &|doing| {
+            tell(i, PublicationProgress::Doing(doing))
+        })
+        .await;
         if result.is_err() {
             tell(i, PublicationProgress::Failed);
         }
@@ -108,7 +111,7 @@ pub async fn prepare(
     join_all(all).await
 }
 
-async fn prepare_one(bucket: &Bucket, plan: &PublicationPlan, tell: &impl Fn(&str)) -> Result<(), Obstacle> {
+async fn prepare_one(bucket: &PublisherBucket, plan: &PublicationPlan, tell: &impl Fn(&str)) -> Result<(), Obstacle> {
     let audience = plan.letting_in.as_ref().map(|change| &change.after);
     if plan.making.is_some() || audience.is_some() {
         tell("preparing the bucket");
@@ -148,7 +151,7 @@ pub async fn write_code(
 ) -> Vec<Result<WrittenCode, Obstacle>> {
     let all = plans.iter().enumerate().map(|(i, plan)| async move {
         tell(i, PublicationProgress::Doing("writing the code"));
-        let result = write_code_into(&Bucket::new(account, &plan.place), parts, plan).await;
+        let result = write_code_into(&PublisherBucket::new(account, &plan.place), parts, plan).await;
         if result.is_err() {
             tell(i, PublicationProgress::Failed);
         }
@@ -158,7 +161,7 @@ pub async fn write_code(
 }
 
 async fn write_code_into(
-    bucket: &Bucket,
+    bucket: &PublisherBucket,
     parts: &ReleaseParts,
     plan: &PublicationPlan,
 ) -> Result<WrittenCode, Obstacle> {
@@ -194,7 +197,7 @@ pub async fn write(
     tell: &impl Fn(usize, PublicationProgress<'_>),
 ) -> Vec<Result<(), Obstacle>> {
     let all = plans.iter().zip(code).enumerate().map(|(i, (plan, code))| async move {
-        let bucket = Bucket::new(account, &plan.place);
+        let bucket = PublisherBucket::new(account, &plan.place);
         let tell_doing = |doing: &str| tell(i, PublicationProgress::Doing(doing));
         let result = write_one(account, &bucket, publication, plan, &tell_doing).await;
         match &result {
@@ -210,7 +213,7 @@ pub async fn write(
 
 async fn write_one(
     account: &Account,
-    bucket: &Bucket,
+    bucket: &PublisherBucket,
     publication: &Publication,
     plan: &PublicationPlan,
     tell: &impl Fn(&str),

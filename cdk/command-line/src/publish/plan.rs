@@ -2,14 +2,16 @@
 //!
 //! # Flow
 //!
-//! 1. `bucket` reads each region's bucket: owner, region, versioning, policy, objects, list of releases ([`BucketState`]).
-//! 2. [`PublicationPlan::of`] compares that with the desired bucket and the release. The result is a plan, or an [`Obstacle`].
+//! 1. `bucket` reads each region's bucket: owner, region, versioning, policy, objects, list of releases
+//!    ([`BucketState`]).
+//! 2. [`PublicationPlan::of`] compares that with the desired bucket and the release. The result is a plan, or an
+//!    [`Obstacle`].
 //! 3. The command prints all plans and obstacles. Only if there is no obstacle does `execute` carry the plans out.
 //!
 //! # Guarantees
 //!
-//! - A bucket of another owner, or one that cannot be read, is an obstacle: a template names all buckets of its release, and in
-//!   a foreign bucket a stack would find foreign code.
+//! - A bucket of another owner, or one that cannot be read, is an obstacle: a template names all buckets of its
+//!   release, and in a foreign bucket a stack would find foreign code.
 //! - An object that exists has to have the released bytes; a plan never overwrites one.
 //! - A policy that this program did not write is never changed.
 //! - The plan after a complete publication has no steps.

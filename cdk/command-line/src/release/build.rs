@@ -219,12 +219,12 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
 /// A line of cargo's; those of other kinds lack these fields. Source: the Cargo Book, "External tools", JSON messages.
 #[derive(Deserialize)]
 struct Message {
-    target: Option<Target>,
+    target: Option<CargoTarget>,
     executable: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
-struct Target {
+struct CargoTarget {
     name: String,
 }
 

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use cavatica_access::platform::CAVATICA;
 use cavatica_connect::account::Account;
 use cavatica_connect::publish::audience::Audience;
-use cavatica_connect::publish::bucket::Bucket;
+use cavatica_connect::publish::bucket::PublisherBucket;
 use cavatica_connect::publish::execute;
 use cavatica_connect::publish::plan::{DesiredBucket, Obstacle};
 use cavatica_connect::publish::versions::{self, Published, Versions};
@@ -142,7 +142,7 @@ async fn releases_that_are_listed_at_the_same_time_are_all_listed() -> Outcome {
     publisher.make_versioned_bucket(&bucket("us-east-1"), "us-east-1").await?;
     let account = Account::of(publisher.engine.sdk_config()).await?;
     let place = publisher.places().into_iter().find(|place| place.region == "us-east-1");
-    let bucket = Bucket::new(&account, &place.ok_or("no such place")?);
+    let bucket = PublisherBucket::new(&account, &place.ok_or("no such place")?);
     let entry = publisher.parts()?.publication(CodeVersions::new()).entry;
     let entries: Vec<_> = (0..6).map(|i| Published { version: format!("0.{i}.0"), ..entry.clone() }).collect();
     for listed in join_all(entries.iter().chain(&entries).map(|entry| bucket.list(entry))).await {

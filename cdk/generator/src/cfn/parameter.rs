@@ -14,7 +14,7 @@ pub struct Parameter {
     /// The default; `None` where a value has to be given.
     pub default: Option<String>,
     /// The values that it takes.
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// The message for any other value.
     pub constraint: Option<String>,
     /// The values that the domain refuses in words of its own: a pattern of them, and the rule that they break. What
@@ -28,7 +28,7 @@ pub struct Parameter {
 
 /// The values that a parameter takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterKind {
     /// Text that a pattern describes, from a shortest to a longest length in characters.
     Text {
         /// The whole text has to match; without anchors.
@@ -51,24 +51,26 @@ impl Parameter {
         let mut value = value!({"Type": self.kind.type_name(), "Description": self.description});
         if let Some(default) = &self.default {
             value["Default"] = match &self.kind {
-                Kind::Number(_) | Kind::NumberOneOf(_) => default.parse::<u32>().map_or(value!(default), |n| value!(n)),
+                ParameterKind::Number(_) | ParameterKind::NumberOneOf(_) => {
+                    default.parse::<u32>().map_or(value!(default), |n| value!(n))
+                }
                 _ => value!(default),
             };
         }
         match &self.kind {
-            Kind::Text { pattern, longest } => {
+            ParameterKind::Text { pattern, longest } => {
                 value["AllowedPattern"] = value!(format!("^({pattern})$"));
                 if let Some(longest) = longest {
                     value["MaxLength"] = value!(longest);
                 }
             }
-            Kind::OneOf(values) => value["AllowedValues"] = value!(values),
-            Kind::Texts => {}
-            Kind::Number(range) => {
+            ParameterKind::OneOf(values) => value["AllowedValues"] = value!(values),
+            ParameterKind::Texts => {}
+            ParameterKind::Number(range) => {
                 value["MinValue"] = value!(range.start());
                 value["MaxValue"] = value!(range.end());
             }
-            Kind::NumberOneOf(values) => value["AllowedValues"] = value!(values),
+            ParameterKind::NumberOneOf(values) => value["AllowedValues"] = value!(values),
         }
         if let Some(constraint) = &self.constraint {
             value["ConstraintDescription"] = value!(constraint);
@@ -83,17 +85,17 @@ impl Parameter {
     pub fn check(&self, value: &str) -> Result<(), String> {
         (self.domain_rule)(value)?;
         let fits = match &self.kind {
-            Kind::Text { pattern, longest } => {
+            ParameterKind::Text { pattern, longest } => {
                 // Java's classes are ASCII, and those of this library are not.
                 let pattern = pattern.replace(r"\w", "[A-Za-z0-9_]").replace(r"\d", "[0-9]");
                 let pattern = fancy_regex::Regex::new(&format!("^(?:{pattern})$"));
                 pattern.is_ok_and(|pattern| pattern.is_match(value).unwrap_or_default())
                     && longest.is_none_or(|longest| value.chars().count() <= longest)
             }
-            Kind::OneOf(values) => values.iter().any(|known| known == value),
-            Kind::Texts => true,
-            Kind::Number(range) => value.parse().is_ok_and(|number| range.contains(&number)),
-            Kind::NumberOneOf(values) => value.parse().is_ok_and(|number| values.contains(&number)),
+            ParameterKind::OneOf(values) => values.iter().any(|known| known == value),
+            ParameterKind::Texts => true,
+            ParameterKind::Number(range) => value.parse().is_ok_and(|number| range.contains(&number)),
+            ParameterKind::NumberOneOf(values) => value.parse().is_ok_and(|number| values.contains(&number)),
         };
         if fits { Ok(()) } else { Err(self.rule()) }
     }
@@ -105,11 +107,13 @@ impl Parameter {
             return format!("it {constraint}");
         }
         match &self.kind {
-            Kind::Text { pattern, .. } => format!("it must be text that matches {pattern}"),
-            Kind::OneOf(values) => format!("choose {}", alternatives(values)),
-            Kind::Texts => "it must be texts separated by commas".to_owned(),
-            Kind::Number(range) => format!("it must be a whole number from {} to {}", range.start(), range.end()),
-            Kind::NumberOneOf(values) => {
+            ParameterKind::Text { pattern, .. } => format!("it must be text that matches {pattern}"),
+            ParameterKind::OneOf(values) => format!("choose {}", alternatives(values)),
+            ParameterKind::Texts => "it must be texts separated by commas".to_owned(),
+            ParameterKind::Number(range) => {
+                format!("it must be a whole number from {} to {}", range.start(), range.end())
+            }
+            ParameterKind::NumberOneOf(values) => {
                 format!("choose {}", alternatives(&values.iter().map(ToString::to_string).collect::<Vec<_>>()))
             }
         }
@@ -126,7 +130,7 @@ fn alternatives(values: &[String]) -> String {
     }
 }
 
-impl Kind {
+impl ParameterKind {
     fn type_name(&self) -> &'static str {
         match self {
             Self::Text { .. } | Self::OneOf(_) => "String",

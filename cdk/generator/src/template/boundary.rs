@@ -11,7 +11,7 @@ use cavatica_access::document::Statement;
 use cavatica_access::permissions;
 use cavatica_access::platform::{Platform, ProjectLocation};
 
-use super::values::{Condition, copies_from, document, s3_arn};
+use super::values::{TemplateCondition, copies_from, document, s3_arn};
 use crate::cfn::{Expr as E, Resource};
 
 /// Frozen: a change of it would replace the boundary under every role that carries it.
@@ -22,7 +22,7 @@ pub(super) fn resource(platform: &Platform, owner: &E) -> Resource {
     Resource {
         logical_id: "Boundary",
         kind: "AWS::IAM::ManagedPolicy",
-        condition: Some(Condition::HasOwnBoundary.into()),
+        condition: Some(TemplateCondition::HasOwnBoundary.into()),
         depends_on: Vec::new(),
         goes_with_stack: false,
         // No name: it would need CAPABILITY_NAMED_IAM, and the Lambda knows it by the one that CloudFormation gives.
@@ -61,17 +61,17 @@ pub(super) fn on_objects(platform: &Platform, objects: &E, limits: &Limits<'_>) 
     };
     let copy_sources = permissions::read_copy_sources(platform.locations.iter().map(copy_source).collect());
     let keys = E::when(
-        Condition::IsReadWrite,
+        TemplateCondition::IsReadWrite,
         E::json(&(limits.keys)(permissions::use_keys(key()))),
         E::json(&(limits.keys)(permissions::decrypt_with_keys(key(), false))),
     );
     let write = |omit_acls| E::json(&(limits.bucket)(permissions::write_objects(objects(), omit_acls)));
-    let writes = E::when(Condition::OmitsObjectAcls, write(true), write(false));
+    let writes = E::when(TemplateCondition::OmitsObjectAcls, write(true), write(false));
     vec![
         E::json(&(limits.bucket)(permissions::read_objects(objects()))),
-        E::when(Condition::IsReadWrite, writes, E::no_value()),
-        E::when(Condition::IsReadWrite, E::json(&copy_sources), E::no_value()),
-        E::when(Condition::HasKmsKey, keys, E::no_value()),
+        E::when(TemplateCondition::IsReadWrite, writes, E::no_value()),
+        E::when(TemplateCondition::IsReadWrite, E::json(&copy_sources), E::no_value()),
+        E::when(TemplateCondition::HasKmsKey, keys, E::no_value()),
     ]
 }
 

@@ -8,7 +8,7 @@ use cavatica_access::permissions;
 use cavatica_access::platform::{Platform, policy_description};
 
 use super::outputs::Made;
-use super::values::{self, Condition, boundary_arn, conditions, policy_name, role_name, s3_arn};
+use super::values::{self, TemplateCondition, boundary_arn, conditions, policy_name, role_name, s3_arn};
 use super::{Config, boundary, parameters, rules};
 use crate::cfn::{Expr as E, Resource, Template};
 
@@ -31,7 +31,10 @@ pub fn template(config: &Config) -> Template {
         groups: parameters::native_groups(config),
         rules: vec![rules::commercial_partition(), rules::prefix_without_bucket()],
         mappings: Vec::new(),
-        conditions: conditions(&config.platform, &[Condition::HasDescription, Condition::RestrictsListing]),
+        conditions: conditions(
+            &config.platform,
+            &[TemplateCondition::HasDescription, TemplateCondition::RestrictsListing],
+        ),
         resources: vec![
             boundary::resource(&config.platform, &E::reference("AWS::AccountId")),
             policy(&config.platform),
@@ -69,10 +72,10 @@ fn role(config: &Config) -> Resource {
         properties: vec![
             ("RoleName", role_name()),
             ("Path", E::reference("IamPath")),
-            ("Description", E::when(Condition::HasDescription, E::reference("Description"), E::no_value())),
+            ("Description", E::when(TemplateCondition::HasDescription, E::reference("Description"), E::no_value())),
             (
                 "AssumeRolePolicyDocument",
-                E::when(Condition::HasExternalId, trust(Some(E::reference("ExternalId"))), trust(None)),
+                E::when(TemplateCondition::HasExternalId, trust(Some(E::reference("ExternalId"))), trust(None)),
             ),
             ("MaxSessionDuration", E::reference("MaxSessionDuration")),
             ("PermissionsBoundary", boundary_arn()),
@@ -83,16 +86,16 @@ fn role(config: &Config) -> Resource {
 
 fn permission_document(platform: &Platform) -> E {
     let bucket = || vec![boundary::bucket()];
-    let objects = E::when(Condition::HasPrefix, s3_arn("${BucketName}/${Prefix}/*"), s3_arn("${BucketName}/*"));
+    let objects = E::when(TemplateCondition::HasPrefix, s3_arn("${BucketName}/${Prefix}/*"), s3_arn("${BucketName}/*"));
     let prefixes = vec![E::reference("Prefix"), E::sub("${Prefix}/*")];
     let listing = vec![
         E::when(
-            Condition::RestrictsListing,
+            TemplateCondition::RestrictsListing,
             E::json(&permissions::read_bucket_settings(bucket())),
             E::json(&permissions::read_buckets(bucket())),
         ),
         E::when(
-            Condition::RestrictsListing,
+            TemplateCondition::RestrictsListing,
             E::json(&permissions::list_under(boundary::bucket(), prefixes)),
             E::no_value(),
         ),

@@ -4,7 +4,7 @@ use cavatica_access::permissions;
 use cavatica_access::platform::Platform;
 use cavatica_access::volume::AccessMode;
 
-use super::values::{Condition, stack_uuid};
+use super::values::{TemplateCondition, stack_uuid};
 use crate::cfn::{Expr as E, Output};
 
 /// Expressions of the created resources.
@@ -37,14 +37,14 @@ impl Made {
             condition: None,
             value,
         };
-        let prefix = E::when(Condition::HasPrefix, E::sub("${Prefix}/"), "".into());
+        let prefix = E::when(TemplateCondition::HasPrefix, E::sub("${Prefix}/"), "".into());
         let grants = E::Sub("${AccessMode} on s3://${BucketName}/${Folder}".to_owned(), vec![("Folder", prefix)]);
         let mut outputs = vec![
             // First, so that a mistyped parameter, which the AWS CLI ignores, is seen.
             output("Grants", "What {platform} may do, and where.", grants),
             output("RoleArn", "Paste into {platform} as Role ARN.", self.role_arn.clone()),
             Output {
-                condition: Some(Condition::HasExternalId.into()),
+                condition: Some(TemplateCondition::HasExternalId.into()),
                 ..output("ExternalId", "Paste into {platform} as External ID.", self.external_id.clone())
             },
             output("PolicyArn", "The policy that says what {platform} may do.", self.policy_arn.clone()),
@@ -55,7 +55,7 @@ impl Made {
                 self.create_volume_request(),
             ),
             Output {
-                condition: Some(Condition::HasKmsKey.into()),
+                condition: Some(TemplateCondition::HasKmsKey.into()),
                 ..output(
                     "KeyPolicyStatement",
                     "To add to the KMS key's policy, unless that leaves permissions to IAM as a key's first policy does.",
@@ -92,10 +92,10 @@ impl Made {
             body.to_owned(),
             vec![
                 ("Id", E::select(0, E::split("-", stack_uuid()))),
-                ("Mode", E::when(Condition::IsReadWrite, "RW".into(), "RO".into())),
+                ("Mode", E::when(TemplateCondition::IsReadWrite, "RW".into(), "RO".into())),
                 ("RoleArn", self.role_arn.clone()),
-                ("ExternalIdField", E::when(Condition::HasExternalId, external_id, "".into())),
-                ("Encryption", E::when(Condition::HasKmsKey, kms, r#""AES256""#.into())),
+                ("ExternalIdField", E::when(TemplateCondition::HasExternalId, external_id, "".into())),
+                ("Encryption", E::when(TemplateCondition::HasKmsKey, kms, r#""AES256""#.into())),
             ],
         )
     }
@@ -109,14 +109,14 @@ impl Made {
             let text = serde_json::to_string(&statement).unwrap_or_default();
             E::Sub(text, vec![("RoleArn", self.role_arn.clone()), ("Region", region)])
         };
-        E::when(Condition::IsReadWrite, statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
+        E::when(TemplateCondition::IsReadWrite, statement(AccessMode::ReadWrite), statement(AccessMode::ReadOnly))
     }
 
     /// Steps for the administrator: now, and before the stack is deleted.
     fn next_steps(&self) -> E {
-        let folder = E::when(Condition::HasPrefix, E::sub(", prefix ${Prefix}"), "".into());
+        let folder = E::when(TemplateCondition::HasPrefix, E::sub(", prefix ${Prefix}"), "".into());
         let paste = E::when(
-            Condition::HasExternalId,
+            TemplateCondition::HasExternalId,
             "RoleArn and ExternalId".into(),
             "RoleArn (there is no external ID)".into(),
         );

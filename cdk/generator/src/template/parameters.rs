@@ -7,7 +7,7 @@ use cavatica_access::request::{self, BOUNDARY_PATTERN, BOUNDARY_RULE, Checks, Ex
 use cavatica_access::volume::{AccessMode, BucketName, KmsKeyArn, Prefix};
 
 use super::Config;
-use crate::cfn::{Group, Kind, Parameter};
+use crate::cfn::{Group, Parameter, ParameterKind};
 
 /// A prefix as the form takes it: like the domain's rule, and besides without slashes at its ends and without quotes,
 /// backslashes and dollars, since the form's text goes into `CreateVolumeRequest` as it is. Neither address nor ARN,
@@ -160,12 +160,11 @@ fn names() -> Vec<Parameter> {
 fn tags() -> Parameter {
     // Without an AllowedPattern: AWS does not document whether one may name classes such as \p{L}. The function refuses
     // tags.
-    Parameter { kind: Kind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") }.read_by(
-        |value| match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
+    Parameter { kind: ParameterKind::Texts, ..text("Tags", "Tags", "For role and policy, as Key=Value,Key=Value.", "") }
+        .read_by(|value| match value.split(',').find(|pair| !pair.is_empty() && !pair.contains('=')) {
             Some(pair) => Err(format!("\"{pair}\" has no \"=\": write {pair}=value")),
             None => request::check_tags(value.split(',')).map_err(must_be),
-        },
-    )
+        })
 }
 
 /// Hidden, so that the console drops it from links: who mails a link must not know the ID, nor do without one.
@@ -219,7 +218,7 @@ fn entry(config: &Config, external_id: Parameter) -> Vec<Parameter> {
         .one_of(choices)
         .by_default(&all),
         Parameter {
-            kind: Kind::Number(limits::SESSION_SECONDS),
+            kind: ParameterKind::Number(limits::SESSION_SECONDS),
             ..text("MaxSessionDuration", "Maximum session duration", "In seconds, 3600 to 43200.", "").by_default("3600")
         },
         text(
@@ -278,7 +277,7 @@ fn tightening() -> Vec<Parameter> {
 
 fn internals(config: &Config) -> Vec<Parameter> {
     let log = Parameter {
-        kind: Kind::NumberOneOf(RETENTION_DAYS.to_vec()),
+        kind: ParameterKind::NumberOneOf(RETENTION_DAYS.to_vec()),
         ..text("LogRetentionDays", "Log retention", "Days that the function's log is kept.", "").by_default("90")
     };
     let code = [
@@ -315,7 +314,7 @@ fn text(name: &'static str, label: &'static str, description: &str, pattern: &st
         label,
         description: description.to_owned(),
         default: Some(String::new()),
-        kind: Kind::Text { pattern: pattern.to_owned(), longest: None },
+        kind: ParameterKind::Text { pattern: pattern.to_owned(), longest: None },
         constraint: None,
         refusals: Vec::new(),
         no_echo: false,
@@ -339,7 +338,7 @@ impl Parameter {
     }
 
     fn one_of(mut self, values: Vec<String>) -> Self {
-        self.kind = Kind::OneOf(values);
+        self.kind = ParameterKind::OneOf(values);
         self
     }
 
@@ -349,7 +348,7 @@ impl Parameter {
     }
 
     fn longest(mut self, characters: usize) -> Self {
-        if let Kind::Text { longest, .. } = &mut self.kind {
+        if let ParameterKind::Text { longest, .. } = &mut self.kind {
             *longest = Some(characters);
         }
         self

@@ -13,7 +13,7 @@ use cavatica_access::platform::{CAVATICA, Platform};
 use cavatica_access::request::RESOURCE_TYPE;
 
 use super::outputs::Made;
-use super::values::{Condition, boundary_arn, conditions, external_id, policy_name, role_name};
+use super::values::{TemplateCondition, boundary_arn, conditions, external_id, policy_name, role_name};
 use super::{Config, Release, boundary, parameters, provider_role, rules};
 use crate::cfn::{Expr as E, Mapping, Resource, Template};
 
@@ -63,7 +63,12 @@ pub fn template(config: &Config) -> Template {
         mappings: config.release.iter().map(mapping).collect(),
         conditions: conditions(
             &config.platform,
-            &[Condition::HasBucketOwner, Condition::HasAutoExternalId, Condition::ConfiguresCors, Condition::HasRepair],
+            &[
+                TemplateCondition::HasBucketOwner,
+                TemplateCondition::HasAutoExternalId,
+                TemplateCondition::ConfiguresCors,
+                TemplateCondition::HasRepair,
+            ],
         ),
         resources: vec![
             volume_access(config),
@@ -114,17 +119,17 @@ fn mapping(release: &Release) -> Mapping {
 }
 
 /// Returns a parameter's value, or nothing when it was left empty.
-fn if_given(condition: Condition, parameter: &str) -> E {
+fn if_given(condition: TemplateCondition, parameter: &str) -> E {
     E::when(condition, E::reference(parameter), E::no_value())
 }
 
 fn volume_access(config: &Config) -> Resource {
     let volume = E::map([
         ("BucketName", E::reference("BucketName")),
-        ("Prefix", if_given(Condition::HasPrefix, "Prefix")),
+        ("Prefix", if_given(TemplateCondition::HasPrefix, "Prefix")),
         ("AccessMode", E::reference("AccessMode")),
-        ("KmsKeyArn", if_given(Condition::HasKmsKey, "KmsKeyArn")),
-        ("BucketOwnerAccountId", if_given(Condition::HasBucketOwner, "BucketOwnerAccountId")),
+        ("KmsKeyArn", if_given(TemplateCondition::HasKmsKey, "KmsKeyArn")),
+        ("BucketOwnerAccountId", if_given(TemplateCondition::HasBucketOwner, "BucketOwnerAccountId")),
     ]);
     let mut properties = vec![
         ("ServiceToken", E::GetAtt("ProviderFunction", "Arn")),
@@ -176,7 +181,7 @@ fn platform_properties(platform: &Platform) -> Vec<(&'static str, E)> {
 /// a repair.
 fn release_and_repair(config: &Config) -> E {
     let both = E::join(" ", E::List(vec![code_key(config), E::reference("Repair")]));
-    E::when(Condition::HasRepair, both, code_key(config))
+    E::when(TemplateCondition::HasRepair, both, code_key(config))
 }
 
 fn function(config: &Config) -> Resource {
@@ -237,5 +242,5 @@ fn log_group() -> Resource {
 
 /// Returns the account that owns the bucket.
 fn bucket_owner() -> E {
-    E::when(Condition::HasBucketOwner, E::reference("BucketOwnerAccountId"), E::reference("AWS::AccountId"))
+    E::when(TemplateCondition::HasBucketOwner, E::reference("BucketOwnerAccountId"), E::reference("AWS::AccountId"))
 }

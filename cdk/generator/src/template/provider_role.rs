@@ -9,7 +9,7 @@ use cavatica_access::owner;
 use cavatica_access::port::Action;
 use cavatica_access::requested_tags::REQUESTED;
 
-use super::values::{Condition, boundary_arn, policy_name, role_name};
+use super::values::{TemplateCondition, boundary_arn, policy_name, role_name};
 use crate::cfn::{Expr as E, Resource};
 
 /// Resources and conditions of an action.
@@ -124,7 +124,7 @@ pub(super) fn resource() -> Resource {
             ("AssumeRolePolicyDocument", E::json(&trust)),
             (
                 "PermissionsBoundary",
-                E::when(Condition::HasOwnBoundary, E::no_value(), E::reference("PermissionsBoundaryArn")),
+                E::when(TemplateCondition::HasOwnBoundary, E::no_value(), E::reference("PermissionsBoundaryArn")),
             ),
             ("Policies", E::List(vec![policy])),
             ("Tags", E::List(vec![tag])),
@@ -164,7 +164,7 @@ fn resources(grant: Grant) -> Vec<E> {
         Grant::LookAtBucket => vec![E::sub("arn:${AWS::Partition}:s3:::${BucketName}")],
         Grant::ConfigureCors => {
             let any = E::sub("arn:${AWS::Partition}:s3:::*");
-            vec![E::when(Condition::ConfiguresCors, any, E::sub("arn:${AWS::Partition}:s3:::${BucketName}"))]
+            vec![E::when(TemplateCondition::ConfiguresCors, any, E::sub("arn:${AWS::Partition}:s3:::${BucketName}"))]
         }
     }
 }

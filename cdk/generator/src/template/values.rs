@@ -10,7 +10,7 @@ use crate::cfn::Expr as E;
 
 /// The conditions of the templates, by their names there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(super) enum TemplateCondition {
     HasPrefix,
     IsReadWrite,
     HasKmsKey,
@@ -29,7 +29,7 @@ pub(super) enum Condition {
     RestrictsListing,
 }
 
-impl Condition {
+impl TemplateCondition {
     fn name(self) -> &'static str {
         match self {
             Self::HasPrefix => "HasPrefix",
@@ -71,45 +71,45 @@ impl Condition {
     }
 }
 
-impl From<Condition> for Cow<'static, str> {
-    fn from(condition: Condition) -> Self {
+impl From<TemplateCondition> for Cow<'static, str> {
+    fn from(condition: TemplateCondition) -> Self {
         Cow::Borrowed(condition.name())
     }
 }
 
-impl From<Condition> for &'static str {
-    fn from(condition: Condition) -> Self {
+impl From<TemplateCondition> for &'static str {
+    fn from(condition: TemplateCondition) -> Self {
         condition.name()
     }
 }
 
-impl From<Condition> for E {
-    fn from(condition: Condition) -> Self {
+impl From<TemplateCondition> for E {
+    fn from(condition: TemplateCondition) -> Self {
         E::Condition(condition.into())
     }
 }
 
 /// The conditions that both templates have.
-const SHARED: [Condition; 8] = [
-    Condition::HasPrefix,
-    Condition::IsReadWrite,
-    Condition::HasKmsKey,
-    Condition::HasRoleName,
-    Condition::HasPolicyName,
-    Condition::HasExternalId,
-    Condition::HasOwnBoundary,
-    Condition::OmitsObjectAcls,
+const SHARED: [TemplateCondition; 8] = [
+    TemplateCondition::HasPrefix,
+    TemplateCondition::IsReadWrite,
+    TemplateCondition::HasKmsKey,
+    TemplateCondition::HasRoleName,
+    TemplateCondition::HasPolicyName,
+    TemplateCondition::HasExternalId,
+    TemplateCondition::HasOwnBoundary,
+    TemplateCondition::OmitsObjectAcls,
 ];
 
 /// Returns the conditions of a template with their definitions: those that both templates have, then the further ones.
-pub(super) fn conditions(platform: &Platform, further: &[Condition]) -> Vec<(Cow<'static, str>, E)> {
-    let defined = |condition: &Condition| ((*condition).into(), condition.definition());
+pub(super) fn conditions(platform: &Platform, further: &[TemplateCondition]) -> Vec<(Cow<'static, str>, E)> {
+    let defined = |condition: &TemplateCondition| ((*condition).into(), condition.definition());
     let copies = platform.locations.iter().map(|location| {
         let others = platform.locations.iter().filter(|other| *other != location).map(|other| other.region.as_ref());
         // Of a single location there is no other; no value is the empty one.
         let others: Vec<_> = if platform.locations.len() == 1 { vec![""] } else { others.collect() };
         let is_not = |other: &str| E::negated(E::equals(E::reference("ProjectLocations"), E::text(other)));
-        let definition = [E::from(Condition::IsReadWrite)].into_iter().chain(others.into_iter().map(is_not));
+        let definition = [E::from(TemplateCondition::IsReadWrite)].into_iter().chain(others.into_iter().map(is_not));
         (copies_from(location).into(), E::all(definition.collect()))
     });
     SHARED.iter().map(defined).chain(copies).chain(further.iter().map(defined)).collect()
@@ -148,12 +148,12 @@ pub(super) fn own_name() -> E {
 }
 
 pub(super) fn role_name() -> E {
-    E::when(Condition::HasRoleName, E::reference("RoleName"), own_name())
+    E::when(TemplateCondition::HasRoleName, E::reference("RoleName"), own_name())
 }
 
 /// Returns the policy's name, by default the role's.
 pub(super) fn policy_name() -> E {
-    E::when(Condition::HasPolicyName, E::reference("PolicyName"), role_name())
+    E::when(TemplateCondition::HasPolicyName, E::reference("PolicyName"), role_name())
 }
 
 /// Returns the external ID, or nothing when there is to be none.
@@ -162,11 +162,11 @@ pub(super) fn policy_name() -> E {
 /// whole life and stand in no ARN. Cavatica's users type the ID themselves, so that it is all that keeps another of
 /// them out; the stack's own ID is no secret, since it stands in every ARN of the stack and is made of the time.
 pub(super) fn external_id() -> E {
-    let given = E::when(Condition::HasExternalId, E::reference("ExternalId"), E::no_value());
-    E::when(Condition::HasAutoExternalId, E::GetAtt("ProviderRole", "RoleId"), given)
+    let given = E::when(TemplateCondition::HasExternalId, E::reference("ExternalId"), E::no_value());
+    E::when(TemplateCondition::HasAutoExternalId, E::GetAtt("ProviderRole", "RoleId"), given)
 }
 
 /// Returns the permissions boundary of the volume role.
 pub(super) fn boundary_arn() -> E {
-    E::when(Condition::HasOwnBoundary, E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
+    E::when(TemplateCondition::HasOwnBoundary, E::reference("Boundary"), E::reference("PermissionsBoundaryArn"))
 }

@@ -38,7 +38,7 @@ use crate::plan::{Plan, delete};
 use crate::platform::policy_description;
 use crate::port::{Change, NewPolicy, NewRole, Policy, Role};
 use crate::recognition::{Evidence, is_policy_without_owner};
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::{Refusal, ResourceKind};
 use crate::requested_tags;
 
 pub(super) fn plan(desired: &Desired, observed: &ObservedState) -> Result<Plan, Refusal> {
@@ -127,11 +127,11 @@ fn check_names(desired: &Desired, observed: &ObservedState) -> Result<(), Refusa
     }
 }
 
-fn renamed_by_case(kind: Kind, old: &str, new: &str) -> Refusal {
+fn renamed_by_case(kind: ResourceKind, old: &str, new: &str) -> Refusal {
     Refusal::LetterCase { kind, old: old.to_owned(), new: new.to_owned() }
 }
 
-fn moved(kind: Kind, name: &str) -> Refusal {
+fn moved(kind: ResourceKind, name: &str) -> Refusal {
     Refusal::PathChanged { kind, name: name.to_owned() }
 }
 
@@ -146,13 +146,13 @@ fn check_role_name(desired: &Desired, observed: &ObservedState) -> Result<(), Re
         return Err(Refusal::role_lost_tags(&role.arn.name, sign, &blueprint.owner));
     }
     if !blueprint.owner.owns(&role.tags) {
-        return Err(Refusal::taken(Kind::Role, role.arn.name.as_str(), &role.tags, &blueprint.owner));
+        return Err(Refusal::taken(ResourceKind::Role, role.arn.name.as_str(), &role.tags, &blueprint.owner));
     }
     if role.arn.name != desired_role.name {
-        return Err(renamed_by_case(Kind::Role, role.arn.name.as_str(), desired_role.name.as_str()));
+        return Err(renamed_by_case(ResourceKind::Role, role.arn.name.as_str(), desired_role.name.as_str()));
     }
     if role.arn.path != desired_role.path {
-        return Err(moved(Kind::Role, desired_role.name.as_str()));
+        return Err(moved(ResourceKind::Role, desired_role.name.as_str()));
     }
     match owner::tagged_policy(&role.tags).filter(|old| *old != request.policy_name) {
         Some(old) => Err(Refusal::PolicyRenamedAlone { old: old.to_string(), new: request.policy_name.to_string() }),
@@ -177,10 +177,10 @@ fn check_policy_name(desired: &Desired, observed: &ObservedState) -> Result<(), 
         return Err(Refusal::policy_lost_tags(&policy.arn, &blueprint.role.name, &blueprint.owner));
     }
     if !blueprint.owner.owns(&policy.tags) {
-        return Err(Refusal::taken(Kind::Policy, policy.arn.name(), &policy.tags, &blueprint.owner));
+        return Err(Refusal::taken(ResourceKind::Policy, policy.arn.name(), &policy.tags, &blueprint.owner));
     }
     if policy.arn != blueprint.policy {
-        return Err(renamed_by_case(Kind::Policy, policy.arn.name(), blueprint.policy.name()));
+        return Err(renamed_by_case(ResourceKind::Policy, policy.arn.name(), blueprint.policy.name()));
     }
     Ok(())
 }
@@ -190,18 +190,18 @@ fn check_replaced_names(desired: &Desired, observed: &ObservedState, from: &Role
     let (desired_role, policy) = (&desired.blueprint.role, &desired.blueprint.request.policy_name);
     if from.name.is_same(&desired_role.name) {
         return Err(if from.path == desired_role.path {
-            renamed_by_case(Kind::Role, from.name.as_str(), desired_role.name.as_str())
+            renamed_by_case(ResourceKind::Role, from.name.as_str(), desired_role.name.as_str())
         } else {
-            moved(Kind::Role, desired_role.name.as_str())
+            moved(ResourceKind::Role, desired_role.name.as_str())
         });
     }
     let old_policy = observed.replaced_role.as_ref().and_then(|role| owner::tagged_policy(&role.tags));
     if let Some(old) = old_policy.filter(|old| old.is_same(policy)) {
         if old != *policy {
-            return Err(renamed_by_case(Kind::Policy, old.as_str(), policy.as_str()));
+            return Err(renamed_by_case(ResourceKind::Policy, old.as_str(), policy.as_str()));
         }
         if from.path != desired_role.path {
-            return Err(moved(Kind::Policy, old.as_str()));
+            return Err(moved(ResourceKind::Policy, old.as_str()));
         }
     }
     Ok(())

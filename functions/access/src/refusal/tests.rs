@@ -18,11 +18,11 @@ fn every_refusal() -> Result<Vec<Refusal>, Rule> {
     let renamed = |kind| Refusal::LetterCase { kind, old: old.clone(), new: new.clone() };
     let mut all = vec![
         Refusal::WrongAccount { caller: account.clone(), stack: account },
-        Refusal::taken(Kind::Role, "vol", &Tags::new(), &owner),
-        Refusal::taken(Kind::Policy, "vol", &foreign, &owner),
-        renamed(Kind::Role),
+        Refusal::taken(ResourceKind::Role, "vol", &Tags::new(), &owner),
+        Refusal::taken(ResourceKind::Policy, "vol", &foreign, &owner),
+        renamed(ResourceKind::Role),
         Refusal::PolicyRenamedAlone { old: old.clone(), new: new.clone() },
-        Refusal::PathChanged { kind: Kind::Policy, name },
+        Refusal::PathChanged { kind: ResourceKind::Policy, name },
         Refusal::PrincipalChangedAlone { old: old.clone(), new: new.clone() },
         Refusal::PrincipalNotPinned { asked: old.clone(), pinned: new.clone() },
         Refusal::BoundaryChangedAlone { old, new },

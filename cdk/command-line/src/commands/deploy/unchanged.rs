@@ -1,10 +1,10 @@
 //! The stack under the name that `deploy` is given, and what makes way for the operation.
 
 use super::{Deploy, DeployError};
-use crate::cli::exit::Failure;
+use crate::cli::exit::CommandFailure;
 use crate::deploy::change_set::Purpose;
 use crate::deploy::follow::{KnownEvents, first_cause};
-use crate::deploy::stack::{Kind, NextOperation, Stack};
+use crate::deploy::stack::{NextOperation, Stack, TemplateKind};
 use crate::operation::change::Phase;
 use crate::operation::clients::{RegionClients, StackProblem, outlook};
 
@@ -32,7 +32,7 @@ impl Standing {
 
 impl Deploy<'_> {
     /// Looks at the stack, and refuses what this command cannot or must not work on.
-    pub(super) async fn standing(&self, clients: &RegionClients) -> Result<Standing, Failure> {
+    pub(super) async fn standing(&self, clients: &RegionClients) -> Result<Standing, CommandFailure> {
         let (name, stacks) = (self.stack_name.as_str(), &clients.stacks);
         let Some(stack) = stacks.find(name).await?.filter(|stack| stack.status != "DELETE_COMPLETE") else {
             return Ok(Standing::Absent);
@@ -57,7 +57,7 @@ impl Deploy<'_> {
                 }
             };
         }
-        let asked = if self.args.native { Kind::Native } else { Kind::ByFunction };
+        let asked = if self.args.native { TemplateKind::Native } else { TemplateKind::ByFunction };
         let kind = clients.kind(&stack, name).await?;
         let not_now =
             |remedy: String| StackProblem::NotNow { name: name.to_owned(), status: stack.status.clone(), remedy };
@@ -92,7 +92,7 @@ impl Deploy<'_> {
         &self,
         clients: &RegionClients,
         standing: Standing,
-    ) -> Result<Option<(Purpose, Option<Stack>)>, Failure> {
+    ) -> Result<Option<(Purpose, Option<Stack>)>, CommandFailure> {
         let (args, console, stacks) = (self.args, self.console, &clients.stacks);
         let stack = match standing {
             Standing::Absent => return Ok(Some((Purpose::NewStack, None))),

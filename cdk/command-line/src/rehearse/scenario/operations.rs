@@ -16,7 +16,7 @@ use crate::deploy::change_set::{ChangeSet, Proposal, Purpose};
 use crate::deploy::failure_log;
 use crate::deploy::follow::{KnownEvents, Operation, Progress, first_cause};
 use crate::deploy::inspection::{Documents, Inspection, inspect};
-use crate::deploy::stack::{Kind, Stack, parameters};
+use crate::deploy::stack::{Stack, TemplateKind, parameters};
 use crate::deploy::stacks::new_token;
 use crate::waits::{BETWEEN_REHEARSED_LOOKS, REHEARSED_CHANGE_WITHIN};
 
@@ -28,7 +28,7 @@ impl Scenario<'_> {
     }
 
     pub(super) async fn inspected(&self, stack: &Stack) -> Result<Inspection, StepError> {
-        Ok(inspect(&self.fixture.account, &self.fixture.stacks, stack, Kind::ByFunction).await?)
+        Ok(inspect(&self.fixture.account, &self.fixture.stacks, stack, TemplateKind::ByFunction).await?)
     }
 
     pub(super) async fn proposal(
