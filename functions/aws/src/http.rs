@@ -15,6 +15,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
 
 /// Text that must not reach a log, a message or a terminal, such as a presigned URL or a token.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,6 +54,28 @@ pub struct Request<'a> {
     pub body: String,
 }
 
+/// Longest answer, in bytes. A page of a hundred items has some tens of thousands.
+pub const LONGEST_ANSWER: usize = 8 << 20;
+
+/// Answer with its whole body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Status.
+    pub status: u16,
+    /// Headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Exchange {
+    /// Returns the value of a header, whose name is given in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// Failure to send a request or to get an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFailure {
@@ -68,6 +91,9 @@ pub enum HttpFailure {
     /// Any other failure of the connector.
     #[error("the request could not be sent")]
     NotSent,
+    /// Answer beyond [`LONGEST_ANSWER`].
+    #[error("the answer is longer than any that this program expects")]
+    TooLong,
     /// No answer within the limit.
     #[error("no answer within {} s", .0.as_secs())]
     Silence(Duration),
@@ -85,6 +111,30 @@ impl HttpClient {
     #[must_use]
     pub fn new(connector: SharedHttpConnector, limit: Duration) -> Self {
         Self { connector, limit }
+    }
+
+    /// Sends a request once, and reads the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`HttpClient::send`], and an answer that breaks off or is longer than [`LONGEST_ANSWER`].
+    pub async fn exchange(&self, request: Request<'_>) -> Result<Exchange, HttpFailure> {
+        let response = self.send(request).await?;
+        let status = response.status().as_u16();
+        let headers = response.headers().iter().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        let mut stream = ByteStream::new(response.into_body());
+        let read = async {
+            let mut body = Vec::new();
+            while let Some(part) = stream.try_next().await.map_err(|_| HttpFailure::Connection)? {
+                body.extend_from_slice(&part);
+                if body.len() > LONGEST_ANSWER {
+                    return Err(HttpFailure::TooLong);
+                }
+            }
+            Ok(body)
+        };
+        let body = tokio::time::timeout(self.limit, read).await.map_err(|_| HttpFailure::Silence(self.limit))??;
+        Ok(Exchange { status, headers, body })
     }
 
     /// Sends a request once.
