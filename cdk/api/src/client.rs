@@ -127,7 +127,7 @@ impl<T: Transport> Api<T> {
 
     /// Returns the user of the token.
     pub async fn user(&self) -> Result<User, ApiError> {
-        self.get("/user", "ask whose token this is").await
+        self.get("/user", "tell whose token this is").await
     }
 
     /// Returns all volumes that the user sees.

@@ -1,8 +1,11 @@
 //! The commands, one file each: what was asked for is done, and what came of it is printed.
 
+mod attach;
+mod check;
 mod completions;
 mod deploy;
 mod destroy;
+mod detach;
 mod documents;
 mod launch_url;
 mod list;
@@ -11,11 +14,16 @@ mod package;
 mod page;
 mod publish;
 mod rehearse;
+mod repair;
 mod status;
 mod synth;
 mod verify;
+mod volume_api;
+mod volumes;
 
 use std::path::PathBuf;
+
+use cavatica_aws::http::Secret;
 
 use crate::account::AwsConnection;
 use crate::cli::args::{Cli, Command, ConnectionArgs};
@@ -30,6 +38,19 @@ pub struct Environment {
     pub program: String,
     /// Value of `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
+    /// Places of the credentials of the platform's API, without the file's text.
+    pub api: ApiPlaces,
+}
+
+/// Places of the credentials of the platform's API.
+#[derive(Debug, Clone, Default)]
+pub struct ApiPlaces {
+    /// Value of `SB_API_ENDPOINT`.
+    pub endpoint: Option<String>,
+    /// Value of `SB_AUTH_TOKEN`.
+    pub token: Option<Secret>,
+    /// Home directory, with the credentials file.
+    pub home: Option<PathBuf>,
 }
 
 /// Runs a command.
@@ -47,6 +68,11 @@ pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit
         Command::LaunchUrl(args) => launch_url::run(args, &connection, console),
         Command::Deploy(args) => deploy::run(args, &connection, console),
         Command::Destroy(args) => destroy::run(args, &connection, console),
+        Command::Attach(args) => attach::run(args, &connection, &environment.api, console),
+        Command::Check(args) => check::run(args, &connection, &environment.api, console),
+        Command::Repair(args) => repair::run(args, &connection, &environment.api, console),
+        Command::Volumes(args) => volumes::run(args, &connection, &environment.api, console),
+        Command::Detach(args) => detach::run(args, &connection, &environment.api, console),
         Command::List(args) => list::run(args, &connection, console),
         Command::Status(args) => status::run(args, &connection, console),
         Command::Rehearse(args) => rehearse::run(args, &connection, console),

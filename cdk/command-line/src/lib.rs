@@ -9,9 +9,11 @@
 //! release ──> publish        from the source tree to a folder, and from there to where links reach it
 //! source                     origin of a template: a published release, or an address
 //! templates_folder           templates written into a folder, or compared with it
+//! attachment                 a stack's volume in the platform: attached, checked, repaired, detached
 //! account                    AWS account and clients of the caller
 //! platform                   platform that the user chose
 //! invocation                 command lines that messages print, ready to paste
+//! local_platform             the platform on the local engine: access to volumes, and its API
 //! link                       launch link as text, HTML, QR code
 //! console                    output for people, for logs, for programs
 //! waits                      waits and numbers of attempts
@@ -22,12 +24,14 @@
 //! `main.rs` reads arguments and environment.
 
 pub mod account;
+pub mod attachment;
 pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod deploy;
 pub mod invocation;
 pub mod link;
+pub mod local_platform;
 mod operation;
 mod pattern;
 pub mod platform;

@@ -3,9 +3,11 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use cavatica_api::credentials::{ENDPOINT_VARIABLE, TOKEN_VARIABLE};
+use cavatica_aws::http::Secret;
 use cavatica_connect::cli::args::{self, explained};
 use cavatica_connect::cli::exit::conclude;
-use cavatica_connect::commands::{self, Environment};
+use cavatica_connect::commands::{self, ApiPlaces, Environment};
 use cavatica_connect::console::Console;
 use cavatica_connect::invocation::Invocation;
 
@@ -20,9 +22,15 @@ fn environment() -> Environment {
     // cargo sets this for what it runs: the user typed the alias.
     let is_run_by_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
     let program = if is_run_by_cargo { Some("cargo connect".to_owned()) } else { std::env::args().next() };
+    let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Environment {
         program: program.unwrap_or_else(|| Invocation::default().program),
         ca_bundle: std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into),
+        api: ApiPlaces {
+            endpoint: text(ENDPOINT_VARIABLE),
+            token: text(TOKEN_VARIABLE).map(Secret::new),
+            home: std::env::var_os("HOME").filter(|path| !path.is_empty()).map(Into::into),
+        },
     }
 }
 

@@ -26,6 +26,7 @@ use crate::console::{Console, Tone};
 use crate::deploy::change_set::TemplateAt;
 use crate::deploy::code::{CodeError, template_of, upload};
 use crate::deploy::stacks::StackError;
+use crate::local_platform::LocalPlatformError;
 use crate::release::zip::Asset;
 use crate::waits::{ANNOUNCED_AFTER, BETWEEN_LISTS, LISTS_WITHIN};
 
@@ -96,6 +97,9 @@ pub enum StepError {
     /// The documents could not be computed.
     #[error(transparent)]
     Documents(#[from] DocumentsError),
+    /// The platform on the local engine failed.
+    #[error(transparent)]
+    LocalPlatform(#[from] LocalPlatformError),
     /// IAM refused.
     #[error("IAM refuses to {doing}: {source}")]
     Iam {

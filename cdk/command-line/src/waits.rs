@@ -39,6 +39,9 @@ pub const PLAN_WITHIN: Duration = seconds(60);
 /// Appearance of a new bucket. S3 shows one within seconds.
 pub const BUCKET_SHOWN_WITHIN: Duration = seconds(60);
 
+/// New role that a platform cannot use yet. IAM usually shows a role within 30 seconds.
+pub const ROLE_IN_FORCE_WITHIN: Duration = seconds(120);
+
 /// Change of IAM in a rehearsal: until it shows, and two looks for it.
 pub const REHEARSED_CHANGE_WITHIN: Duration = seconds(60);
 /// Two looks for a change of IAM in a rehearsal.

@@ -99,10 +99,11 @@ fn code_words(document: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_file_in_the_architecture_exists() -> Outcome {
     /// Folders in which paths may begin, besides the top of the tree.
-    const FOLDERS: [&str; 8] = [
+    const FOLDERS: &[&str] = &[
         "functions",
         "functions/access/src",
         "functions/access",
+        "cdk/api/src",
         "cdk/generator/src",
         "cdk/generator/src/template",
         "cdk/command-line/src",
@@ -119,7 +120,7 @@ fn every_file_in_the_architecture_exists() -> Outcome {
     let paths: BTreeSet<_> = code_words(&text).filter(is_path).filter(|path| !OTHERS.contains(path)).collect();
     assert!(paths.len() >= 50, "{paths:?}");
     for path in paths {
-        let is_there = [""].iter().chain(&FOLDERS).any(|folder| root.join(folder).join(path).exists());
+        let is_there = [""].iter().chain(FOLDERS).any(|folder| root.join(folder).join(path).exists());
         assert!(is_there, "{path} is not there");
     }
     Ok(())

@@ -17,6 +17,7 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -82,7 +83,30 @@ impl AwsConnection {
         })
     }
 
+    /// Returns a client for an API that is not AWS's, with the same proxies, certificates and notices.
+    ///
+    /// # Errors
+    ///
+    /// A certificate file that cannot be read.
+    pub fn http(&self) -> Result<cavatica_aws::http::HttpClient, AwsError> {
+        let settings =
+            HttpConnectorSettings::builder().connect_timeout(ANSWER_WITHIN).read_timeout(ANSWER_WITHIN).build();
+        let sleep = SharedAsyncSleep::new(TokioSleep::new());
+        let inner = SharedHttpConnector::new(connector(&self.tls()?, Some(&settings), Some(sleep)));
+        let connector = SharedHttpConnector::new(ConnectorWithNotices { inner, console: self.console.clone() });
+        Ok(cavatica_aws::http::HttpClient::new(connector, ANSWER_WITHIN))
+    }
+
     fn http_client(&self) -> Result<SharedHttpClient, AwsError> {
+        let tls = self.tls()?;
+        let inner = Builder::new().build_with_connector_fn(move |settings, components| {
+            connector(&tls, settings, components.and_then(RuntimeComponents::sleep_impl))
+        });
+        Ok(SharedHttpClient::new(WithNotices { inner, console: self.console.clone() }))
+    }
+
+    /// Returns the certificates that servers are trusted by.
+    fn tls(&self) -> Result<TlsContext, AwsError> {
         let mut trusted = TrustStore::default();
         if let Some(path) = &self.ca_bundle {
             let unreadable = |why: String| AwsError::Unreadable { path: path.display().to_string(), why };
@@ -93,18 +117,19 @@ impl AwsConnection {
             trusted = trusted.with_pem_certificate(pem);
         }
         let tls = TlsContext::builder().with_trust_store(trusted).build();
-        let tls = tls.map_err(|error| AwsError::Unreadable {
+        tls.map_err(|error| AwsError::Unreadable {
             path: "the certificates of this machine".to_owned(),
             why: sentence(&error),
-        })?;
-        let inner = Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
-            connector.set_connector_settings(settings.cloned());
-            connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-            connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
-        });
-        Ok(SharedHttpClient::new(WithNotices { inner, console: self.console.clone() }))
+        })
     }
+}
+
+/// Returns a connector that uses the proxies of the environment.
+fn connector(tls: &TlsContext, settings: Option<&HttpConnectorSettings>, sleep: Option<SharedAsyncSleep>) -> Connector {
+    let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+    connector.set_connector_settings(settings.cloned());
+    connector.set_sleep_impl(sleep);
+    connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls.clone()).build()
 }
 
 /// First line of a certificate. Source: RFC 7468, section 5.1.

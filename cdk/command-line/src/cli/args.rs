@@ -3,6 +3,7 @@
 mod documents;
 mod release;
 mod stack;
+mod volume;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
 pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
+pub use self::volume::{AttachArgs, DetachArgs, PlatformApiArgs, StackArgs, VolumeArgs, VolumesArgs};
 use crate::platform::ChosenPlatform;
 
 /// Exit codes, in the words of [`crate::cli::exit::Exit`].
@@ -70,6 +72,23 @@ pub enum Command {
     /// Changes nothing without --repair. Exits with code 3 if something differs, or if Cavatica could not use the
     /// bucket.
     Status(StatusArgs),
+    /// Attach a stack's volume in Cavatica, and check it
+    ///
+    /// Needs a token of the user in ~/.sevenbridges/credentials. Adopts a volume that is attached already, if it agrees with
+    /// the stack.
+    Attach(AttachArgs),
+    /// Check that a volume in Cavatica agrees with its stack, and can be listed
+    ///
+    /// Changes nothing. Exits with code 3 if something differs.
+    Check(VolumeArgs),
+    /// Send role and external ID of a stack to its volume again, and activate it
+    Repair(VolumeArgs),
+    /// List the volumes in Cavatica that a token sees
+    Volumes(VolumesArgs),
+    /// Remove a volume from Cavatica, with the files imported from it
+    ///
+    /// Prints the numbers of files and running transfers, and asks. Changes no object in the bucket.
+    Detach(DetachArgs),
     /// Delete a stack, and look whether anything of it is left
     Destroy(DestroyArgs),
     /// Print a link that opens the CloudFormation console with the form filled in
@@ -116,8 +135,9 @@ pub enum Command {
 }
 
 /// Groups of commands in the help.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Connect a bucket", &["deploy", "list", "status", "destroy"]),
+    ("Use it in Cavatica", &["attach", "check", "repair", "volumes", "detach"]),
     ("Give to others", &["launch-url", "page", "documents"]),
     ("Check", &["verify", "rehearse"]),
     ("Publish", &["package", "publish"]),

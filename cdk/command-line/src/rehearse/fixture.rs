@@ -9,13 +9,13 @@ use aws_sdk_s3::error::ProvideErrorMetadata as _;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Tag, Tagging as Tags};
 use serde_json::{Value, json};
 
-use super::access::{self, PlatformCaller};
-use super::{StepError, refused};
+use super::StepError;
 use crate::account::{Account, AwsError, Call};
 use crate::deploy::assets;
 use crate::deploy::follow::KnownEvents;
 use crate::deploy::stack::NextOperation;
 use crate::deploy::stacks::Stacks;
+use crate::local_platform::{PlatformCaller, role};
 use crate::publish::Place;
 
 /// The objects of the bucket.
@@ -195,12 +195,7 @@ impl Fixture {
 
     /// Returns the document of a policy that is in force.
     pub(super) async fn policy_document(&self, arn: &str) -> Result<Value, StepError> {
-        let doing = "read a policy";
-        let policy = self.iam.get_policy().policy_arn(arn).send().await.map_err(refused(doing))?.policy;
-        let version = policy.and_then(|policy| policy.default_version_id).unwrap_or_default();
-        let observed_role = self.iam.get_policy_version().policy_arn(arn).version_id(version).send().await;
-        let observed_role = observed_role.map_err(refused(doing))?.policy_version.and_then(|version| version.document);
-        access::document(&observed_role.unwrap_or_default())
+        Ok(role::policy_document(&self.iam, arn).await?)
     }
 
     /// Returns the keys in the bucket.

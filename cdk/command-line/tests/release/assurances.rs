@@ -7,7 +7,7 @@ use crate::publisher::Outcome;
 
 /// Part of the sentence, the reads that have to show it, and the test in this folder in which another hand or a fault
 /// makes it false and the sentence is not printed.
-const ASSURANCES: [(&str, &str, &str); 17] = [
+const ASSURANCES: &[(&str, &str, &str)] = &[
     (
         "exists in {bucket_region} and belongs to account",
         "GetBucketLocation with ExpectedBucketOwner",
@@ -64,6 +64,10 @@ const ASSURANCES: [(&str, &str, &str); 17] = [
     ),
     ("The role still exists, so {platform} can still use", "GetRole", "a_failed_deletion_says_that_the_role_is_open"),
     ("The function is gone, so CloudFormation alone", "GetFunctionConfiguration", "a_failed_deletion_says"),
+    ("answered that volume {} {verb}", "POST or GET /storage/volumes", "unusable_tokens_and_names_are_named"),
+    ("answered that {} may {}", "POST /storage/volumes/ID/members", "unusable_tokens_and_names_are_named"),
+    ("lists the volume{with}{content}", "GET /storage/volumes/ID/list", "a_role_that_changed_since_is_explained"),
+    ("answered that volume {} does not exist any more", "GET /storage/volumes/ID", "a_volume_is_attached_once_checked"),
 ];
 
 /// Beginnings of assurances in the source.
@@ -84,6 +88,9 @@ fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
         "src/commands/deploy.rs",
         "src/commands/deploy/unchanged.rs",
         "src/commands/destroy.rs",
+        "src/commands/attach.rs",
+        "src/commands/detach.rs",
+        "src/commands/volume_api.rs",
         "src/operation/inspection.rs",
         "src/operation/outputs.rs",
         "src/operation/clients.rs",
@@ -91,6 +98,7 @@ fn every_assurance_has_its_reads_and_a_test_that_falsifies_it() -> Outcome {
         "src/deploy/preflight.rs",
     ])?);
     let tests = read(&[
+        "tests/release/attachment.rs",
         "tests/release/bucket_and_code.rs",
         "tests/release/connection.rs",
         "tests/release/deploy.rs",

@@ -3,6 +3,7 @@
 // Begun first, since tests begin in the order of their names and its tests wait longest.
 mod a_rehearsal;
 mod assurances;
+mod attachment;
 mod audience;
 mod bucket_and_code;
 mod connection;
