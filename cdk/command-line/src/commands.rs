@@ -3,9 +3,11 @@
 mod attach;
 mod check;
 mod completions;
+mod connect;
 mod deploy;
 mod destroy;
 mod detach;
+mod disconnect;
 mod documents;
 mod launch_url;
 mod list;
@@ -68,6 +70,8 @@ pub fn run(cli: Cli, environment: Environment, console: &Console) -> Result<Exit
         Command::LaunchUrl(args) => launch_url::run(args, &connection, console),
         Command::Deploy(args) => deploy::run(args, &connection, console),
         Command::Destroy(args) => destroy::run(args, &connection, console),
+        Command::Connect(args) => connect::run(args, &connection, &environment.api, console),
+        Command::Disconnect(args) => disconnect::run(args, &connection, &environment.api, console),
         Command::Attach(args) => attach::run(args, &connection, &environment.api, console),
         Command::Check(args) => check::run(args, &connection, &environment.api, console),
         Command::Repair(args) => repair::run(args, &connection, &environment.api, console),

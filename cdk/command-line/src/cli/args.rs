@@ -16,7 +16,10 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 pub use self::documents::{DocumentsArgs, SynthArgs, TemplateFormat};
 pub use self::release::{LaunchUrlArgs, PackageArgs, PageArgs, PublishArgs, VerifyArgs};
 pub use self::stack::{DeployArgs, DestroyArgs, ListArgs, OutputForm, RehearseArgs, StatusArgs};
-pub use self::volume::{AttachArgs, DetachArgs, PlatformApiArgs, StackArgs, VolumeArgs, VolumesArgs};
+pub use self::volume::{
+    AttachArgs, ConnectArgs, DetachArgs, DisconnectArgs, NewVolumeArgs, PlatformApiArgs, StackArgs, TokenArgs,
+    VolumeArgs, VolumesArgs,
+};
 use crate::platform::ChosenPlatform;
 
 /// Exit codes, in the words of [`crate::cli::exit::Exit`].
@@ -57,6 +60,11 @@ pub struct ConnectionArgs {
 /// Commands, in the order in which people need them.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Deploy a stack, attach its volume in Cavatica, and check it
+    ///
+    /// The commands `deploy` and `attach` as one, with one question. After an interruption, the same command goes on. Needs
+    /// a token of the user in ~/.sevenbridges/credentials.
+    Connect(ConnectArgs),
     /// Create or update a stack, after printing the changes
     ///
     /// Without --release or --zip, builds the function from the source tree. Code and template go to a private bucket
@@ -91,6 +99,10 @@ pub enum Command {
     Detach(DetachArgs),
     /// Delete a stack, and look whether anything of it is left
     Destroy(DestroyArgs),
+    /// Remove a volume from Cavatica, and delete its stack
+    ///
+    /// The commands `detach` and `destroy` as one. A stack whose volume is not attached is deleted all the same.
+    Disconnect(DisconnectArgs),
     /// Print a link that opens the CloudFormation console with the form filled in
     LaunchUrl(LaunchUrlArgs),
     /// Write the launch page, which makes links, mails and commands in a browser
@@ -136,7 +148,7 @@ pub enum Command {
 
 /// Groups of commands in the help.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Connect a bucket", &["deploy", "list", "status", "destroy"]),
+    ("Connect a bucket", &["connect", "deploy", "list", "status", "destroy", "disconnect"]),
     ("Use it in Cavatica", &["attach", "check", "repair", "volumes", "detach"]),
     ("Give to others", &["launch-url", "page", "documents"]),
     ("Check", &["verify", "rehearse"]),

@@ -31,7 +31,7 @@ async fn attach(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, CommandFailure> {
-    let api = api(&args.api, connection, places, console)?;
+    let api = api(&args.api.token, connection, places, console)?;
     console.start_waiting("looking at the stack");
     let granted = granted(&args.stack, connection).await?;
     let user = api.user().await?;
@@ -41,7 +41,7 @@ async fn attach(
     console.field("User", &format!("{} at {}", user.username, api.host()));
     console.start_waiting(&format!("attaching {} in {platform}", stack.place()));
     let name = granted.stack.id.split('/').nth(1).unwrap_or_default().to_owned();
-    let attached = attachment::attach(&api, stack, args.volume_name.as_deref()).await;
+    let attached = attachment::attach(&api, stack, args.volume.volume_name.as_deref()).await;
     console.stop_waiting();
     let Attached { volume, was_there } = match attached {
         Ok(attached) => attached,
@@ -49,7 +49,7 @@ async fn attach(
     };
     let verb = if was_there { "is attached already" } else { "is attached" };
     console.checked(&format!("{platform} answered that volume {} {verb}", volume.id));
-    for share in &args.share {
+    for share in &args.volume.share {
         api.share(&volume.id, &share.username, &share.permissions).await?;
         console.checked(&format!("{platform} answered that {} may {}", share.username, share.permissions.join(", ")));
     }

@@ -31,7 +31,7 @@ async fn check(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, CommandFailure> {
-    let api = api(&args.api, connection, places, console)?;
+    let api = api(&args.api.token, connection, places, console)?;
     console.start_waiting("looking at the stack");
     let granted = granted(&args.stack, connection).await?;
     let name = granted.stack.id.split('/').nth(1).unwrap_or_default().to_owned();

@@ -1,9 +1,9 @@
 //! `detach`: removes a volume from the platform, with the files imported from it.
 
 use super::ApiPlaces;
-use super::volume_api::{VolumeProblem, api, granted, progress};
+use super::volume_api::{VolumeProblem, api, granted_if_any, progress};
 use crate::account::AwsConnection;
-use crate::attachment;
+use crate::attachment::{self, AttachmentError};
 use crate::cli::args::{DetachArgs, OutputForm};
 use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
@@ -21,9 +21,29 @@ pub(super) fn run(
     places: &ApiPlaces,
     console: &Console,
 ) -> Result<Exit, CommandFailure> {
+    run_with(args, connection, places, console, true)
+}
+
+/// Detaches a volume. A stack that does not exist, and one whose volume is not attached, are no failure.
+pub(super) fn run_if_attached(
+    args: DetachArgs,
+    connection: &AwsConnection,
+    places: &ApiPlaces,
+    console: &Console,
+) -> Result<Exit, CommandFailure> {
+    run_with(args, connection, places, console, false)
+}
+
+fn run_with(
+    args: DetachArgs,
+    connection: &AwsConnection,
+    places: &ApiPlaces,
+    console: &Console,
+    is_required: bool,
+) -> Result<Exit, CommandFailure> {
     require_answer(args.yes, console)?;
     let progress = progress(args.api.output, console);
-    let result = run_until_signal(detach(&args, connection, places, &progress, console), async || {
+    let result = run_until_signal(detach(&args, connection, places, &progress, console, is_required), async || {
         progress.stop_waiting();
         "The volume may be deactivated or deleted: `volumes` lists them, and the same command goes on.".to_owned()
     });
@@ -37,12 +57,27 @@ async fn detach(
     places: &ApiPlaces,
     console: &Console,
     results: &Console,
+    is_required: bool,
 ) -> Result<Exit, CommandFailure> {
-    let api = api(&args.api, connection, places, console)?;
+    let api = api(&args.api.token, connection, places, console)?;
     let platform = connection.platform().name.as_ref();
     console.start_waiting("looking at the volume");
-    let granted = granted(&args.stack, connection).await?;
-    let volume = attachment::find(&api, &granted.volume, args.volume.as_ref()).await.map_err(VolumeProblem::from)?;
+    let granted = match granted_if_any(&args.stack, connection).await? {
+        Err(problem) if !is_required => {
+            console.stop_waiting();
+            console.text(&format!("No volume is detached: {problem}."));
+            return Ok(Exit::Done);
+        }
+        granted => granted?,
+    };
+    let volume = match attachment::find(&api, &granted.volume, args.volume.as_ref()).await {
+        Err(error @ AttachmentError::NotAttached { .. }) if !is_required => {
+            console.stop_waiting();
+            console.text(&format!("No volume is detached: {error}."));
+            return Ok(Exit::Done);
+        }
+        found => found.map_err(VolumeProblem::from)?,
+    };
     let usage = attachment::usage(&api, &volume.id).await.map_err(VolumeProblem::from)?;
     console.stop_waiting();
     console.heading(&format!("Detach volume {} of {}", volume.id, granted.volume.place()));

@@ -31,7 +31,7 @@ async fn repair(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, CommandFailure> {
-    let api = api(&args.api, connection, places, console)?;
+    let api = api(&args.api.token, connection, places, console)?;
     console.start_waiting("looking at the stack");
     let granted = granted(&args.stack, connection).await?;
     let (platform, stack) = (connection.platform().name.as_ref(), &granted.volume);

@@ -11,7 +11,7 @@ use cavatica_generator::stack_name::StackName;
 use super::ApiPlaces;
 use crate::account::AwsConnection;
 use crate::attachment::{AttachmentError, Checked, StackVolume};
-use crate::cli::args::{OutputForm, PlatformApiArgs, StackArgs};
+use crate::cli::args::{OutputForm, StackArgs, TokenArgs};
 use crate::cli::exit::{CommandFailure, Exit};
 use crate::console::{Console, Tone};
 use crate::deploy::inspection::inspect;
@@ -75,7 +75,7 @@ pub(super) fn progress(output: OutputForm, console: &Console) -> Console {
 
 /// Returns the API with the user's token.
 pub(super) fn api(
-    args: &PlatformApiArgs,
+    args: &TokenArgs,
     connection: &AwsConnection,
     places: &ApiPlaces,
     console: &Console,
@@ -115,13 +115,24 @@ fn now() -> u64 {
 
 /// Returns the stack and the volume that it grants.
 pub(super) async fn granted(args: &StackArgs, connection: &AwsConnection) -> Result<Granted, CommandFailure> {
+    Ok(granted_if_any(args, connection).await??)
+}
+
+/// Returns the stack and the volume that it grants, or the reason why the stack grants none: it does not exist, or has no role.
+pub(super) async fn granted_if_any(
+    args: &StackArgs,
+    connection: &AwsConnection,
+) -> Result<Result<Granted, VolumeProblem>, CommandFailure> {
     let name = args.stack_name.clone().unwrap_or_else(|| StackName::default_of(connection.platform()));
     let clients = RegionClients::reach(connection, args.region).await?;
-    let absent = || VolumeProblem::NoStack { name: name.to_string(), region: clients.region.to_owned() };
-    let stack = clients.stacks.find(name.as_str()).await?.ok_or_else(absent)?;
+    let Some(stack) = clients.stacks.find(name.as_str()).await? else {
+        return Ok(Err(VolumeProblem::NoStack { name: name.to_string(), region: clients.region.to_owned() }));
+    };
     clients.kind(&stack, name.as_str()).await?;
-    let volume = StackVolume::of(name.as_str(), &stack).map_err(VolumeProblem::from)?;
-    Ok(Granted { clients, stack, volume })
+    Ok(match StackVolume::of(name.as_str(), &stack) {
+        Ok(volume) => Ok(Granted { clients, stack, volume }),
+        Err(error) => Err(error.into()),
+    })
 }
 
 /// Adds to a refusal with several possible causes those that AWS shows with the caller's rights.

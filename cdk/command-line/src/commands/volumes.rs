@@ -32,7 +32,7 @@ async fn volumes(
     console: &Console,
     results: &Console,
 ) -> Result<Exit, CommandFailure> {
-    let api = api(&args.api, connection, places, console)?;
+    let api = api(&args.api.token, connection, places, console)?;
     console.start_waiting("listing the volumes");
     let user = api.user().await?;
     let volumes = api.volumes().await?;

@@ -53,7 +53,8 @@ impl Researcher {
     }
 
     async fn external_id(&self) -> Result<String, Box<dyn Error>> {
-        let stacks = self.operator.cloudformation().describe_stacks().stack_name(STACK).send().await?;
+        let described = self.operator.cloudformation().describe_stacks().stack_name(STACK).send().await;
+        let Ok(stacks) = described else { return Ok("there is no stack any more".to_owned()) };
         let outputs = stacks.stacks().first().ok_or("no stack")?.outputs();
         let id = outputs.iter().find(|output| output.output_key() == Some("ExternalId"));
         Ok(id.and_then(|output| output.output_value()).unwrap_or("no external ID").to_owned())
@@ -182,4 +183,35 @@ async fn unusable_tokens_and_names_are_named_before_anything_is_attached() -> Ou
         second.env("SB_API_ENDPOINT", researcher.platform.address()).env("SB_AUTH_TOKEN", TOKEN).output().await?;
     expect(&second, 0, &["volume ann/genomics_lab_data_"])?;
     researcher.stop().await
+}
+
+#[tokio::test]
+async fn one_command_leads_from_a_bucket_to_a_listing_and_one_back() -> Outcome {
+    let researcher = Researcher::start(&["--stack-name", "other", "--prefix", "other"]).await?;
+    researcher.put("raw/sample.vcf").await?;
+    let zip = researcher.operator.zip.clone();
+    let connect = ["connect", "--bucket", BUCKET, "--prefix", "raw", "--zip", &zip, "--yes"];
+    let wrong = researcher.operator.run(&[&connect[..], &["--cavatica-profile", "wrong"]].concat()).await?;
+    expect(&wrong, 1, &["Unauthorized"])?;
+    let stacks = researcher.operator.cloudformation().describe_stacks().send().await?;
+    assert_eq!(stacks.stacks().len(), 1, "nothing is created for a token that cannot attach");
+
+    let connected = researcher.operator.run(&connect).await?;
+    expect(&connected, 0, &["CREATE_COMPLETE", "is attached", "and sees sample.vcf"])?;
+    let again = researcher.operator.run(&[&connect[..], &["--output", "json"]].concat()).await?;
+    expect(&again, 0, &["nothing to change", "is attached already"])?;
+    let result: Value = serde_json::from_slice(&again.stdout)?;
+    assert_eq!(result["FirstObject"], "sample.vcf", "{result}");
+
+    let disconnected = researcher.operator.run(&["disconnect", "--yes"]).await?;
+    expect(&disconnected, 0, &["does not exist any more", "DELETE_COMPLETE"])?;
+    assert_eq!(researcher.volumes().await?.as_array().map(Vec::len), Some(0));
+    let again = researcher.operator.run(&["disconnect", "--yes"]).await?;
+    expect(&again, 0, &["No volume is detached: there is no stack cavatica-volume", "nothing to delete"])?;
+    // A stack whose volume was never attached goes all the same.
+    let other = researcher.operator.run(&["disconnect", "--stack-name", "other", "--yes"]).await?;
+    expect(&other, 0, &["No volume is detached: no volume of ann", "DELETE_COMPLETE"])?;
+    drop(researcher.platform);
+    researcher.operator.publisher.engine.stop().await?;
+    Ok(())
 }

@@ -5,11 +5,11 @@ use cavatica_generator::regions;
 use cavatica_generator::stack_name::StackName;
 use clap::Args;
 
-use super::{OutputForm, ruled};
+use super::{DeployArgs, DestroyArgs, OutputForm, ruled};
 
-/// Arguments of all commands that talk to the platform.
+/// Arguments of all requests to the platform's API.
 #[derive(Debug, Clone, Args)]
-pub struct PlatformApiArgs {
+pub struct TokenArgs {
     /// Section of ~/.sevenbridges/credentials with endpoint and token [default: SB_API_ENDPOINT and SB_AUTH_TOKEN, then
     /// the platform's section, then the section default]
     #[arg(long, value_name = "NAME")]
@@ -17,6 +17,14 @@ pub struct PlatformApiArgs {
     /// Print each exchange with the platform's API to standard error, without secrets
     #[arg(long)]
     pub trace: bool,
+}
+
+/// Arguments of all commands that only talk to the platform.
+#[derive(Debug, Clone, Args)]
+pub struct PlatformApiArgs {
+    /// Token.
+    #[command(flatten)]
+    pub token: TokenArgs,
     /// Form of the result; with json everything else goes to standard error
     #[arg(long, value_enum, default_value = "text")]
     pub output: OutputForm,
@@ -67,12 +75,9 @@ fn volume_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Arguments of `attach`.
-#[derive(Debug, Args)]
-pub struct AttachArgs {
-    /// Stack.
-    #[command(flatten)]
-    pub stack: StackArgs,
+/// Arguments of a volume to attach.
+#[derive(Debug, Clone, Args)]
+pub struct NewVolumeArgs {
     /// Name of the volume [default: the bucket's, with underscores]
     #[arg(long, value_name = "NAME", value_parser = volume_name)]
     pub volume_name: Option<String>,
@@ -80,9 +85,51 @@ pub struct AttachArgs {
     /// may be given several times
     #[arg(long, value_name = "USER:PERMISSIONS", value_parser = str::parse::<Share>)]
     pub share: Vec<Share>,
+}
+
+/// Arguments of `attach`.
+#[derive(Debug, Args)]
+pub struct AttachArgs {
+    /// Stack.
+    #[command(flatten)]
+    pub stack: StackArgs,
+    /// Volume.
+    #[command(flatten)]
+    pub volume: NewVolumeArgs,
     /// Platform's API.
     #[command(flatten)]
     pub api: PlatformApiArgs,
+}
+
+/// Arguments of `connect`.
+#[derive(Debug, Args)]
+pub struct ConnectArgs {
+    /// Stack to deploy.
+    #[command(flatten)]
+    pub deploy: DeployArgs,
+    /// Volume.
+    #[command(flatten)]
+    pub volume: NewVolumeArgs,
+    /// Token.
+    #[command(flatten)]
+    pub token: TokenArgs,
+}
+
+/// Arguments of `disconnect`.
+#[derive(Debug, Args)]
+pub struct DisconnectArgs {
+    /// Stack to delete.
+    #[command(flatten)]
+    pub destroy: DestroyArgs,
+    /// Volume [default: the one with the stack's bucket and prefix]
+    #[arg(long, value_name = "OWNER/NAME", value_parser = ruled::<VolumeId>)]
+    pub volume: Option<VolumeId>,
+    /// Detach although imports or exports run: they fail
+    #[arg(long)]
+    pub force: bool,
+    /// Token.
+    #[command(flatten)]
+    pub token: TokenArgs,
 }
 
 /// Arguments of `check` and `repair`.
