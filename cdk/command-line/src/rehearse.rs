@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use cavatica_access::port::Failure;
+use cavatica_api::ApiError;
 use cavatica_aws::failure;
 use cavatica_generator::documents::DocumentsError;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use self::fixture::Fixture;
 use self::inventory::Inventory;
 use self::scenario::Scenario;
 use crate::account::AwsError;
+use crate::attachment::AttachmentError;
 use crate::console::{Console, Tone};
 use crate::deploy::change_set::TemplateAt;
 use crate::deploy::code::{CodeError, template_of, upload};
@@ -35,29 +37,40 @@ use crate::waits::{ANNOUNCED_AFTER, BETWEEN_LISTS, LISTS_WITHIN};
 enum Step {
     Set,
     Create,
+    Attach,
     Again,
     Update,
     Drift,
     Rename,
+    Repair,
     FailedUpdate,
     WrongBucket,
     TakenName,
+    Detach,
     Destroy,
 }
 
 impl Step {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 13] = [
         (Self::Set, "Make a bucket, and somebody else's role"),
         (Self::Create, "Create: read-only, one folder"),
+        (Self::Attach, "Attach the volume in the platform, and list it"),
         (Self::Again, "Deploy the same again: nothing to change"),
         (Self::Update, "Update: read-write"),
         (Self::Drift, "Change 11 things by hand: shown, undone"),
         (Self::Rename, "Give the role another name"),
+        (Self::Repair, "Repair the volume, whose role is gone"),
         (Self::FailedUpdate, "Update to a bucket that does not exist: rolled back"),
         (Self::WrongBucket, "Create for a bucket that does not exist: refused"),
         (Self::TakenName, "Create with the name of somebody else's role: refused"),
+        (Self::Detach, "Detach the volume"),
         (Self::Destroy, "Delete"),
     ];
+
+    /// True if the step needs the platform's API, which a rehearsal has on the local engine alone.
+    fn needs_platform(self) -> bool {
+        matches!(self, Self::Attach | Self::Repair | Self::Detach)
+    }
 }
 
 /// The source of the function's code.
@@ -100,6 +113,12 @@ pub enum StepError {
     /// The platform on the local engine failed.
     #[error(transparent)]
     LocalPlatform(#[from] LocalPlatformError),
+    /// The volume could not be attached, repaired or detached.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
+    /// The platform's API refused.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// IAM refused.
     #[error("IAM refuses to {doing}: {source}")]
     Iam {
@@ -195,6 +214,9 @@ pub async fn run_all(fixture: &Fixture, code: &Code, output: &ReportOutput, keep
     });
     let Some(before) = before.await else { return runner.results };
     for (step, title) in Step::ALL {
+        if step.needs_platform() && fixture.platform.is_none() {
+            continue;
+        }
         if runner.step(title, scenario.run(step), Report::clone).await.is_none() && !keep_going {
             break;
         }
@@ -203,7 +225,7 @@ pub async fn run_all(fixture: &Fixture, code: &Code, output: &ReportOutput, keep
         let left: Vec<_> = fixture.clear().await.iter().map(ToString::to_string).collect();
         if left.is_empty() { Ok(()) } else { Err(StepError::Left(left.join("; "), fixture.clean_up())) }
     };
-    runner.step("Take away what the rehearsal made", cleared, |()| Report::default()).await;
+    runner.step("Remove what the rehearsal made", cleared, |()| Report::default()).await;
     let title = "List what the account has again: exactly what it had before";
     let shown = runner.step(title, is_as_before(fixture, &before), |_| Report::default()).await;
     let late = shown.and_then(|waited| unexpected::of_wait("that all of it is gone", waited));

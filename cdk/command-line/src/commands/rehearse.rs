@@ -14,7 +14,7 @@ use crate::cli::exit::{CommandFailure, Exit};
 use crate::cli::signals::run_until_signal;
 use crate::console::{Console, Tone};
 use crate::deploy::code::built;
-use crate::local_platform::PlatformCaller;
+use crate::local_platform::LocalAccess;
 use crate::operation::clients::{RegionClients, print_caller, read_zip, require_answer, template_of_release};
 use crate::rehearse::fixture::{Fixture, Name};
 use crate::rehearse::{Code, ReportOutput, StepResult, run_all};
@@ -148,15 +148,11 @@ async fn locally(
     console.stop_waiting();
     let engine = engine?;
     console.heading("A stack's life in an emulated AWS account on this machine");
-    console.text(&format!(
-        "The engine enforces no policies: what IAM holds decides what {} may do, and what it may, it does, by calls of its role in \
-         another account.",
-        connection.platform().name
-    ));
+    console.text(&format!("IAM's documents decide what {} may do; what it may, it does.", connection.platform().name));
     let mut account = Account::of(engine.sdk_config()).await?;
     account.invocation = connection.invocation.clone();
     let fixture = Fixture::new(account, Engine::REGION, name)
-        .with_platform(PlatformCaller::on(&engine, connection.platform()).await?);
+        .with_platform(LocalAccess::start(&engine, connection.platform()).await?);
     let (output, events) = output(args, &fixture.name, console)?;
     let results = run_all(&fixture, &code, &output, args.keep_going).await;
     engine.stop().await?;

@@ -106,11 +106,11 @@ pub(super) async fn attempt(
             }
             (None, true) => answer(true, "trust policy"),
             (Some(platform), true) => {
-                platform.assume(&documents.arn, id).await?;
+                platform.caller.assume(&documents.arn, id).await?;
                 answer(true, "trust policy; done")
             }
             (Some(platform), false) if is_allowed(&documents, *attempt, fixture)? => {
-                let config = platform.assume(&documents.arn, id).await?;
+                let config = platform.caller.assume(&documents.arn, id).await?;
                 let seen = call(&config, &fixture.bucket(), *attempt).await?;
                 answer(true, &format!("policies; done: {seen}"))
             }

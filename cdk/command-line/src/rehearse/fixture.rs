@@ -15,7 +15,7 @@ use crate::deploy::assets;
 use crate::deploy::follow::KnownEvents;
 use crate::deploy::stack::NextOperation;
 use crate::deploy::stacks::Stacks;
-use crate::local_platform::{PlatformCaller, role};
+use crate::local_platform::{LocalAccess, role};
 use crate::publish::Place;
 
 /// The objects of the bucket.
@@ -68,8 +68,8 @@ pub struct Fixture {
     pub region: &'static str,
     /// The rehearsal's name, which is the main stack's, too.
     pub name: Name,
-    /// Cavatica's platform, where it can be played.
-    pub(super) platform: Option<PlatformCaller>,
+    /// Platform on the local engine; `None` in a real account.
+    pub(super) platform: Option<LocalAccess>,
     pub(super) stacks: Stacks,
     pub(super) iam: aws_sdk_iam::Client,
     s3: aws_sdk_s3::Client,
@@ -83,9 +83,9 @@ impl Fixture {
         Self { account, region, name, platform: None, stacks, iam, s3 }
     }
 
-    /// Returns the same with somebody who plays Cavatica's platform.
+    /// Returns the same with the platform on the local engine.
     #[must_use]
-    pub fn with_platform(self, platform: PlatformCaller) -> Self {
+    pub fn with_platform(self, platform: LocalAccess) -> Self {
         Self { platform: Some(platform), ..self }
     }
 

@@ -3,6 +3,7 @@
 
 mod manual_changes;
 mod operations;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -109,13 +110,16 @@ impl<'r> Scenario<'r> {
         match step {
             Step::Set => self.set().await,
             Step::Create => self.create().await,
+            Step::Attach => self.attach().await,
             Step::Again => self.again().await,
             Step::Update => self.update().await,
             Step::Drift => self.changed_by_hand().await,
             Step::Rename => self.rename().await,
+            Step::Repair => self.repair_volume().await,
             Step::FailedUpdate => self.failed_update().await,
             Step::WrongBucket => self.wrong_bucket().await,
             Step::TakenName => self.taken_name().await,
+            Step::Detach => self.detach().await,
             Step::Destroy => self.destroy().await,
         }
     }
@@ -230,12 +234,9 @@ impl<'r> Scenario<'r> {
         let outcome = self.operate(&name, Purpose::NewStack, &[("BucketName", &missing)]).await?;
         let outcome = outcome.is("ROLLBACK_COMPLETE")?;
         let stack = outcome.stack.clone();
-        let mut cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
-        for (_, _, sentence) in &mut cause.lines {
-            if let Some(rest) = sentence.strip_prefix(&self.reason).filter(|_| !self.reason.is_empty()) {
-                *sentence = format!("as above, and:{rest}");
-            }
-        }
+        let cause = outcome.says(&format!("Bucket {missing} does not exist"))?;
+        let is_same = |(_, _, sentence): &Line| !self.reason.is_empty() && sentence.starts_with(&self.reason);
+        let cause = if cause.lines.iter().all(is_same) { Report::of("for the same reason") } else { cause };
         self.delete(&stack, &mut KnownEvents::default()).await?;
         Ok(cause)
     }

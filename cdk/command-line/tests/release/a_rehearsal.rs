@@ -115,7 +115,11 @@ async fn a_local_rehearsal_shows_rights_on_one_screen() -> Outcome {
         "denied     read notes/private.txt (policies)",
         "denied     write raw/2026/result.txt (policies)",
         "denied     delete raw/2026/sample-1.vcf (policies)",
+        "refused    with the external ID of another stack (code 9001)",
+        "attached   researcher/genomics_lab_data: it lists sample-1.vcf",
         "granted    write raw/2026/result.txt (policies; done: 8 bytes)",
+        "repaired   now read-write: it lists result.txt",
+        "Detach the volume  it does not exist any more",
         "denied     assume the role with its external ID (IAM has no such role)",
     ] {
         assert!(text.contains(part), "{part}: {text}");
