@@ -7,5 +7,8 @@ mod memory;
 /// Static checkers, on templates and policies.
 mod documents;
 
+/// The vendor's client of the platform's API, beside ours.
+mod platform_api;
+
 /// Static checkers, on the workflows.
 mod workflows;

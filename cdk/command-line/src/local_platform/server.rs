@@ -23,6 +23,9 @@ use tokio::task::JoinHandle;
 use super::role::RoleDocuments;
 use super::{LocalPlatformError, PlatformCaller};
 
+/// Name under which a page carries its total, which goes into a header.
+const TOTAL: &str = "x-total-matching-query";
+
 /// Account of the customer on the engine.
 const CUSTOMER: &str = "123456789012";
 
@@ -53,8 +56,23 @@ struct State {
     volumes: Mutex<BTreeMap<String, StoredVolume>>,
     /// Imported files: project, file ID and volume.
     files: Mutex<Vec<ImportedFile>>,
+    /// Requests so far.
+    requests: Mutex<Vec<ReceivedRequest>>,
     /// Address of the server.
     address: String,
+}
+
+/// Request that the server received, without token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedRequest {
+    /// Method and path, such as `GET /user`.
+    pub operation: String,
+    /// Parameters of the query.
+    pub query: BTreeMap<String, String>,
+    /// Body; null if there is none.
+    pub body: Value,
+    /// True if the request has the header for advance access.
+    pub has_advance_access: bool,
 }
 
 /// Volume of a user.
@@ -122,6 +140,7 @@ impl LocalPlatform {
             customer: engine.sdk_config(),
             volumes: Mutex::default(),
             files: Mutex::default(),
+            requests: Mutex::default(),
             address: address.clone(),
         });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
@@ -132,6 +151,12 @@ impl LocalPlatform {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns the requests so far, and forgets them.
+    #[must_use]
+    pub fn take_requests(&self) -> Vec<ReceivedRequest> {
+        std::mem::take(&mut *lock(&self.state.requests))
     }
 
     /// Adds imported files, as a user's imports leave them in a project.
@@ -159,18 +184,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl State {
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (status, body) = match self.answer(request).await {
+        let (status, mut body) = match self.answer(request).await {
             Ok(answer) => answer,
             Err(Refused(status, code, message)) => (
                 status,
                 json!({"status": status, "code": code, "message": message, "more_info": "https://docs.cavatica.org/"}),
             ),
         };
+        let total = body.as_object_mut().and_then(|body| body.remove(TOTAL));
         let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let mut response = Response::new(Full::new(bytes));
         *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert("content-type", hyper::header::HeaderValue::from_static("application/json"));
+        if let Some(total) = total.and_then(|total| total.to_string().parse().ok()) {
+            headers.insert("x-total-matching-query", total);
+        }
         headers.insert("x-request-id", hyper::header::HeaderValue::from_static("local-request"));
         response
     }
@@ -180,6 +209,8 @@ impl State {
         let user = self.users.get(token).cloned();
         let Some(user) = user else { return Err(Refused(401, 90001, "Unauthorized".to_owned())) };
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let advance = request.headers().get("x-sbg-advance-access").and_then(|value| value.to_str().ok());
+        let has_advance_access = advance.is_some_and(|value| value.eq_ignore_ascii_case("advance"));
         let query: BTreeMap<String, String> =
             url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -188,6 +219,12 @@ impl State {
         } else {
             serde_json::from_slice(&body).map_err(|_| Refused(400, 1001, "The body is not JSON.".to_owned()))?
         };
+        lock(&self.requests).push(ReceivedRequest {
+            operation: format!("{method} {}", uri.path().trim_start_matches("/v2")),
+            query: query.clone(),
+            body: body.clone(),
+            has_advance_access,
+        });
         let path: Vec<String> = uri.path().trim_start_matches("/v2/").split('/').map(decoded).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match (&method, path.as_slice()) {
@@ -200,7 +237,8 @@ impl State {
                 self.volume(&method, &user, &format!("{owner}/{name}"), &query, &body).await
             }
             (&Method::GET, ["storage", "volumes", owner, name, "list"]) => {
-                self.list(&self.seen(&user, &format!("{owner}/{name}"))?, &query).await
+                let id = format!("{owner}/{name}");
+                self.list(&id, &self.seen(&user, &id)?, &query).await
             }
             (&Method::GET, ["storage", "volumes", owner, name, "object"]) => {
                 self.object(&self.seen(&user, &format!("{owner}/{name}"))?, &query).await
@@ -251,7 +289,7 @@ impl State {
             let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(next).finish();
             links.push(json!({"rel": "NEXT", "href": format!("{}/{path}?{query}", self.address), "method": "GET"}));
         }
-        json!({"href": format!("{}/{path}", self.address), "items": shown, "links": links})
+        json!({"href": format!("{}/{path}", self.address), "items": shown, "links": links, TOTAL: total})
     }
 
     fn visible(&self, user: &str) -> Vec<Value> {
@@ -293,7 +331,10 @@ impl State {
         if !is_name(&name) {
             return Err(Refused(400, 9011, "Volume name is malformed.".to_owned()));
         }
-        if !["RO", "RW"].contains(&mode.as_str()) || text(&service["type"]) != "s3" || service["bucket"].is_null() {
+        if !["RO", "RW"].contains(&mode.as_str())
+            || !text(&service["type"]).eq_ignore_ascii_case("s3")
+            || service["bucket"].is_null()
+        {
             return Err(Refused(400, 9013, "Volume service is malformed.".to_owned()));
         }
         let id = format!("{user}/{name}");
@@ -398,7 +439,7 @@ impl State {
         listed.map(drop).map_err(|_| no_read_access())
     }
 
-    async fn list(&self, volume: &StoredVolume, query: &BTreeMap<String, String>) -> Answer {
+    async fn list(&self, id: &str, volume: &StoredVolume, query: &BTreeMap<String, String>) -> Answer {
         if !volume.is_active {
             return Err(Refused(400, 9017, "Volume is not active.".to_owned()));
         }
@@ -423,7 +464,8 @@ impl State {
             .filter_map(|folder| folder.prefix())
             .map(|prefix| json!({"prefix": relative(prefix)}))
             .collect();
-        Ok((200, json!({"items": items, "prefixes": folders, "links": []})))
+        let href = format!("{}/storage/volumes/{id}/list", self.address);
+        Ok((200, json!({"href": href, "items": items, "prefixes": folders, "links": []})))
     }
 
     async fn object(&self, volume: &StoredVolume, query: &BTreeMap<String, String>) -> Answer {
