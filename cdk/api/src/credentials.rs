@@ -4,7 +4,7 @@
 
 use cavatica_access::platform::Platform;
 use cavatica_aws::http::Secret;
-use ini::Ini;
+use configparser::ini::{Ini, IniDefault};
 use url::{Host, Url};
 
 /// Variable with the endpoint.
@@ -162,29 +162,37 @@ pub enum CredentialsError {
         found_in: String,
     },
     /// The file cannot be read as sections with keys and values.
-    #[error("{path} is not a credentials file: line {line} cannot be read")]
+    #[error(
+        "{path} is not a credentials file: it needs a line [SECTION], and below it api_endpoint = … and auth_token = …"
+    )]
     File {
         /// Path of the credentials file.
         path: String,
-        /// Line, from 1.
-        line: usize,
     },
+}
+
+/// Returns the syntax of the file: keys and sections in their own letter case, and no comment within a value.
+fn syntax() -> IniDefault {
+    let mut syntax = IniDefault::default();
+    syntax.case_sensitive = true;
+    syntax.inline_comment_symbols = Some(Vec::new());
+    syntax
 }
 
 impl Credentials {
     /// Chooses credentials: of the given profile, the environment, the platform's section, or the section `default` if that
     /// is the platform's.
     pub fn choose(places: &Places, platform: &Platform) -> Result<Self, CredentialsError> {
-        let file = match &places.file {
-            Some(text) => Ini::load_from_str(text.reveal().trim_start_matches('\u{feff}'))
-                .map_err(|error| CredentialsError::File { path: places.path.clone(), line: error.line })?,
-            None => Ini::new(),
-        };
+        let mut file = Ini::new_from_defaults(syntax());
+        if let Some(text) = &places.file {
+            let text = text.reveal().trim_start_matches('\u{feff}').to_owned();
+            // The parser's words contain the line, and so perhaps a token.
+            file.read(text).map_err(|_| CredentialsError::File { path: places.path.clone() })?;
+        }
         let slug = platform.slug.as_ref();
         let section = |name: &str| {
-            let section = file.section(Some(name))?;
-            let value =
-                |key: &str| section.get(key).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned);
+            let section = file.get_map_ref().get(name)?;
+            let value = |key: &str| section.get(key).cloned().flatten().filter(|value| !value.is_empty());
             let found_in = format!("section [{name}] of {}", places.path);
             Some((value("api_endpoint"), value("auth_token").map(Secret::new), found_in))
         };
@@ -193,12 +201,14 @@ impl Credentials {
             Some(profile) => Some(section(profile).ok_or_else(|| CredentialsError::NoProfile {
                 profile: profile.clone(),
                 path: places.path.clone(),
-                known: file.sections().flatten().map(|name| format!("[{name}]")).collect(),
+                known: file.sections().iter().map(|name| format!("[{name}]")).collect(),
             })?),
             None if places.endpoint.is_some() || places.token.is_some() => Some(of_environment()),
             None => section(slug).or_else(|| section("default")),
         };
-        let Some((endpoint, token, found_in)) = found else {
+        let Some((endpoint, token, found_in)) =
+            found.filter(|(endpoint, token, _)| endpoint.is_some() || token.is_some())
+        else {
             return Err(CredentialsError::None {
                 platform: platform.name.to_string(),
                 slug: slug.to_owned(),
@@ -288,7 +298,8 @@ mod tests {
                 Places { token: Some(Secret::new("eee".to_owned())), ..self::places(FILE) },
                 ["has SB_AUTH_TOKEN", "no SB_API_ENDPOINT"],
             ),
-            (self::places("nonsense"), ["is not a credentials file", "line"]),
+            (self::places("[cavatica\nauth_token = ccc"), ["is not a credentials file", "[SECTION]"]),
+            (self::places("nonsense ccc"), ["no token for Cavatica", "[cavatica]"]),
         ] {
             let said = chosen(&places).err().unwrap_or_default();
             assert!(parts.iter().all(|part| said.contains(part)), "{said}");
