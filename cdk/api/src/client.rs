@@ -158,12 +158,12 @@ impl<T: Transport> Api<T> {
     }
 
     /// Changes properties of a volume.
-    pub async fn change(&self, id: &VolumeId, properties: Value, force: bool) -> Result<Volume, ApiError> {
+    pub async fn change(&self, id: &VolumeId, properties: Value, force: bool) -> Result<(), ApiError> {
         let doing = format!("change volume {id}");
         let query = if force { "?force=true" } else { "" };
         let address = self.endpoint.address(&format!("{}{query}", volume_path(id)));
         let call = Call { method: "PATCH", address, body: Some(properties), doing: &doing };
-        self.read(&call, self.send(&call).await?)
+        self.send(&call).await.map(drop)
     }
 
     /// Deletes a volume. One that does not exist is deleted.

@@ -339,8 +339,7 @@ pub async fn repair<T: Transport>(api: &Api<T>, stack: &StackVolume, volume: &Vo
         "service": {"credentials": credentials(&stack.role_arn, stack.external_id.as_ref())},
         "active": true,
     });
-    api.change(&volume.id, properties, false).await?;
-    Ok(())
+    Ok(api.change(&volume.id, properties, false).await?)
 }
 
 /// Use of a volume by the platform.
