@@ -10,7 +10,8 @@
 //!
 //! # Guarantees
 //!
-//! - No second volume is created: after a lost answer the volumes are listed before anything else.
+//! - No second volume is created: after a lost answer, and if the name is taken, the volumes are listed before anything else.
+//! - No volume of another bucket or prefix is repaired or detached.
 //! - A volume is never deleted and created again to repair it: the files imported from it would break.
 //! - No object of the bucket is changed or deleted.
 //! - The external ID is in no message.
@@ -101,8 +102,10 @@ pub enum AttachmentError {
         /// ID.
         id: VolumeId,
     },
-    /// A repair would lead to another bucket or prefix.
-    #[error("volume {id} is attached to {found}, and the stack grants {place}: attach another volume with `attach`")]
+    /// The volume that the user named is attached to another bucket or prefix.
+    #[error(
+        "volume {id} is attached to {found}, and the stack grants {place}: name another volume, or a stack that grants its bucket and prefix"
+    )]
     OtherPlace {
         /// ID of the volume.
         id: VolumeId,
@@ -167,6 +170,16 @@ impl StackVolume {
     #[must_use]
     pub fn place(&self) -> String {
         place(&self.bucket, &self.prefix)
+    }
+
+    /// Refuses a volume that is attached to another bucket or prefix, or whose bucket and prefix the API does not show.
+    pub fn require_place(&self, volume: &Volume) -> Result<(), AttachmentError> {
+        let found = match volume.place() {
+            Some(found) if found == (&self.bucket, &self.prefix) => return Ok(()),
+            Some((bucket, prefix)) => place(bucket, prefix),
+            None => "a place that the API does not show".to_owned(),
+        };
+        Err(AttachmentError::OtherPlace { id: volume.id.clone(), found, place: self.place() })
     }
 
     /// Returns the differences of a volume, as far as the API shows its properties.
@@ -243,11 +256,17 @@ pub async fn attach<T: Transport>(
                 }
                 was_lost = true;
             }
-            (_, Some(Kind::NameTaken)) if !is_distinct => {
+            (_, Some(Kind::NameTaken)) => {
+                // A lost creation, or another run's, may have taken it for this stack since.
+                if let Some(volume) = of_place(api.volumes().await?, stack) {
+                    return adopt(volume, stack).map(|attached| Attached { was_there: !was_lost, ..attached });
+                }
+                if is_distinct {
+                    return Err(AttachmentError::NameTaken { name: volume.name });
+                }
                 volume.name = name_for(&stack.bucket, Some(&stack.place()));
                 is_distinct = true;
             }
-            (_, Some(Kind::NameTaken)) => return Err(AttachmentError::NameTaken { name: volume.name }),
             (_, Some(Kind::NoReadAccess)) => {
                 let pause = Duration::from_secs(pauses.next().unwrap_or_default());
                 if begun.elapsed() + pause > ROLE_IN_FORCE_WITHIN {
@@ -330,10 +349,7 @@ pub async fn check<T: Transport>(api: &Api<T>, stack: &StackVolume, id: &VolumeI
 
 /// Sends role and external ID again, sets the mode, and activates the volume.
 pub async fn repair<T: Transport>(api: &Api<T>, stack: &StackVolume, volume: &Volume) -> Result<(), AttachmentError> {
-    if let Some((bucket, prefix)) = volume.place().filter(|found| *found != (&stack.bucket, &stack.prefix)) {
-        let (id, found) = (volume.id.clone(), place(bucket, prefix));
-        return Err(AttachmentError::OtherPlace { id, found, place: stack.place() });
-    }
+    stack.require_place(volume)?;
     let properties = json!({
         "access_mode": stack.mode.name(),
         "service": {"credentials": credentials(&stack.role_arn, stack.external_id.as_ref())},

@@ -75,6 +75,13 @@ async fn a_lost_answer_leads_to_no_second_volume() -> TestResult {
         assert_eq!((attached.volume.id.as_str(), attached.was_there), ("ann/lab_data", false));
         assert_eq!(count(&script, CREATE), 1);
     }
+    // The effect of a lost creation shows only after the second one.
+    for name in [None, Some("lab_data")] {
+        let lost = Err(HttpFailure::Connection);
+        let late = script(&[Ok((200, NONE)), lost, Ok((200, NONE)), Ok((409, TAKEN)), Ok((200, ONE))]);
+        let attached = attach(&api(&late)?, &stack(), name).await?;
+        assert_eq!((attached.volume.id.as_str(), attached.was_there, count(&late, CREATE)), ("ann/lab_data", false, 2));
+    }
     // A request that never arrived is sent again once, and its second loss is reported.
     let absent = script(&[Ok((200, NONE)), Err(HttpFailure::Connection), Ok((200, NONE)), Ok((201, VOLUME))]);
     assert_eq!(attach(&api(&absent)?, &stack(), None).await?.volume.id.as_str(), "ann/lab_data");
@@ -102,9 +109,9 @@ async fn a_new_role_is_waited_for_two_minutes() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn a_taken_name_gets_an_end_unless_the_user_chose_it() -> TestResult {
-    let script = script(&[Ok((200, NONE)), Ok((409, TAKEN)), Ok((201, VOLUME))]);
+    let script = script(&[Ok((200, NONE)), Ok((409, TAKEN)), Ok((200, NONE)), Ok((201, VOLUME))]);
     attach(&api(&script)?, &stack(), None).await?;
-    let chosen = self::script(&[Ok((200, NONE)), Ok((409, TAKEN))]);
+    let chosen = self::script(&[Ok((200, NONE)), Ok((409, TAKEN)), Ok((200, NONE))]);
     let error = attach(&api(&chosen)?, &stack(), Some("mine")).await.err().map(|error| error.to_string());
     assert_eq!(
         error.as_deref(),

@@ -78,6 +78,7 @@ async fn detach(
         }
         found => found.map_err(VolumeProblem::from)?,
     };
+    granted.volume.require_place(&volume).map_err(VolumeProblem::from)?;
     let usage = attachment::usage(&api, &volume.id).await.map_err(VolumeProblem::from)?;
     console.stop_waiting();
     console.heading(&format!("Detach volume {} of {}", volume.id, granted.volume.place()));

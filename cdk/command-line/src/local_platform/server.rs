@@ -1,7 +1,7 @@
 //! Server of the platform's API on this machine, over the local engine.
 //!
-//! It answers as the vendor documents it, and really uses AWS: to create, list or read a volume it evaluates the role's
-//! documents with the given external ID, assumes the role, and calls S3 with what it got. A refusal has the vendor's code,
+//! The server answers as the vendor documents it, and really uses AWS: to create, list or read a volume it evaluates the role's
+//! documents with the given external ID, assumes the role, and calls S3 with its session. A refusal has the vendor's code,
 //! which does not tell the causes apart.
 
 use std::collections::BTreeMap;

@@ -146,6 +146,18 @@ async fn a_role_that_changed_since_is_explained_and_repaired() -> Outcome {
         0,
         &["\"Differences\": []"],
     )?;
+
+    // A volume of another place than the stack's is neither repaired nor detached under the stack's name.
+    researcher.operator.deployed(&["--access", "read-write", "--prefix", "raw"]).await?;
+    for command in [&["repair"][..], &["detach", "--yes"], &["disconnect", "--yes"]] {
+        let refused = researcher.run(&[command, &["--volume", "ann/lab_data"]].concat()).await?;
+        expect(
+            &refused,
+            1,
+            &["ann/lab_data is attached to s3://genomics-lab-data, and the stack grants s3://genomics-lab-data/raw/"],
+        )?;
+    }
+    assert_eq!(researcher.volumes().await?.as_array().map(Vec::len), Some(1));
     researcher.stop().await
 }
 
